@@ -1,0 +1,219 @@
+"""What `Involution1D`, `2D` and `3D` share: everything but the rank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_involution import _arguments, ops
+from keras_involution._typing import Shape, Tensor
+from keras_involution.ops._geometry import Geometry
+
+_CONVOLUTIONS = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}
+_POOLINGS = {
+    1: layers.AveragePooling1D,
+    2: layers.AveragePooling2D,
+    3: layers.AveragePooling3D,
+}
+
+
+def published_initializer() -> keras.initializers.Initializer:
+    """Kaiming normal over the outputs, not truncated: the published initialisation."""
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+class BaseInvolution(layers.Layer):
+    """Involution of any rank; the public classes carry the documentation."""
+
+    rank: int
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, ...] = 7,
+        groups: int = 1,
+        strides: int | tuple[int, ...] = 1,
+        dilation_rate: int | tuple[int, ...] = 1,
+        reduction_ratio: int = 4,
+        data_format: str | None = None,
+        kernel_initializer: Any = None,
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        implementation: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kernel_size = _arguments.odd_window(kernel_size, self.rank)
+        self.groups = _arguments.positive_integer(groups, "groups")
+        self.strides = _arguments.spatial_tuple(strides, self.rank, "strides")
+        self.dilation_rate = _arguments.spatial_tuple(
+            dilation_rate, self.rank, "dilation_rate"
+        )
+        self.reduction_ratio = _arguments.positive_integer(
+            reduction_ratio, "reduction_ratio"
+        )
+        self.data_format = _arguments.standard_data_format(data_format)
+        self.kernel_initializer = keras.initializers.get(
+            kernel_initializer or published_initializer()
+        )
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.momentum, self.epsilon = momentum, epsilon
+        if implementation not in (None, *ops.available_implementations()):
+            _arguments.one_of(
+                implementation,
+                (None, *ops.available_implementations()),
+                "implementation",
+            )
+        self.implementation = implementation
+        self.input_spec = keras.InputSpec(ndim=self.rank + 2)
+
+    def build(self, input_shape: Shape) -> None:
+        geometry = self._geometry(input_shape)
+        channels = geometry.channels
+        taps = geometry.groups
+        for side in geometry.kernel_size:
+            taps *= side
+        self.pool = self._average_pooling() if max(self.strides) > 1 else None
+        reduced = max(1, channels // self.reduction_ratio)
+        self.reduce = self._pointwise(reduced, use_bias=False, name="reduce")
+        self.reduce_norm = layers.BatchNormalization(
+            axis=1 if geometry.channels_first else -1,
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            dtype=self.dtype_policy,
+            name="reduce_norm",
+        )
+        self.span = self._pointwise(taps, use_bias=True, name="span")
+        shape = geometry.output_shape(tuple(input_shape))
+        self.reduce.build(shape)
+        shape = self.reduce.compute_output_shape(shape)
+        self.reduce_norm.build(shape)
+        self.span.build(shape)
+        self.input_spec = keras.InputSpec(
+            ndim=self.rank + 2,
+            axes={1 if geometry.channels_first else -1: channels},
+        )
+        self.built = True
+
+    def call(
+        self,
+        inputs: Tensor,
+        training: bool | None = None,
+        return_kernels: bool = False,
+    ) -> Tensor:
+        kernels = self.generate_kernels(inputs, training=training)
+        outputs = ops.involution(
+            inputs,
+            kernels,
+            strides=self.strides,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+            implementation=self.implementation,
+        )
+        return (outputs, kernels) if return_kernels else outputs
+
+    def generate_kernels(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        """The weights of every output position, computed from `inputs`.
+
+        Args:
+            inputs: Tensor as for the layer's call.
+            training: Whether batch normalisation uses the statistics of this batch.
+
+        Returns:
+            Tensor (B, Ho, Wo, G, Kh, Kw); channels first (B, G, Kh, Kw, Ho, Wo).
+        """
+        x = inputs if self.pool is None else self.pool(inputs)
+        x = self.reduce_norm(self.reduce(x), training=training)
+        x = self.span(keras.ops.relu(x))
+        return keras.ops.reshape(x, self._split_taps(keras.ops.shape(x)))
+
+    def _split_taps(self, shape: tuple) -> tuple:
+        window = (self.groups, *self.kernel_size)
+        if self.data_format == "channels_first":
+            return (shape[0], *window, *shape[2:])
+        return (*shape[:-1], *window)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return self._geometry(input_shape).output_shape(tuple(input_shape))
+
+    def compute_output_spec(
+        self,
+        inputs: Tensor,
+        training: bool | None = None,
+        return_kernels: bool = False,
+    ) -> Any:
+        geometry = self._geometry(inputs.shape)
+        spec = [geometry.output_shape(inputs.shape)]
+        spec += [geometry.kernels_shape(inputs.shape)] if return_kernels else []
+        tensors = [keras.KerasTensor(s, dtype=self.compute_dtype) for s in spec]
+        return tuple(tensors) if return_kernels else tensors[0]
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        initializers, regularizers = keras.initializers, keras.regularizers
+        config.update(
+            kernel_size=self.kernel_size,
+            groups=self.groups,
+            strides=self.strides,
+            dilation_rate=self.dilation_rate,
+            reduction_ratio=self.reduction_ratio,
+            data_format=self.data_format,
+            kernel_initializer=initializers.serialize(self.kernel_initializer),
+            bias_initializer=initializers.serialize(self.bias_initializer),
+            kernel_regularizer=regularizers.serialize(self.kernel_regularizer),
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            implementation=self.implementation,
+        )
+        return config
+
+    def _geometry(self, input_shape: Shape) -> Geometry:
+        channels = input_shape[1 if self.data_format == "channels_first" else -1]
+        if channels is None:
+            raise ValueError(
+                "The channels of the inputs must be known. "
+                + _arguments.received(input_shape=tuple(input_shape))
+            )
+        _arguments.divisible(channels, self.groups, "channels", "groups")
+        return Geometry(
+            kernel_size=self.kernel_size,
+            strides=self.strides,
+            dilation_rate=self.dilation_rate,
+            groups=self.groups,
+            channels=channels,
+            data_format=self.data_format,
+        )
+
+    def _pointwise(self, filters: int, use_bias: bool, name: str) -> layers.Layer:
+        return _CONVOLUTIONS[self.rank](
+            filters,
+            1,
+            use_bias=use_bias,
+            data_format=self.data_format,
+            kernel_initializer=_fresh(self.kernel_initializer),
+            bias_initializer=_fresh(self.bias_initializer),
+            kernel_regularizer=self.kernel_regularizer,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _average_pooling(self) -> layers.Layer:
+        """Means over the windows of the strides; an incomplete last one is averaged
+        over what it holds, as the published pooling does with `ceil_mode`."""
+        return _POOLINGS[self.rank](
+            self.strides,
+            self.strides,
+            padding="same",
+            data_format=self.data_format,
+            dtype=self.dtype_policy,
+            name="pool",
+        )
+
+
+def _fresh(initializer: keras.initializers.Initializer) -> Any:
+    """A copy, so that two weights of one shape do not start equal under one seed."""
+    return initializer.__class__.from_config(initializer.get_config())

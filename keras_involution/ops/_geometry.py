@@ -1,0 +1,150 @@
+"""Where the windows of an involution lie: integers only, no arrays.
+
+The window of output position p has its centre at input position p * strides, so
+every spatial size shrinks to ceil(size / strides). Positions outside the input
+count as zeros, (kernel_size - 1) / 2 * dilation_rate of them on either side.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution._typing import Shape
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """All sizes of one involution that do not depend on the batch or the image.
+
+    Frozen and hashable, so that compiled programs can be cached by it.
+    """
+
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation_rate: tuple[int, ...]
+    groups: int
+    channels: int
+    data_format: str
+
+    @property
+    def rank(self) -> int:
+        return len(self.kernel_size)
+
+    @property
+    def group_channels(self) -> int:
+        return self.channels // self.groups
+
+    @property
+    def channels_first(self) -> bool:
+        return self.data_format == "channels_first"
+
+    @property
+    def spatial_axes(self) -> tuple[int, ...]:
+        """Axes of height, width, ... in the inputs, the outputs and the kernels."""
+        first = 2 if self.channels_first else 1
+        return tuple(range(first, first + self.rank))
+
+    @property
+    def kernel_spatial_axes(self) -> tuple[int, ...]:
+        """Axes of the output positions in the kernels."""
+        first = 2 + self.rank if self.channels_first else 1
+        return tuple(range(first, first + self.rank))
+
+    @property
+    def padding(self) -> tuple[int, ...]:
+        """Zeros on either side of every spatial dimension."""
+        return tuple(
+            (k - 1) // 2 * d for k, d in zip(self.kernel_size, self.dilation_rate)
+        )
+
+    def taps(self) -> Iterator[tuple[int, ...]]:
+        """Indices into the window, row-major."""
+        return itertools.product(*(range(k) for k in self.kernel_size))
+
+    def offset(self, tap: tuple[int, ...]) -> tuple[int, ...]:
+        """Where the tap of the first window lies in the padded input."""
+        return tuple(t * d for t, d in zip(tap, self.dilation_rate))
+
+    def output_sizes(self, sizes: Shape) -> Shape:
+        return tuple(
+            None if size is None else -(-size // s)
+            for size, s in zip(sizes, self.strides)
+        )
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        shape = list(input_shape)
+        sizes = self.output_sizes(tuple(shape[a] for a in self.spatial_axes))
+        for axis, size in zip(self.spatial_axes, sizes):
+            shape[axis] = size
+        return tuple(shape)
+
+    def kernels_shape(self, input_shape: Shape) -> Shape:
+        """The shape that the kernels must have for inputs of `input_shape`."""
+        shape = self.output_shape(input_shape)
+        sizes = tuple(shape[a] for a in self.spatial_axes)
+        if self.channels_first:
+            return (shape[0], self.groups, *self.kernel_size, *sizes)
+        return (shape[0], *sizes, self.groups, *self.kernel_size)
+
+
+def geometry_of(
+    input_shape: Shape,
+    kernels_shape: Shape,
+    strides: int | tuple[int, ...],
+    dilation_rate: int | tuple[int, ...],
+    data_format: str | None,
+) -> Geometry:
+    """The geometry that fits the two shapes, or an error that says what does not."""
+    shapes = received(inputs_shape=tuple(input_shape), kernels_shape=tuple(kernels_shape))
+    rank = len(input_shape) - 2
+    if rank not in (1, 2, 3):
+        raise ValueError(
+            "`inputs` must have a batch dimension, one to three spatial dimensions "
+            f"and channels. {shapes}"
+        )
+    if len(kernels_shape) != 2 * rank + 2:
+        raise ValueError(
+            f"`kernels` must have {2 * rank + 2} dimensions for inputs with {rank} "
+            f"spatial dimension(s): {_kernels_layout(rank)}. {shapes}"
+        )
+    data_format = _arguments.standard_data_format(data_format)
+    first = 1 if data_format == "channels_first" else 1 + rank
+    groups, *window = kernels_shape[first : first + 1 + rank]
+    channels = input_shape[1 if data_format == "channels_first" else -1]
+    if channels is None or groups is None or None in window:
+        raise ValueError(
+            f"Channels, groups and window must be known sizes. {shapes}"
+        )
+    _arguments.divisible(channels, groups, "channels", "groups")
+    geometry = Geometry(
+        kernel_size=_arguments.odd_window(tuple(window), rank),  # type: ignore[arg-type]
+        strides=_arguments.spatial_tuple(strides, rank, "strides"),
+        dilation_rate=_arguments.spatial_tuple(dilation_rate, rank, "dilation_rate"),
+        groups=groups,
+        channels=channels,
+        data_format=data_format,
+    )
+    _check_kernels(geometry, input_shape, kernels_shape, shapes)
+    return geometry
+
+
+def _check_kernels(
+    geometry: Geometry, input_shape: Shape, kernels_shape: Shape, shapes: str
+) -> None:
+    expected = geometry.kernels_shape(input_shape)
+    for want, have in zip(expected, kernels_shape):
+        if want is not None and have is not None and want != have:
+            raise ValueError(
+                f"`kernels` must have the shape {expected} for these inputs, strides "
+                f"{geometry.strides} and data format {geometry.data_format!r}. {shapes}"
+            )
+
+
+def _kernels_layout(rank: int) -> str:
+    sizes = ("Do, Ho, Wo", "Kd, Kh, Kw")
+    output, window = (", ".join(s.split(", ")[3 - rank :]) for s in sizes)
+    return f"(B, {output}, G, {window}), or (B, G, {window}, {output}) channels first"

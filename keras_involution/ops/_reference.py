@@ -1,0 +1,96 @@
+"""The definition of involution and of its gradients, in NumPy; for tests only.
+
+    y[b, p, c] = sum over t of kernels[b, p, g, t] * x[b, p * s + (t - centre) * d, c]
+
+with g = c // (C / G), and x zero outside its borders. Everything is computed in
+float64, by gathering indices: nothing here is shared with the fast formulations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_involution.ops._geometry import Geometry
+
+
+def involution(
+    inputs: np.ndarray, kernels: np.ndarray, geometry: Geometry
+) -> np.ndarray:
+    """The outputs, float64, in the data format of the geometry."""
+    x, k = _inputs_last(inputs, geometry), _kernels_last(kernels, geometry)
+    y = np.zeros((*k.shape[: 1 + geometry.rank], geometry.channels))
+    for tap in geometry.taps():
+        y += _tap_kernel(k, tap, geometry) * _gather(x, tap, geometry)
+    return _inputs_back(y, geometry)
+
+
+def gradients(
+    inputs: np.ndarray, kernels: np.ndarray, upstream: np.ndarray, geometry: Geometry
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gradients of sum(outputs * upstream) for the inputs and for the kernels."""
+    x, k = _inputs_last(inputs, geometry), _kernels_last(kernels, geometry)
+    dy = _inputs_last(upstream, geometry)
+    dx, dk = np.zeros_like(x), np.zeros_like(k)
+    by_group = (*dy.shape[:-1], geometry.groups, geometry.group_channels)
+    for tap in geometry.taps():
+        places, inside = _places(x.shape, dy.shape, tap, geometry)
+        share = _tap_kernel(k, tap, geometry) * dy * inside
+        np.add.at(dx, (slice(None), *np.ix_(*places)), share)
+        product = (_gather(x, tap, geometry) * dy).reshape(by_group).sum(-1)
+        dk[(..., slice(None), *tap)] = product
+    return _inputs_back(dx, geometry), _kernels_back(dk, geometry)
+
+
+def _places(
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    tap: tuple[int, ...],
+    geometry: Geometry,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """For one tap, the input index of every output index, and whether it exists."""
+    places, inside = [], np.ones((), bool)
+    for axis in range(geometry.rank):
+        centre = geometry.kernel_size[axis] // 2
+        index = np.arange(output_shape[1 + axis]) * geometry.strides[axis]
+        index = index + (tap[axis] - centre) * geometry.dilation_rate[axis]
+        size = input_shape[1 + axis]
+        inside = inside[..., None] & ((index >= 0) & (index < size))
+        places.append(np.clip(index, 0, size - 1))
+    return places, inside[None, ..., None]
+
+
+def _gather(x: np.ndarray, tap: tuple[int, ...], geometry: Geometry) -> np.ndarray:
+    output_shape = geometry.output_sizes(x.shape[1:-1])
+    places, inside = _places(x.shape, (0, *output_shape), tap, geometry)  # type: ignore[arg-type]
+    return x[(slice(None), *np.ix_(*places))] * inside
+
+
+def _tap_kernel(
+    k: np.ndarray, tap: tuple[int, ...], geometry: Geometry
+) -> np.ndarray:
+    """One tap's weight for every channel: a group's weight serves its channels."""
+    return np.repeat(k[(..., slice(None), *tap)], geometry.group_channels, axis=-1)
+
+
+def _inputs_last(x: np.ndarray, geometry: Geometry) -> np.ndarray:
+    x = np.asarray(x, "float64")
+    return np.moveaxis(x, 1, -1) if geometry.channels_first else x
+
+
+def _inputs_back(x: np.ndarray, geometry: Geometry) -> np.ndarray:
+    return np.moveaxis(x, -1, 1) if geometry.channels_first else x
+
+
+def _kernels_last(k: np.ndarray, geometry: Geometry) -> np.ndarray:
+    k = np.asarray(k, "float64")
+    if not geometry.channels_first:
+        return k
+    first = 2 + geometry.rank  # (B, G, K..., sizes...) to (B, sizes..., G, K...)
+    return np.moveaxis(k, range(first, k.ndim), range(1, 1 + geometry.rank))
+
+
+def _kernels_back(k: np.ndarray, geometry: Geometry) -> np.ndarray:
+    if not geometry.channels_first:
+        return k
+    first = 2 + geometry.rank
+    return np.moveaxis(k, range(1, 1 + geometry.rank), range(first, k.ndim))

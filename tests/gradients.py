@@ -1,0 +1,39 @@
+"""Values and gradients of a function of tensors, on the running backend."""
+
+from __future__ import annotations
+
+import keras
+
+
+def value_and_gradients(function, *tensors):
+    """`function(*tensors[:-1])` and its gradients against the upstream `tensors[-1]`.
+
+    Returns the tuple (value, gradient of each tensor of `tensors[:-1]`).
+    """
+    return _BACKENDS[keras.config.backend()](function, tensors[:-1], tensors[-1])
+
+
+def _tensorflow(function, tensors, upstream):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        value = function(*tensors)
+    return value, *tape.gradient(value, tensors, output_gradients=upstream)
+
+
+def _jax(function, tensors, upstream):
+    import jax
+
+    value, pull_back = jax.vjp(function, *tensors)
+    return value, *pull_back(upstream)
+
+
+def _torch(function, tensors, upstream):
+    leaves = [tensor.detach().clone().requires_grad_() for tensor in tensors]
+    value = function(*leaves)
+    value.backward(upstream)
+    return value.detach(), *(leaf.grad for leaf in leaves)
+
+
+_BACKENDS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
