@@ -25,8 +25,12 @@ def _tensorflow(function, tensors, upstream):
 def _jax(function, tensors, upstream):
     import jax
 
-    value, pull_back = jax.vjp(function, *tensors)
-    return value, *pull_back(upstream)
+    @jax.jit
+    def run(tensors, upstream):
+        value, pull_back = jax.vjp(function, *tensors)
+        return value, *pull_back(upstream)
+
+    return run(tensors, upstream)
 
 
 def _torch(function, tensors, upstream):

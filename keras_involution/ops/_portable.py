@@ -16,13 +16,16 @@ from keras_involution.ops._implementation import Implementation
 def involution(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
     dtype = inputs.dtype
     wide = "float64" if str(dtype).endswith("float64") else "float32"
-    padded = _pad(_split_groups(inputs, geometry), geometry)
+    # Cast before the taps part, so that the gradients too are summed in `wide`.
+    kernels = ops.cast(kernels, wide)
+    padded = _pad(_split_groups(ops.cast(inputs, wide), geometry), geometry)
     sizes = [ops.shape(kernels)[axis] for axis in geometry.kernel_spatial_axes]
     total = None
     for tap in geometry.taps():
         window = padded[_window_slice(tap, sizes, geometry)]
-        weight = ops.expand_dims(kernels[_tap_slice(tap, geometry)], _channel_axis(geometry))
-        term = ops.cast(window, wide) * ops.cast(weight, wide)
+        weight = kernels[_tap_slice(tap, geometry)]
+        weight = ops.expand_dims(weight, _channel_axis(geometry))
+        term = window * weight
         total = term if total is None else total + term
     shape = list(ops.shape(kernels)[:1]) + sizes
     shape.insert(1 if geometry.channels_first else len(shape), geometry.channels)

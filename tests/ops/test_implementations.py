@@ -50,7 +50,7 @@ def run(case, dtype: str, implementation: str):
 
 def assert_close(result, expected: np.ndarray, dtype: str, terms: int) -> None:
     assert keras.backend.standardize_dtype(result.dtype) == dtype
-    result = ops.convert_to_numpy(ops.cast(result, "float64"))
+    result = ops.convert_to_numpy(result).astype("float64")
     assert result.shape == expected.shape
     error = np.linalg.norm(result - expected)
     scale = np.linalg.norm(expected)
