@@ -1,0 +1,14 @@
+"""Models: the RedNet family."""
+
+from keras_involution.models.rednet_backbone import RedNetBackbone as RedNetBackbone
+from keras_involution.models.rednet_depths import RedNet26 as RedNet26
+from keras_involution.models.rednet_depths import RedNet38 as RedNet38
+from keras_involution.models.rednet_depths import RedNet50 as RedNet50
+from keras_involution.models.rednet_depths import RedNet101 as RedNet101
+from keras_involution.models.rednet_depths import RedNet152 as RedNet152
+from keras_involution.models.rednet_image_classifier import (
+    RedNetImageClassifier as RedNetImageClassifier,
+)
+from keras_involution.models.rednet_image_converter import (
+    RedNetImageConverter as RedNetImageConverter,
+)

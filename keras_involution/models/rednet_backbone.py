@@ -1,0 +1,215 @@
+"""The RedNet feature extractor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution._typing import Shape
+from keras_involution.models._preset_methods import PresetMethods
+from keras_involution.models.rednet_blocks import (
+    SPATIAL_OPERATORS,
+    BlockSettings,
+    apply_bottleneck,
+    apply_stem,
+)
+from keras_involution.models.rednet_presets import STACKWISE_NUM_BLOCKS
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class RedNetBackbone(PresetMethods, keras.Model):
+    """RedNet without its head: a bottleneck network whose 3x3 convolutions are
+    involutions.
+
+    Args:
+        stackwise_num_filters: List of 4 integers, channels of the spatial operator of
+            each stage; a stage's output has four times as many.
+        stackwise_num_blocks: List of 4 integers, bottlenecks of each stage.
+        stackwise_strides: List of 4 integers, strides of each stage's first block.
+        stem_kernel_size: Odd integer, window of the involution of the stem: 3 in the
+            published classifiers, 7 in the published detectors.
+        kernel_size: Odd integer, window of the involutions of the stages.
+        group_channels: Integer, channels that share a kernel.
+        reduction_ratio: Integer, narrowing of the branch that generates the kernels.
+        spatial_operator: `"involution"`, or `"convolution"` for the twin with 3x3
+            convolutions on the same plan, a ResNet.
+        image_shape: Tuple of 3, the shape of an image; `None` for any size.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
+            global setting.
+        dtype: dtype or `keras.DTypePolicy` of all layers.
+        **kwargs: `name` and `trainable`.
+
+    Call arguments:
+        inputs: Floating-point tensor, prepared as by `RedNetImageConverter`.
+        training: Boolean, whether batch normalisation uses the statistics of the batch.
+
+    Input shape:
+        (B, H, W, C), or (B, C, H, W) channels first. Any H and W.
+
+    Output shape:
+        (B, ceil(H / 32), ceil(W / 32), 4 * stackwise_num_filters[-1]). The maps of all
+        stages are in `pyramid_outputs`, "P2" (a quarter of the sides) to "P5".
+
+    Returns:
+        Tensor, the map of the last stage.
+
+    Raises:
+        ValueError: If lists differ in length, sizes do not fit the groups, or
+            `spatial_operator` or `data_format` is unknown.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution import RedNetBackbone
+    >>> backbone = RedNetBackbone.from_depth(
+    ...     26, image_shape=(None, None, 3), data_format="channels_last"
+    ... )
+    >>> tuple(backbone(np.ones((1, 32, 48, 3), "float32")).shape)
+    (1, 1, 2, 2048)
+
+    Reference:
+        Li et al., "Involution: Inverting the Inherence of Convolution for Visual
+        Recognition", CVPR 2021, https://arxiv.org/abs/2103.06255
+    """
+
+    def __init__(
+        self,
+        stackwise_num_filters: Sequence[int] = (64, 128, 256, 512),
+        stackwise_num_blocks: Sequence[int] = (3, 4, 6, 3),
+        stackwise_strides: Sequence[int] = (1, 2, 2, 2),
+        stem_kernel_size: int = 3,
+        kernel_size: int = 7,
+        group_channels: int = 16,
+        reduction_ratio: int = 4,
+        spatial_operator: str = "involution",
+        image_shape: Shape | None = None,
+        data_format: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        data_format = _arguments.standard_data_format(data_format)
+        if image_shape is None:
+            image_shape = (None, None, 3)
+            image_shape = (3, None, None) if data_format != "channels_last" else image_shape
+        stages = _check_stages(
+            stackwise_num_filters, stackwise_num_blocks, stackwise_strides
+        )
+        _arguments.one_of(spatial_operator, SPATIAL_OPERATORS, "spatial_operator")
+        _arguments.odd_window(stem_kernel_size, 2, "stem_kernel_size")
+        stem_filters = stages[0][0]
+        if spatial_operator == "involution":
+            for filters in (stem_filters // 2, *(stage[0] for stage in stages)):
+                _arguments.divisible(filters, group_channels, "filters", "group_channels")
+        settings = BlockSettings(
+            spatial_operator=spatial_operator,
+            kernel_size=kernel_size,
+            group_channels=group_channels,
+            reduction_ratio=reduction_ratio,
+            data_format=data_format,
+            dtype=dtype,
+        )
+
+        # === Functional model ===
+        inputs = keras.Input(image_shape, name="images")
+        x = apply_stem(inputs, stem_filters, stem_kernel_size, settings)
+        pyramid_outputs = {}
+        for index, (filters, blocks, strides) in enumerate(stages):
+            for block in range(blocks):
+                x = apply_bottleneck(
+                    x,
+                    filters,
+                    strides=strides if block == 0 else 1,
+                    project=block == 0,
+                    name=f"stack{index}_block{block}",
+                    settings=settings,
+                )
+            pyramid_outputs[f"P{index + 2}"] = x
+        super().__init__(inputs=inputs, outputs=x, dtype=dtype, **kwargs)
+
+        # === Config ===
+        self.stackwise_num_filters = [stage[0] for stage in stages]
+        self.stackwise_num_blocks = [stage[1] for stage in stages]
+        self.stackwise_strides = [stage[2] for stage in stages]
+        self.stem_kernel_size = stem_kernel_size
+        self.kernel_size = kernel_size
+        self.group_channels = group_channels
+        self.reduction_ratio = reduction_ratio
+        self.spatial_operator = spatial_operator
+        self.image_shape = tuple(image_shape)
+        self.data_format = data_format
+        self.pyramid_outputs = pyramid_outputs
+
+    @classmethod
+    def from_depth(cls, depth: int, **kwargs: Any) -> RedNetBackbone:
+        """The backbone of a published depth.
+
+        Args:
+            depth: 26, 38, 50, 101 or 152.
+            **kwargs: As for the class.
+
+        Returns:
+            A new backbone with random weights.
+        """
+        depths = tuple(STACKWISE_NUM_BLOCKS)
+        _arguments.one_of(depth, depths, "depth")
+        return cls(stackwise_num_blocks=STACKWISE_NUM_BLOCKS[depth], **kwargs)
+
+    @property
+    def depth(self) -> int | None:
+        """The published depth with these stages, or `None`."""
+        for depth, blocks in STACKWISE_NUM_BLOCKS.items():
+            if list(blocks) == self.stackwise_num_blocks:
+                return depth
+        return None
+
+    @property
+    def pyramid_level_inputs(self) -> dict[str, str]:
+        """Name of the layer behind each of `pyramid_outputs`, as keras-cv reads it."""
+        return {
+            level: tensor._keras_history.operation.name
+            for level, tensor in self.pyramid_outputs.items()
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "stackwise_num_filters": self.stackwise_num_filters,
+            "stackwise_num_blocks": self.stackwise_num_blocks,
+            "stackwise_strides": self.stackwise_strides,
+            "stem_kernel_size": self.stem_kernel_size,
+            "kernel_size": self.kernel_size,
+            "group_channels": self.group_channels,
+            "reduction_ratio": self.reduction_ratio,
+            "spatial_operator": self.spatial_operator,
+            "image_shape": self.image_shape,
+            "data_format": self.data_format,
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> RedNetBackbone:
+        config = dict(config)
+        config["dtype"] = keras.dtype_policies.get(config.get("dtype"))
+        config["image_shape"] = tuple(config["image_shape"])
+        return cls(**config)
+
+
+def _check_stages(
+    filters: Sequence[int], blocks: Sequence[int], strides: Sequence[int]
+) -> list[tuple[int, int, int]]:
+    lists = received(
+        stackwise_num_filters=filters,
+        stackwise_num_blocks=blocks,
+        stackwise_strides=strides,
+    )
+    if not len(filters) == len(blocks) == len(strides) > 0:
+        raise ValueError(f"The lists of stages must have one length. {lists}")
+    for values, name in ((filters, "stackwise_num_filters"), (blocks, "stackwise_num_blocks"), (strides, "stackwise_strides")):
+        for value in values:
+            _arguments.positive_integer(value, name)
+    return [(int(f), int(b), int(s)) for f, b, s in zip(filters, blocks, strides)]

@@ -1,0 +1,149 @@
+"""The parts a RedNet is put together from: stem, bottleneck, head of a stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_involution.layers import Involution2D
+from keras_involution.layers._base import published_initializer
+
+SPATIAL_OPERATORS = ("involution", "convolution")
+
+
+@dataclass(frozen=True)
+class BlockSettings:
+    """What every block of one network has in common."""
+
+    spatial_operator: str
+    kernel_size: int
+    group_channels: int
+    reduction_ratio: int
+    data_format: str
+    dtype: Any
+
+    @property
+    def common(self) -> dict[str, Any]:
+        return {"data_format": self.data_format, "dtype": self.dtype}
+
+    @property
+    def channel_axis(self) -> int:
+        return 1 if self.data_format == "channels_first" else -1
+
+
+def apply_stem(
+    x: keras.KerasTensor, filters: int, kernel_size: int, settings: BlockSettings
+) -> keras.KerasTensor:
+    """(B, H, W, 3) to (B, ceil(H / 4), ceil(W / 4), filters)."""
+    x = apply_padded_convolution(x, filters // 2, 2, "stem_1_conv", settings)
+    x = apply_norm(x, "stem_1", settings)
+    x = apply_spatial_operator(x, 1, kernel_size, "stem_2", settings)
+    x = apply_norm(x, "stem_2", settings)
+    x = apply_padded_convolution(x, filters, 1, "stem_3_conv", settings)
+    x = apply_norm(x, "stem_3", settings)
+    # After a ReLU the zeros of the border are no larger than any value.
+    x = layers.ZeroPadding2D(1, name="stem_pool_pad", **settings.common)(x)
+    return layers.MaxPooling2D(3, 2, name="stem_pool", **settings.common)(x)
+
+
+def apply_bottleneck(
+    x: keras.KerasTensor,
+    filters: int,
+    strides: int,
+    project: bool,
+    name: str,
+    settings: BlockSettings,
+) -> keras.KerasTensor:
+    """(B, H, W, C) to (B, ceil(H / strides), ceil(W / strides), 4 * filters)."""
+    shortcut = x
+    if project:
+        shortcut = apply_pointwise(x, 4 * filters, strides, f"{name}_0_conv", settings)
+        shortcut = apply_norm(shortcut, f"{name}_0", settings, activation=False)
+    x = apply_pointwise(x, filters, 1, f"{name}_1_conv", settings)
+    x = apply_norm(x, f"{name}_1", settings)
+    x = apply_spatial_operator(x, strides, settings.kernel_size, f"{name}_2", settings)
+    x = apply_norm(x, f"{name}_2", settings)
+    x = apply_pointwise(x, 4 * filters, 1, f"{name}_3_conv", settings)
+    # A residual branch that starts at zero lets deep networks start as shallow ones.
+    x = apply_norm(x, f"{name}_3", settings, activation=False, scale="zeros")
+    x = layers.Add(name=f"{name}_add", dtype=settings.dtype)([shortcut, x])
+    return layers.ReLU(name=f"{name}_out", dtype=settings.dtype)(x)
+
+
+def apply_spatial_operator(
+    x: keras.KerasTensor,
+    strides: int,
+    kernel_size: int,
+    name: str,
+    settings: BlockSettings,
+) -> keras.KerasTensor:
+    """The involution, or in the convolutional twin the 3x3 convolution in its place."""
+    channels = x.shape[settings.channel_axis]
+    if settings.spatial_operator == "convolution":
+        return apply_padded_convolution(x, channels, strides, f"{name}_conv", settings)
+    return Involution2D(
+        kernel_size=kernel_size,
+        groups=channels // settings.group_channels,
+        strides=strides,
+        reduction_ratio=settings.reduction_ratio,
+        name=f"{name}_involution",
+        **settings.common,
+    )(x)
+
+
+def apply_padded_convolution(
+    x: keras.KerasTensor, filters: int, strides: int, name: str, settings: BlockSettings
+) -> keras.KerasTensor:
+    """A 3x3 convolution with one zero on every side, whatever the strides."""
+    # "same" would put both zeros of an even side at its end when the strides are 2.
+    x = layers.ZeroPadding2D(1, name=f"{name}_pad", **settings.common)(x)
+    return _convolution(x, filters, 3, strides, name, settings)
+
+
+def apply_pointwise(
+    x: keras.KerasTensor, filters: int, strides: int, name: str, settings: BlockSettings
+) -> keras.KerasTensor:
+    return _convolution(x, filters, 1, strides, name, settings)
+
+
+def apply_norm(
+    x: keras.KerasTensor,
+    name: str,
+    settings: BlockSettings,
+    activation: bool = True,
+    scale: str = "ones",
+) -> keras.KerasTensor:
+    """Batch normalisation and, unless a sum follows, ReLU."""
+    x = layers.BatchNormalization(
+        axis=settings.channel_axis,
+        momentum=0.9,
+        epsilon=1e-5,
+        gamma_initializer=scale,
+        dtype=settings.dtype,
+        name=f"{name}_bn",
+    )(x)
+    if not activation:
+        return x
+    return layers.ReLU(name=f"{name}_relu", dtype=settings.dtype)(x)
+
+
+def _convolution(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel_size: int,
+    strides: int,
+    name: str,
+    settings: BlockSettings,
+) -> keras.KerasTensor:
+    return layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        use_bias=False,
+        kernel_initializer=published_initializer(),
+        name=name,
+        **settings.common,
+    )(x)
