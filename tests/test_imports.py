@@ -107,11 +107,11 @@ SPY = """
 import builtins, sys
 real, asked = builtins.__import__, set()
 
-def spy(name, globals=None, *rest):
+def spy(name, globals=None, *rest, **named):
     importer = (globals or {{}}).get("__name__", "")
     if importer.startswith("keras_involution"):
         asked.add(name.split(".")[0])
-    return real(name, globals, *rest)
+    return real(name, globals, *rest, **named)
 
 builtins.__import__ = spy
 {statement}
