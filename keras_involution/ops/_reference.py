@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_involution._typing import Shape
 from keras_involution.ops._geometry import Geometry
 
 
@@ -46,7 +45,7 @@ def gradients(
 
 def _places(
     input_shape: tuple[int, ...],
-    output_shape: Shape,
+    output_shape: tuple[Any, ...],
     tap: tuple[int, ...],
     geometry: Geometry,
 ) -> tuple[list[np.ndarray], np.ndarray]:
