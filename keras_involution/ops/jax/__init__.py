@@ -2,5 +2,6 @@
 
 from keras_involution.ops._portable import PORTABLE
 from keras_involution.ops.jax.native import NATIVE
+from keras_involution.ops.jax.pallas_kernel import PALLAS
 
-IMPLEMENTATIONS = (NATIVE, PORTABLE)
+IMPLEMENTATIONS = (NATIVE, PALLAS, PORTABLE)

@@ -41,14 +41,14 @@ def _keep(x: jax.Array, k: jax.Array, geometry: Geometry):
 
 
 def _pull_back(geometry: Geometry, kept: tuple, dy: jax.Array):
-    return _gradients(*kept, dy, geometry)
+    return gradients(*kept, dy, geometry)
 
 
 involution.defvjp(_keep, _pull_back)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _gradients(x: jax.Array, k: jax.Array, dy: jax.Array, geometry: Geometry):
+def gradients(x: jax.Array, k: jax.Array, dy: jax.Array, geometry: Geometry):
     sizes = tuple(x.shape[axis] for axis in geometry.spatial_axes)
     return (
         _input_gradient(geometry, sizes, k, dy),
@@ -57,7 +57,7 @@ def _gradients(x: jax.Array, k: jax.Array, dy: jax.Array, geometry: Geometry):
 
 
 def _gradients_keep(x: jax.Array, k: jax.Array, dy: jax.Array, geometry: Geometry):
-    return _gradients(x, k, dy, geometry), (x, k, dy)
+    return gradients(x, k, dy, geometry), (x, k, dy)
 
 
 def _gradients_pull_back(geometry: Geometry, kept: tuple, upstream: tuple):
@@ -70,13 +70,13 @@ def _gradients_pull_back(geometry: Geometry, kept: tuple, upstream: tuple):
     return jax.vjp(gradients, *kept)[1](upstream)
 
 
-_gradients.defvjp(_gradients_keep, _gradients_pull_back)
+gradients.defvjp(_gradients_keep, _gradients_pull_back)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
     axes = geometry.grouped_axes
-    padded = _pad(_split_groups(x, geometry), axes, [(p, p) for p in geometry.padding])
+    padded = _pad(split_groups(x, geometry), axes, [(p, p) for p in geometry.padding])
     sizes = [k.shape[axis] for axis in geometry.kernel_spatial_axes]
     total = None
     for tap in geometry.taps():
@@ -101,7 +101,7 @@ def _input_gradient(
         (max(r - f, 0), max(e - n, 0))
         for r, f, e, n in zip(reach, first, stop, outputs)
     ]
-    dy = _pad(_split_groups(dy, geometry), geometry.grouped_axes, widths)
+    dy = _pad(split_groups(dy, geometry), geometry.grouped_axes, widths)
     k = _pad(k, geometry.kernel_spatial_axes, widths)
     start = [f + front for f, (front, _) in zip(first, widths)]
     count = [e - f for f, e in zip(first, stop)]
@@ -156,8 +156,8 @@ def _kernels_gradient_by_reduction(
     geometry: Geometry, x: jax.Array, dy: jax.Array
 ) -> jax.Array:
     axes, channels = geometry.grouped_axes, geometry.grouped_channel_axis
-    padded = _pad(_split_groups(x, geometry), axes, [(p, p) for p in geometry.padding])
-    upstream = _wide(_split_groups(dy, geometry))
+    padded = _pad(split_groups(x, geometry), axes, [(p, p) for p in geometry.padding])
+    upstream = _wide(split_groups(dy, geometry))
     sizes = [dy.shape[axis] for axis in geometry.spatial_axes]
     terms = []
     for tap in geometry.taps():
@@ -173,8 +173,8 @@ def _kernels_gradient_by_loops(
     """Loops over images and taps around a sum over channels, along the positions."""
     grids, upstream = _channels_outwards(geometry, x, dy)
     taps = list(geometry.taps())
-    phases = jnp.asarray([geometry.phase(tap) for tap in taps])
-    steps = jnp.asarray([geometry.steps(tap) for tap in taps])
+    phases = jnp.asarray([geometry.phase(tap) for tap in taps], jnp.int32)
+    steps = jnp.asarray([geometry.steps(tap) for tap in taps], jnp.int32)
 
     def one_image(image):
         grid, dy = image
@@ -198,8 +198,8 @@ def _channels_outwards(
     the channels of a group. Channels first: (B, phases, G, c, H, W) and
     (B, G, c, Ho, Wo), which is how they come.
     """
-    grid = _wide(_split_phases(_split_groups(x, geometry), geometry))
-    dy = _wide(_split_groups(dy, geometry))
+    grid = _wide(split_phases(split_groups(x, geometry), geometry))
+    dy = _wide(split_groups(dy, geometry))
     if geometry.channels_first:
         return grid, dy
     return tuple(_merge_last(jnp.moveaxis(a, -1, -3)) for a in (grid, dy))
@@ -209,7 +209,7 @@ def _merge_last(array: jax.Array) -> jax.Array:
     return array.reshape(*array.shape[:-2], -1)
 
 
-def _split_phases(grouped: jax.Array, geometry: Geometry) -> jax.Array:
+def split_phases(grouped: jax.Array, geometry: Geometry) -> jax.Array:
     """Pads, and puts one axis a spatial dimension, its phase, behind the batch."""
     axes = geometry.grouped_axes
     shape, widths, phase_axes = [], [], []
@@ -238,24 +238,20 @@ def _sum_over_channels(
     axis = 1 if geometry.channels_first else geometry.rank - 1
     shape = list(dy.shape)
     shape[axis] = 1
-    zero = jnp.zeros((), phase.dtype)
-    start = [zero] * len(shape)
-    spatial = (
-        range(2, 2 + geometry.rank) if geometry.channels_first else [*range(axis), -1]
-    )
+    start: list = [0] * len(shape)
+    first = geometry.channels_first
+    spatial = range(2, len(shape)) if first else [*range(axis), len(shape) - 1]
     for position, step in zip(spatial, steps):
         start[position] = step
-    if not geometry.channels_first:
+    if not first:
         start[-1] = start[-1] * geometry.groups
 
     def add_block(number, total):
         for channel in range(block):
             start[axis] = number * block + channel
-            window = lax.dynamic_slice(
-                grid, (*phase, *start), [1] * geometry.rank + shape
-            )
-            upstream = lax.dynamic_slice_in_dim(dy, start[axis], 1, axis)
-            total = total + window.reshape(shape) * upstream
+            corner = [0] * axis + [start[axis]] + [0] * (len(shape) - axis - 1)
+            window = _cut_at(grid, [*phase, *start], [1] * geometry.rank + shape)
+            total = total + window.reshape(shape) * _cut_at(dy, corner, shape)
         return total
 
     total = jnp.zeros(shape, dy.dtype)
@@ -267,7 +263,7 @@ def _sum_over_channels(
     return total.squeeze(axis)
 
 
-def _split_groups(x: jax.Array, geometry: Geometry) -> jax.Array:
+def split_groups(x: jax.Array, geometry: Geometry) -> jax.Array:
     """(B, H, W, C) to (B, H, W, G, C/G); (B, C, H, W) to (B, G, C/G, H, W)."""
     axis = 1 if geometry.channels_first else x.ndim - 1
     groups = (geometry.groups, geometry.group_channels)
@@ -298,6 +294,13 @@ def _cut(
     for axis, start, size, step in zip(axes, starts, sizes, steps or [1] * len(axes)):
         index[axis] = slice(start, start + (size - 1) * step + 1, step)
     return array[tuple(index)]
+
+
+def _cut_at(array: jax.Array, starts: Sequence, sizes: Sequence[int]) -> jax.Array:
+    if all(isinstance(start, int) for start in starts):
+        return _cut(array, range(array.ndim), starts, sizes)
+    starts = [jnp.asarray(start, jnp.int32) for start in starts]
+    return lax.dynamic_slice(array, starts, sizes, allow_negative_indices=False)
 
 
 def _product(window: jax.Array, weight: jax.Array, geometry: Geometry) -> jax.Array:
