@@ -55,6 +55,17 @@ class Geometry:
         return tuple(range(first, first + self.rank))
 
     @property
+    def grouped_axes(self) -> tuple[int, ...]:
+        """Spatial axes of the inputs once their channels are split into G, C/G."""
+        first = 3 if self.channels_first else 1
+        return tuple(range(first, first + self.rank))
+
+    @property
+    def grouped_channel_axis(self) -> int:
+        """Axis of the C/G channels of a group once the channels are split."""
+        return 2 if self.channels_first else self.rank + 2
+
+    @property
     def padding(self) -> tuple[int, ...]:
         """Zeros on either side of every spatial dimension."""
         return tuple(
@@ -68,6 +79,20 @@ class Geometry:
     def offset(self, tap: tuple[int, ...]) -> tuple[int, ...]:
         """Where the tap of the first window lies in the padded input."""
         return tuple(t * d for t, d in zip(tap, self.dilation_rate))
+
+    def steps(self, tap: tuple[int, ...]) -> tuple[int, ...]:
+        """The whole strides in the tap's offset."""
+        return tuple(o // s for o, s in zip(self.offset(tap), self.strides))
+
+    def phase(self, tap: tuple[int, ...]) -> tuple[int, ...]:
+        """What is left of the tap's offset: which sub-grid of the input it reads."""
+        return tuple(o % s for o, s in zip(self.offset(tap), self.strides))
+
+    def tap_index(self, tap: tuple[int, ...]) -> tuple:
+        """Index that picks one tap's weights from the kernels."""
+        if self.channels_first:
+            return (slice(None), slice(None), *tap)
+        return (Ellipsis, *tap)
 
     def output_sizes(self, sizes: Shape) -> Shape:
         return tuple(
