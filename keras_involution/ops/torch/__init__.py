@@ -1,5 +1,6 @@
 """Implementations of the operator for this backend, best first."""
 
 from keras_involution.ops._portable import PORTABLE
+from keras_involution.ops.torch.cpp_kernel import CPP
 
-IMPLEMENTATIONS = (PORTABLE,)
+IMPLEMENTATIONS = (CPP, PORTABLE)
