@@ -2,5 +2,6 @@
 
 from keras_involution.ops._portable import PORTABLE
 from keras_involution.ops.torch.cpp_kernel import CPP
+from keras_involution.ops.torch.native import NATIVE
 
-IMPLEMENTATIONS = (CPP, PORTABLE)
+IMPLEMENTATIONS = (CPP, NATIVE, PORTABLE)
