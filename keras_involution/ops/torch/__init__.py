@@ -3,5 +3,7 @@
 from keras_involution.ops._portable import PORTABLE
 from keras_involution.ops.torch.cpp_kernel import CPP
 from keras_involution.ops.torch.native import NATIVE
+from keras_involution.ops.torch.triton_kernel import TRITON
 
-IMPLEMENTATIONS = (CPP, NATIVE, PORTABLE)
+# The first runs on CPUs only, the second on CUDA devices only.
+IMPLEMENTATIONS = (CPP, TRITON, NATIVE, PORTABLE)

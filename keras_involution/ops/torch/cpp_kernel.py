@@ -16,6 +16,13 @@ import torch
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops.torch import _compiler
+from keras_involution.ops.torch._layout import (
+    channels_layout,
+    taps_layout,
+    three,
+    wide,
+    with_plain_taps,
+)
 from keras_involution.ops.torch._operator import define
 
 Tensor = torch.Tensor
@@ -25,9 +32,9 @@ _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 def _forward(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
-    wide = _wide(inputs.dtype)
-    x, k = inputs.to(wide), _plain_taps(kernels.to(wide), geometry)
-    y = x.new_empty(geometry.output_shape(x.shape))
+    dtype = wide(inputs.dtype)
+    x, k = inputs.to(dtype), with_plain_taps(kernels.to(dtype), geometry)
+    y = torch.empty(geometry.output_shape(x.shape), dtype=x.dtype)
     if y.numel():
         _call("involution", geometry, (x, k, y), (x, k, y, x, k))
     return y.to(inputs.dtype)
@@ -36,30 +43,16 @@ def _forward(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
 def _gradients(
     inputs: Tensor, kernels: Tensor, upstream: Tensor, geometry: Geometry
 ) -> tuple[Tensor, Tensor]:
-    wide = _wide(inputs.dtype)
-    x, k = inputs.to(wide), _plain_taps(kernels.to(wide), geometry)
-    dy = upstream.to(wide)
-    dx, dk = x.new_empty(x.shape), k.new_empty(k.shape)
+    dtype = wide(inputs.dtype)
+    x, k = inputs.to(dtype), with_plain_taps(kernels.to(dtype), geometry)
+    dy = upstream.to(x.dtype)
+    dx = torch.empty(x.shape, dtype=x.dtype)
+    dk = torch.empty(k.shape, dtype=k.dtype)
     if dy.numel():
         _call("gradients", geometry, (x, k, dy, dx, dk), (x, k, dy, dx, dk))
     else:
         dx.zero_()
     return dx.to(inputs.dtype), dk.to(kernels.dtype)
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype == torch.float64 else torch.float32
-
-
-def _plain_taps(kernels: Tensor, geometry: Geometry) -> Tensor:
-    """The kernels with one step between neighbouring taps of the whole window."""
-    axes = _window_axes(geometry)
-    step = _tap_step(kernels, geometry)
-    for axis in reversed(axes):
-        if kernels.shape[axis] > 1 and kernels.stride(axis) != step:
-            return kernels.contiguous()
-        step *= kernels.shape[axis]
-    return kernels
 
 
 def _call(
@@ -85,53 +78,23 @@ def _problem(
     """The sizes and layouts that the C++ struct `Problem` lists, in its order."""
     sizes = tuple(shape[axis] for axis in geometry.spatial_axes)
     numbers = [shape[0], geometry.groups]
-    numbers += _three(sizes, 1) + _three(geometry.output_sizes(sizes), 1) + [threads]
+    numbers += three(sizes, 1) + three(geometry.output_sizes(sizes), 1) + [threads]
     x, k, y, dx, dk = steps
     for layout in (
-        _channels_layout(x, geometry),
-        _taps_layout(k, geometry),
-        _channels_layout(y, geometry),
-        _channels_layout(dx, geometry),
-        _taps_layout(dk, geometry),
+        channels_layout(x, geometry),
+        taps_layout(k, geometry),
+        channels_layout(y, geometry),
+        channels_layout(dx, geometry),
+        taps_layout(dk, geometry),
     ):
         numbers += layout
     return (ctypes.c_ssize_t * len(numbers))(*numbers)
 
 
-def _channels_layout(steps: tuple[int, ...], geometry: Geometry) -> list[int]:
-    channel = steps[1 if geometry.channels_first else -1]
-    group = channel * geometry.group_channels
-    space = tuple(steps[axis] for axis in geometry.spatial_axes)
-    return [steps[0], group, channel, *_three(space, 0)]
-
-
-def _taps_layout(steps: tuple[int, ...], geometry: Geometry) -> list[int]:
-    axes = _window_axes(geometry)
-    space = tuple(steps[axis] for axis in geometry.kernel_spatial_axes)
-    return [steps[0], steps[axes[0] - 1], _tap_step(steps, geometry), *_three(space, 0)]
-
-
-def _window_axes(geometry: Geometry) -> tuple[int, ...]:
-    first = 2 if geometry.channels_first else 2 + geometry.rank
-    return tuple(range(first, first + geometry.rank))
-
-
-def _tap_step(steps: tuple[int, ...] | Tensor, geometry: Geometry) -> int:
-    """The step of the last axis of the window that has one."""
-    if isinstance(steps, Tensor):
-        steps = steps.stride()
-    sides = zip(_window_axes(geometry), geometry.kernel_size)
-    return next((steps[axis] for axis, side in reversed(list(sides)) if side > 1), 1)
-
-
-def _three(values: tuple, missing: int) -> list:
-    return [missing] * (3 - len(values)) + list(values)
-
-
 def _macros(geometry: Geometry, dtype: torch.dtype) -> tuple[str, ...]:
     """What the compiled library depends on."""
     listed = (
-        ",".join(map(str, _three(values, 1)))
+        ",".join(map(str, three(values, 1)))
         for values in (geometry.kernel_size, geometry.strides, geometry.dilation_rate)
     )
     real = "double" if dtype == torch.float64 else "float"

@@ -14,6 +14,7 @@ import torch
 
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
+from keras_involution.ops.torch._layout import wide
 from keras_involution.ops.torch._operator import define
 
 Tensor = torch.Tensor
@@ -46,10 +47,6 @@ def _gradients(
     return dx.to(inputs.dtype).contiguous(), dk.to(kernels.dtype).contiguous()
 
 
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype == torch.float64 else torch.float32
-
-
 def _split_channels(inputs: Tensor, geometry: Geometry) -> Tensor:
     """(B, H, W, C) or (B, C, H, W) to (B, G, C/G, H, W)."""
     if not geometry.channels_first:
@@ -66,7 +63,7 @@ def _padded(inputs: Tensor, geometry: Geometry) -> Tensor:
     """(B, G, C/G, H + 2 padding, W + 2 padding), in the dtype of the sums."""
     grouped = _split_channels(inputs, geometry)
     sizes = [n + 2 * p for n, p in zip(grouped.shape[3:], geometry.padding)]
-    padded = grouped.new_zeros(*grouped.shape[:3], *sizes, dtype=_wide(inputs.dtype))
+    padded = grouped.new_zeros(*grouped.shape[:3], *sizes, dtype=wide(inputs.dtype))
     _interior(padded, inputs, geometry).copy_(grouped)
     return padded
 
@@ -84,7 +81,7 @@ def _taps_first(kernels: Tensor, geometry: Geometry) -> Tensor:
         spatial = geometry.kernel_spatial_axes
         kernels = kernels.movedim(spatial, tuple(range(-geometry.rank, 0)))
     taps = kernels.flatten(2, 1 + geometry.rank).movedim(2, 0).unsqueeze(3)
-    return taps.to(_wide(kernels.dtype)).contiguous()
+    return taps.to(wide(kernels.dtype)).contiguous()
 
 
 def _taps_back(taps: Tensor, geometry: Geometry) -> Tensor:
