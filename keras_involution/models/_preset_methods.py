@@ -9,9 +9,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-from typing_extensions import Self
+from typing import Any, Self
 
 
 class PresetMethods:

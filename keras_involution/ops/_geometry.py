@@ -99,7 +99,9 @@ def geometry_of(
     data_format: str | None,
 ) -> Geometry:
     """The geometry that fits the two shapes, or an error that says what does not."""
-    shapes = received(inputs_shape=tuple(input_shape), kernels_shape=tuple(kernels_shape))
+    shapes = received(
+        inputs_shape=tuple(input_shape), kernels_shape=tuple(kernels_shape)
+    )
     rank = len(input_shape) - 2
     if rank not in (1, 2, 3):
         raise ValueError(
@@ -116,12 +118,10 @@ def geometry_of(
     groups, *window = kernels_shape[first : first + 1 + rank]
     channels = input_shape[1 if data_format == "channels_first" else -1]
     if channels is None or groups is None or None in window:
-        raise ValueError(
-            f"Channels, groups and window must be known sizes. {shapes}"
-        )
+        raise ValueError(f"Channels, groups and window must be known sizes. {shapes}")
     _arguments.divisible(channels, groups, "channels", "groups")
     geometry = Geometry(
-        kernel_size=_arguments.odd_window(tuple(window), rank),  # type: ignore[arg-type]
+        kernel_size=_arguments.odd_window(tuple(window), rank),
         strides=_arguments.spatial_tuple(strides, rank, "strides"),
         dilation_rate=_arguments.spatial_tuple(dilation_rate, rank, "dilation_rate"),
         groups=groups,
