@@ -128,7 +128,9 @@ class RedNetBackbone(PresetMethods, keras.Model):
                     settings=settings,
                 )
             pyramid_outputs[f"P{index + 2}"] = x
-        super().__init__(inputs=inputs, outputs=x, dtype=dtype, **kwargs)
+        super().__init__(inputs=inputs, outputs=x, **kwargs)
+        # A functional model is float32 by its own account, whatever its layers are.
+        self.dtype_policy = keras.dtype_policies.get(dtype)
 
         # === Config ===
         self.stackwise_num_filters = [stage[0] for stage in stages]
