@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from keras_involution._arguments import received
-from keras_involution.hub._format import CONFIG_FILE, PRESET_FILES
+from keras_involution.hub._format import CONFIG_FILE, TASK_FILE, is_shard
 
 
 @contextlib.contextmanager
-def complete_folder(folder: str | Path) -> Iterator[Path]:
+def complete_folder(folder: str | Path, replaced: frozenset[str]) -> Iterator[Path]:
     """A temporary folder that takes the place of `folder` when the block ends well.
 
-    Files of an existing preset that are no preset files, a model card say, come along.
+    Files of an existing preset that are not among the `replaced` names, a model card
+    say, come along.
     """
-    folder = Path(folder)
+    folder = Path(os.path.realpath(folder))
     _check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_old_drafts(folder)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         draft.chmod(0o777 & ~_umask())
         yield draft
-        _keep_other_files(folder, draft)
+        _keep_other_files(folder, draft, replaced)
         _swap(draft, folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+
+
+def _remove_old_drafts(folder: Path) -> None:
+    """Removes what processes that were killed have left, a day later."""
+    for entry in folder.parent.glob(f".{glob.escape(folder.name)}.????????"):
+        if time.time() - entry.stat().st_mtime > 86_400:
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -38,18 +49,19 @@ def _check_replaceable(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise ValueError(f"The preset folder is a file. {received(folder=str(folder))}")
-    if any(folder.iterdir()) and not (folder / CONFIG_FILE).is_file():
+    is_preset = any((folder / name).is_file() for name in (CONFIG_FILE, TASK_FILE))
+    if any(folder.iterdir()) and not is_preset:
         raise ValueError(
             "The folder holds other files than a preset, so it is left alone; name a "
             f"new or an empty folder. {received(folder=str(folder))}"
         )
 
 
-def _keep_other_files(folder: Path, draft: Path) -> None:
+def _keep_other_files(folder: Path, draft: Path, replaced: frozenset[str]) -> None:
     if not folder.is_dir():
         return
     for entry in folder.iterdir():
-        if entry.name in PRESET_FILES:
+        if entry.name in replaced or is_shard(entry.name):
             continue
         if entry.is_dir():
             shutil.copytree(entry, draft / entry.name, symlinks=True)
@@ -63,8 +75,13 @@ def _swap(draft: Path, folder: Path) -> None:
         return
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
     os.rename(folder, old / folder.name)
-    os.rename(draft, folder)
-    shutil.rmtree(old)
+    try:
+        os.rename(draft, folder)
+    except BaseException:
+        os.rename(old / folder.name, folder)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -7,10 +7,13 @@ that a file names: only the few classes below are ever built, from checked value
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
 
+from keras_involution.hub import _values
+from keras_involution.hub._documents import short
 from keras_involution.models import RedNetBackbone, RedNetImageConverter
 
 CONFIG_FILE = "config.json"
@@ -19,16 +22,18 @@ PREPROCESSOR_FILE = "preprocessor.json"
 CONVERTER_FILE = "image_converter.json"
 METADATA_FILE = "metadata.json"
 BACKBONE_WEIGHTS_FILE = "model.weights.h5"
+SHARD_INDEX_FILE = "model.weights.json"
 TASK_WEIGHTS_FILE = "task.weights.h5"
-PRESET_FILES = (
-    CONFIG_FILE,
+BACKBONE_FILES = frozenset(
+    (CONFIG_FILE, METADATA_FILE, BACKBONE_WEIGHTS_FILE, SHARD_INDEX_FILE)
+)
+PRESET_FILES = BACKBONE_FILES | {
     TASK_FILE,
     PREPROCESSOR_FILE,
     CONVERTER_FILE,
-    METADATA_FILE,
-    BACKBONE_WEIGHTS_FILE,
     TASK_WEIGHTS_FILE,
-)
+}
+_SHARD = re.compile(r"model_[0-9]+\.weights\.h5")
 
 _HUB_MODULES = {
     "ImageClassifier": "keras_hub.src.models.image_classifier",
@@ -45,7 +50,28 @@ _CONVERTER_ARGUMENTS = (
     "interpolation",
     "antialias",
 )
-_TASK_ARGUMENTS = ("num_classes", "pooling", "activation", "dropout", "name")
+_TASK_ARGUMENTS = (
+    "num_classes",
+    "pooling",
+    "activation",
+    "dropout",
+    "head_dtype",
+    "name",
+)
+
+
+def is_shard(name: str) -> bool:
+    """Whether a file of that name is one of several weights files of a backbone."""
+    return _SHARD.fullmatch(name) is not None
+
+
+def check(documents: dict[str, Any]) -> None:
+    """Raises where a preset's JSON holds what cannot be read back."""
+    config = documents[CONFIG_FILE]
+    _check_backbone(config)
+    if TASK_FILE in documents:
+        task_from_json(documents[TASK_FILE], "channels_last")
+    _values.class_names(documents[METADATA_FILE]["class_names"])
 
 
 def backbone_json(backbone: RedNetBackbone) -> dict[str, Any]:
@@ -94,35 +120,54 @@ def metadata_json(model: Any, backbone: RedNetBackbone) -> dict[str, Any]:
     }
 
 
-def backbone_from_json(data: dict[str, Any], dtype: Any) -> RedNetBackbone:
-    if data["registered_name"] != _BACKBONE_NAME:
-        raise ValueError(f"it describes a {data['registered_name']!r}, not a RedNet")
-    config = dict(data["config"])
-    if dtype is not None:
-        config["dtype"] = dtype
-    return RedNetBackbone.from_config(config)
+def backbone_from_json(data: dict[str, Any], changes: dict[str, Any]) -> RedNetBackbone:
+    """The backbone of a config.json, with `changes` in place of saved arguments."""
+    return RedNetBackbone(**{**_check_backbone(data), **changes})
+
+
+def _check_backbone(data: dict[str, Any]) -> dict[str, Any]:
+    registered = data.get("registered_name")
+    if registered != _BACKBONE_NAME:
+        raise ValueError(f"it describes a {short(registered)}, not a RedNet")
+    return _values.backbone_arguments(data.get("config"))
 
 
 def converter_from_json(
     data: dict[str, Any] | None, data_format: str
 ) -> RedNetImageConverter | None:
     """The converter inside a preprocessor, or the converter itself."""
-    if data is not None and data["class_name"] == "ImageClassifierPreprocessor":
-        data = data["config"].get("image_converter")
+    if data is not None and _class_name(data) == "ImageClassifierPreprocessor":
+        data = _config(data).get("image_converter")
     if data is None:
         return None
-    config = data["config"]
-    arguments = {key: config[key] for key in _CONVERTER_ARGUMENTS if key in config}
+    if _class_name(data) != "ImageConverter":
+        raise ValueError(f"it prepares pictures with a {short(_class_name(data))}")
+    arguments = _values.converter_arguments(data.get("config"))
     # A converter of keras-hub without scale and offset leaves the values as they are.
-    arguments["scale"] = 1.0 if config.get("scale") is None else config["scale"]
-    arguments["offset"] = 0.0 if config.get("offset") is None else config["offset"]
+    for key, neutral in (("scale", 1.0), ("offset", 0.0)):
+        if arguments.get(key) is None:
+            arguments[key] = neutral
     return RedNetImageConverter(data_format=data_format, **arguments)
 
 
-def task_arguments(data: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of the classifier that are plain values."""
-    config = data["config"]
-    return {key: config[key] for key in _TASK_ARGUMENTS if key in config}
+def task_from_json(data: dict[str, Any], data_format: str) -> dict[str, Any]:
+    """The arguments of a classifier in a task.json, all but its backbone."""
+    if _class_name(data) != "ImageClassifier":
+        raise ValueError(f"it describes a {short(_class_name(data))}")
+    config = _config(data)
+    converter = converter_from_json(config.get("preprocessor"), data_format)
+    return {**_values.task_arguments(config), "preprocessor": converter}
+
+
+def _class_name(data: Any) -> Any:
+    return data.get("class_name") if isinstance(data, dict) else data
+
+
+def _config(data: dict[str, Any]) -> dict[str, Any]:
+    config = data.get("config")
+    if not isinstance(config, dict):
+        raise ValueError(f"`config` must be an object, not {short(config)}")
+    return config
 
 
 def _hub_object(class_name: str, config: dict[str, Any]) -> dict[str, Any]:

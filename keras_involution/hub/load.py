@@ -2,151 +2,153 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_involution._arguments import received
-from keras_involution.hub import _format
+from keras_involution.hub import _format, _values
+from keras_involution.hub._locate import locate
+from keras_involution.hub._source import PresetError, Source
+from keras_involution.hub._weights import load_weights as _assign
 from keras_involution.models import RedNetBackbone
-from keras_involution.models.rednet_presets import PRESETS
 
 
 def from_preset(
     cls: type,
     preset: str | Path,
     *,
+    num_classes: int | None = None,
     load_weights: bool = True,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
     dtype: Any = None,
     **kwargs: Any,
 ) -> Any:
     """Builds a `cls`, a classifier or a backbone, as a preset describes it.
 
+    Nothing that a preset names is executed: its JSON files are read as plain values,
+    its weights as plain numbers, and both are checked before a layer gets a weight.
+
     Args:
         cls: The class whose `from_preset` was called.
-        preset: A built-in name or a folder.
+        preset: A built-in name, a folder, or a handle `"hf://user/name"`.
+        num_classes: Integer, puts a new head of so many classes on the backbone.
         load_weights: Boolean; `False` leaves the weights random.
+        revision: Branch, tag or commit of a Hub repository; `None` is `main`.
+        token: Hub token; `None` takes `HF_TOKEN` or the saved login, `False` none.
+        cache_dir: Folder for downloads; `None` takes that of huggingface_hub.
         dtype: dtype or `keras.DTypePolicy`; `None` takes the saved one.
-        **kwargs: Arguments of `cls` in place of saved ones.
+        **kwargs: Further arguments of `cls` in place of saved ones.
 
     Returns:
         The model.
 
     Raises:
-        ValueError: If the preset is unknown, damaged, or of another architecture.
+        ValueError: If the preset is unknown, out of reach, damaged, or of another
+            architecture.
     """
-    folder = _resolve(preset)
-    with _damage_reported(folder, _format.CONFIG_FILE):
-        config = _read_json(folder, _format.CONFIG_FILE)
-        backbone = _format.backbone_from_json(config, dtype)
-    if hasattr(cls, "check_depth"):
-        _check_depth(cls, backbone, folder)
+    source = locate(preset, load_weights, revision, token, cache_dir)
+    changes = {} if dtype is None else {"dtype": dtype}
     if issubclass(cls, RedNetBackbone):
-        model = backbone
+        if num_classes is not None:
+            raise TypeError(
+                f"A backbone has no classes. {received(num_classes=num_classes)}"
+            )
+        model = backbone = _backbone(source, load_weights, {**kwargs, **changes})
     else:
-        model = _classifier(cls, backbone, folder, kwargs)
+        backbone = _backbone(source, load_weights, changes)
+        model = _classifier(cls, backbone, source, num_classes, dtype, kwargs)
     if load_weights:
-        _load_weights(model, backbone, folder, new_head="num_classes" in kwargs)
+        _load_weights(model, backbone, source, new_head=num_classes is not None)
     return model
 
 
-def _resolve(preset: str | Path) -> Path:
-    folder = Path(preset)
-    if folder.is_dir():
-        if not (folder / _format.CONFIG_FILE).is_file():
+def _backbone(
+    source: Source, load_weights: bool, changes: dict[str, Any]
+) -> RedNetBackbone:
+    with source.damage_reported(_format.CONFIG_FILE):
+        config = source.json(_format.CONFIG_FILE)
+    if load_weights:
+        _check_sizes(config, source)
+    with source.damage_reported(_format.CONFIG_FILE):
+        return _format.backbone_from_json(config, changes)
+
+
+def _check_sizes(config: dict[str, Any], source: Source) -> None:
+    """Refuses to build a network that the weights files are too small to fill."""
+    with source.damage_reported(_format.CONFIG_FILE):
+        arguments = _values.backbone_arguments(config.get("config"))
+    with source.damage_reported(_format.BACKBONE_WEIGHTS_FILE):
+        names = source.backbone_weights()
+        if missing := [name for name in names if not source.has(name)]:
+            raise ValueError(f"{missing[0]} is missing")
+        least = 2 * _values.parameters_at_least(arguments)
+        size = sum(source.sizes[name] for name in names)
+        if size < least:
             raise ValueError(
-                f"The folder is no preset: it has no {_format.CONFIG_FILE}. "
-                + received(preset=str(preset))
+                f"it has {size} bytes where the config asks for more than {least}"
             )
-        return folder
-    names = ", ".join(sorted(PRESETS)) or "none yet"
-    raise ValueError(
-        "There is no such preset: neither a folder of that name nor a built-in preset. "
-        f"Built-in presets: {names}. {received(preset=str(preset))}"
-    )
 
 
 def _classifier(
-    cls: type, backbone: RedNetBackbone, folder: Path, kwargs: dict[str, Any]
+    cls: Any,
+    backbone: RedNetBackbone,
+    source: Source,
+    num_classes: int | None,
+    dtype: Any,
+    kwargs: dict[str, Any],
 ) -> Any:
+    if hasattr(cls, "check_depth"):
+        _check_depth(cls, backbone, source)
     arguments: dict[str, Any] = {}
-    if (folder / _format.TASK_FILE).is_file():
-        with _damage_reported(folder, _format.TASK_FILE):
-            task = _read_json(folder, _format.TASK_FILE)
-            arguments = _format.task_arguments(task)
-            arguments["preprocessor"] = _format.converter_from_json(
-                task["config"].get("preprocessor"), backbone.data_format
-            )
-        arguments["class_names"] = _class_names(folder)
-    elif "num_classes" not in kwargs:
-        raise ValueError(
+    if source.has(_format.TASK_FILE):
+        arguments = _saved_arguments(backbone, source)
+    elif num_classes is None:
+        raise PresetError(
             "The preset holds a backbone without a head; say how many classes the new "
-            f"head has with `num_classes`. {received(preset=str(folder))}"
+            f"head has with `num_classes`. {received(preset=source.preset)}"
         )
-    if "num_classes" in kwargs:
-        arguments["class_names"] = None
+    if num_classes is not None:
+        arguments.update(num_classes=num_classes, class_names=None)
+    if dtype is not None:
+        arguments["head_dtype"] = None
     arguments.update(kwargs)
-    if kwargs:  # errors in what the caller gave are the caller's
+    if kwargs or num_classes is not None:  # errors there are the caller's
         return cls(backbone=backbone, **arguments)
-    with _damage_reported(folder, _format.TASK_FILE):
+    with source.damage_reported(_format.TASK_FILE):
         return cls(backbone=backbone, **arguments)
 
 
-def _class_names(folder: Path) -> list[str] | None:
-    if not (folder / _format.METADATA_FILE).is_file():
-        return None
-    with _damage_reported(folder, _format.METADATA_FILE):
-        return _read_json(folder, _format.METADATA_FILE).get("class_names")
+def _saved_arguments(backbone: RedNetBackbone, source: Source) -> dict[str, Any]:
+    with source.damage_reported(_format.TASK_FILE):
+        task = source.json(_format.TASK_FILE)
+        arguments = _format.task_from_json(task, backbone.data_format)
+        features = 4 * backbone.stackwise_num_filters[-1]
+        if arguments.get("num_classes", 1) * features > _values.MAX_PARAMETERS:
+            raise ValueError("its head is larger than a preset may be")
+    if source.has(_format.METADATA_FILE):
+        with source.damage_reported(_format.METADATA_FILE):
+            names = source.json(_format.METADATA_FILE).get("class_names")
+            arguments["class_names"] = _values.class_names(names)
+    return arguments
 
 
 def _load_weights(
-    model: Any, backbone: RedNetBackbone, folder: Path, new_head: bool
+    model: Any, backbone: RedNetBackbone, source: Source, new_head: bool
 ) -> None:
-    with _damage_reported(folder, _format.BACKBONE_WEIGHTS_FILE):
-        backbone.load_weights(_existing(folder, _format.BACKBONE_WEIGHTS_FILE))
-    if model is backbone or new_head:
+    with source.damage_reported(_format.BACKBONE_WEIGHTS_FILE):
+        _assign(backbone, source.files(source.backbone_weights()))
+    if model is backbone or new_head or not source.has(_format.TASK_FILE):
         return
-    with _damage_reported(folder, _format.TASK_WEIGHTS_FILE):
-        keras.saving.load_weights(
-            model,
-            _existing(folder, _format.TASK_WEIGHTS_FILE),
-            objects_to_skip=[backbone],
-        )
+    with source.damage_reported(_format.TASK_WEIGHTS_FILE):
+        _assign(model, source.files([_format.TASK_WEIGHTS_FILE]), skip=backbone)
 
 
-def _existing(folder: Path, name: str) -> Path:
-    if not (folder / name).is_file():
-        raise ValueError("the file is missing")
-    return folder / name
-
-
-def _check_depth(cls: Any, backbone: RedNetBackbone, folder: Path) -> None:
+def _check_depth(cls: Any, backbone: RedNetBackbone, source: Source) -> None:
     if backbone.depth != cls.depth:
-        raise ValueError(
+        raise PresetError(
             f"The preset is a RedNet of depth {backbone.depth}, not {cls.depth}; load "
             f"it with `RedNetImageClassifier.from_preset` or the class of its depth. "
-            + received(preset=str(folder))
+            + received(preset=source.preset)
         )
-
-
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
-    data = json.loads(_existing(folder, name).read_text("utf-8"))
-    if not isinstance(data, dict):
-        raise ValueError("it does not hold a JSON object")
-    return data
-
-
-@contextlib.contextmanager
-def _damage_reported(folder: Path, name: str) -> Iterator[None]:
-    """Turns whatever a damaged file causes into one error that names the file."""
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise ValueError(
-            f"The preset's {name} cannot be used: {error}. "
-            + received(preset=str(folder))
-        ) from error

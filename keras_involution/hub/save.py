@@ -3,57 +3,120 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_involution._arguments import received
 from keras_involution.hub import _format
 from keras_involution.hub._folder import complete_folder
 from keras_involution.models import RedNetBackbone, RedNetImageConverter
 
+MAX_SHARD_SIZE = 5.0
+"""GB above which the weights of a backbone become several files."""
 
-def save_to_preset(model: keras.Model, folder: str | Path) -> None:
+
+def save_to_preset(
+    model: keras.Model,
+    folder: str | Path,
+    max_shard_size: float | None = MAX_SHARD_SIZE,
+) -> None:
     """Writes a classifier or a backbone as a preset folder, complete or not at all.
+
+    A backbone takes its place in a folder that holds a head around the same backbone,
+    as keras-hub saves the two one after the other; any other head is removed.
 
     Args:
         model: `RedNetImageClassifier` or `RedNetBackbone`.
         folder: Path of the folder.
+        max_shard_size: Number of GB above which the weights become several files;
+            `None` for one file of any size.
 
     Raises:
         ValueError: If `folder` is a file or holds other files than a preset, or the
-            preprocessor is not a `RedNetImageConverter`.
+            model holds what a preset cannot describe: a preprocessor that is no
+            `RedNetImageConverter`, another backbone, an activation of one's own.
     """
     backbone = getattr(model, "backbone", model)
-    documents, weights = _contents(model, backbone)
-    with complete_folder(folder) as draft:
+    documents = _documents(model, backbone)
+    replaced = _replaced_files(model, backbone, documents, Path(folder))
+    with complete_folder(folder, replaced) as draft:
         for name, data in documents.items():
             (draft / name).write_text(json.dumps(data, indent=4) + "\n", "utf-8")
-        backbone.save_weights(draft / _format.BACKBONE_WEIGHTS_FILE)
-        if weights:
-            keras.saving.save_weights(
-                model, draft / _format.TASK_WEIGHTS_FILE, objects_to_skip=[backbone]
-            )
+        file = draft / _format.BACKBONE_WEIGHTS_FILE
+        _save_weights(backbone, file, max_shard_size)
+        if model is not backbone:
+            file = draft / _format.TASK_WEIGHTS_FILE
+            _save_weights(model, file, None, skip=backbone)
 
 
-def _contents(
-    model: keras.Model, backbone: RedNetBackbone
-) -> tuple[dict[str, Any], bool]:
-    """(file name -> JSON, whether there is a head with weights of its own)."""
+def _documents(model: Any, backbone: RedNetBackbone) -> dict[str, Any]:
+    """File name -> JSON, read once as a loader would, so that it will load."""
     documents = {
         _format.CONFIG_FILE: _format.backbone_json(backbone),
         _format.METADATA_FILE: _format.metadata_json(model, backbone),
     }
-    if model is backbone:
-        return documents, False
-    converter = model.preprocessor
-    if not isinstance(converter, RedNetImageConverter):
+    if model is not backbone:
+        converter = model.preprocessor
+        if not isinstance(converter, RedNetImageConverter):
+            raise ValueError(
+                "A preset keeps its preprocessing as data, so the preprocessor must be "
+                f"a `RedNetImageConverter`. {received(preprocessor=converter)}"
+            )
+        documents[_format.TASK_FILE] = _format.task_json(model)
+        documents[_format.PREPROCESSOR_FILE] = _format.preprocessor_json(converter)
+        documents[_format.CONVERTER_FILE] = _format.converter_json(converter)
+    try:
+        documents = json.loads(json.dumps(documents))
+        _format.check(documents)
+    except (TypeError, ValueError) as error:
         raise ValueError(
-            "A preset keeps its preprocessing as data, so the preprocessor must be a "
-            f"`RedNetImageConverter`. {received(preprocessor=converter)}"
-        )
-    documents[_format.TASK_FILE] = _format.task_json(model)
-    documents[_format.PREPROCESSOR_FILE] = _format.preprocessor_json(converter)
-    documents[_format.CONVERTER_FILE] = _format.converter_json(converter)
-    return documents, True
+            f"The model holds what no preset can describe: {error}. "
+            + received(model=model.name)
+        ) from error
+    return documents
+
+
+def _replaced_files(
+    model: Any, backbone: Any, documents: dict[str, Any], folder: Path
+) -> frozenset[str]:
+    """The names that do not stay in `folder`, written anew or not."""
+    task = folder / _format.TASK_FILE
+    if model is backbone and task.is_file():
+        try:
+            saved = json.loads(task.read_text("utf-8"))["config"]["backbone"]["config"]
+        except (ValueError, LookupError, TypeError, OSError, RecursionError):
+            saved = None
+        if saved == documents[_format.CONFIG_FILE]["config"]:
+            return _format.BACKBONE_FILES
+    return _format.PRESET_FILES
+
+
+def _save_weights(
+    model: keras.Model, file: Path, max_shard_size: float | None, skip: Any = None
+) -> None:
+    # A compiled model would add its optimizer, several times the network's size.
+    bare = keras.Model(model.inputs, model.outputs)
+    skipped = [] if skip is None else [skip]
+    if max_shard_size is None or _bytes(model) <= max_shard_size * 2**30:
+        keras.saving.save_weights(bare, file, objects_to_skip=skipped)
+        return
+    keras.saving.save_weights(
+        bare,
+        file.with_suffix(".json"),
+        max_shard_size=max_shard_size,
+        objects_to_skip=skipped,
+    )
+
+
+def _bytes(model: keras.Model) -> int:
+    def size(name: str) -> int:
+        return 2 if name == "bfloat16" else np.dtype(name).itemsize
+
+    return sum(
+        math.prod(weight.shape) * size(keras.backend.standardize_dtype(weight.dtype))
+        for weight in model.weights
+    )

@@ -20,32 +20,55 @@ class PresetMethods:
         cls,
         preset: str | Path,
         *,
+        num_classes: int | None = None,
         load_weights: bool = True,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> Self:
         """Builds the model that a preset describes.
 
+        Nothing that a preset names is executed: its JSON files are read as plain
+        values, its weights as plain numbers, and both are checked before a layer gets
+        a weight.
+
         Args:
-            preset: A built-in name, or a folder written by `save_to_preset` or by
-                keras-hub.
+            preset: A built-in name, a folder written by `save_to_preset` or by
+                keras-hub, or a Hub repository as `"hf://user/name"`.
+            num_classes: Integer, puts a new head of so many classes on the saved
+                backbone of a classifier.
             load_weights: Boolean; `False` builds the same architecture with random
                 weights.
+            revision: Branch, tag or commit of a Hub repository; `None` is `main`.
+            token: Hub token; `None` takes `HF_TOKEN` or the saved login, `False` none.
+            cache_dir: Folder for downloads; `None` takes that of huggingface_hub.
             dtype: dtype or `keras.DTypePolicy`; `None` takes the saved one.
-            **kwargs: Arguments of the class that replace saved ones; for a classifier
-                `num_classes`, which puts a new head on the saved backbone.
+            **kwargs: Further arguments of the class that replace saved ones.
 
         Returns:
             The model.
 
         Raises:
-            ValueError: If the preset is unknown, damaged, or of another architecture.
+            ValueError: If the preset is unknown, out of reach, damaged, or of another
+                architecture.
         """
         return _hub().from_preset(
-            cls, preset, load_weights=load_weights, dtype=dtype, **kwargs
+            cls,
+            preset,
+            num_classes=num_classes,
+            load_weights=load_weights,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            dtype=dtype,
+            **kwargs,
         )
 
-    def save_to_preset(self, folder: str | Path) -> None:
+    def save_to_preset(
+        self, folder: str | Path, max_shard_size: float | None = 5.0
+    ) -> None:
         """Writes the model as a preset folder in the format of keras-hub.
 
         The folder appears complete or not at all; an existing preset is replaced,
@@ -53,12 +76,14 @@ class PresetMethods:
 
         Args:
             folder: Path of the folder.
+            max_shard_size: Number of GB above which the weights become several files;
+                `None` for one file of any size.
 
         Raises:
             ValueError: If `folder` is a file, or a folder with other contents than a
-                preset.
+                preset, or the model holds what a preset cannot describe.
         """
-        _hub().save_to_preset(self, folder)
+        _hub().save_to_preset(self, folder, max_shard_size)
 
 
 def _hub() -> ModuleType:

@@ -131,6 +131,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
                 )
             pyramid_outputs[f"P{index + 2}"] = x
         super().__init__(inputs=inputs, outputs=x, **kwargs)
+        # A functional model is float32 by its own account, whatever its layers are.
         self.dtype_policy = keras.dtype_policies.get(dtype)
 
         # === Config ===

@@ -1,0 +1,93 @@
+"""Where a preset comes from: its files, fetched when they are asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_involution._arguments import received
+from keras_involution.hub._documents import read_json
+from keras_involution.hub._format import BACKBONE_WEIGHTS_FILE, SHARD_INDEX_FILE
+from keras_involution.hub._weights import shard_names
+
+_DAMAGE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    OSError,
+    RuntimeError,
+    MemoryError,
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A preset that was found.
+
+    Attributes:
+        preset: The name, folder or handle as the caller gave it.
+        folder: Local folder of the files; a remote one is filled by `fetch`.
+        sizes: Name of every file of the preset -> its size in bytes.
+        fetch: Brings files of these names into the folder.
+    """
+
+    preset: str
+    folder: Path
+    sizes: dict[str, int]
+    fetch: Callable[[Sequence[str]], None]
+
+    def has(self, name: str) -> bool:
+        return name in self.sizes
+
+    def json(self, name: str) -> dict[str, Any]:
+        return read_json(self._there(name))
+
+    def backbone_weights(self) -> list[str]:
+        """The names of the weights file, or of the shards that take its place."""
+        if self.has(BACKBONE_WEIGHTS_FILE) or not self.has(SHARD_INDEX_FILE):
+            return [BACKBONE_WEIGHTS_FILE]
+        return shard_names(self._there(SHARD_INDEX_FILE))
+
+    def files(self, names: Sequence[str]) -> list[Path]:
+        if missing := [name for name in names if not self.has(name)]:
+            raise ValueError(f"{missing[0]} is missing")
+        self.fetch(names)
+        return [self.folder / name for name in names]
+
+    def _there(self, name: str) -> Path:
+        if self.has(name):
+            self.fetch([name])
+        return self.folder / name
+
+    @contextlib.contextmanager
+    def damage_reported(self, name: str) -> Iterator[None]:
+        """Turns whatever a damaged file causes into one error that names the file."""
+        try:
+            yield
+        except PresetError:
+            raise
+        except _DAMAGE as error:
+            what = str(error) or type(error).__name__
+            raise PresetError(
+                f"The preset's {name} cannot be used: {what}. "
+                + received(preset=self.preset)
+            ) from error
+
+
+class PresetError(ValueError):
+    """A preset that cannot be found, fetched or used; the message says all."""
+
+
+def local_source(folder: Path, preset: str) -> Source:
+    """The preset in a folder of this machine."""
+    sizes = {
+        entry.name: entry.stat().st_size
+        for entry in folder.iterdir()
+        if entry.is_file()
+    }
+    return Source(preset, folder, sizes, lambda names: None)
