@@ -38,7 +38,7 @@ def involution(inputs: tf.Tensor, kernels: tf.Tensor, geometry: Geometry) -> tf.
         def pull_back(dy):
             return _gradients(x, k, dy, geometry)
 
-        return _compiled(_forward, geometry)(x, k), pull_back
+        return _call(_forward, geometry, x, k), pull_back
 
     return run(inputs, kernels)
 
@@ -49,10 +49,27 @@ def _gradients(x: tf.Tensor, k: tf.Tensor, dy: tf.Tensor, geometry: Geometry):
         def pull_back(*upstream):
             return _second_derivatives(x, k, dy, upstream, geometry)
 
-        dx = _compiled(_input_gradient, geometry)(x, k, dy)
-        return (dx, _compiled(_kernels_gradient, geometry)(x, dy)), pull_back
+        dx = _call(_input_gradient, geometry, x, k, dy)
+        return (dx, _call(_kernels_gradient, geometry, x, dy)), pull_back
 
     return run(x, k, dy)
+
+
+def _call(function: Callable, geometry: Geometry, *tensors: tf.Tensor) -> tf.Tensor:
+    """Runs the compiled function, out of sight of the tapes.
+
+    A tape that watched it would keep all that the program computes on its way.
+    """
+    return _compiled(function, geometry)(*map(tf.stop_gradient, tensors))
+
+
+@functools.cache
+def _compiled(function: Callable, geometry: Geometry) -> Callable:
+    @tf.function(jit_compile=True, autograph=False)
+    def involution(*tensors):
+        return function(geometry, *tensors)
+
+    return involution
 
 
 def _second_derivatives(x, k, dy, upstream: tuple, geometry: Geometry):
@@ -64,15 +81,6 @@ def _second_derivatives(x, k, dy, upstream: tuple, geometry: Geometry):
             y = _portable.involution(x, k, geometry)
         gradients = inner.gradient(y, (x, k), output_gradients=dy)
     return outer.gradient(gradients, (x, k, dy), output_gradients=upstream)
-
-
-@functools.cache
-def _compiled(function: Callable, geometry: Geometry) -> Callable:
-    @tf.function(jit_compile=True, autograph=False)
-    def involution(*tensors):
-        return function(geometry, *tensors)
-
-    return involution
 
 
 def _forward(geometry: Geometry, x: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
