@@ -112,8 +112,9 @@ def _library(macros: tuple[str, ...]) -> ctypes.CDLL | str:
 
 
 @torch.compiler.assume_constant_result
-def _compiler_reason(macros: tuple[str, ...]) -> str | None:
-    library = _library(macros)
+def _compiler_reason() -> str | None:
+    """Why nothing can be compiled here, as RedNet's own window shows."""
+    library = _library(("float", "16", "1,7,7", "1,1,1", "1,1,1"))
     return library if isinstance(library, str) else None
 
 
@@ -124,7 +125,12 @@ def _unsupported_reason(
         return f"It computes on the CPU, and the tensors are on {inputs.device}."
     if inputs.dtype not in _DTYPES:
         return f"It computes on {_DTYPES}, and the tensors are {inputs.dtype}."
-    return _compiler_reason(_macros(geometry, inputs.dtype))
+    if torch.compiler.is_compiling():  # sizes may be symbols then
+        return _compiler_reason()
+    library = _library(_macros(geometry, inputs.dtype))
+    return library if isinstance(library, str) else None
 
 
-CPP = Implementation("cpp", define("cpp", _forward, _gradients, "cpu"), _unsupported_reason)
+CPP = Implementation(
+    "cpp", define("cpp", _forward, _gradients, "cpu"), _unsupported_reason
+)

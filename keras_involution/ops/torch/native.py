@@ -88,7 +88,9 @@ def _taps_back(taps: Tensor, geometry: Geometry) -> Tensor:
     kernels = taps.squeeze(3).movedim(0, 2).unflatten(2, geometry.kernel_size)
     if geometry.channels_first:
         return kernels
-    return kernels.movedim(tuple(range(-geometry.rank, 0)), geometry.kernel_spatial_axes)
+    return kernels.movedim(
+        tuple(range(-geometry.rank, 0)), geometry.kernel_spatial_axes
+    )
 
 
 def _windows(padded: Tensor, sizes: torch.Size, geometry: Geometry) -> Iterator[Tensor]:
