@@ -78,7 +78,8 @@ def _check_class(data: dict[str, Any]) -> None:
     lowered = class_name.lower() if isinstance(class_name, str) else None
     if foreign or lowered in _REFUSED_CLASSES:
         raise ValueError(
-            f"it names {short(registered or class_name)} of {short(module)}; a preset "
+            f"it names {short(class_name)} of {short(module)}, registered as "
+            f"{short(registered)}; a preset "
             f"may only name classes of {', '.join(TRUSTED_PACKAGES)}, and no code"
         )
 
