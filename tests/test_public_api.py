@@ -17,7 +17,7 @@ PUBLIC = {
         "RedNetImageClassifier",
         "RedNetImageConverter",
     },
-    "keras_involution.layers": {"Involution2D"},
+    "keras_involution.layers": {"Involution1D", "Involution2D", "Involution3D"},
     "keras_involution.ops": {"available_implementations", "involution"},
     "keras_involution.hub": {"from_preset", "save_to_preset"},
     "keras_involution.models": {
