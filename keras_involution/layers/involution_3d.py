@@ -48,8 +48,8 @@ class Involution3D(BaseInvolution):
 
     Returns:
         The outputs, or with `return_kernels=True` the tuple (outputs, kernels), kernels
-        of shape
-        (B, Do, Ho, Wo, G, Kd, Kh, Kw), or (B, G, Kd, Kh, Kw, Do, Ho, Wo) channels first.
+        of shape (B, Do, Ho, Wo, G, Kd, Kh, Kw), channels first (B, G, Kd, Kh, Kw, Do,
+        Ho, Wo).
 
     Raises:
         ValueError: If the window is even, a size is not a positive integer, the groups
