@@ -87,10 +87,14 @@ def _forward(geometry: Geometry, x: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
     axes = geometry.grouped_axes
     padded = _pad(_split_groups(x, geometry), axes, [(p, p) for p in geometry.padding])
     sizes = [_size(k, axis) for axis in geometry.kernel_spatial_axes]
+    weights = _merge_window(k, geometry)
     total = None
-    for tap in geometry.taps():
+    for number, tap in enumerate(geometry.taps()):
         window = _cut(padded, axes, geometry.offset(tap), sizes, geometry.strides)
-        total = _add(total, _product(window, k[geometry.tap_index(tap)], geometry))
+        weight = (
+            weights[:, :, number] if geometry.channels_first else weights[..., number]
+        )
+        total = _add(total, _product(window, weight, geometry))
     return tf.cast(_merge_groups(total, geometry), x.dtype)
 
 
@@ -293,6 +297,14 @@ def _merge_groups(grouped: tf.Tensor, geometry: Geometry) -> tf.Tensor:
     axis = 1 if geometry.channels_first else len(shape) - 2
     shape[axis : axis + 2] = [geometry.channels]
     return tf.reshape(grouped, shape)
+
+
+def _merge_window(k: tf.Tensor, geometry: Geometry) -> tf.Tensor:
+    """(B, Ho, Wo, G, T) or (B, G, T, Ho, Wo): LiteRT slices five axes at most."""
+    shape = _sizes(k)
+    axis = 2 if geometry.channels_first else len(shape) - geometry.rank
+    shape[axis : axis + geometry.rank] = [math.prod(geometry.kernel_size)]
+    return tf.reshape(k, shape)
 
 
 def _sizes(array: tf.Tensor) -> list:
