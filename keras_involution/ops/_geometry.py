@@ -146,7 +146,8 @@ def _check_kernels(
         if want is not None and have is not None and want != have:
             raise ValueError(
                 f"`kernels` must have the shape {expected} for these inputs, strides "
-                f"{geometry.strides} and data format {geometry.data_format!r}. {shapes()}"
+                f"{geometry.strides} and data format {geometry.data_format!r}. "
+                f"{shapes()}"
             )
 
 

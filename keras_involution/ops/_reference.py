@@ -65,7 +65,9 @@ def _gather(x: np.ndarray, tap: tuple[int, ...], geometry: Geometry) -> np.ndarr
     return x[(slice(None), *np.ix_(*places))] * inside
 
 
-def _tap_kernel(k: np.ndarray, tap: tuple[int, ...], geometry: Geometry) -> np.ndarray:
+def _tap_kernel(
+    k: np.ndarray, tap: tuple[int, ...], geometry: Geometry
+) -> np.ndarray:
     """One tap's weight for every channel: a group's weight serves its channels."""
     return np.repeat(k[(..., slice(None), *tap)], geometry.group_channels, axis=-1)
 
