@@ -114,9 +114,7 @@ def test_compile_chooses_the_same_implementation():
         graphs.append(graph)
         return graph
 
-    torch.compile(operator(None, CASE), fullgraph=True, backend=keep)(
-        x, k
-    )
+    torch.compile(operator(None, CASE), fullgraph=True, backend=keep)(x, k)
     assert f"keras_involution.{chosen}" in graphs[0].code
 
 
