@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_involution._typing import Shape, Tensor
-from keras_involution.ops._geometry import Geometry, geometry_of
-from keras_involution.ops._implementation import Implementation, named, select
+from keras_involution._typing import Tensor
+from keras_involution.ops._geometry import geometry_of
+from keras_involution.ops._implementation import named, select
 
 if keras.config.backend() == "tensorflow":
     from keras_involution.ops.tensorflow import IMPLEMENTATIONS
@@ -89,10 +89,11 @@ def involution(
         Li et al., "Involution: Inverting the Inherence of Convolution for Visual
         Recognition", CVPR 2021, https://arxiv.org/abs/2103.06255
     """
-    operation = InvolutionOperation(strides, dilation_rate, data_format, implementation)
+    arguments = (strides, dilation_rate, data_format, implementation)
     if isinstance(inputs, keras.KerasTensor) or isinstance(kernels, keras.KerasTensor):
-        return operation.symbolic_call(inputs, kernels)
-    return operation.call(inputs, kernels)
+        return InvolutionOperation(*arguments).symbolic_call(inputs, kernels)
+    # No `keras.Operation` for numbers: making one costs as much as a small involution.
+    return _compute(inputs, kernels, *arguments)
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
@@ -116,32 +117,46 @@ class InvolutionOperation(keras.Operation):
         self.implementation = implementation
 
     def call(self, inputs: Tensor, kernels: Tensor) -> Tensor:
-        inputs, kernels = ops.convert_to_tensor(inputs), ops.convert_to_tensor(kernels)
-        dtype = _result_dtype(inputs, kernels)
-        inputs, kernels = ops.cast(inputs, dtype), ops.cast(kernels, dtype)
-        geometry = self._geometry(inputs.shape, kernels.shape)
-        chosen = self._select(inputs, kernels, geometry)
-        return chosen.run(inputs, kernels, geometry)
+        return _compute(
+            inputs,
+            kernels,
+            self.strides,
+            self.dilation_rate,
+            self.data_format,
+            self.implementation,
+        )
 
     def compute_output_spec(self, inputs: Tensor, kernels: Tensor) -> keras.KerasTensor:
-        geometry = self._geometry(inputs.shape, kernels.shape)
-        shape = geometry.output_shape(tuple(inputs.shape))
-        return keras.KerasTensor(shape, dtype=_result_dtype(inputs, kernels))
-
-    def _geometry(self, inputs_shape: Shape, kernels_shape: Shape) -> Geometry:
-        return geometry_of(
-            tuple(inputs_shape),
-            tuple(kernels_shape),
+        geometry = geometry_of(
+            tuple(inputs.shape),
+            tuple(kernels.shape),
             self.strides,
             self.dilation_rate,
             self.data_format,
         )
+        shape = geometry.output_shape(tuple(inputs.shape))
+        return keras.KerasTensor(shape, dtype=_result_dtype(inputs, kernels))
 
-    def _select(
-        self, inputs: Tensor, kernels: Tensor, geometry: Geometry
-    ) -> Implementation:
-        return select(IMPLEMENTATIONS, self.implementation, inputs, kernels, geometry)
+
+def _compute(
+    inputs: Tensor,
+    kernels: Tensor,
+    strides: int | tuple[int, ...],
+    dilation_rate: int | tuple[int, ...],
+    data_format: str | None,
+    implementation: str | None,
+) -> Tensor:
+    inputs, kernels = ops.convert_to_tensor(inputs), ops.convert_to_tensor(kernels)
+    dtype = _result_dtype(inputs, kernels)
+    inputs, kernels = ops.cast(inputs, dtype), ops.cast(kernels, dtype)
+    shapes = tuple(inputs.shape), tuple(kernels.shape)
+    geometry = geometry_of(*shapes, strides, dilation_rate, data_format)
+    chosen = select(IMPLEMENTATIONS, implementation, inputs, kernels, geometry)
+    return chosen.run(inputs, kernels, geometry)
 
 
 def _result_dtype(inputs: Tensor, kernels: Tensor) -> str:
-    return keras.backend.result_type(inputs.dtype, kernels.dtype, float)
+    dtypes = {keras.backend.standardize_dtype(t.dtype) for t in (inputs, kernels)}
+    if dtypes == {"float64"}:  # Keras's promotion would narrow it to float32
+        return "float64"
+    return keras.backend.result_type(*dtypes, float)

@@ -92,6 +92,7 @@ def test_registrations_agree_with_the_operator(name):
 
 @pytest.mark.parametrize("dynamic", (False, True))
 def test_compile_in_one_graph(name, dynamic):
+    torch.compiler.reset()
     call = operator(name, CASE)
     compiled = torch.compile(call, fullgraph=True, backend="aot_eager", dynamic=dynamic)
     for batch in (2, 3):
@@ -104,6 +105,7 @@ def test_compile_in_one_graph(name, dynamic):
 
 
 def test_compile_chooses_the_same_implementation():
+    torch.compiler.reset()
     x, k, _, geometry = tensors(CASE)
     chosen = select(IMPLEMENTATIONS, None, x, k, geometry).name
     graphs = []
@@ -112,9 +114,7 @@ def test_compile_chooses_the_same_implementation():
         graphs.append(graph)
         return graph
 
-    torch.compile(operator(None, CASE), dynamic=False, fullgraph=True, backend=keep)(
-        x, k
-    )
+    torch.compile(operator(None, CASE), fullgraph=True, backend=keep)(x, k)
     assert f"keras_involution.{chosen}" in graphs[0].code
 
 
