@@ -72,7 +72,7 @@ def _check_class(data: dict[str, Any]) -> None:
     """Refuses a serialised object that is none of Keras, keras-hub or ours."""
     registered, module = data.get("registered_name"), data.get("module")
     class_name = data.get("class_name")
-    packages = [name.split(">")[0] for name in (registered,) if _has(name, ">")]
+    packages = [str(name).split(">")[0] for name in (registered,) if _has(name, ">")]
     packages += [name.split(".")[0] for name in (module,) if isinstance(name, str)]
     foreign = any(package not in TRUSTED_PACKAGES for package in packages)
     lowered = class_name.lower() if isinstance(class_name, str) else None

@@ -1,7 +1,8 @@
 """Implementations of the operator for this backend, best first."""
 
+from keras_involution.ops._implementation import Implementation
 from keras_involution.ops._portable import PORTABLE
 from keras_involution.ops.jax.native import NATIVE
 from keras_involution.ops.jax.pallas_kernel import PALLAS
 
-IMPLEMENTATIONS = (NATIVE, PALLAS, PORTABLE)
+IMPLEMENTATIONS: tuple[Implementation, ...] = (NATIVE, PALLAS, PORTABLE)

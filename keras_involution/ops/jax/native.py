@@ -18,6 +18,7 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +79,7 @@ def _forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
     axes = geometry.grouped_axes
     padded = _pad(split_groups(x, geometry), axes, [(p, p) for p in geometry.padding])
     sizes = [k.shape[axis] for axis in geometry.kernel_spatial_axes]
-    total = None
+    total: Any = None
     for tap in geometry.taps():
         window = _cut(padded, axes, geometry.offset(tap), sizes, geometry.strides)
         weight = k[geometry.tap_index(tap)]
@@ -202,7 +203,8 @@ def _channels_outwards(
     dy = _wide(split_groups(dy, geometry))
     if geometry.channels_first:
         return grid, dy
-    return tuple(_merge_last(jnp.moveaxis(a, -1, -3)) for a in (grid, dy))
+    grid, dy = (_merge_last(jnp.moveaxis(a, -1, -3)) for a in (grid, dy))
+    return grid, dy
 
 
 def _merge_last(array: jax.Array) -> jax.Array:

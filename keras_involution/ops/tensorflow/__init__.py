@@ -1,6 +1,7 @@
 """Implementations of the operator for this backend, best first."""
 
+from keras_involution.ops._implementation import Implementation
 from keras_involution.ops._portable import PORTABLE
 from keras_involution.ops.tensorflow.native import NATIVE
 
-IMPLEMENTATIONS = (NATIVE, PORTABLE)
+IMPLEMENTATIONS: tuple[Implementation, ...] = (NATIVE, PORTABLE)

@@ -229,7 +229,8 @@ def _channels_before_row(array: tf.Tensor) -> tf.Tensor:
 def _split_phases(grouped: tf.Tensor, geometry: Geometry) -> tf.Tensor:
     """Pads, and puts one axis a spatial dimension, its phase, behind the batch."""
     axes = geometry.grouped_axes
-    shape, widths, phase_axes, other_axes = [], [], [], []
+    shape: list = []
+    widths, phase_axes, other_axes = [], [], []
     for axis, size in enumerate(_sizes(grouped)):
         other_axes.append(len(shape))
         shape.append(size)

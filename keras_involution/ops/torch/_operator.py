@@ -91,7 +91,8 @@ def _register_shapes(name: str) -> None:
     @torch.library.register_fake(name)
     def _(inputs: Tensor, kernels: Tensor, *layout: Any) -> Tensor:
         geometry = geometry_of(inputs.shape, kernels.shape, *layout)
-        return inputs.new_empty(geometry.output_shape(inputs.shape))
+        shape: Any = geometry.output_shape(inputs.shape)
+        return inputs.new_empty(shape)
 
     @torch.library.register_fake(f"{name}_gradients")
     def _(inputs: Tensor, kernels: Tensor, *_: Any) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,7 +35,8 @@ _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 def _forward(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
     dtype = wide(inputs.dtype)
     x, k = inputs.to(dtype), with_plain_taps(kernels.to(dtype), geometry)
-    y = torch.empty(geometry.output_shape(x.shape), dtype=x.dtype)
+    shape: Any = geometry.output_shape(x.shape)
+    y = torch.empty(shape, dtype=x.dtype)
     if y.numel():
         _call("involution", geometry, (x, k, y), (x, k, y, x, k))
     return y.to(inputs.dtype)
