@@ -20,6 +20,7 @@ PUBLIC = {
     "keras_involution.layers": {"Involution1D", "Involution2D", "Involution3D"},
     "keras_involution.ops": {"available_implementations", "involution"},
     "keras_involution.hub": {"from_preset", "save_to_preset"},
+    "keras_involution.visualization": {"kernel_heatmaps", "overlay"},
     "keras_involution.models": {
         "RedNet26",
         "RedNet38",

@@ -53,16 +53,18 @@ def kernel_heatmaps(
 
     >>> import numpy as np
     >>> from keras_involution import RedNetBackbone, visualization
-    >>> backbone = RedNetBackbone.from_depth(
-    ...     26, image_shape=(32, 48, 3), data_format="channels_last"
+    >>> backbone = RedNetBackbone(
+    ...     stackwise_num_filters=(32, 64),
+    ...     stackwise_num_blocks=(1, 2),
+    ...     stackwise_strides=(1, 2),
+    ...     image_shape=(32, 48, 3),
+    ...     data_format="channels_last",
     ... )
     >>> images = np.ones((2, 32, 48, 3), "float32")
-    >>> maps = visualization.kernel_heatmaps(backbone, images, aggregate="mean")
+    >>> maps = visualization.kernel_heatmaps(backbone, images)
     >>> {name: heatmaps.shape for name, heatmaps in maps.items()}
-    {'stack0_block0_2_involution': (2, 32, 48),
-     'stack1_block1_2_involution': (2, 32, 48),
-     'stack2_block3_2_involution': (2, 32, 48),
-     'stack3_block0_2_involution': (2, 32, 48)}
+    {'stack0_block0_2_involution': (2, 2, 32, 48),
+     'stack1_block1_2_involution': (2, 4, 32, 48)}
 
     Reference:
         Li et al., "Involution: Inverting the Inherence of Convolution for Visual
