@@ -23,7 +23,7 @@ def multiply_adds(
     first = backbone.image_shape[0 if backbone.data_format == "channels_first" else -1]
     filters = backbone.stackwise_num_filters[0]
     sides = _halved(size, 2)
-    total = 9 * first * (filters // 2) * _area(sides)
+    total = 9 * (first or 0) * (filters // 2) * _area(sides)
     total += _spatial(backbone, filters // 2, backbone.stem_kernel_size) * _area(sides)
     total += 9 * (filters // 2) * filters * _area(sides)
     sides, channels = _halved(sides, 2), filters

@@ -14,14 +14,26 @@ from keras_involution.hub.client import Unreachable
 @contextlib.contextmanager
 def hub_errors(preset: str, revision: str | None = None) -> Iterator[None]:
     """Turns the client's errors into `PresetError`, or `Unreachable` for an outage."""
+    try:
+        yield
+    except (PresetError, Unreachable):
+        raise
+    except RuntimeError as error:  # what the client's upload threads wrap theirs in
+        with _translated(preset, revision):
+            raise error.__cause__ or error from None
+    except Exception as error:
+        with _translated(preset, revision):
+            raise error
+
+
+@contextlib.contextmanager
+def _translated(preset: str, revision: str | None) -> Iterator[None]:
     from huggingface_hub import errors
 
     # The base class of the HTTP library in use, whichever huggingface_hub chose.
     transport_error: type[Exception] = errors.HfHubHTTPError.__mro__[1]
     try:
         yield
-    except (PresetError, Unreachable):
-        raise
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         if status == 429 or status >= 500:
@@ -75,5 +87,5 @@ def _outage(status: int) -> str:
 
 def _local_sentence(error: Exception) -> str:
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "There is no space left for the download in the cache"
-    return f"The download failed: {str(error).rstrip('.')}"
+        return "There is no space left on the disk"
+    return f"The transfer failed: {str(error).rstrip('.')}"
