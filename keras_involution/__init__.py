@@ -3,6 +3,7 @@
 from keras_involution import layers as layers
 from keras_involution import models as models
 from keras_involution import ops as ops
+from keras_involution import visualization as visualization
 from keras_involution.models import RedNet26 as RedNet26
 from keras_involution.models import RedNet38 as RedNet38
 from keras_involution.models import RedNet50 as RedNet50

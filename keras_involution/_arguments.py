@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -14,15 +15,15 @@ def received(**values: object) -> str:
     return "Received: " + ", ".join(f"{k}={v!r}" for k, v in values.items())
 
 
-def positive_integer(value: object, name: str) -> int:
-    if isinstance(value, bool) or not _is_integer(value) or int(value) < 1:  # type: ignore[call-overload]
+def positive_integer(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not _is_integer(value) or int(value) < 1:
         raise ValueError(
             f"`{name}` must be a positive integer. {received(**{name: value})}"
         )
-    return int(value)  # type: ignore[call-overload]
+    return int(value)
 
 
-def spatial_tuple(value: object, rank: int, name: str) -> tuple[int, ...]:
+def spatial_tuple(value: Any, rank: int, name: str) -> tuple[int, ...]:
     """One positive integer for each spatial dimension, from one or from `rank`."""
     values = value if isinstance(value, Sequence) else (value,) * rank
     integers = all(_is_integer(v) and not isinstance(v, bool) for v in values)
@@ -34,7 +35,7 @@ def spatial_tuple(value: object, rank: int, name: str) -> tuple[int, ...]:
     return tuple(int(v) for v in values)
 
 
-def odd_window(value: object, rank: int, name: str = "kernel_size") -> tuple[int, ...]:
+def odd_window(value: Any, rank: int, name: str = "kernel_size") -> tuple[int, ...]:
     """A window with a centre: every side is odd."""
     window = spatial_tuple(value, rank, name)
     if any(side % 2 == 0 for side in window):
@@ -67,7 +68,7 @@ def divisible(value: int, by: int, name: str, by_name: str) -> int:
     return value // by
 
 
-def one_of(value: object, choices: Sequence[object], name: str) -> object:
+def one_of(value: Any, choices: Sequence[Any], name: str) -> Any:
     if value not in choices:
         raise ValueError(
             f"`{name}` must be one of {tuple(choices)}. {received(**{name: value})}"
@@ -75,8 +76,8 @@ def one_of(value: object, choices: Sequence[object], name: str) -> object:
     return value
 
 
-def _is_integer(value: object) -> bool:
+def _is_integer(value: Any) -> bool:
     try:
-        return int(value) == value  # type: ignore[call-overload]
+        return int(value) == value
     except (TypeError, ValueError):
         return False

@@ -41,3 +41,23 @@ def _torch(function, tensors, upstream):
 
 
 _BACKENDS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+
+
+def layer_gradients(layer, inputs, upstream, variables):
+    """(outputs, gradient of the inputs, gradients of the variables) of a layer's call
+    in evaluation mode, for the scalar sum(outputs * upstream)."""
+    import numpy as np
+    from keras import ops
+
+    values = [ops.convert_to_numpy(v) for v in variables]
+
+    def call(x, *arrays):
+        with keras.StatelessScope(list(zip(variables, arrays))):
+            return layer(x, training=False)
+
+    tensors = [
+        ops.convert_to_tensor(np.ascontiguousarray(a))
+        for a in (inputs, *values, upstream)
+    ]
+    y, dx, *gradients = value_and_gradients(call, *tensors)
+    return y, dx, gradients

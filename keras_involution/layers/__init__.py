@@ -1,3 +1,5 @@
-"""Layers: involution."""
+"""Layers: involution over sequences, images and volumes."""
 
+from keras_involution.layers.involution_1d import Involution1D as Involution1D
 from keras_involution.layers.involution_2d import Involution2D as Involution2D
+from keras_involution.layers.involution_3d import Involution3D as Involution3D

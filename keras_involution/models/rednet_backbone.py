@@ -93,8 +93,8 @@ class RedNetBackbone(PresetMethods, keras.Model):
     ) -> None:
         data_format = _arguments.standard_data_format(data_format)
         if image_shape is None:
-            image_shape = (None, None, 3)
-            image_shape = (3, None, None) if data_format != "channels_last" else image_shape
+            first = data_format == "channels_first"
+            image_shape = (3, None, None) if first else (None, None, 3)
         stages = _check_stages(
             stackwise_num_filters, stackwise_num_blocks, stackwise_strides
         )
@@ -103,7 +103,9 @@ class RedNetBackbone(PresetMethods, keras.Model):
         stem_filters = stages[0][0]
         if spatial_operator == "involution":
             for filters in (stem_filters // 2, *(stage[0] for stage in stages)):
-                _arguments.divisible(filters, group_channels, "filters", "group_channels")
+                _arguments.divisible(
+                    filters, group_channels, "filters", "group_channels"
+                )
         settings = BlockSettings(
             spatial_operator=spatial_operator,
             kernel_size=kernel_size,
@@ -211,7 +213,12 @@ def _check_stages(
     )
     if not len(filters) == len(blocks) == len(strides) > 0:
         raise ValueError(f"The lists of stages must have one length. {lists}")
-    for values, name in ((filters, "stackwise_num_filters"), (blocks, "stackwise_num_blocks"), (strides, "stackwise_strides")):
-        for value in values:
-            _arguments.positive_integer(value, name)
-    return [(int(f), int(b), int(s)) for f, b, s in zip(filters, blocks, strides)]
+    check = _arguments.positive_integer
+    return [
+        (
+            check(f, "stackwise_num_filters"),
+            check(b, "stackwise_num_blocks"),
+            check(s, "stackwise_strides"),
+        )
+        for f, b, s in zip(filters, blocks, strides)
+    ]

@@ -11,7 +11,7 @@ from keras_involution._arguments import received
 from keras_involution.models.rednet_backbone import RedNetBackbone
 from keras_involution.models.rednet_image_classifier import RedNetImageClassifier
 
-_DOCSTRING = """RedNet-{depth}, an image classifier; {parameters} M parameters at 1000 classes.
+_DOCSTRING = """RedNet-{depth}, an image classifier of {parameters} M parameters.
 
     Args:
         num_classes: Integer, number of classes.

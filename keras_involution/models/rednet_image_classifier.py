@@ -10,9 +10,7 @@ from keras import layers
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
-from keras_involution._typing import Tensor
 from keras_involution.models._preset_methods import PresetMethods
-from keras_involution.models.rednet_backbone import RedNetBackbone
 from keras_involution.models.rednet_image_converter import RedNetImageConverter
 
 _POOLINGS = {
@@ -66,8 +64,9 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
     >>> from keras_involution import RedNet26
     >>> model = RedNet26(num_classes=2, class_names=["dolphin", "whale"])
     >>> photograph = np.zeros((48, 64, 3), "uint8")
-    >>> [[name for name, probability in best] for best in model.classify([photograph])]
-    [['dolphin', 'whale']]
+    >>> [best] = model.classify([photograph])
+    >>> sorted(name for name, probability in best)
+    ['dolphin', 'whale']
 
     Reference:
         Li et al., "Involution: Inverting the Inherence of Convolution for Visual
@@ -98,7 +97,9 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
             dtype=head_dtype,
             name="pooler",
         )
-        output_dropout = layers.Dropout(dropout, dtype=head_dtype, name="output_dropout")
+        output_dropout = layers.Dropout(
+            dropout, dtype=head_dtype, name="output_dropout"
+        )
         output_dense = layers.Dense(
             num_classes,
             activation=activation,
@@ -110,7 +111,9 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
         # === Functional model ===
         inputs = backbone.input
         x = pooler(backbone(inputs))
-        super().__init__(inputs=inputs, outputs=output_dense(output_dropout(x)), **kwargs)
+        super().__init__(
+            inputs=inputs, outputs=output_dense(output_dropout(x)), **kwargs
+        )
 
         # === Config ===
         self.backbone = backbone

@@ -137,9 +137,7 @@ class RedNetImageConverter(keras.layers.Resizing):
         del config["height"], config["width"]
         for key in ("fill_mode", "fill_value"):
             del config[key]
-        config.update(
-            image_size=self.image_size, scale=self.scale, offset=self.offset
-        )
+        config.update(image_size=self.image_size, scale=self.scale, offset=self.offset)
         return config
 
 

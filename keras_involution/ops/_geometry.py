@@ -8,7 +8,7 @@ count as zeros, (kernel_size - 1) / 2 * dilation_rate of them on either side.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from keras_involution import _arguments
@@ -55,6 +55,17 @@ class Geometry:
         return tuple(range(first, first + self.rank))
 
     @property
+    def grouped_axes(self) -> tuple[int, ...]:
+        """Spatial axes of the inputs once their channels are split into G, C/G."""
+        first = 3 if self.channels_first else 1
+        return tuple(range(first, first + self.rank))
+
+    @property
+    def grouped_channel_axis(self) -> int:
+        """Axis of the C/G channels of a group once the channels are split."""
+        return 2 if self.channels_first else self.rank + 2
+
+    @property
     def padding(self) -> tuple[int, ...]:
         """Zeros on either side of every spatial dimension."""
         return tuple(
@@ -68,6 +79,20 @@ class Geometry:
     def offset(self, tap: tuple[int, ...]) -> tuple[int, ...]:
         """Where the tap of the first window lies in the padded input."""
         return tuple(t * d for t, d in zip(tap, self.dilation_rate))
+
+    def steps(self, tap: tuple[int, ...]) -> tuple[int, ...]:
+        """The whole strides in the tap's offset."""
+        return tuple(o // s for o, s in zip(self.offset(tap), self.strides))
+
+    def phase(self, tap: tuple[int, ...]) -> tuple[int, ...]:
+        """What is left of the tap's offset: which sub-grid of the input it reads."""
+        return tuple(o % s for o, s in zip(self.offset(tap), self.strides))
+
+    def tap_index(self, tap: tuple[int, ...]) -> tuple:
+        """Index that picks one tap's weights from the kernels."""
+        if self.channels_first:
+            return (slice(None), slice(None), *tap)
+        return (Ellipsis, *tap)
 
     def output_sizes(self, sizes: Shape) -> Shape:
         return tuple(
@@ -99,29 +124,32 @@ def geometry_of(
     data_format: str | None,
 ) -> Geometry:
     """The geometry that fits the two shapes, or an error that says what does not."""
-    shapes = received(inputs_shape=tuple(input_shape), kernels_shape=tuple(kernels_shape))
+
+    def shapes() -> str:  # only for errors: symbolic sizes cannot always be printed
+        return received(
+            inputs_shape=tuple(input_shape), kernels_shape=tuple(kernels_shape)
+        )
+
     rank = len(input_shape) - 2
     if rank not in (1, 2, 3):
         raise ValueError(
             "`inputs` must have a batch dimension, one to three spatial dimensions "
-            f"and channels. {shapes}"
+            f"and channels. {shapes()}"
         )
     if len(kernels_shape) != 2 * rank + 2:
         raise ValueError(
             f"`kernels` must have {2 * rank + 2} dimensions for inputs with {rank} "
-            f"spatial dimension(s): {_kernels_layout(rank)}. {shapes}"
+            f"spatial dimension(s): {_kernels_layout(rank)}. {shapes()}"
         )
     data_format = _arguments.standard_data_format(data_format)
     first = 1 if data_format == "channels_first" else 1 + rank
     groups, *window = kernels_shape[first : first + 1 + rank]
     channels = input_shape[1 if data_format == "channels_first" else -1]
     if channels is None or groups is None or None in window:
-        raise ValueError(
-            f"Channels, groups and window must be known sizes. {shapes}"
-        )
+        raise ValueError(f"Channels, groups and window must be known sizes. {shapes()}")
     _arguments.divisible(channels, groups, "channels", "groups")
     geometry = Geometry(
-        kernel_size=_arguments.odd_window(tuple(window), rank),  # type: ignore[arg-type]
+        kernel_size=_arguments.odd_window(tuple(window), rank),
         strides=_arguments.spatial_tuple(strides, rank, "strides"),
         dilation_rate=_arguments.spatial_tuple(dilation_rate, rank, "dilation_rate"),
         groups=groups,
@@ -133,14 +161,18 @@ def geometry_of(
 
 
 def _check_kernels(
-    geometry: Geometry, input_shape: Shape, kernels_shape: Shape, shapes: str
+    geometry: Geometry,
+    input_shape: Shape,
+    kernels_shape: Shape,
+    shapes: Callable[[], str],
 ) -> None:
     expected = geometry.kernels_shape(input_shape)
     for want, have in zip(expected, kernels_shape):
         if want is not None and have is not None and want != have:
             raise ValueError(
                 f"`kernels` must have the shape {expected} for these inputs, strides "
-                f"{geometry.strides} and data format {geometry.data_format!r}. {shapes}"
+                f"{geometry.strides} and data format {geometry.data_format!r}. "
+                + shapes()
             )
 
 

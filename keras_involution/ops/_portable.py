@@ -60,7 +60,9 @@ def _pad(grouped: Tensor, geometry: Geometry) -> Tensor:
 def _window_slice(tap: tuple[int, ...], sizes: list, geometry: Geometry) -> tuple:
     index: list = [slice(None)] * (geometry.rank + 3)
     starts = geometry.offset(tap)
-    for axis, start, size, step in zip(_spatial(geometry), starts, sizes, geometry.strides):
+    for axis, start, size, step in zip(
+        _spatial(geometry), starts, sizes, geometry.strides
+    ):
         index[axis] = slice(start, start + (size - 1) * step + 1, step)
     return tuple(index)
 
@@ -71,4 +73,6 @@ def _tap_slice(tap: tuple[int, ...], geometry: Geometry) -> tuple:
     return (..., slice(None), *tap)
 
 
-PORTABLE = Implementation("portable", involution, lambda inputs, kernels, geometry: None)
+PORTABLE = Implementation(
+    "portable", involution, lambda inputs, kernels, geometry: None
+)

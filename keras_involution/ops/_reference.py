@@ -8,6 +8,8 @@ float64, by gathering indices: nothing here is shared with the fast formulations
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from keras_involution.ops._geometry import Geometry
@@ -35,15 +37,15 @@ def gradients(
     for tap in geometry.taps():
         places, inside = _places(x.shape, dy.shape, tap, geometry)
         share = _tap_kernel(k, tap, geometry) * dy * inside
-        np.add.at(dx, (slice(None), *np.ix_(*places)), share)
+        np.add.at(dx, _index(places), share)
         product = (_gather(x, tap, geometry) * dy).reshape(by_group).sum(-1)
-        dk[(..., slice(None), *tap)] = product
+        dk[_tap_index(tap)] = product
     return _inputs_back(dx, geometry), _kernels_back(dk, geometry)
 
 
 def _places(
     input_shape: tuple[int, ...],
-    output_shape: tuple[int, ...],
+    output_shape: tuple[Any, ...],
     tap: tuple[int, ...],
     geometry: Geometry,
 ) -> tuple[list[np.ndarray], np.ndarray]:
@@ -61,15 +63,23 @@ def _places(
 
 def _gather(x: np.ndarray, tap: tuple[int, ...], geometry: Geometry) -> np.ndarray:
     output_shape = geometry.output_sizes(x.shape[1:-1])
-    places, inside = _places(x.shape, (0, *output_shape), tap, geometry)  # type: ignore[arg-type]
-    return x[(slice(None), *np.ix_(*places))] * inside
+    places, inside = _places(x.shape, (0, *output_shape), tap, geometry)
+    return x[_index(places)] * inside
 
 
-def _tap_kernel(
-    k: np.ndarray, tap: tuple[int, ...], geometry: Geometry
-) -> np.ndarray:
+def _tap_kernel(k: np.ndarray, tap: tuple[int, ...], geometry: Geometry) -> np.ndarray:
     """One tap's weight for every channel: a group's weight serves its channels."""
-    return np.repeat(k[(..., slice(None), *tap)], geometry.group_channels, axis=-1)
+    return np.repeat(k[_tap_index(tap)], geometry.group_channels, axis=-1)
+
+
+def _index(places: list[np.ndarray]) -> Any:
+    """All images, at the given places of each spatial axis."""
+    return (slice(None), *np.ix_(*places))
+
+
+def _tap_index(tap: tuple[int, ...]) -> Any:
+    """One tap of the kernels of all positions and groups."""
+    return (..., slice(None), *tap)
 
 
 def _inputs_last(x: np.ndarray, geometry: Geometry) -> np.ndarray:

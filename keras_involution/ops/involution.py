@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_involution._typing import Shape, Tensor
-from keras_involution.ops._geometry import geometry_of
+from keras_involution.ops._geometry import Geometry, geometry_of
 from keras_involution.ops._implementation import Implementation, named, select
 
 if keras.config.backend() == "tensorflow":
@@ -128,7 +128,7 @@ class InvolutionOperation(keras.Operation):
         shape = geometry.output_shape(tuple(inputs.shape))
         return keras.KerasTensor(shape, dtype=_result_dtype(inputs, kernels))
 
-    def _geometry(self, inputs_shape: Shape, kernels_shape: Shape):
+    def _geometry(self, inputs_shape: Shape, kernels_shape: Shape) -> Geometry:
         return geometry_of(
             tuple(inputs_shape),
             tuple(kernels_shape),
@@ -137,7 +137,9 @@ class InvolutionOperation(keras.Operation):
             self.data_format,
         )
 
-    def _select(self, inputs: Tensor, kernels: Tensor, geometry) -> Implementation:
+    def _select(
+        self, inputs: Tensor, kernels: Tensor, geometry: Geometry
+    ) -> Implementation:
         return select(IMPLEMENTATIONS, self.implementation, inputs, kernels, geometry)
 
 

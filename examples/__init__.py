@@ -1,0 +1,1 @@
+"""Programs that run as they are, on the photographs in `examples/data`."""

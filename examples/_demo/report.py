@@ -1,0 +1,141 @@
+"""One HTML file with everything in it, to open without a network."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from PIL import Image
+
+from examples._demo.photographs import UNKNOWN, Fin
+from examples._demo.ranking import Candidate, Ranking, count_right
+from keras_involution.visualization.overlay import COLORS
+
+SHOWN = 3
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """The maps of one involution over the queries."""
+
+    layer: str
+    window: tuple[int, ...]
+    groups: int
+    grid: tuple[int, ...]
+    pictures: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the program found."""
+
+    class_names: tuple[str, ...]
+    class_accuracies: list[float]
+    held_out: int
+    accuracy: float
+    setting: str
+    seconds: float
+    rankings: list[Ranking]
+    heatmaps: HeatMaps
+
+
+def write_report(results: Results, path: Path) -> None:
+    """Writes the page; pictures and style are inside it."""
+    right, possible = count_right(results.rankings)
+    maps = results.heatmaps
+    page = Template((_HERE / "report.html").read_text("utf-8")).substitute(
+        style=(_HERE / "report.css").read_text("utf-8"),
+        accuracy=f"{results.accuracy:.1%}",
+        held_out=results.held_out,
+        chance=f"{1 / len(results.class_names):.0%}",
+        right=right,
+        possible=possible,
+        minutes=f"{results.seconds / 60:.1f}",
+        setting=escape(results.setting),
+        classes=_class_rows(results),
+        layer=escape(maps.layer),
+        window=_by(maps.window),
+        groups=maps.groups,
+        grid=_by(maps.grid),
+        colors=", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in COLORS),
+        queries="\n".join(map(_query, results.rankings, maps.pictures)),
+        credits="\n".join(_credit(ranking.query) for ranking in results.rankings),
+    )
+    path.write_text(page, "utf-8")
+
+
+def _class_rows(results: Results) -> str:
+    return "\n".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        f'<td><div class="bar" style="width: {share:.0%}"></div></td>'
+        f'<td class="number">{share:.0%}</td></tr>'
+        for name, share in zip(results.class_names, results.class_accuracies)
+    )
+
+
+def _query(ranking: Ranking, heatmap: np.ndarray) -> str:
+    fin = ranking.query
+    verdict, kind = _verdict(ranking)
+    pictures = [
+        _figure(fin.image, f"Fin {fin.image_id}", "The query", "large"),
+        _figure(heatmap, f"Heat map over fin {fin.image_id}", "Kernel sums", "large"),
+        *(_candidate(c, fin) for c in ranking.candidates[:SHOWN]),
+    ]
+    return (
+        f'<section class="query"><header><h3>{escape(fin.image_id)}: '
+        f'{_known(fin.identity)} <span class="soft">({escape(fin.orientation)} side)'
+        f'</span></h3><span class="verdict {kind}">{verdict}</span></header>'
+        f'<div class="pictures">{"".join(pictures)}</div></section>'
+    )
+
+
+def _verdict(ranking: Ranking) -> tuple[str, str]:
+    answer = escape(ranking.answer)
+    if not ranking.answerable:
+        return f"Looks most like {answer}; its own animal is not among them", "none"
+    if ranking.right:
+        return f"Looks most like {answer}: right", "right"
+    return f"Looks most like {answer}: wrong", "wrong"
+
+
+def _candidate(candidate: Candidate, query: Fin) -> str:
+    fin = candidate.fin
+    same = fin.identity == query.identity
+    caption = (
+        f'<span class="{"right" if same else ""}">{escape(fin.identity)}'
+        f"{' (same animal)' if same else ''}</span><br>"
+        f'<span class="score">{candidate.similarity:.3f}</span> '
+        f'<span class="soft">{escape(fin.image_id)}, {escape(fin.orientation)}</span>'
+    )
+    return _figure(fin.image, f"Candidate {fin.image_id}", caption)
+
+
+def _known(identity: str) -> str:
+    return "animal not known" if identity == UNKNOWN else escape(identity)
+
+
+def _figure(image: np.ndarray, alt: str, caption: str, kind: str = "") -> str:
+    return (
+        f'<figure class="{kind}"><img src="{_data_uri(image)}" alt="{escape(alt)}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _data_uri(image: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _credit(fin: Fin) -> str:
+    return f"<li>{escape(fin.image_id)}: {escape(fin.credit)}</li>"
+
+
+def _by(sizes: tuple[int, ...]) -> str:
+    return " x ".join(map(str, sizes))

@@ -1,0 +1,71 @@
+"""The one-dimensional involution layer."""
+
+from __future__ import annotations
+
+import keras
+
+from keras_involution.layers._base import BaseInvolution
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class Involution1D(BaseInvolution):
+    """Involution over sequences: every position generates its own kernel.
+
+    `y[p, c] = sum over t of kernels[p, g(c), t] * x[p * strides + (t - centre) *
+    dilation_rate, c]`, where `kernels = span(relu(norm(reduce(pool(x)))))`, `reduce`
+    and `span` are pointwise convolutions, and a kernel is shared by the C / groups
+    channels of its group. The number of channels does not change.
+
+    Args:
+        kernel_size: Odd integer or tuple of 1, the window.
+        groups: Integer, kernels per position; must divide the channels.
+        strides: Integer or tuple of 1, the step between windows. Above 1 the kernels
+            are generated from the mean over each step.
+        dilation_rate: Integer or tuple of 1, the spacing of the taps of a window.
+        reduction_ratio: Integer, how many times fewer channels `reduce` has.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
+            global setting.
+        kernel_initializer: Initializer of `reduce` and `span`; `None` is Kaiming
+            normal over the outputs, as published.
+        bias_initializer: Initializer of the bias of `span`.
+        kernel_regularizer: Regularizer of the weights of `reduce` and `span`.
+        momentum: Float, momentum of the batch normalisation after `reduce`.
+        epsilon: Float, epsilon of the batch normalisation after `reduce`.
+        implementation: `None` chooses how the windows are summed; a name of
+            `keras_involution.ops.available_implementations()` demands that one.
+        **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
+
+    Call arguments:
+        inputs: Floating-point tensor.
+        training: Boolean, whether batch normalisation uses the statistics of the batch.
+        return_kernels: Boolean, whether to return the generated kernels too.
+
+    Input shape:
+        (B, L, C), or (B, C, L) channels first. Any L.
+
+    Output shape:
+        (B, Lo, C), or (B, C, Lo), with Lo = ceil(L / strides).
+
+    Returns:
+        The outputs, or with `return_kernels=True` the tuple (outputs, kernels), kernels
+        of shape (B, Lo, G, K), or (B, G, K, Lo) channels first.
+
+    Raises:
+        ValueError: If the window is even, a size is not a positive integer, the groups
+            do not divide the channels, or the implementation is unknown.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution.layers import Involution1D
+    >>> layer = Involution1D(kernel_size=7, groups=2, data_format="channels_last")
+    >>> outputs, kernels = layer(np.ones((1, 20, 32), "float32"), return_kernels=True)
+    >>> tuple(outputs.shape), tuple(kernels.shape)
+    ((1, 20, 32), (1, 20, 2, 7))
+
+    Reference:
+        Li et al., "Involution: Inverting the Inherence of Convolution for Visual
+        Recognition", CVPR 2021, https://arxiv.org/abs/2103.06255
+    """
+
+    rank = 1

@@ -1,0 +1,124 @@
+"""The forward pass as a Pallas kernel for TPUs; gradients as in `native`.
+
+One program computes a few output rows of one image, with the channels along the
+lanes. A tap's weights, one a group, are spread over the channels by a product with
+the groups' indicator matrix, which the matrix unit does while the vector unit
+multiplies and adds; neither patches nor widened weights are ever written.
+Strides are taken out first: every phase of the input's grid is read unit-strided.
+
+Elsewhere than on a TPU it runs only in Pallas's interpreter, to be tested, when the
+environment variable KERAS_INVOLUTION_INTERPRET is 1.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+
+from keras_involution.ops._geometry import Geometry
+from keras_involution.ops._implementation import Implementation
+from keras_involution.ops.jax import native
+
+# Rows of outputs that one program computes.
+_TILE_ROWS = 8
+# The padded image of one program must fit into a core's fast memory of 16 MiB.
+_LARGEST_IMAGE = 8 * 2**20
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def involution(inputs: jax.Array, kernels: jax.Array, geometry: Geometry) -> jax.Array:
+    return _forward(geometry, inputs, kernels)
+
+
+def _keep(x: jax.Array, k: jax.Array, geometry: Geometry):
+    return involution(x, k, geometry), (x, k)
+
+
+def _pull_back(geometry: Geometry, kept: tuple, dy: jax.Array):
+    return native.gradients(*kept, dy, geometry)
+
+
+involution.defvjp(_keep, _pull_back)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
+    batch, rows, columns = k.shape[:3]
+    tiles = -(-rows // _TILE_ROWS)
+    grid = native.split_phases(native.split_groups(x, geometry), geometry)
+    grid = grid.reshape(*grid.shape[:-2], geometry.channels)
+    # The last tile may reach below the image.
+    missing = tiles * _TILE_ROWS - rows
+    grid = jnp.pad(grid, [(0, 0)] * 3 + [(0, missing)] + [(0, 0)] * 2)
+    # (B, T, Ho, Wo, G): a tap's weights in one piece.
+    weights = jnp.moveaxis(k.reshape(*k.shape[:4], -1), -1, 1)
+    return pl.pallas_call(
+        functools.partial(_tile, geometry),
+        grid=(batch, tiles),
+        in_specs=[
+            pl.BlockSpec((1, *grid.shape[1:]), lambda b, t: (b, 0, 0, 0, 0, 0)),
+            pl.BlockSpec(
+                (1, weights.shape[1], _TILE_ROWS, columns, geometry.groups),
+                lambda b, t: (b, 0, t, 0, 0),
+            ),
+        ],
+        out_specs=pl.BlockSpec(
+            (1, _TILE_ROWS, columns, geometry.channels), lambda b, t: (b, t, 0, 0)
+        ),
+        out_shape=jax.ShapeDtypeStruct((batch, rows, columns, x.shape[-1]), x.dtype),
+        interpret=not _on_tpu(),
+    )(grid, weights)
+
+
+def _tile(geometry: Geometry, grid_ref, weights_ref, out_ref) -> None:
+    """(1, phases, H, W, C) and (1, T, rows, Wo, G) to (1, rows, Wo, C)."""
+    _, rows, columns, channels = out_ref.shape
+    top = pl.program_id(1) * rows
+    spread = _indicator(geometry)
+    total = jnp.zeros((rows * columns, channels), jnp.float32)
+    for number, tap in enumerate(geometry.taps()):
+        down, right = geometry.steps(tap)
+        place = (0, *geometry.phase(tap), pl.ds(top + down, rows))
+        window = grid_ref[(*place, pl.ds(right, columns), slice(None))]
+        weight = weights_ref[0, number].reshape(rows * columns, geometry.groups)
+        weight = jnp.dot(
+            weight.astype(jnp.float32), spread, precision=jax.lax.Precision.HIGHEST
+        )
+        total += window.astype(jnp.float32).reshape(total.shape) * weight
+    out_ref[0] = total.reshape(rows, columns, channels).astype(out_ref.dtype)
+
+
+def _indicator(geometry: Geometry) -> jax.Array:
+    """(G, C): one where the channel belongs to the group."""
+    shape = (geometry.groups, geometry.channels)
+    group = jax.lax.broadcasted_iota(jnp.int32, shape, 0)
+    channel = jax.lax.broadcasted_iota(jnp.int32, shape, 1)
+    return (channel // geometry.group_channels == group).astype(jnp.float32)
+
+
+def _on_tpu() -> bool:
+    return jax.default_backend() == "tpu"
+
+
+def _unsupported_reason(
+    inputs: jax.Array, kernels: jax.Array, geometry: Geometry
+) -> str | None:
+    if not _on_tpu() and os.environ.get("KERAS_INVOLUTION_INTERPRET") != "1":
+        return "It needs a TPU (elsewhere KERAS_INVOLUTION_INTERPRET=1 interprets it)."
+    if geometry.rank != 2 or geometry.channels_first:
+        return "It computes two spatial dimensions with the channels last."
+    if inputs.dtype == jnp.float64:
+        return "It has no float64."
+    rows, columns, channels = inputs.shape[1:]
+    high, wide = geometry.padding
+    size = (rows + 2 * high) * (columns + 2 * wide) * channels * inputs.dtype.itemsize
+    if size > _LARGEST_IMAGE:
+        return "One padded image does not fit into the fast memory of a core."
+    return None
+
+
+PALLAS = Implementation("pallas", involution, _unsupported_reason)

@@ -1,0 +1,149 @@
+"""Makes a torch operator, with all that torch asks of one, out of two functions.
+
+An operator of the dispatcher is opaque to `torch.compile`, `torch.export`, autocast
+and `torch.func`, so none of them looks into the kernels behind it. Involution is linear
+in each of its two inputs, hence every higher derivative is made of the same two
+functions: with `I(x, k)` the outputs and `(X(k, dy), K(x, dy))` the gradients,
+`<u, X(k, dy)> = <I(u, k), dy>` and `<v, K(x, dy)> = <I(x, v), dy>`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from keras_involution.ops._geometry import Geometry, geometry_of
+
+Tensor = torch.Tensor
+Forward = Callable[[Tensor, Tensor, Geometry], Tensor]
+Gradients = Callable[[Tensor, Tensor, Tensor, Geometry], tuple[Tensor, Tensor]]
+
+_ARGUMENTS = (
+    "Tensor inputs, Tensor kernels, int[] strides, int[] dilation_rate, str data_format"
+)
+
+
+def define(
+    name: str, forward: Forward, gradients: Gradients, device_type: str = "default"
+) -> Forward:
+    """Registers `keras_involution::<name>` and its gradients; returns the operator.
+
+    Args:
+        name: What the operator is called in programs.
+        forward: `(inputs, kernels, geometry) -> outputs`.
+        gradients: `(inputs, kernels, upstream, geometry)` to the gradients of both.
+        device_type: `"cpu"`, `"cuda"`, or `"default"` for any device.
+    """
+    name = f"keras_involution::{name}"
+    torch.library.define(name, f"({_ARGUMENTS}) -> Tensor")
+    torch.library.define(
+        f"{name}_gradients", f"({_ARGUMENTS}, Tensor upstream) -> (Tensor, Tensor)"
+    )
+
+    @torch.library.impl(name, device_type)
+    def run(inputs: Tensor, kernels: Tensor, *layout: Any) -> Tensor:
+        return forward(inputs, kernels, _geometry(inputs, kernels, *layout))
+
+    @torch.library.impl(f"{name}_gradients", device_type)
+    def run_gradients(
+        inputs: Tensor,
+        kernels: Tensor,
+        strides: list[int],
+        dilation_rate: list[int],
+        data_format: str,
+        upstream: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        geometry = _geometry(inputs, kernels, strides, dilation_rate, data_format)
+        return gradients(inputs, kernels, upstream, geometry)
+
+    package = torch.ops.keras_involution
+    operator = getattr(package, name.split("::")[1]).default
+    operator_gradients = getattr(package, name.split("::")[1] + "_gradients").default
+    _register_shapes(name)
+    _register_derivatives(name, operator, operator_gradients)
+    _register_vmap(name, operator, operator_gradients)
+
+    def involution(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
+        layout = (geometry.strides, geometry.dilation_rate, geometry.data_format)
+        return operator(inputs, kernels, *layout)
+
+    return involution
+
+
+def _geometry(
+    inputs: Tensor,
+    kernels: Tensor,
+    strides: list[int],
+    dilation_rate: list[int],
+    data_format: str,
+) -> Geometry:
+    shapes = tuple(inputs.shape), tuple(kernels.shape)
+    return _cached_geometry(*shapes, tuple(strides), tuple(dilation_rate), data_format)
+
+
+_cached_geometry = functools.lru_cache(maxsize=1024)(geometry_of)
+
+
+def _register_shapes(name: str) -> None:
+    @torch.library.register_fake(name)
+    def _(inputs: Tensor, kernels: Tensor, *layout: Any) -> Tensor:
+        geometry = geometry_of(inputs.shape, kernels.shape, *layout)
+        return inputs.new_empty(geometry.output_shape(inputs.shape))
+
+    @torch.library.register_fake(f"{name}_gradients")
+    def _(inputs: Tensor, kernels: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+        return inputs.new_empty(inputs.shape), kernels.new_empty(kernels.shape)
+
+
+def _register_derivatives(name: str, operator: Any, operator_gradients: Any) -> None:
+    def save(ctx: Any, inputs: tuple, output: Any) -> None:
+        tensors = [value for value in inputs if isinstance(value, Tensor)]
+        ctx.save_for_backward(*tensors)
+        ctx.layout = inputs[2:5]
+
+    def backward(ctx: Any, dy: Tensor) -> tuple:
+        x, k = ctx.saved_tensors
+        return (*operator_gradients(x, k, *ctx.layout, dy), None, None, None)
+
+    def double_backward(ctx: Any, u: Tensor, v: Tensor) -> tuple:
+        x, k, dy = ctx.saved_tensors
+        dx, _ = operator_gradients(x, v, *ctx.layout, dy)
+        _, dk = operator_gradients(u, k, *ctx.layout, dy)
+        upstream = operator(u, k, *ctx.layout) + operator(x, v, *ctx.layout)
+        return dx, dk, None, None, None, upstream
+
+    torch.library.register_autograd(name, backward, setup_context=save)
+    torch.library.register_autograd(
+        f"{name}_gradients", double_backward, setup_context=save
+    )
+
+
+def _register_vmap(name: str, operator: Any, operator_gradients: Any) -> None:
+    """Images do not know of each other, so one more dimension joins the batch."""
+
+    def fold(info: Any, in_dims: tuple, values: tuple) -> list:
+        return [
+            _fold(value, axis, info.batch_size) if isinstance(value, Tensor) else value
+            for value, axis in zip(values, in_dims)
+        ]
+
+    @torch.library.register_vmap(name)
+    def _(info: Any, in_dims: tuple, *values: Any) -> tuple:
+        y = operator(*fold(info, in_dims, values))
+        return y.unflatten(0, (info.batch_size, -1)), 0
+
+    @torch.library.register_vmap(f"{name}_gradients")
+    def _(info: Any, in_dims: tuple, *values: Any) -> tuple:
+        both = operator_gradients(*fold(info, in_dims, values))
+        return tuple(g.unflatten(0, (info.batch_size, -1)) for g in both), (0, 0)
+
+
+def _fold(tensor: Tensor, axis: int | None, size: int) -> Tensor:
+    if axis is None:
+        tensor = tensor.expand(size, *tensor.shape)
+    else:
+        tensor = tensor.movedim(axis, 0)
+    return tensor.flatten(0, 1)

@@ -1,0 +1,126 @@
+"""The kernels of an involution as heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from keras_involution._arguments import one_of, received
+from keras_involution._typing import Tensor
+from keras_involution.layers import Involution2D
+from keras_involution.visualization._resize import resize_maps
+
+
+def kernel_heatmaps(
+    model: keras.Model,
+    images: Tensor,
+    layers: str | Sequence[str] | None = None,
+    aggregate: str | None = None,
+    resize: bool = True,
+    batch_size: int = 32,
+) -> dict[str, np.ndarray]:
+    """For every position of a picture, the sum of the kernel generated there.
+
+    `map[b, g, p] = sum over the Kh * Kw taps t of kernels[b, p, g, t]`, as published:
+    a network that has learnt an involution shows here where it looks. Sums are signed.
+    The model is evaluated as it is (batch normalisation with its saved statistics) and
+    is not changed.
+
+    Args:
+        model: RedNet classifier or backbone, or another functional model with
+            `Involution2D` layers.
+        images: Tensor (B, H, W, C), or (B, C, H, W) channels first, prepared as for
+            the model: `model.preprocessor(photographs)`.
+        layers: Name or list of names of involutions. `None` is the last involution of
+            every stage of a RedNet, every involution of another model.
+        aggregate: `None` keeps one map a group; `"mean"` is the mean of the groups.
+        resize: Boolean, whether to resize the maps bilinearly to H x W. `False` leaves
+            them at the Ho x Wo positions of the layer.
+        batch_size: Integer, images that go through the model at once.
+
+    Returns:
+        Dictionary from the name of each layer, in the order asked for, to a float32
+        array of shape (B, G, H, W), or (B, H, W) with `aggregate="mean"`; the same
+        shapes in either data format.
+
+    Raises:
+        ValueError: If the model has no involutions, a name is not one of them, or
+            `aggregate` is unknown.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution import RedNetBackbone, visualization
+    >>> backbone = RedNetBackbone.from_depth(
+    ...     26, image_shape=(32, 48, 3), data_format="channels_last"
+    ... )
+    >>> images = np.ones((2, 32, 48, 3), "float32")
+    >>> maps = visualization.kernel_heatmaps(backbone, images, aggregate="mean")
+    >>> {name: heatmaps.shape for name, heatmaps in maps.items()}
+    {'stack0_block0_2_involution': (2, 32, 48),
+     'stack1_block1_2_involution': (2, 32, 48),
+     'stack2_block3_2_involution': (2, 32, 48),
+     'stack3_block0_2_involution': (2, 32, 48)}
+
+    Reference:
+        Li et al., "Involution: Inverting the Inherence of Convolution for Visual
+        Recognition", CVPR 2021, https://arxiv.org/abs/2103.06255, section 4.4
+    """
+    one_of(aggregate, (None, "mean"), "aggregate")
+    backbone = getattr(model, "backbone", model)
+    chosen = _chosen_layers(backbone, layers)
+    extractor = keras.Model(backbone.input, [layer.input for layer in chosen])
+    features = extractor.predict(images, batch_size=batch_size, verbose=0)
+    features = features if isinstance(features, list) else [features]
+    size = _spatial_size(images, chosen[0].data_format)
+    maps = {}
+    for layer, x in zip(chosen, features):
+        sums = _kernel_sums(layer, x, batch_size)
+        sums = sums.mean(axis=1, keepdims=True) if aggregate == "mean" else sums
+        sums = resize_maps(sums, size) if resize else sums
+        maps[layer.name] = sums[:, 0] if aggregate == "mean" else sums
+    return maps
+
+
+def _chosen_layers(
+    model: keras.Model, names: str | Sequence[str] | None
+) -> list[Involution2D]:
+    found = {i.name: i for i in model.layers if isinstance(i, Involution2D)}
+    if not found:
+        raise ValueError(f"`model` must have involutions. {received(model=model.name)}")
+    if names is None:
+        names = _last_of_stages(model, list(found))
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        one_of(name, tuple(found), "layers")
+    return [found[name] for name in names]
+
+
+def _last_of_stages(model: keras.Model, names: list[str]) -> list[str]:
+    blocks = getattr(model, "stackwise_num_blocks", None)
+    if blocks is None:
+        return names
+    return [f"stack{i}_block{n - 1}_2_involution" for i, n in enumerate(blocks)]
+
+
+def _spatial_size(images: Tensor, data_format: str) -> tuple[int, int]:
+    height, width = (
+        images.shape[2:4] if data_format == "channels_first" else (images.shape[1:3])
+    )
+    return int(height), int(width)
+
+
+def _kernel_sums(layer: Involution2D, x: np.ndarray, batch_size: int) -> np.ndarray:
+    """(B, G, Ho, Wo), summed in float32 whatever the layer computes in."""
+    first = layer.data_format == "channels_first"
+    parts = []
+    for start in range(0, len(x), batch_size):
+        inputs = keras.ops.convert_to_tensor(x[start : start + batch_size])
+        kernels = layer.generate_kernels(inputs, training=False)
+        kernels = keras.ops.cast(keras.ops.stop_gradient(kernels), "float32")
+        sums = keras.ops.sum(kernels, axis=(2, 3) if first else (-2, -1))
+        parts.append(keras.ops.convert_to_numpy(sums))
+    sums = np.concatenate(parts)
+    return sums if first else np.moveaxis(sums, -1, 1)

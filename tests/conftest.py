@@ -1,0 +1,24 @@
+"""Settings of the whole suite: one backend a process, no telemetry, no downloads."""
+
+from __future__ import annotations
+
+import os
+
+# Read when the libraries are imported, so set before anything imports them.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import keras
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fresh_session():
+    """Layer names count from one, and the seed is fixed, in every test."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(params=("channels_last", "channels_first"))
+def data_format(request) -> str:
+    return request.param

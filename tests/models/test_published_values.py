@@ -1,0 +1,39 @@
+"""The networks against what the published code computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_involution import RedNet26, RedNet50
+from tests import published_weights
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+NETWORKS = [(26, 3, 96, 11), (26, 7, 64, 12), (50, 3, 64, 13)]
+
+
+def relative_error(result: np.ndarray, expected: np.ndarray) -> float:
+    assert result.shape == expected.shape
+    return float(np.linalg.norm(result - expected) / np.linalg.norm(expected))
+
+
+@pytest.mark.parametrize("depth, stem, side, seed", NETWORKS)
+def test_outputs_of_every_stage_are_the_published_ones(depth, stem, side, seed):
+    golden = np.load(GOLDEN / f"rednet{depth}_stem{stem}_{side}.npz")
+    cls = {26: RedNet26, 50: RedNet50}[depth]
+    model = cls(stem_kernel_size=stem, data_format="channels_last")
+    published_weights.set_network(model, published_weights.network(depth, stem))
+    x = np.random.default_rng(seed).standard_normal((2, 3, side, side))
+    x = np.moveaxis(x.astype("float32"), 1, -1)
+    backbone = model.backbone
+    stages = keras.Model(backbone.inputs, list(backbone.pyramid_outputs.values()))
+    for number, stage in enumerate(stages.predict(x, verbose=0), start=1):
+        stage = np.moveaxis(stage, -1, 1)
+        assert stage.shape == tuple(golden[f"stage{number}_shape"])
+        mean, corner = stage.mean((2, 3)), stage[:, :8, :3, :3]
+        assert relative_error(mean, golden[f"stage{number}_mean"]) < 1e-5
+        assert relative_error(corner, golden[f"stage{number}_corner"]) < 1e-5
+    assert relative_error(model.predict(x, verbose=0), golden["logits"]) < 1e-5

@@ -1,0 +1,31 @@
+"""Tests of one backend are left out where another one runs."""
+
+from __future__ import annotations
+
+import os
+
+# Read when an implementation is asked whether it can run.
+os.environ.setdefault("KERAS_INVOLUTION_INTERPRET", "1")
+
+import keras
+import pytest
+
+_OTHERS = {"tensorflow", "jax", "torch"} - {keras.config.backend()}
+collect_ignore_glob = [
+    pattern
+    for other in _OTHERS
+    for pattern in (f"test_{other}*.py", f"test_*_{other}.py")
+]
+
+
+@pytest.fixture(autouse=True)
+def unwritten_memory_is_nan():
+    """Torch fills new tensors with NaN, so that results nobody wrote are seen."""
+    if keras.config.backend() != "torch":
+        yield
+        return
+    import torch
+
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)

@@ -1,0 +1,98 @@
+"""No implementation makes anything of window * window times its input.
+
+The size is read off the program, not measured: every array that the compiler was
+asked for, forward and backward.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_involution.ops import involution
+from tests.ops.cases import Case
+
+CASES = [
+    Case((16, 16), (7, 7), channels=64, groups=4),
+    Case((16, 16), (7, 7), channels=64, groups=4, data_format="channels_first"),
+    Case((16, 16), (7, 7), channels=64, groups=4, strides=2),
+]
+
+
+def largest_array(function, case: Case) -> int:
+    """Elements of the largest array in the program of values and gradients."""
+    backend = keras.config.backend()
+    if backend not in _PROGRAMS:
+        pytest.skip(f"No way to read the program on {backend}.")
+    arrays = [a.astype("float32") for a in case.tensors()[:3]]
+    shapes = re.findall(r"\b(?:f16|bf16|f32|f64)\[([\d,]+)\]", _text(function, arrays))
+    return max(math.prod(map(int, shape.split(","))) for shape in shapes)
+
+
+def _text(function, arrays: list[np.ndarray]) -> str:
+    return _PROGRAMS[keras.config.backend()](function, *arrays)
+
+
+def _jax_program(function, x, k, dy) -> str:
+    """What JAX traced and what XLA made of it."""
+    import jax
+
+    def run(x, k, dy):
+        value, pull_back = jax.vjp(function, x, k)
+        return value, pull_back(dy)
+
+    compiled = jax.jit(run).lower(x, k, dy).compile()
+    return f"{jax.make_jaxpr(run)(x, k, dy)}\n{compiled.as_text()}"
+
+
+def _tensorflow_program(function, x, k, dy) -> str:
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True, autograph=False)
+    def run(x, k, dy):
+        with tf.GradientTape() as tape:
+            tape.watch((x, k))
+            value = function(x, k)
+        return value, *tape.gradient(value, (x, k), output_gradients=dy)
+
+    tensors = [tf.constant(array) for array in (x, k, dy)]
+    return run.experimental_get_compiler_ir(*tensors)(stage="optimized_hlo")
+
+
+_PROGRAMS = {"jax": _jax_program, "tensorflow": _tensorflow_program}
+
+
+def unfold(inputs, kernels):
+    """The published formulation, 7x7 windows and 4 groups: writes the patches out."""
+    batch, height, width, channels = inputs.shape
+    padded = ops.pad(inputs, [(0, 0), (3, 3), (3, 3), (0, 0)])
+    slices = [
+        padded[:, i : i + height, j : j + width] for i in range(7) for j in range(7)
+    ]
+    patches = ops.reshape(
+        ops.stack(slices, axis=-1), (batch, height, width, 4, channels // 4, 49)
+    )
+    weights = ops.reshape(kernels, (batch, height, width, 4, 1, 49))
+    return ops.reshape(ops.sum(patches * weights, axis=-1), inputs.shape)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_no_patches(case):
+    def call(inputs, kernels):
+        return involution(
+            inputs, kernels, strides=case.strides, data_format=case.data_format
+        )
+
+    patches = 49 * math.prod(case.output_shape())
+    # The kernels themselves, padded, are the largest that is needed.
+    assert largest_array(call, case) < patches / 4
+
+
+def test_patches_would_be_seen():
+    patches = 49 * math.prod(CASES[0].output_shape())
+    assert largest_array(unfold, CASES[0]) >= patches

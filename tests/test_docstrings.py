@@ -1,0 +1,79 @@
+"""Every public docstring has its sections, and every example runs."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import keras_involution
+from tests.test_public_api import PUBLIC
+
+LAYER_SECTIONS = (
+    "Args:",
+    "Call arguments:",
+    "Input shape:",
+    "Output shape:",
+    "Returns:",
+    "Raises:",
+    "Example:",
+    "Reference:",
+)
+# Modules that need an extra; they are imported by their own tests.
+OPTIONAL = ("triton_kernel", "numba_kernel", "pallas_kernel", "integrations")
+
+
+def module_names() -> list[str]:
+    found = pkgutil.walk_packages(keras_involution.__path__, "keras_involution.")
+    other = [b for b in ("tensorflow", "jax", "torch") if b != backend()]
+    folders = tuple(f"keras_involution.ops.{b}" for b in other)
+    return [
+        m.name
+        for m in found
+        if not m.name.startswith(folders)
+        and not m.name.endswith("__main__")
+        and not any(part in m.name for part in OPTIONAL)
+    ]
+
+
+def backend() -> str:
+    import keras
+
+    return keras.config.backend()
+
+
+def public_objects() -> list:
+    return [
+        getattr(importlib.import_module(module), name)
+        for module, names in PUBLIC.items()
+        for name in sorted(names)
+    ]
+
+
+@pytest.mark.parametrize("name", module_names())
+def test_examples_run(name):
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} has no docstring"
+    results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert results.failed == 0
+
+
+def test_the_example_check_can_fail():
+    wrong = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, 0)
+    runner = doctest.DocTestRunner(verbose=False)
+    assert runner.run(wrong, out=lambda text: None).failed == 1
+
+
+@pytest.mark.parametrize("thing", public_objects(), ids=lambda t: t.__name__)
+def test_docstrings_tell_all_in_order(thing):
+    doc = inspect.getdoc(thing)
+    assert doc
+    if inspect.isclass(thing):
+        places = [doc.find(section) for section in LAYER_SECTIONS]
+        assert -1 not in places, dict(zip(LAYER_SECTIONS, places))
+        assert places == sorted(places)
+    else:
+        assert "Returns:" in doc or "Raises:" in doc

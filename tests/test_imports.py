@@ -1,0 +1,146 @@
+"""The house rules: imports go one way, and importing the package is light."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+import keras_involution
+
+PACKAGE = Path(keras_involution.__file__).parent
+FLOORS = [
+    {"_typing", "_arguments"},
+    {"ops"},
+    {"layers"},
+    {"models"},
+    {"hub"},
+    {"visualization", "export", "integrations", "distribution", "training"},
+    {"whale_id"},
+    {"cli"},
+]
+BACKENDS = ("tensorflow", "jax", "torch")
+HEAVY = ("huggingface_hub", "keras_hub", "pandas", "matplotlib", "PIL", "triton")
+
+
+def upward_imports(source: str, module: str) -> list[str]:
+    """Names that `source`, the text of `module`, imports from a higher floor."""
+    here = floor_of(module)
+    names = [name for name in imported_names(source) if floor_of(name) > here]
+    return sorted(names)
+
+
+def imported_names(source: str) -> list[str]:
+    """Every module of the package that is imported anywhere, functions included."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide where they lead"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif is_import_call(node):
+            names.append(node.args[0].value)
+    return [name for name in names if name.startswith("keras_involution.")]
+
+
+def is_import_call(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and getattr(node.func, "attr", "") == "import_module"
+        and isinstance(node.args[0], ast.Constant)
+    )
+
+
+def floor_of(module: str) -> int:
+    room = module.split(".")[1] if "." in module else ""
+    return next((i for i, floor in enumerate(FLOORS) if room in floor), -1)
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+# The one door upward: methods of the models that call the hub when they are called.
+DOOR = ("keras_involution.models._preset_methods", ["keras_involution.hub"])
+
+
+@pytest.mark.parametrize("path", modules(), ids=module_name)
+def test_imports_go_one_way(path):
+    name = module_name(path)
+    if name == "keras_involution":
+        return
+    assert floor_of(name) >= 0, f"{name} stands in no room of tests/test_imports.py"
+    expected = DOOR[1] if name == DOOR[0] else []
+    assert upward_imports(path.read_text("utf-8"), name) == expected
+
+
+def test_the_one_way_rule_can_fail():
+    lazy = "def f():\n    from keras_involution.models import RedNet50\n"
+    for source in ("import keras_involution.hub", lazy):
+        assert upward_imports(source, "keras_involution.layers._base")
+    called = 'import importlib\nimportlib.import_module("keras_involution.hub")'
+    assert upward_imports(called, "keras_involution.models.rednet_blocks")
+
+
+def test_backend_folders_never_import_each_other():
+    for backend in BACKENDS:
+        others = {f"keras_involution.ops.{b}" for b in BACKENDS} - {
+            f"keras_involution.ops.{backend}"
+        }
+        for path in (PACKAGE / "ops" / backend).glob("*.py"):
+            names = imported_names(path.read_text("utf-8"))
+            assert not [n for n in names if n.startswith(tuple(others))]
+
+
+SPY = """
+import builtins, sys
+real, asked = builtins.__import__, set()
+
+def spy(name, globals=None, *rest, **named):
+    importer = (globals or {{}}).get("__name__", "")
+    if importer.startswith("keras_involution"):
+        asked.add(name.split(".")[0])
+    return real(name, globals, *rest, **named)
+
+builtins.__import__ = spy
+{statement}
+print(*sorted(asked))
+"""
+
+
+def imported_by_the_package(statement: str) -> set[str]:
+    """Top-level names that code of the package imports while `statement` runs.
+
+    A spy on the import statement, since Keras itself loads whatever is installed.
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", SPY.format(statement=statement)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "KERAS_BACKEND": keras.config.backend()},
+    )
+    return set(result.stdout.split())
+
+
+def test_importing_the_package_is_light():
+    asked = imported_by_the_package("import keras_involution")
+    assert {"keras", "keras_involution"} <= asked
+    others = {b for b in BACKENDS if b != keras.config.backend()}
+    assert not asked & {*HEAVY, *others}
+
+
+def test_the_light_import_rule_can_fail():
+    heavy = "exec('import pandas', {'__name__': 'keras_involution.heavy'})"
+    assert imported_by_the_package(heavy) == {"pandas"}

@@ -1,0 +1,40 @@
+"""The code blocks of the README run as they stand, one after the other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+import keras_involution
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def code_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+
+
+def test_the_first_screen_shows_what_matters():
+    first = README.read_text("utf-8").split("## ")[0]
+    for words in ("make demo", "make test", "Involution2D(", "from_preset("):
+        assert words in first
+
+
+def test_code_blocks_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # What `make demo` leaves behind, without its training.
+    demo = keras_involution.RedNet26(num_classes=10)
+    demo.save_to_preset("demo/rednet_26_caltech101_mini")
+    names = {
+        "photograph": np.zeros((60, 80, 3), "uint8"),
+        "images": np.zeros((2, 32, 32, 3), "uint8"),
+        "labels": np.array([0, 9]),
+        "names": [f"class {i}" for i in range(10)],
+    }
+    blocks = code_blocks()
+    assert len(blocks) >= 3
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert Path("my_rednet_50/config.json").is_file()
