@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 from keras_involution._arguments import received
+from keras_involution.hub._builtin import builtin_source
 from keras_involution.hub._format import CONFIG_FILE
 from keras_involution.hub._source import PresetError, Source, local_source
 from keras_involution.models.rednet_presets import PRESETS
@@ -28,7 +29,12 @@ def locate(
         return _remote(name, revision, token, cache_dir)
     if Path(preset).is_dir():
         return _folder(Path(preset), name)
-    names = ", ".join(sorted(PRESETS)) or "none yet"
+    if name in PRESETS:
+        source = builtin_source(name, load_weights)
+        if isinstance(source, Source):
+            return source
+        return _remote(source, revision, token, cache_dir)
+    names = ", ".join(PRESETS)
     raise PresetError(
         "There is no such preset: neither a folder of that name nor a built-in preset. "
         f"Built-in presets: {names}. {received(preset=name)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +55,7 @@ class CardFacts:
         metrics: Sequence of `Metric`.
         intended_use: String.
         limits: String, what it is not good for.
+        usage: String, Markdown in place of the code that pulls the model.
     """
 
     description: str = ""
@@ -63,6 +65,7 @@ class CardFacts:
     metrics: Sequence[Metric] = ()
     intended_use: str = ""
     limits: str = ""
+    usage: str = ""
 
 
 def model_card(
@@ -97,7 +100,7 @@ def model_card(
         f"---\n{_front_matter(model, repo_id, facts, tags, licence)}\n---",
         f"# {repo_id.split('/')[-1]}",
         facts.description or _description(model),
-        "## Use\n\n" + _code(model, repo_id),
+        "## Use\n\n" + (facts.usage or _code(model, repo_id)),
         "## Architecture\n\n" + _architecture(model),
         "## Training data\n\n" + _training_data(facts),
         "## Results\n\n" + _results(facts.metrics),
@@ -122,7 +125,7 @@ def _front_matter(
             task_type=_task(model),
             dataset_type=metric.dataset_id,
             dataset_name=metric.dataset,
-            metric_type=metric.name.lower().replace(" ", "_"),
+            metric_type=_metric_id(metric),
             metric_name=metric.name,
             metric_value=metric.value,
         )
@@ -134,13 +137,18 @@ def _front_matter(
         pipeline_tag=_task(model),
         license=licence,
         datasets=list(facts.datasets) or None,
-        metrics=sorted({m.name.lower().replace(" ", "_") for m in facts.metrics})
-        or None,
+        metrics=sorted(set(map(_metric_id, facts.metrics))) or None,
         tags=["keras", "involution", "rednet", *tags],
         model_name=repo_id.split("/")[-1] if results else None,
         eval_results=results or None,
     )
     return data.to_yaml().strip()
+
+
+def _metric_id(metric: Metric) -> str:
+    """The id of a metric on the Hub."""
+    name = metric.name.lower()
+    return "accuracy" if "accuracy" in name else re.sub(r"\W+", "_", name).strip("_")
 
 
 def _task(model: Any) -> str:

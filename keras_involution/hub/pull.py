@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,13 @@ from typing import Any
 
 from keras_involution.hub._documents import MAX_BYTES
 from keras_involution.hub._errors import hub_errors, refuse
-from keras_involution.hub._format import CONFIG_FILE
+from keras_involution.hub._folder import complete_folder
+from keras_involution.hub._format import (
+    CONFIG_FILE,
+    PRESET_FILES,
+    TASK_FILE,
+    is_preset_file,
+)
 from keras_involution.hub._source import PresetError, Source, local_source
 from keras_involution.hub.client import Client, Unreachable
 
@@ -145,3 +152,43 @@ def _check_cached(source: Source, names: Sequence[str]) -> None:
 
 
 _HEX = "0123456789abcdef"
+
+
+def pull_folder(
+    preset: str,
+    folder: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+) -> None:
+    """Fetches a preset, checks that it loads, and writes it to a folder of its own.
+
+    The folder appears complete or not at all; it holds the files as they are on the
+    Hub, the model card included.
+
+    Args:
+        preset: A handle `"hf://user/name"`, or a folder to copy.
+        folder: Path of the folder to write.
+        revision: Branch, tag or commit of the repository; `None` is `main`.
+        token: Hub token; `None` takes `HF_TOKEN` or the saved login.
+        cache_dir: Folder for downloads.
+
+    Raises:
+        ValueError: If the preset is out of reach or does not load, or the folder holds
+            other files than a preset.
+    """
+    from keras_involution.hub._locate import locate
+    from keras_involution.hub.load import from_source
+    from keras_involution.models import RedNetBackbone, RedNetImageClassifier
+
+    source = locate(preset, True, revision, token, cache_dir)
+    cls = RedNetImageClassifier if source.has(TASK_FILE) else RedNetBackbone
+    from_source(cls, source)
+    names = [name for name in source.sizes if is_preset_file(name)]
+    with (
+        source.damage_reported("files"),
+        complete_folder(folder, PRESET_FILES) as draft,
+    ):
+        for path in source.files(names):
+            shutil.copyfile(path, draft / path.name)

@@ -12,13 +12,12 @@ import numpy as np
 from keras_involution._arguments import received
 from keras_involution.hub import _format, card
 from keras_involution.hub._errors import hub_errors, refuse
+from keras_involution.hub._format import CARD_FILE, is_preset_file
 from keras_involution.hub._locate import checked_repo_id
 from keras_involution.hub._source import PresetError
 from keras_involution.hub.client import Client, Unreachable
 from keras_involution.hub.save import MAX_SHARD_SIZE
 from keras_involution.models import RedNetBackbone, RedNetImageClassifier
-
-CARD_FILE = "README.md"
 
 
 def push_to_hub(
@@ -200,12 +199,8 @@ def _files_of(folder: Path) -> dict[str, Path]:
     return {
         path.name: path
         for path in folder.iterdir()
-        if path.is_file() and (_is_ours(path.name) or path.name == CARD_FILE)
+        if path.is_file() and is_preset_file(path.name)
     }
-
-
-def _is_ours(name: str) -> bool:
-    return name in _format.PRESET_FILES or _format.is_shard(name)
 
 
 def _commit(
@@ -222,7 +217,7 @@ def _commit(
     there = {sibling.rfilename for sibling in info.siblings or []}
     if CARD_FILE in there and not overwrite_card:
         files = {name: path for name, path in files.items() if name != CARD_FILE}
-    gone = sorted(name for name in there - files.keys() if _is_ours(name))
+    gone = sorted(filter(is_preset_file, there - files.keys() - {CARD_FILE}))
     commit = client.api.create_commit(
         client.repo_id,
         operations=[

@@ -12,9 +12,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
+from keras_involution.models.rednet_presets import PresetList
+
 
 class PresetMethods:
-    """Reads and writes preset folders; mixed into the models."""
+    """Reads and writes preset folders; mixed into the models.
+
+    `presets`, an attribute of the class, maps the name of every built-in preset that
+    the class can load to its description, parameters, published accuracy and handle.
+    """
+
+    presets = PresetList()
 
     @classmethod
     def from_preset(

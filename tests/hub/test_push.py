@@ -147,7 +147,7 @@ class TestRefusals:
         model = tiny_classifier(classifier.backbone, preprocessor=layer)
         self.refused(model, "RedNetImageConverter")
         model = tiny_classifier(classifier.backbone, activation=lambda x: x)
-        self.refused(model, "no preset can describe")
+        self.refused(model, "activation by name")
         assert hub.log == []
 
     def test_tokens(self, hub, classifier, monkeypatch):
