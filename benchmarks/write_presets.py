@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_involution
+from keras_involution import RedNetBackbone, RedNetImageConverter
 from keras_involution.hub import CardFacts, Metric, model_card
 from keras_involution.hub.save import documents
 from keras_involution.models.rednet_presets import PRESETS, PUBLISHED_BY
@@ -28,8 +29,13 @@ preset with weights of it."""
 def files_of(name: str) -> dict[str, str]:
     """File name -> text of a built-in preset."""
     metadata = PRESETS[name]["metadata"]
-    cls = getattr(keras_involution, f"RedNet{metadata['depth']}")
-    model = cls(data_format="channels_last", name=name)
+    depth, layout = metadata["depth"], {"data_format": "channels_last"}
+    # Keras numbers the names that it makes up; these stay the same.
+    model = getattr(keras_involution, f"RedNet{depth}")(
+        backbone=RedNetBackbone.from_depth(depth, name="red_net_backbone", **layout),
+        preprocessor=RedNetImageConverter((224, 224), name="image_converter", **layout),
+        name=name,
+    )
     files = {
         file: json.dumps(data, indent=4) + "\n"
         for file, data in documents(model).items()

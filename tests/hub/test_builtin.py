@@ -32,7 +32,7 @@ def without_versions(files: dict[str, str]) -> dict[str, object]:
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.skipif(
     keras.config.backend() != "torch",
-    reason="the folders do not depend on the backend; networks are built fastest on torch",
+    reason="the folders do not depend on the backend; torch builds networks fastest",
 )
 def test_folders_are_what_the_classes_write(name):
     folder = CHECKOUT / name
