@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 
+import keras
 import pytest
 
 import keras_involution
@@ -40,8 +41,6 @@ def module_names() -> list[str]:
 
 
 def backend() -> str:
-    import keras
-
     return keras.config.backend()
 
 
@@ -71,9 +70,9 @@ def test_the_example_check_can_fail():
 def test_docstrings_tell_all_in_order(thing):
     doc = inspect.getdoc(thing)
     assert doc
-    if inspect.isclass(thing):
+    if inspect.isclass(thing) and issubclass(thing, keras.layers.Layer):
         places = [doc.find(section) for section in LAYER_SECTIONS]
         assert -1 not in places, dict(zip(LAYER_SECTIONS, places))
         assert places == sorted(places)
-    else:
+    elif not inspect.isclass(thing):
         assert "Returns:" in doc or "Raises:" in doc

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from keras_involution._arguments import received
 from keras_involution.hub import _values
 from keras_involution.hub._documents import short
 from keras_involution.models import RedNetBackbone, RedNetImageConverter
@@ -21,6 +22,7 @@ TASK_FILE = "task.json"
 PREPROCESSOR_FILE = "preprocessor.json"
 CONVERTER_FILE = "image_converter.json"
 METADATA_FILE = "metadata.json"
+CARD_FILE = "README.md"
 BACKBONE_WEIGHTS_FILE = "model.weights.h5"
 SHARD_INDEX_FILE = "model.weights.json"
 TASK_WEIGHTS_FILE = "task.weights.h5"
@@ -50,19 +52,16 @@ _CONVERTER_ARGUMENTS = (
     "interpolation",
     "antialias",
 )
-_TASK_ARGUMENTS = (
-    "num_classes",
-    "pooling",
-    "activation",
-    "dropout",
-    "head_dtype",
-    "name",
-)
 
 
 def is_shard(name: str) -> bool:
     """Whether a file of that name is one of several weights files of a backbone."""
     return _SHARD.fullmatch(name) is not None
+
+
+def is_preset_file(name: str) -> bool:
+    """Whether a file of that name is published: a part of a preset or its card."""
+    return name in PRESET_FILES or is_shard(name) or name == CARD_FILE
 
 
 def check(documents: dict[str, Any]) -> None:
@@ -99,15 +98,30 @@ def preprocessor_json(converter: RedNetImageConverter) -> dict[str, Any]:
 
 
 def task_json(classifier: Any) -> dict[str, Any]:
-    config = classifier.get_config()
+    policy = keras.dtype_policies.get(classifier.head_dtype)
     return _hub_object(
         "ImageClassifier",
         {
             "backbone": backbone_json(classifier.backbone),
             "preprocessor": preprocessor_json(classifier.preprocessor),
-            **{key: config[key] for key in _TASK_ARGUMENTS},
+            "num_classes": classifier.num_classes,
+            "pooling": classifier.pooling,
+            "activation": _activation_name(classifier.activation),
+            "dropout": classifier.dropout,
+            "head_dtype": keras.dtype_policies.serialize(policy),
+            "name": classifier.name,
         },
     )
+
+
+def _activation_name(activation: Any) -> str:
+    name = getattr(activation, "__name__", "")
+    if getattr(keras.activations, name, None) is not activation:
+        raise ValueError(
+            "A preset keeps its activation by name, so it must be one of Keras. "
+            + received(activation=activation)
+        )
+    return name
 
 
 def metadata_json(model: Any, backbone: RedNetBackbone) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from keras_involution._arguments import received
+from keras_involution.hub._builtin import builtin_source
 from keras_involution.hub._format import CONFIG_FILE
 from keras_involution.hub._source import PresetError, Source, local_source
 from keras_involution.models.rednet_presets import PRESETS
@@ -23,12 +25,59 @@ def locate(
         ValueError: If there is none of that name.
     """
     name = str(preset)
+    if "://" in name:
+        return _remote(name, revision, token, cache_dir)
     if Path(preset).is_dir():
         return _folder(Path(preset), name)
-    names = ", ".join(sorted(PRESETS)) or "none yet"
+    if name in PRESETS:
+        source = builtin_source(name, load_weights)
+        if isinstance(source, Source):
+            return source
+        return _remote(source, revision, token, cache_dir)
+    names = ", ".join(PRESETS)
     raise PresetError(
         "There is no such preset: neither a folder of that name nor a built-in preset. "
         f"Built-in presets: {names}. {received(preset=name)}"
+    )
+
+
+def _remote(
+    preset: str,
+    revision: str | None,
+    token: str | bool | None,
+    cache_dir: str | Path | None,
+) -> Source:
+    from keras_involution.hub.client import Client
+    from keras_involution.hub.pull import hub_source
+
+    scheme, _, repo_id = preset.partition("://")
+    if scheme.lower() != "hf":
+        raise PresetError(
+            f"Presets come from folders and from the Hugging Face Hub, not from "
+            f"{scheme}://. Download the preset with the tools of that place and pass "
+            f"its folder. {received(preset=preset)}"
+        )
+    return hub_source(
+        preset, Client(checked_repo_id(repo_id), token, cache_dir), revision
+    )
+
+
+def checked_repo_id(repo_id: str) -> str:
+    """`repo_id`, if it has the form `user/name`.
+
+    Raises:
+        ValueError: If it has not.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    with contextlib.suppress(HFValidationError):
+        validate_repo_id(repo_id)
+        if repo_id.count("/") == 1:
+            return repo_id
+    raise PresetError(
+        "A repository on the Hub is named `hf://user/name`; a branch, tag or commit "
+        f"goes into `revision`. {received(preset=f'hf://{repo_id}')}"
     )
 
 

@@ -39,7 +39,7 @@ class Source:
     preset: str
     folder: Path
     sizes: dict[str, int]
-    fetch: Callable[[Sequence[str]], None]
+    fetch: Callable[[Sequence[str]], object]
 
     def has(self, name: str) -> bool:
         return name in self.sizes

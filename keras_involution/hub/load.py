@@ -49,6 +49,18 @@ def from_preset(
             architecture.
     """
     source = locate(preset, load_weights, revision, token, cache_dir)
+    return from_source(cls, source, num_classes, load_weights, dtype, **kwargs)
+
+
+def from_source(
+    cls: type,
+    source: Source,
+    num_classes: int | None = None,
+    load_weights: bool = True,
+    dtype: Any = None,
+    **kwargs: Any,
+) -> Any:
+    """`from_preset` of a preset that was found."""
     changes = {} if dtype is None else {"dtype": dtype}
     if issubclass(cls, RedNetBackbone):
         if num_classes is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from keras_involution._arguments import received
 from keras_involution.hub import _format
 from keras_involution.hub._folder import complete_folder
-from keras_involution.models import RedNetBackbone, RedNetImageConverter
+from keras_involution.models import RedNetImageConverter
 
 MAX_SHARD_SIZE = 5.0
 """GB above which the weights of a backbone become several files."""
@@ -41,10 +41,10 @@ def save_to_preset(
             `RedNetImageConverter`, another backbone, an activation of one's own.
     """
     backbone = getattr(model, "backbone", model)
-    documents = _documents(model, backbone)
-    replaced = _replaced_files(model, backbone, documents, Path(folder))
+    contents = documents(model)
+    replaced = _replaced_files(model, backbone, contents, Path(folder))
     with complete_folder(folder, replaced) as draft:
-        for name, data in documents.items():
+        for name, data in contents.items():
             (draft / name).write_text(json.dumps(data, indent=4) + "\n", "utf-8")
         file = draft / _format.BACKBONE_WEIGHTS_FILE
         _save_weights(backbone, file, max_shard_size)
@@ -53,9 +53,20 @@ def save_to_preset(
             _save_weights(model, file, None, skip=backbone)
 
 
-def _documents(model: Any, backbone: RedNetBackbone) -> dict[str, Any]:
-    """File name -> JSON, read once as a loader would, so that it will load."""
-    documents = {
+def documents(model: Any) -> dict[str, Any]:
+    """The JSON of a model's preset, read once as a loader would, so that it will load.
+
+    Args:
+        model: `RedNetImageClassifier` or `RedNetBackbone`.
+
+    Returns:
+        Dictionary of file name -> JSON.
+
+    Raises:
+        ValueError: If the model holds what a preset cannot describe.
+    """
+    backbone = getattr(model, "backbone", model)
+    found = {
         _format.CONFIG_FILE: _format.backbone_json(backbone),
         _format.METADATA_FILE: _format.metadata_json(model, backbone),
     }
@@ -66,22 +77,26 @@ def _documents(model: Any, backbone: RedNetBackbone) -> dict[str, Any]:
                 "A preset keeps its preprocessing as data, so the preprocessor must be "
                 f"a `RedNetImageConverter`. {received(preprocessor=converter)}"
             )
-        documents[_format.TASK_FILE] = _format.task_json(model)
-        documents[_format.PREPROCESSOR_FILE] = _format.preprocessor_json(converter)
-        documents[_format.CONVERTER_FILE] = _format.converter_json(converter)
+        found[_format.TASK_FILE] = _format.task_json(model)
+        found[_format.PREPROCESSOR_FILE] = _format.preprocessor_json(converter)
+        found[_format.CONVERTER_FILE] = _format.converter_json(converter)
+    return _read_back(model, found)
+
+
+def _read_back(model: Any, found: dict[str, Any]) -> dict[str, Any]:
     try:
-        documents = json.loads(json.dumps(documents))
-        _format.check(documents)
+        found = json.loads(json.dumps(found))
+        _format.check(found)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"The model holds what no preset can describe: {error}. "
             + received(model=model.name)
         ) from error
-    return documents
+    return found
 
 
 def _replaced_files(
-    model: Any, backbone: Any, documents: dict[str, Any], folder: Path
+    model: Any, backbone: Any, contents: dict[str, Any], folder: Path
 ) -> frozenset[str]:
     """The names that do not stay in `folder`, written anew or not."""
     task = folder / _format.TASK_FILE
@@ -90,7 +105,7 @@ def _replaced_files(
             saved = json.loads(task.read_text("utf-8"))["config"]["backbone"]["config"]
         except (ValueError, LookupError, TypeError, OSError, RecursionError):
             saved = None
-        if saved == documents[_format.CONFIG_FILE]["config"]:
+        if saved == contents[_format.CONFIG_FILE]["config"]:
             return _format.BACKBONE_FILES
     return _format.PRESET_FILES
 
@@ -99,7 +114,8 @@ def _save_weights(
     model: keras.Model, file: Path, max_shard_size: float | None, skip: Any = None
 ) -> None:
     # A compiled model would add its optimizer, several times the network's size.
-    bare = keras.Model(model.inputs, model.outputs)
+    # The name is in the file: with it, the same model gives the same bytes.
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)
     skipped = [] if skip is None else [skip]
     if max_shard_size is None or _bytes(model) <= max_shard_size * 2**30:
         keras.saving.save_weights(bare, file, objects_to_skip=skipped)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 
 import pytest
 
 from tests.hub import networks
+from tests.hub.hub_double import HubDouble
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +28,47 @@ def saved(classifier, tmp_path_factory):
 def preset(saved, tmp_path):
     """A copy of the preset that a test may damage."""
     return shutil.copytree(saved, tmp_path / "tiny")
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """Variables for a client of the double; `hub` sets them in this process, too."""
+    variables = {
+        "HF_TOKEN": "hf_owner",
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_CACHE": str(tmp_path / "cache"),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    return variables
+
+
+@pytest.fixture
+def hub(environment, monkeypatch):
+    """A Hub of its own for one test, and this process as its client."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import _http
+
+    with HubDouble() as double:
+        environment["HF_ENDPOINT"] = double.endpoint
+        monkeypatch.setenv("HF_ENDPOINT", double.endpoint)
+        # huggingface_hub read its environment when Keras imported it.
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", environment["HF_HOME"] + "/t")
+        # The client waits between its tries; the tests count tries, not seconds.
+        monkeypatch.setattr(_http.time, "sleep", lambda seconds: None)
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+        yield double
+
+
+@pytest.fixture
+def published(hub, saved):
+    """The handle of the preset in a public repository of the double."""
+    files = {path.name: path.read_bytes() for path in saved.iterdir()}
+    hub.add("owner/tiny", files)
+    return "hf://owner/tiny"

@@ -67,6 +67,12 @@ def test_the_card_and_other_files_beside_a_preset_are_kept(preset, classifier):
     assert not (preset / "model_00000.weights.h5").exists()
 
 
+def test_the_same_model_gives_the_same_bytes(preset, classifier):
+    before = contents(preset)
+    classifier.save_to_preset(preset)
+    assert contents(preset) == before
+
+
 def test_a_link_to_a_folder_stays_a_link(preset, classifier, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(preset, target_is_directory=True)

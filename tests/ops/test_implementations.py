@@ -14,10 +14,9 @@ from keras_involution.ops import _reference, available_implementations
 from keras_involution.ops._implementation import named
 from keras_involution.ops.involution import IMPLEMENTATIONS, involution
 from tests.gradients import value_and_gradients
-from tests.ops.cases import CASES, tolerance
+from tests.ops.cases import CASES_OF_DTYPE, tolerance
 
 REQUIRED = os.environ.get("KERAS_INVOLUTION_REQUIRE", "").split(",")
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 def run(case, dtype: str, implementation: str):
@@ -57,8 +56,7 @@ def assert_close(result, expected: np.ndarray, dtype: str, terms: int) -> None:
     assert error <= tolerance(dtype, terms) * scale
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case, dtype", CASES_OF_DTYPE, ids=str)
 @pytest.mark.parametrize("implementation", available_implementations())
 def test_equals_the_definition(implementation, case, dtype):
     (y, dx, dk), (ref_y, ref_dx, ref_dk), geometry = run(case, dtype, implementation)

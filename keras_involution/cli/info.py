@@ -1,0 +1,22 @@
+"""`keras-involution info`: what a preset holds, without its weights."""
+
+from __future__ import annotations
+
+import click
+
+from keras_involution.cli._reports import reported
+
+
+@click.command()
+@click.argument("preset")
+@click.option("--revision", help="Branch, tag or commit of a Hub repository.")
+@click.option("--cache-dir", help="Folder for downloads.")
+def command(preset: str, revision: str | None, cache_dir: str | None) -> None:
+    """Show what PRESET is: a built-in name, a folder or hf://user/name."""
+    with reported():
+        from keras_involution.hub.describe import describe
+
+        facts = describe(preset, revision=revision, cache_dir=cache_dir)
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        click.echo(f"{name:<{width}}  {value}")

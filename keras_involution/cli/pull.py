@@ -1,0 +1,23 @@
+"""`keras-involution pull`: a preset of the Hub to a folder."""
+
+from __future__ import annotations
+
+import click
+
+from keras_involution.cli._reports import reported
+
+
+@click.command()
+@click.argument("preset")
+@click.argument("folder", type=click.Path())
+@click.option("--revision", help="Branch, tag or commit.")
+@click.option("--cache-dir", help="Folder for downloads.")
+def command(
+    preset: str, folder: str, revision: str | None, cache_dir: str | None
+) -> None:
+    """Fetch PRESET (hf://user/name), check it, and write it to FOLDER."""
+    with reported():
+        from keras_involution.hub import pull_folder
+
+        pull_folder(preset, folder, revision=revision, cache_dir=cache_dir)
+    click.echo(folder)

@@ -1,0 +1,44 @@
+"""`keras-involution push`: a preset folder to the Hub."""
+
+from __future__ import annotations
+
+import click
+
+from keras_involution.cli._reports import reported
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("repository")
+@click.option("--private/--public", default=None, help="For a repository made now.")
+@click.option("--message", help="Commit message.")
+@click.option("--revision", help="Branch to commit to.")
+@click.option("--create-pr", is_flag=True, help="Open a pull request instead.")
+@click.option("--overwrite-card", is_flag=True, help="Replace a card that is there.")
+def command(
+    folder: str,
+    repository: str,
+    private: bool | None,
+    message: str | None,
+    revision: str | None,
+    create_pr: bool,
+    overwrite_card: bool,
+) -> None:
+    """Publish the preset in FOLDER as REPOSITORY (user/name) in one commit.
+
+    The token comes from HF_TOKEN or from `hf auth login`; an option for it would end up
+    in the history of the shell.
+    """
+    with reported():
+        from keras_involution.hub import push_folder
+
+        address = push_folder(
+            folder,
+            repository,
+            private=private,
+            commit_message=message,
+            revision=revision,
+            create_pr=create_pr,
+            overwrite_card=overwrite_card,
+        )
+    click.echo(address)

@@ -1,0 +1,245 @@
+"""The model card: what is known about a model, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras_involution.hub._cost import multiply_adds
+from keras_involution.models import RedNetBackbone
+
+_UNKNOWN = "Not stated by the author of this model."
+_CITATION = """```bibtex
+@inproceedings{li2021involution,
+  title = {Involution: Inverting the Inherence of Convolution for Visual Recognition},
+  author = {Li, Duo and Hu, Jie and Wang, Changhu and Li, Xiangtai and She, Qi and
+            Zhu, Lei and Zhang, Tong and Chen, Qifeng},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
+  year = {2021}
+}
+```"""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A result, with what it was measured on and how.
+
+    Args:
+        name: String, as "accuracy".
+        value: Float.
+        dataset: String, the name of the data.
+        command: String, the command that measured it; `""` where somebody else did.
+        source: String, who published it, where it was not measured.
+        dataset_id: String, id of the data set on the Hub, if it is there.
+    """
+
+    name: str
+    value: float
+    dataset: str
+    command: str = ""
+    source: str = ""
+    dataset_id: str = ""
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says beyond what the model itself shows.
+
+    Args:
+        description: String, a sentence or two about the model.
+        training_data: String, what it was trained on.
+        data_licence: String, the licence of those data.
+        datasets: Sequence of strings, their ids on the Hub.
+        metrics: Sequence of `Metric`.
+        intended_use: String.
+        limits: String, what it is not good for.
+        usage: String, Markdown in place of the code that pulls the model.
+    """
+
+    description: str = ""
+    training_data: str = ""
+    data_licence: str = ""
+    datasets: Sequence[str] = ()
+    metrics: Sequence[Metric] = ()
+    intended_use: str = ""
+    limits: str = ""
+    usage: str = ""
+
+
+def model_card(
+    model: Any,
+    repo_id: str,
+    facts: CardFacts | None = None,
+    tags: Sequence[str] = (),
+    licence: str | None = None,
+) -> str:
+    """The card of a model, Markdown with the front matter that the Hub reads.
+
+    Args:
+        model: `RedNetImageClassifier` or `RedNetBackbone`.
+        repo_id: String, "user/name".
+        facts: `CardFacts`; what they leave open, the card calls not stated.
+        tags: Sequence of strings, beside "involution" and "rednet".
+        licence: String, the licence's id on the Hub, as "apache-2.0".
+
+    Returns:
+        String.
+
+    Example:
+
+    >>> from keras_involution import RedNet26
+    >>> from keras_involution.hub import model_card
+    >>> card = model_card(RedNet26(num_classes=2), "user/whales", licence="mit")
+    >>> "import keras_involution" in card
+    True
+    """
+    facts = facts or CardFacts()
+    sections = [
+        f"---\n{_front_matter(model, repo_id, facts, tags, licence)}\n---",
+        f"# {repo_id.split('/')[-1]}",
+        facts.description or _description(model),
+        "## Use\n\n" + (facts.usage or _code(model, repo_id)),
+        "## Architecture\n\n" + _architecture(model),
+        "## Training data\n\n" + _training_data(facts),
+        "## Results\n\n" + _results(facts.metrics),
+        "## Intended use\n\n" + (facts.intended_use or _UNKNOWN),
+        "## Limits\n\n" + (facts.limits or _UNKNOWN),
+        "## Citation\n\n" + _CITATION,
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _front_matter(
+    model: Any,
+    repo_id: str,
+    facts: CardFacts,
+    tags: Sequence[str],
+    licence: str | None,
+) -> str:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    results = [
+        EvalResult(
+            task_type=_task(model),
+            dataset_type=metric.dataset_id,
+            dataset_name=metric.dataset,
+            metric_type=_metric_id(metric),
+            metric_name=metric.name,
+            metric_value=metric.value,
+        )
+        for metric in facts.metrics
+        if metric.dataset_id and not metric.source
+    ]
+    data = ModelCardData(
+        library_name="keras-hub",
+        pipeline_tag=_task(model),
+        license=licence,
+        datasets=list(facts.datasets) or None,
+        metrics=sorted(set(map(_metric_id, facts.metrics))) or None,
+        tags=["keras", "involution", "rednet", *tags],
+        model_name=repo_id.split("/")[-1] if results else None,
+        eval_results=results or None,
+    )
+    return data.to_yaml().strip()
+
+
+def _metric_id(metric: Metric) -> str:
+    """The id of a metric on the Hub."""
+    name = metric.name.lower()
+    return "accuracy" if "accuracy" in name else re.sub(r"\W+", "_", name).strip("_")
+
+
+def _task(model: Any) -> str:
+    is_backbone = isinstance(model, RedNetBackbone)
+    return "image-feature-extraction" if is_backbone else "image-classification"
+
+
+def _backbone(model: Any) -> RedNetBackbone:
+    return getattr(model, "backbone", model)
+
+
+def _family(backbone: RedNetBackbone) -> str:
+    name = "RedNet" if backbone.spatial_operator == "involution" else "ResNet"
+    return name if backbone.depth is None else f"{name}-{backbone.depth}"
+
+
+def _description(model: Any) -> str:
+    backbone = _backbone(model)
+    if model is backbone:
+        return f"A {_family(backbone)} feature extractor for Keras 3."
+    return (
+        f"A {_family(backbone)} image classifier of {model.num_classes} classes for "
+        "Keras 3 (TensorFlow, JAX, PyTorch)."
+    )
+
+
+def _code(model: Any, repo_id: str) -> str:
+    handle = f'"hf://{repo_id}"'
+    if isinstance(model, RedNetBackbone):
+        cls = "RedNetBackbone"
+        use = "maps = model(images)  # prepared pictures (B, H, W, 3)"
+    else:
+        cls = "RedNetImageClassifier"
+        use = "print(model.classify(photographs))  # any sizes, values 0 to 255"
+    return (
+        "```python\nimport keras_involution\n\n"
+        f"model = keras_involution.{cls}.from_preset({handle})\n{use}\n```\n\n"
+        "`pip install keras-involution` brings it. keras-hub reads the same files once "
+        "`keras_involution` is imported:\n\n"
+        "```python\nimport keras_involution\nimport keras_hub\n\n"
+        f"model = keras_hub.models.{_hub_class(model)}.from_preset({handle})\n```"
+    )
+
+
+def _hub_class(model: Any) -> str:
+    return "Backbone" if isinstance(model, RedNetBackbone) else "ImageClassifier"
+
+
+def _architecture(model: Any) -> str:
+    backbone = _backbone(model)
+    classes = 0 if model is backbone else model.num_classes
+    sides = [side for side in backbone.image_shape if isinstance(side, int)]
+    size = tuple(sides[:2]) if len(sides) == 3 else (224, 224)
+    rows = [
+        ("Network", _family(backbone)),
+        ("Operator", backbone.spatial_operator),
+        ("Blocks of the stages", ", ".join(map(str, backbone.stackwise_num_blocks))),
+        ("Parameters", f"{model.count_params():,} (with batch-norm statistics)"),
+        (
+            f"Multiply-adds at {size[0]} x {size[1]}",
+            f"{multiply_adds(backbone, classes, size):,}",
+        ),
+    ]
+    if names := getattr(model, "class_names", None):
+        shown = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
+        rows.append((f"Classes ({len(names)})", shown.replace("|", "\\|")))
+    return _table(("", ""), rows)
+
+
+def _training_data(facts: CardFacts) -> str:
+    if not facts.training_data:
+        return _UNKNOWN
+    licence = facts.data_licence or "not stated"
+    return f"{facts.training_data}\n\nLicence of the data: {licence}."
+
+
+def _results(metrics: Sequence[Metric]) -> str:
+    if not metrics:
+        return "None measured."
+    rows = [
+        (
+            metric.name,
+            f"{metric.value:g}",
+            metric.dataset,
+            f"`{metric.command}`" if metric.command else f"published: {metric.source}",
+        )
+        for metric in metrics
+    ]
+    return _table(("Metric", "Value", "Data", "Measured with"), rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,69 @@
+"""What a preset holds, read from its small files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keras_involution.hub import _format, _values
+from keras_involution.hub._locate import locate
+from keras_involution.hub._source import Source
+from keras_involution.models.rednet_presets import STACKWISE_NUM_BLOCKS
+
+
+def describe(
+    preset: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+) -> dict[str, str]:
+    """What a preset is, without building it or fetching its weights.
+
+    Args:
+        preset: A built-in name, a folder, or a handle `"hf://user/name"`.
+        revision: Branch, tag or commit of a Hub repository; `None` is `main`.
+        token: Hub token; `None` takes `HF_TOKEN` or the saved login.
+        cache_dir: Folder for downloads.
+
+    Returns:
+        Dictionary of what is known, text to text.
+
+    Raises:
+        ValueError: If the preset is unknown, out of reach or damaged.
+
+    Example:
+
+    >>> from keras_involution.hub import describe
+    >>> describe("rednet_26_imagenet")["network"]
+    'RedNet-26'
+    """
+    source = locate(preset, False, revision, token, cache_dir)
+    with source.damage_reported(_format.CONFIG_FILE):
+        config = source.json(_format.CONFIG_FILE).get("config")
+        arguments = _values.backbone_arguments(config)
+    facts = {"preset": source.preset, "network": _network(arguments)}
+    for key in ("stackwise_num_filters", "stackwise_num_blocks", "kernel_size"):
+        facts[key] = str(arguments.get(key, "as published"))
+    if source.has(_format.TASK_FILE):
+        with source.damage_reported(_format.TASK_FILE):
+            task = _format.task_from_json(
+                source.json(_format.TASK_FILE), "channels_last"
+            )
+            facts["classes"] = str(task.get("num_classes"))
+            facts["image size"] = str(task["preprocessor"].image_size)
+    facts["weights"] = _weights(source)
+    return facts
+
+
+def _network(arguments: dict[str, Any]) -> str:
+    is_resnet = arguments.get("spatial_operator") == "convolution"
+    blocks = tuple(arguments.get("stackwise_num_blocks", ()))
+    depths = [depth for depth, b in STACKWISE_NUM_BLOCKS.items() if b == blocks]
+    name = "ResNet" if is_resnet else "RedNet"
+    return "-".join([name, *map(str, depths)])
+
+
+def _weights(source: Source) -> str:
+    sizes = [size for name, size in source.sizes.items() if name.endswith(".h5")]
+    return f"{sum(sizes):,} bytes in {len(sizes)} files" if sizes else "none"
