@@ -72,16 +72,11 @@ def _check_class(data: dict[str, Any]) -> None:
     """Refuses a serialised object that is none of Keras, keras-hub or ours."""
     registered, module = data.get("registered_name"), data.get("module")
     class_name = data.get("class_name")
-<<<<<<< HEAD
-    packages = [str(name).split(">")[0] for name in (registered,) if _has(name, ">")]
-    packages += [name.split(".")[0] for name in (module,) if isinstance(name, str)]
-=======
     packages = []
     if isinstance(registered, str) and ">" in registered:
         packages.append(registered.split(">")[0])
     if isinstance(module, str):
         packages.append(module.split(".")[0])
->>>>>>> h5
     foreign = any(package not in TRUSTED_PACKAGES for package in packages)
     if foreign or str(class_name).lower() in _REFUSED_CLASSES:
         raise ValueError(
