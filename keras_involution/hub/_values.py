@@ -16,7 +16,8 @@ from keras_involution.hub._documents import short
 
 MAX_STAGES = 8
 MAX_BLOCKS = 512
-MAX_PARAMETERS = 2**30
+MAX_CHANNELS = 64
+MAX_PARAMETERS = 2**28
 _POLICIES = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -29,6 +30,9 @@ def backbone_arguments(config: Any) -> dict[str, Any]:
     arguments = _checked(config, _BACKBONE, strict=True)
     if sum(arguments.get("stackwise_num_blocks", ())) > MAX_BLOCKS:
         raise ValueError(f"`stackwise_num_blocks` sums to more than {MAX_BLOCKS}")
+    first = arguments.get("data_format") == "channels_first"
+    if _channels(arguments.get("image_shape"), first) > MAX_CHANNELS:
+        raise ValueError(f"`image_shape` has more than {MAX_CHANNELS} channels")
     if parameters_at_least(arguments) > MAX_PARAMETERS:
         raise ValueError(f"it describes more than {MAX_PARAMETERS} parameters")
     return arguments
@@ -54,22 +58,31 @@ def class_names(value: Any) -> list[str] | None:
 
 
 def parameters_at_least(arguments: dict[str, Any]) -> int:
-    """A lower bound of the parameters of a backbone, from its arguments alone."""
+    """The convolution weights of a backbone, from its arguments alone."""
     filters = arguments.get("stackwise_num_filters", ())
     blocks = arguments.get("stackwise_num_blocks", ())
-    window = arguments.get("kernel_size", 7) ** 2
-    involution = arguments.get("spatial_operator") != "convolution"
-    channels, total = 0, 0
+    if not filters:
+        return 0
+    stem, window = filters[0] // 2, arguments.get("stem_kernel_size", 3)
+    total = 9 * stem * filters[0] + _operator(arguments, stem, window)
+    channels, window = filters[0], arguments.get("kernel_size", 7)
     for size, count in zip(filters, blocks):
-        spatial = 9 * size * size
-        if involution:
-            shared = arguments.get("group_channels", 16)
-            reduced = size // arguments.get("reduction_ratio", 4)
-            spatial = reduced * (size + window * (size // shared))
         total += 5 * channels * size + (count - 1) * 4 * size * size
-        total += count * (spatial + 4 * size * size)
+        total += count * (_operator(arguments, size, window) + 4 * size * size)
         channels = 4 * size
     return total
+
+
+def _channels(image_shape: tuple[int | None, ...] | None, first: bool) -> int:
+    return 3 if image_shape is None else image_shape[0 if first else 2] or 1
+
+
+def _operator(arguments: dict[str, Any], channels: int, window: int) -> int:
+    if arguments.get("spatial_operator") == "convolution":
+        return 9 * channels * channels
+    reduced = channels // arguments.get("reduction_ratio", 4)
+    groups = channels // arguments.get("group_channels", 16)
+    return reduced * (channels + window**2 * groups)
 
 
 def _checked(

@@ -6,7 +6,6 @@ import json
 import math
 from pathlib import Path
 
-import keras
 import pytest
 
 import keras_involution
@@ -14,6 +13,7 @@ from benchmarks.write_presets import files_of
 from keras_involution import RedNet26, RedNet50, RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import PresetError, _builtin, _locate
 from keras_involution.models.rednet_presets import PRESETS
+from tests.hub.marks import one_backend
 from tests.hub.networks import assert_same_weights, tiny_classifier
 
 CHECKOUT = Path(keras_involution.__file__).parents[1] / "presets"
@@ -30,10 +30,7 @@ def without_versions(files: dict[str, str]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.skipif(
-    keras.config.backend() != "torch",
-    reason="the folders do not depend on the backend; torch builds networks fastest",
-)
+@one_backend
 def test_folders_are_what_the_classes_write(name):
     folder = CHECKOUT / name
     written = {path.name: path.read_text("utf-8") for path in folder.iterdir()}

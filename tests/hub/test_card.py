@@ -11,6 +11,7 @@ import pytest
 from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import CardFacts, Metric, model_card
 from keras_involution.hub._cost import multiply_adds
+from tests.hub.marks import old_content, one_backend
 from tests.hub.networks import TINY
 
 FACTS = CardFacts(
@@ -76,7 +77,7 @@ def test_backbone(classifier):
     assert "RedNetBackbone.from_preset" in card
 
 
-@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+@old_content
 def test_the_first_code_block_runs(hub, classifier, capsys):
     from tests.hub.networks import photographs
 
@@ -88,10 +89,7 @@ def test_the_first_code_block_runs(hub, classifier, capsys):
     assert "whale" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(
-    keras.config.backend() != "torch",
-    reason="arithmetic does not depend on the backend",
-)
+@one_backend
 @pytest.mark.parametrize(
     ("depth", "giga"),
     [(26, 1.685), (38, 2.167), (50, 2.649), (101, 4.659), (152, 6.679)],

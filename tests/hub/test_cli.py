@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
 from click.testing import CliRunner
 
 from keras_involution import RedNetImageClassifier
 from keras_involution.cli import main
 from keras_involution.models.rednet_presets import PRESETS
+from tests.hub.marks import old_content, one_backend
 from tests.hub.networks import assert_same_weights
 
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+pytestmark = [one_backend, old_content]
 
 
 def run(*arguments, status=0) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import _folder, _format
+from tests.hub.marks import one_backend
 from tests.hub.networks import assert_same_weights, tiny_backbone, with_drawn_weights
 
 KILLED = """
@@ -87,6 +88,7 @@ def test_the_folder_is_readable_by_others_as_the_umask_says(classifier, tmp_path
     assert (tmp_path / "p").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+@one_backend
 @pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize("step", ["weights", "keep", "swap"])
 def test_an_exception_leaves_what_was_there(
@@ -125,6 +127,7 @@ def test_a_failed_second_rename_puts_the_old_folder_back(
     assert [path.name for path in preset.parent.iterdir()] == [preset.name]
 
 
+@one_backend
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 def test_killed_in_the_middle_of_saving(preset, classifier):
     before = contents(preset)

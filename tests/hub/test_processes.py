@@ -14,14 +14,11 @@ import numpy as np
 import pytest
 
 from tests.hub.hub_double import Fault
+from tests.hub.marks import one_backend
 from tests.hub.networks import outputs
 from tests.hub.test_other_backends import OTHERS
 
 WEIGHTS = "/_objects/"
-one_backend = pytest.mark.skipif(
-    keras.config.backend() != "torch",
-    reason="what a killed client leaves does not depend on the backend; runs on torch",
-)
 pytestmark = pytest.mark.skipif(
     os.name == "nt", reason="signals and symbolic links of POSIX systems"
 )

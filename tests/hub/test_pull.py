@@ -12,6 +12,7 @@ import pytest
 from keras_involution import RedNet50, RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import PresetError
 from tests.hub.hub_double import Fault
+from tests.hub.marks import one_backend
 from tests.hub.networks import CLASS_NAMES, assert_same_weights
 
 WEIGHTS = "/_objects/"
@@ -102,6 +103,7 @@ def warning(words: str):
     assert any(words in str(entry.message) for entry in caught)
 
 
+@one_backend
 class TestOffline:
     def test_from_the_cache(self, hub, published, classifier, monkeypatch):
         pull(published)
@@ -177,6 +179,7 @@ def test_a_file_damaged_in_the_cache_is_fetched_again(
     assert len(hub.requests("GET", WEIGHTS)) == 1
 
 
+@one_backend
 class TestRefusals:
     def refused(self, match, preset="hf://owner/tiny", **kwargs):
         with pytest.raises(PresetError) as caught:
@@ -250,6 +253,7 @@ class TestRefusals:
         assert not hub.requests("GET", "resolve")
 
 
+@one_backend
 class TestBadNetwork:
     """Each failure gives a clear error, and the next try succeeds."""
 

@@ -8,11 +8,10 @@ import pytest
 from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import CardFacts, PresetError, _format, push_folder
 from tests.hub.hub_double import Fault
+from tests.hub.marks import old_content, one_backend
 from tests.hub.networks import CLASS_NAMES, assert_same_weights, tiny_classifier
 
-# The client hands the file to its HTTP library in a way that this one calls old.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
+pytestmark = old_content
 FILES = {
     *("config.json", "image_converter.json", "metadata.json", "model.weights.h5"),
     *("preprocessor.json", "task.json", "task.weights.h5", "README.md"),
@@ -76,6 +75,7 @@ def test_private_message_branch_and_pull_request(hub, classifier, saved):
     assert commits(hub) == 2 and commits(hub, branch="refs/pr/1") == 3
 
 
+@one_backend
 class TestCard:
     def test_written_and_never_replaced_unless_asked(self, hub, classifier):
         classifier.push_to_hub("owner/new", tags=["whales"], licence="mit")
@@ -99,6 +99,7 @@ class TestCard:
         assert hub.requests("PUT") and hub.leaks == []
 
 
+@one_backend
 class TestFolder:
     def test_only_the_files_of_a_preset(self, hub, preset, classifier):
         (preset / "secrets.env").write_text("HF_TOKEN=hf_owner")
@@ -121,6 +122,7 @@ class TestFolder:
         assert hub.log == []
 
 
+@one_backend
 class TestRefusals:
     def refused(self, model, match, repo="owner/new", **kwargs):
         with pytest.raises(ValueError) as caught:
