@@ -72,7 +72,7 @@ def write_report(results: Results, path: Path) -> None:
 
 def _class_rows(results: Results) -> str:
     return "\n".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
+        f'<tr><th scope="row">{escape(name.replace("_", " "))}</th>'
         f'<td><div class="bar" style="width: {share:.0%}"></div></td>'
         f'<td class="number">{share:.0%}</td></tr>'
         for name, share in zip(results.class_names, results.class_accuracies)
@@ -109,7 +109,7 @@ def _candidate(candidate: Candidate, query: Fin) -> str:
     same = fin.identity == query.identity
     caption = (
         f'<span class="{"right" if same else ""}">{escape(fin.identity)}'
-        f"{' (same animal)' if same else ''}</span><br>"
+        f"{', same animal' if same else ''}</span><br>"
         f'<span class="score">{candidate.similarity:.3f}</span> '
         f'<span class="soft">{escape(fin.image_id)}, {escape(fin.orientation)}</span>'
     )

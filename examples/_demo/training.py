@@ -11,7 +11,7 @@ from PIL import Image
 from keras_involution import RedNet26, RedNetImageConverter
 
 BATCH_SIZE = 20
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 1.5e-3
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.1
 WARM_UP = 1 / 8
@@ -96,9 +96,9 @@ class AugmentedPhotographs(keras.utils.PyDataset):
         self.order = self.random.permutation(len(self.images))
 
     def _random_view(self, image: np.ndarray) -> np.ndarray:
-        """A crop of 35 to 100 % of the area, resized, mirrored, relit: (h, w, 3)."""
+        """A crop of 50 to 100 % of the area, resized, mirrored, relit: (h, w, 3)."""
         random, sides = self.random, np.array(image.shape[1::-1])
-        area, ratio = random.uniform(0.35, 1), np.exp(random.uniform(-0.25, 0.25))
+        area, ratio = random.uniform(0.5, 1), np.exp(random.uniform(-0.15, 0.15))
         shares = np.sqrt([area * ratio, area / ratio])
         width, height = np.minimum(shares, 1) * sides
         left, top = random.uniform(0, 1, 2) * (sides - (width, height))
@@ -106,5 +106,5 @@ class AugmentedPhotographs(keras.utils.PyDataset):
         size = self.converter.image_size[::-1]
         view = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, box)
         view = np.asarray(view, "float32")[:, :: random.choice((-1, 1))]
-        light = random.uniform(0.7, 1.3) * random.uniform(0.9, 1.1, 3)
+        light = random.uniform(0.8, 1.2) * random.uniform(0.95, 1.05, 3)
         return (view * light).astype("float32")
