@@ -26,7 +26,7 @@ def complete_folder(folder: str | Path, replaced: frozenset[str]) -> Iterator[Pa
     _check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_old_drafts(folder)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    draft = Path(tempfile.mkdtemp(prefix=_prefix(folder), dir=folder.parent))
     try:
         draft.chmod(0o777 & ~_umask())
         yield draft
@@ -39,9 +39,14 @@ def complete_folder(folder: str | Path, replaced: frozenset[str]) -> Iterator[Pa
 
 def _remove_old_drafts(folder: Path) -> None:
     """Removes what processes that were killed have left, a day later."""
-    for entry in folder.parent.glob(f".{glob.escape(folder.name)}.????????"):
+    for entry in folder.parent.glob(f"{glob.escape(_prefix(folder))}*"):
         if time.time() - entry.stat().st_mtime > 86_400:
             shutil.rmtree(entry, ignore_errors=True)
+
+
+def _prefix(folder: Path) -> str:
+    """What the names of drafts begin with: so that no folder of the user's does."""
+    return f".{folder.name}.keras_involution_draft."
 
 
 def _check_replaceable(folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +13,11 @@ from typing import Any
 
 from keras_involution.hub._documents import MAX_BYTES
 from keras_involution.hub._errors import hub_errors, refuse
-from keras_involution.hub._folder import complete_folder
-from keras_involution.hub._format import (
-    CONFIG_FILE,
-    PRESET_FILES,
-    TASK_FILE,
-    is_preset_file,
-)
-from keras_involution.hub._source import PresetError, Source, local_source
+from keras_involution.hub._format import CONFIG_FILE
+from keras_involution.hub._source import Source, local_source
 from keras_involution.hub.client import Client, Unreachable
+
+_HEX = "0123456789abcdef"
 
 
 @dataclass(frozen=True)
@@ -124,11 +119,11 @@ def _cached_source(
     try:
         folder = client.cached(CONFIG_FILE, revision).parent
     except (OSError, ValueError):
-        raise PresetError(
+        sentence = (
             f"{error} And the cache holds no copy of the preset, so it must be "
-            "downloaded once while the Hub can be reached. "
-            + refuse("", preset, revision).args[0].strip(". ")
-        ) from error
+            "downloaded once while the Hub can be reached"
+        )
+        raise refuse(sentence, preset, revision) from error
     if not error.wanted:
         warnings.warn(
             f"{error} The copy of commit {folder.name} in the cache is used.",
@@ -149,46 +144,3 @@ def _check_cached(source: Source, names: Sequence[str]) -> None:
             blob.unlink()
             (source.folder / name).unlink()
             raise ValueError(f"{name} was damaged in the cache, and is removed from it")
-
-
-_HEX = "0123456789abcdef"
-
-
-def pull_folder(
-    preset: str,
-    folder: str | Path,
-    *,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | Path | None = None,
-) -> None:
-    """Fetches a preset, checks that it loads, and writes it to a folder of its own.
-
-    The folder appears complete or not at all; it holds the files as they are on the
-    Hub, the model card included.
-
-    Args:
-        preset: A handle `"hf://user/name"`, or a folder to copy.
-        folder: Path of the folder to write.
-        revision: Branch, tag or commit of the repository; `None` is `main`.
-        token: Hub token; `None` takes `HF_TOKEN` or the saved login.
-        cache_dir: Folder for downloads.
-
-    Raises:
-        ValueError: If the preset is out of reach or does not load, or the folder holds
-            other files than a preset.
-    """
-    from keras_involution.hub._locate import locate
-    from keras_involution.hub.load import from_source
-    from keras_involution.models import RedNetBackbone, RedNetImageClassifier
-
-    source = locate(preset, True, revision, token, cache_dir)
-    cls = RedNetImageClassifier if source.has(TASK_FILE) else RedNetBackbone
-    from_source(cls, source)
-    names = [name for name in source.sizes if is_preset_file(name)]
-    with (
-        source.damage_reported("files"),
-        complete_folder(folder, PRESET_FILES) as draft,
-    ):
-        for path in source.files(names):
-            shutil.copyfile(path, draft / path.name)

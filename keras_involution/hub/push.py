@@ -177,7 +177,7 @@ def _publish(
             return _commit(client, files, message, create_pr, revision, overwrite_card)
     except Unreachable as error:
         raise refuse(
-            f"{error} Nothing was published; the next push sends only what is not "
+            f"{error} A push is all or nothing; the next one sends only what is not "
             "there yet",
             handle,
             revision,

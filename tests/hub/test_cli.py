@@ -47,7 +47,11 @@ def test_push_then_pull(hub, saved, classifier, tmp_path):
     assert hub.repositories["owner/new"].head("main").title == "Mine"
     run("pull", "hf://owner/new", tmp_path / "p")
     assert_same_weights(RedNetImageClassifier.from_preset(tmp_path / "p"), classifier)
-    assert (tmp_path / "p" / "README.md").is_file()
+    card = (tmp_path / "p" / "README.md").read_bytes()
+    assert card == hub.files("owner/new")["README.md"]
+    (tmp_path / "p" / "README.md").write_text("older")
+    run("pull", "hf://owner/new", tmp_path / "p")
+    assert (tmp_path / "p" / "README.md").read_bytes() == card
     assert not (tmp_path / "p" / "model.weights.h5").is_symlink()
 
 

@@ -194,7 +194,7 @@ class TestRefusals:
     )
     def test_nothing_half_published(self, hub, classifier, status, method, path):
         hub.faults.add(Fault(method, path, status=status))
-        self.refused(classifier, "Nothing was published")
+        self.refused(classifier, "all or nothing")
         if "owner/new" in hub.repositories:
             assert names(hub) == set()
         hub.faults.clear()
@@ -206,7 +206,7 @@ class TestRefusals:
 
 def test_resumed_where_it_stopped(hub, classifier):
     hub.faults.add(Fault("POST", "/commit/", status=500))
-    with pytest.raises(PresetError, match="Nothing was published"):
+    with pytest.raises(PresetError, match="all or nothing"):
         classifier.push_to_hub("owner/new")
     assert len(hub.objects) == 2
     hub.faults.clear()
