@@ -1,0 +1,47 @@
+"""A preset of the Hub to a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from keras_involution.hub._folder import complete_folder
+from keras_involution.hub._format import PRESET_FILES, TASK_FILE, is_preset_file
+from keras_involution.hub._locate import locate
+from keras_involution.hub.load import from_source
+from keras_involution.models import RedNetBackbone, RedNetImageClassifier
+
+
+def pull_folder(
+    preset: str,
+    folder: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+) -> None:
+    """Fetches a preset, checks that it loads, and writes it to a folder of its own.
+
+    The folder appears complete or not at all; it holds the files as they are on the
+    Hub, the model card included.
+
+    Args:
+        preset: A handle `"hf://user/name"`, or a folder to copy.
+        folder: Path of the folder to write.
+        revision: Branch, tag or commit of the repository; `None` is `main`.
+        token: Hub token; `None` takes `HF_TOKEN` or the saved login.
+        cache_dir: Folder for downloads.
+
+    Raises:
+        ValueError: If the preset is out of reach or does not load, or the folder holds
+            other files than a preset.
+    """
+    source = locate(preset, True, revision, token, cache_dir)
+    cls = RedNetImageClassifier if source.has(TASK_FILE) else RedNetBackbone
+    from_source(cls, source)
+    names = [name for name in source.sizes if is_preset_file(name)]
+    with source.damage_reported("files"):
+        files = source.files(names)
+    with complete_folder(folder, PRESET_FILES.union(names)) as draft:
+        for path in files:
+            shutil.copyfile(path, draft / path.name)
