@@ -26,7 +26,7 @@ def test_code_blocks_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # What `make demo` leaves behind, without its training.
     demo = keras_involution.RedNet26(num_classes=10)
-    demo.save_to_preset("demo/rednet_26_caltech101_mini")
+    demo.save_to_preset("demo/preset")
     names = {
         "photograph": np.zeros((60, 80, 3), "uint8"),
         "images": np.zeros((2, 32, 32, 3), "uint8"),
