@@ -24,7 +24,7 @@ LAYER_SECTIONS = (
     "Reference:",
 )
 # Modules that need an extra; they are imported by their own tests.
-OPTIONAL = ("triton_kernel", "numba_kernel", "pallas_kernel", "integrations")
+OPTIONAL = ("_triton_programs", "integrations")
 
 
 def module_names() -> list[str]:
