@@ -145,7 +145,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
         self.spatial_operator = spatial_operator
         self.image_shape = tuple(image_shape)
         self.data_format = data_format
-        self.pyramid_outputs = pyramid_outputs
+        self._pyramid_outputs = pyramid_outputs
 
     @classmethod
     def from_depth(cls, depth: int, **kwargs: Any) -> RedNetBackbone:
@@ -169,6 +169,11 @@ class RedNetBackbone(PresetMethods, keras.Model):
             if list(blocks) == self.stackwise_num_blocks:
                 return depth
         return None
+
+    @property
+    def pyramid_outputs(self) -> dict[str, keras.KerasTensor]:
+        """The map of every stage, "P2" on; a plain dictionary, as JAX needs it."""
+        return dict(self._pyramid_outputs)
 
     @property
     def pyramid_level_inputs(self) -> dict[str, str]:
