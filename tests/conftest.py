@@ -15,7 +15,8 @@ import pytest
 @pytest.fixture(autouse=True)
 def fresh_session():
     """Layer names count from one, and the seed is fixed, in every test."""
-    keras.backend.clear_session()
+    # Python collects its garbage when it has to; after every test would take minutes.
+    keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
 
 

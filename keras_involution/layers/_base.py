@@ -127,9 +127,24 @@ class BaseInvolution(layers.Layer):
             Tensor (B, Ho, Wo, G, Kh, Kw); channels first (B, G, Kh, Kw, Ho, Wo).
         """
         x = inputs if self.pool is None else self.pool(inputs)
-        x = self.reduce_norm(self.reduce(x), training=training)
+        if training and self.reduce_norm.trainable:
+            x = self.reduce_norm(self.reduce(x), training=True)
+        else:
+            x = self._reduce_and_norm(x)
         x = self.span(keras.ops.relu(x))
         return keras.ops.reshape(x, self._split_taps(keras.ops.shape(x)))
+
+    def _reduce_and_norm(self, x: Tensor) -> Tensor:
+        """Both at once: normalising by fixed statistics is a scale of the weights."""
+        norm, ops_ = self.reduce_norm, keras.ops
+        scale = norm.gamma * ops_.rsqrt(norm.moving_variance + norm.epsilon)
+        offset = norm.beta - norm.moving_mean * scale
+        kernel = ops_.cast(self.reduce.kernel * scale, self.compute_dtype)
+        offset = ops_.cast(offset, self.compute_dtype)
+        x = ops_.conv(x, kernel, 1, "valid", data_format=self.data_format)
+        if self.data_format == "channels_first":
+            offset = ops_.reshape(offset, (-1, *(1,) * self.rank))
+        return x + offset
 
     def _split_taps(self, shape: tuple) -> tuple:
         window = (self.groups, *self.kernel_size)

@@ -1,0 +1,106 @@
+"""What the machine is, and how fast it copies and multiplies: the floors of a run.
+
+The floor of a piece of work is the larger of two times: moving the bytes that must be
+moved at the rate of a plain copy, and doing its operations at the rate of a matrix
+product. Both rates are measured beside the work, because a machine's speed drifts.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks._measure import timing
+from benchmarks._measure.devices import Device
+
+_COPIED_BYTES = {"cpu": 64 << 20, "gpu": 1 << 30, "tpu": 1 << 30}
+_SIDE = {"cpu": 2048, "gpu": 8192, "tpu": 8192}
+_PACKAGES = ("keras", "numpy", "tensorflow", "jax", "torch", "triton", "cupy-cuda12x")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Bytes read and written, and floating-point operations, of a millisecond."""
+
+    copied: float
+    multiplied: float
+
+    def floor_ms(self, moved: float, operations: float) -> float:
+        return max(moved / self.copied, operations / self.multiplied)
+
+    def __str__(self) -> str:
+        return (
+            f"copy {self.copied / 1e6:.1f} GB/s, "
+            f"matrix product {self.multiplied / 1e6:.0f} GFLOP/s"
+        )
+
+
+def describe(device: Device) -> dict[str, Any]:
+    """Versions, device and threads, for the head of a table."""
+    import keras
+
+    return {
+        "backend": keras.config.backend(),
+        "device": device.kind,
+        "device_name": device.name,
+        "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        **{name: version for name in _PACKAGES if (version := _version(name))},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def rates(device: Device, dtype: str = "float32", repeats: int = 9) -> Rates:
+    copy, wait = _copy(device, dtype), device.wait
+    product = _product(device, dtype)
+    copied = timing.median_ms(copy, wait, repeats)
+    multiplied = timing.median_ms(product, wait, repeats)
+    side = _SIDE[device.kind]
+    return Rates(2 * _COPIED_BYTES[device.kind] / copied, 2 * side**3 / multiplied)
+
+
+def _copy(device: Device, dtype: str) -> Callable[[], Any]:
+    size = _COPIED_BYTES[device.kind]
+    if device.kind == "cpu":
+        return _copy_in_threads(size)
+    values = device.normal((size // _bytes(dtype),), dtype)
+    read_and_write = device.compiled(lambda values: -values)
+    return lambda: read_and_write(values)
+
+
+def _copy_in_threads(size: int) -> Callable[[], Any]:
+    """Into memory that is already there: the fastest copy that a CPU knows."""
+    threads = len(os.sched_getaffinity(0))
+    source = np.ones((threads, size // threads), "uint8")
+    target = np.zeros_like(source)
+    pool = ThreadPoolExecutor(threads)
+    return lambda: list(pool.map(np.copyto, target, source))
+
+
+def _product(device: Device, dtype: str) -> Callable[[], Any]:
+    side = _SIDE[device.kind]
+    if device.kind == "cpu":
+        a = np.random.default_rng(0).standard_normal((side, side), dtype="float32")
+        out = np.empty_like(a)
+        return lambda: np.matmul(a, a, out=out)
+    a = device.normal((side, side), dtype)
+    multiply = device.compiled(lambda a: a @ a)
+    return lambda: multiply(a)
+
+
+def _bytes(dtype: str) -> int:
+    return {"float64": 8, "float32": 4}.get(dtype, 2)

@@ -1,0 +1,107 @@
+"""Whole networks by name, and one of them measured in a process of its own.
+
+    python -m benchmarks._measure.networks '{"network": "RedNet-50", ...}'
+
+prints one line of JSON. A process of its own keeps the memory of one network, and what
+its compiler left behind, out of the figures of the next.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks._measure import devices, timing
+
+NETWORKS = ("RedNet-26", "ResNet-26", "RedNet-50", "ResNet-50", "keras ResNet50")
+CLASSES = 1000
+
+
+def in_its_own_process(settings: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", __name__, json.dumps(settings)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise RuntimeError(answer.stderr.strip().splitlines()[-1])
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def build(name: str, side: int, data_format: str) -> Any:
+    """RedNet-N, its convolutional twin ResNet-N, or Keras's own ResNet50."""
+    import keras
+
+    import keras_involution
+
+    keras.config.set_image_data_format(data_format)
+    shape = (side, side, 3) if data_format == "channels_last" else (3, side, side)
+    if name == "keras ResNet50":
+        return keras.applications.ResNet50(
+            weights=None, input_shape=shape, classifier_activation=None
+        )
+    family, depth = name.split("-")
+    return getattr(keras_involution, f"RedNet{depth}")(
+        num_classes=CLASSES,
+        image_shape=shape,
+        data_format=data_format,
+        spatial_operator="involution" if family == "RedNet" else "convolution",
+    )
+
+
+def measure(settings: dict[str, Any]) -> dict[str, Any]:
+    """Times a step of inference or of training, its first call and its memory."""
+    device = devices.open_device(settings["device"])
+    import keras
+
+    if settings["dtype"] != "float32":
+        keras.config.set_dtype_policy(f"mixed_{settings['dtype']}")
+    model = build(settings["network"], settings["side"], settings["data_format"])
+    step = _step(model, device, settings)
+    start = time.perf_counter()
+    step()
+    first = time.perf_counter() - start
+    step()
+    repeats = settings["repeats"]
+    times = [timing.sample_ms(step, _nothing) for _ in range(repeats)]
+    return {
+        "ms": statistics.median(times),
+        "fastest ms": min(times),
+        "first call, s": first,
+        "MiB at peak": _peak(device, step),
+        "parameters": model.count_params(),
+    }
+
+
+def _step(
+    model: Any, device: devices.Device, settings: dict[str, Any]
+) -> Callable[[], Any]:
+    """A step as Keras users take it: `predict_on_batch` or `train_on_batch`."""
+    import keras
+    import numpy as np
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
+    model.compile(optimizer, loss, jit_compile=settings["jit"])
+    shape = (settings["batch"], *model.input_shape[1:])
+    images = device.normal(shape, "float32")
+    if settings["work"] == "inference":
+        return lambda: model.predict_on_batch(images)
+    labels = np.random.default_rng(1).integers(0, CLASSES, settings["batch"])
+    return lambda: model.train_on_batch(images, labels)
+
+
+def _peak(device: devices.Device, step: Callable[[], Any]) -> float:
+    gc.collect()
+    return device.peak_mib(step)
+
+
+def _nothing(result: Any) -> None:
+    """Both kinds of steps end with numbers on the host, so they have waited."""
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(json.loads(sys.argv[1]))))

@@ -1,0 +1,100 @@
+"""Whole networks: RedNet, its convolutional twin, and Keras's own ResNet50.
+
+One step of inference and of training as Keras users take it (`predict_on_batch`,
+`train_on_batch` with SGD): median time, first call with all that is compiled, memory
+at the peak of a warm step, and the ratio to `keras.applications.ResNet50`. Every
+network runs in a process of its own, several times by turns. About ten minutes a
+backend on 2 cores.
+
+    KERAS_BACKEND=jax python -m benchmarks.network --output benchmarks/results
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from pathlib import Path
+from typing import Any
+
+from benchmarks._measure import devices, report
+from benchmarks._measure.networks import NETWORKS, in_its_own_process
+
+YARDSTICK = "keras ResNet50"
+COLUMNS = (
+    "network", "work", "ms", "ms an image", f"time / {YARDSTICK}", "first call, s",
+    "MiB at peak", f"memory / {YARDSTICK}",
+)  # fmt: skip
+
+
+def measure(arguments: argparse.Namespace) -> list[report.Row]:
+    """Each network and work by turns, `rounds` times; medians over the rounds."""
+    rounds: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for number in range(arguments.rounds):
+        for network in arguments.networks:
+            for work in arguments.work:
+                settings = {**_settings(arguments), "network": network, "work": work}
+                result = in_its_own_process(settings)
+                rounds.setdefault((network, work), []).append(result)
+                print(f"  {number + 1}: {network}, {work}: {result}", flush=True)
+    return [_row(*key, results, arguments) for key, results in rounds.items()]
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("device", "side", "batch", "dtype", "data_format", "repeats")
+    jit = {"auto": "auto", "true": True, "false": False}[arguments.jit]
+    return {name: getattr(arguments, name) for name in names} | {"jit": jit}
+
+
+def _row(
+    network: str, work: str, results: list[dict], arguments: argparse.Namespace
+) -> report.Row:
+    middle = {name: statistics.median(r[name] for r in results) for name in results[0]}
+    return {
+        "network": network,
+        "work": work,
+        "ms an image": middle["ms"] / arguments.batch,
+        **middle,
+    }
+
+
+def _compare(rows: list[report.Row]) -> None:
+    yardstick = {row["work"]: row for row in rows if row["network"] == YARDSTICK}
+    for row in rows:
+        other = yardstick.get(row["work"])
+        if other:
+            row[f"time / {YARDSTICK}"] = row["ms"] / other["ms"]
+            row[f"memory / {YARDSTICK}"] = row["MiB at peak"] / other["MiB at peak"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
+    parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=NETWORKS)
+    parser.add_argument("--work", nargs="*", default=("inference", "training"))
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--data-format", default="channels_last")
+    parser.add_argument("--jit", default="auto", choices=("auto", "true", "false"))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--output", type=Path, help="a folder for JSON and a plot")
+    arguments = parser.parse_args()
+    device = devices.open_device(arguments.device)
+    from benchmarks._measure import machine
+
+    head = {**machine.describe(device), **_settings(arguments)}
+    head["device"] = device.kind
+    report.print_head(head)
+    rows = measure(arguments)
+    _compare(rows)
+    print(report.table(rows, COLUMNS))
+    if arguments.output:
+        name = f"network_{head['backend']}_{head['device']}_{arguments.dtype}"
+        report.write_json(arguments.output / f"{name}.json", head, rows)
+        plot = arguments.output / f"{name}.png"
+        report.bar_plot(plot, rows, "work", "network", "ms", f"batch {arguments.batch}")
+
+
+if __name__ == "__main__":
+    main()

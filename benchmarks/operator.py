@@ -1,0 +1,153 @@
+"""The operator alone: every implementation and every other formulation.
+
+Over the four stages of RedNet (7x7 windows, groups of 16 channels), forward and
+forward with both gradients: median time, peak memory, and ratios to the floor that
+the same run measured and to `unfold`, the published formulation. About three minutes
+a backend on 2 cores; `--baselines` adds the slow ones, ten minutes on JAX.
+
+    KERAS_BACKEND=torch python -m benchmarks.operator --output benchmarks/results
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks._measure import devices, report, timing
+
+if TYPE_CHECKING:
+    from benchmarks._measure.formulations import Formulation
+    from benchmarks._measure.machine import Rates
+
+STAGES = {56: 64, 28: 128, 14: 256, 7: 512}
+WINDOW, GROUP_CHANNELS = 7, 16
+UNFOLD = "unfold, as published"
+COLUMNS = (
+    "stage", "work", "formulation", "ms", "x floor", "x faster than unfold",
+    "% of copy bandwidth", "MiB at peak",
+)  # fmt: skip
+
+
+def measure_stage(
+    device: devices.Device, side: int, arguments: argparse.Namespace
+) -> Iterator[report.Row]:
+    from benchmarks._measure import machine
+    from benchmarks._measure.formulations import all_formulations
+
+    rates = machine.rates(device, arguments.dtype)
+    print(f"{side}x{side}x{STAGES[side]}: {rates}", flush=True)
+    for formulation in all_formulations(device.kind):
+        if not _wanted(formulation, arguments):
+            continue
+        for work in ("forward", "training"):
+            try:
+                yield _measure(device, rates, side, formulation, work, arguments)
+            except Exception as error:  # one that cannot run must not end the rest
+                print(f"  {formulation.name}, {work}: {_first_line(error)}")
+
+
+def _wanted(formulation: Formulation, arguments: argparse.Namespace) -> bool:
+    if arguments.only:
+        return any(word in formulation.name for word in arguments.only)
+    return formulation.ours or formulation.name == UNFOLD or arguments.baselines
+
+
+def _measure(
+    device: devices.Device,
+    rates: Rates,
+    side: int,
+    formulation: Formulation,
+    work: str,
+    arguments: argparse.Namespace,
+) -> report.Row:
+    tensors = _tensors(device, side, formulation.data_format, arguments)
+    wrap = device.forward if work == "forward" else device.training
+    function = wrap(formulation.run)
+    if formulation.compiled:
+        function = device.compiled(function)
+    inputs = tensors[:2] if work == "forward" else tensors
+    repeats = arguments.repeats if formulation.ours else 3
+    run = lambda: function(*inputs)  # noqa: E731
+    milliseconds = timing.median_ms(run, device.wait, repeats)
+    moved, operations = _work(side, work, arguments)
+    return {
+        "stage": f"{side}x{side}x{STAGES[side]}",
+        "work": work,
+        "formulation": formulation.name,
+        "ms": milliseconds,
+        "x floor": milliseconds / rates.floor_ms(moved, operations),
+        "% of copy bandwidth": 100 * moved / rates.copied / milliseconds,
+        "MiB at peak": device.peak_mib(run),
+    }
+
+
+def _tensors(
+    device: devices.Device, side: int, data_format: str, arguments: argparse.Namespace
+) -> tuple[Any, Any, Any]:
+    channels = STAGES[side]
+    groups = channels // GROUP_CHANNELS
+    x, k = (side, side, channels), (side, side, groups, WINDOW, WINDOW)
+    if data_format == "channels_first":
+        x, k = (channels, side, side), (groups, WINDOW, WINDOW, side, side)
+    shapes = ((arguments.batch, *shape) for shape in (x, k, x))
+    made = [device.normal(shape, arguments.dtype) for shape in shapes]
+    return made[0], made[1], made[2]
+
+
+def _work(side: int, work: str, arguments: argparse.Namespace) -> tuple[float, float]:
+    """(bytes that must be moved, operations that must be done)."""
+    positions, channels = arguments.batch * side**2, STAGES[side]
+    x, k = positions * channels, positions * WINDOW**2 * channels // GROUP_CHANNELS
+    size = {"float32": 4, "float16": 2, "bfloat16": 2}[arguments.dtype]
+    if work == "forward":  # reads x and k, writes y
+        return size * (2 * x + k), 2 * WINDOW**2 * x
+    # then reads x, k and dy again, writes dx and dk
+    return size * (5 * x + 3 * k), 6 * WINDOW**2 * x
+
+
+def _compare_with_unfold(rows: list[report.Row]) -> None:
+    key = lambda row: (row["stage"], row["work"])  # noqa: E731
+    slow = {key(row): row["ms"] for row in rows if row["formulation"] == UNFOLD}
+    for row in rows:
+        if key(row) in slow:
+            row["x faster than unfold"] = slow[key(row)] / row["ms"]
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--stages", type=int, nargs="*", default=list(STAGES))
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--only", nargs="*", help="formulations with these words")
+    parser.add_argument("--baselines", action="store_true", help="all baselines too")
+    parser.add_argument("--output", type=Path, help="a folder for JSON and a plot")
+    arguments = parser.parse_args()
+    device = devices.open_device(arguments.device)
+    from benchmarks._measure import machine
+
+    head = {**machine.describe(device), "batch": arguments.batch}
+    head["dtype"] = arguments.dtype
+    report.print_head(head)
+    rows: list[report.Row] = []
+    for side in arguments.stages:
+        rows += measure_stage(device, side, arguments)
+    _compare_with_unfold(rows)
+    print(report.table(rows, COLUMNS))
+    if arguments.output:
+        name = f"operator_{head['backend']}_{head['device']}_{arguments.dtype}"
+        report.write_json(arguments.output / f"{name}.json", head, rows)
+        training = [row for row in rows if row["work"] == "training"]
+        plot = arguments.output / f"{name}.png"
+        report.bar_plot(plot, training, "stage", "formulation", "ms", "training")
+
+
+if __name__ == "__main__":
+    main()
