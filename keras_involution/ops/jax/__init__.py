@@ -2,7 +2,8 @@
 
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops._portable import PORTABLE
+from keras_involution.ops.jax.cpp_kernel import CPP
 from keras_involution.ops.jax.native import NATIVE
 from keras_involution.ops.jax.pallas_kernel import PALLAS
 
-IMPLEMENTATIONS: tuple[Implementation, ...] = (NATIVE, PALLAS, PORTABLE)
+IMPLEMENTATIONS: tuple[Implementation, ...] = (CPP, NATIVE, PALLAS, PORTABLE)

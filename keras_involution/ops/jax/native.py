@@ -61,7 +61,7 @@ def _gradients_keep(x: jax.Array, k: jax.Array, dy: jax.Array, geometry: Geometr
     return gradients(x, k, dy, geometry), (x, k, dy)
 
 
-def _gradients_pull_back(geometry: Geometry, kept: tuple, upstream: tuple):
+def second_derivatives(geometry: Geometry, kept: tuple, upstream: tuple):
     """Second derivatives: JAX's own, of the portable form."""
 
     def gradients(x, k, dy):
@@ -71,7 +71,7 @@ def _gradients_pull_back(geometry: Geometry, kept: tuple, upstream: tuple):
     return jax.vjp(gradients, *kept)[1](upstream)
 
 
-gradients.defvjp(_gradients_keep, _gradients_pull_back)
+gradients.defvjp(_gradients_keep, second_derivatives)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -1,15 +1,11 @@
-"""How tensors lie in memory, as kernels need it: one step for each kind of index."""
+"""What the kernels ask of torch tensors before they read them as they lie."""
 
 from __future__ import annotations
-
-from typing import TypeVar
 
 import torch
 
 from keras_involution.ops._geometry import Geometry
-
-Steps = tuple[int, ...]
-T = TypeVar("T")
+from keras_involution.ops._layout import tap_step, window_axes
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
@@ -17,41 +13,11 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def three(values: tuple[T, ...], missing: T) -> list[T]:
-    """The values of one to three spatial dimensions, as those of three."""
-    return [missing] * (3 - len(values)) + list(values)
-
-
-def channels_layout(steps: Steps, geometry: Geometry) -> list[int]:
-    """Steps between images, groups, channels of a group, and positions."""
-    channel = steps[1 if geometry.channels_first else -1]
-    space = tuple(steps[axis] for axis in geometry.spatial_axes)
-    return [steps[0], channel * geometry.group_channels, channel, *three(space, 0)]
-
-
-def taps_layout(steps: Steps, geometry: Geometry) -> list[int]:
-    """Steps between images, groups, taps of the window, and positions."""
-    group = steps[_window_axes(geometry)[0] - 1]
-    space = tuple(steps[axis] for axis in geometry.kernel_spatial_axes)
-    return [steps[0], group, _tap_step(steps, geometry), *three(space, 0)]
-
-
 def with_plain_taps(kernels: torch.Tensor, geometry: Geometry) -> torch.Tensor:
     """The kernels with one step between neighbouring taps of the whole window."""
-    step = _tap_step(kernels.stride(), geometry)
-    for axis in reversed(_window_axes(geometry)):
+    step = tap_step(kernels.stride(), geometry)
+    for axis in reversed(window_axes(geometry)):
         if kernels.shape[axis] > 1 and kernels.stride(axis) != step:
             return kernels.contiguous()
         step *= kernels.shape[axis]
     return kernels
-
-
-def _window_axes(geometry: Geometry) -> tuple[int, ...]:
-    first = 2 if geometry.channels_first else 2 + geometry.rank
-    return tuple(range(first, first + geometry.rank))
-
-
-def _tap_step(steps: Steps, geometry: Geometry) -> int:
-    """The step of the last axis of the window that has one."""
-    sides = list(zip(_window_axes(geometry), geometry.kernel_size))
-    return next((steps[axis] for axis, side in reversed(sides) if side > 1), 1)

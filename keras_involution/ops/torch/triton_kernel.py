@@ -19,12 +19,8 @@ import torch
 
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
-from keras_involution.ops.torch._layout import (
-    channels_layout,
-    taps_layout,
-    three,
-    with_plain_taps,
-)
+from keras_involution.ops._layout import channels_layout, taps_layout, three
+from keras_involution.ops.torch._layout import with_plain_taps
 from keras_involution.ops.torch._operator import define
 
 Tensor = torch.Tensor

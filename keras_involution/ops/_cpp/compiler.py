@@ -17,18 +17,38 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+SOURCE = Path(__file__).with_name("involution.cpp")
+
 # The first of these that the compiler knows: without OpenMP there is one thread.
 _OPTIONS = (("-march=native", "-fopenmp"), ("-march=native",), ("-fopenmp",), ())
 _ALWAYS = ("-std=c++17", "-O2", "-fPIC", "-shared")
 
 
-def library(source: Path, macros: Mapping[str, str]) -> ctypes.CDLL | str:
-    """The source compiled with these macros, or the reason why that is impossible."""
+@functools.cache
+def reason() -> str | None:
+    """Why nothing can be compiled here, as RedNet's own window shows."""
+    macros = {"REAL": "float", "GROUP_CHANNELS": "16", "KERNEL_SIZE": "1,7,7"}
+    macros |= {"STRIDES": "1,1,1", "DILATION_RATE": "1,1,1"}
+    answer = library(SOURCE, macros)
+    return answer if isinstance(answer, str) else None
+
+
+def library(
+    source: Path, macros: Mapping[str, str], folders: tuple[str, ...] = ()
+) -> ctypes.CDLL | str:
+    """The source compiled with these macros, or the reason why that is impossible.
+
+    Args:
+        source: A C++ file.
+        macros: Names and values.
+        folders: Where the compiler looks for headers of others.
+    """
     toolchain = _toolchain()
     if isinstance(toolchain, str):
         return toolchain
     command, target = toolchain
     options = [*_ALWAYS, *(f"-D{name}={value}" for name, value in macros.items())]
+    options += [f"-I{folder}" for folder in folders]
     text = source.read_text()
     key = hashlib.sha256("\n".join([*command, *options, target, text]).encode())
     path = _folder() / f"{source.stem}-{key.hexdigest()[:32]}.so"

@@ -1,0 +1,140 @@
+"""The operator and its gradients in C++ for the CPU, called by XLA's programs.
+
+`_cpp/involution.cpp` says how it computes. It is compiled on first use for each window,
+stride, dilation and number of channels of a group, a few seconds each, once on a
+machine. XLA's own code for the gradients, `native`, takes several times as long.
+
+A program with such calls runs only where they are registered, so what is exported for
+another place is made of `native`: sizes that are not known yet choose it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+
+from keras_involution.ops._cpp import compiler, problem
+from keras_involution.ops._geometry import Geometry
+from keras_involution.ops._implementation import Implementation
+from keras_involution.ops.jax import native
+
+_SOURCE = Path(__file__).with_name("xla_calls.cpp")
+_DTYPES = ("float32", "float64", "float16", "bfloat16")
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def involution(inputs: jax.Array, kernels: jax.Array, geometry: Geometry) -> jax.Array:
+    return _forward(geometry, inputs, kernels)
+
+
+def _keep(x: jax.Array, k: jax.Array, geometry: Geometry):
+    return involution(x, k, geometry), (x, k)
+
+
+def _pull_back(geometry: Geometry, kept: tuple, dy: jax.Array):
+    return gradients(*kept, dy, geometry)
+
+
+involution.defvjp(_keep, _pull_back)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def gradients(x: jax.Array, k: jax.Array, dy: jax.Array, geometry: Geometry):
+    shapes = x.shape, k.shape
+    return tuple(_call("gradients", geometry, shapes, x, k, dy))
+
+
+def _gradients_keep(x: jax.Array, k: jax.Array, dy: jax.Array, geometry: Geometry):
+    return gradients(x, k, dy, geometry), (x, k, dy)
+
+
+gradients.defvjp(_gradients_keep, native.second_derivatives)
+
+
+def _forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
+    shape: Any = geometry.output_shape(x.shape)
+    return _call("involution", geometry, (shape,), x, k)[0]
+
+
+def _call(
+    function: str, geometry: Geometry, shapes: tuple, *tensors: jax.Array
+) -> list[jax.Array]:
+    """Runs the compiled function on the tensors; the results have their dtype."""
+    dtype = tensors[0].dtype
+    if 0 in shapes[0] or 0 in tensors[0].shape:
+        return [jnp.zeros(shape, dtype) for shape in shapes]
+    wide = jnp.float64 if dtype == jnp.float64 else jnp.float32
+    _register()
+    call = jax.ffi.ffi_call(
+        f"keras_involution_{function}",
+        [jax.ShapeDtypeStruct(shape, wide) for shape in shapes],
+        vmap_method="sequential",
+    )
+    results = call(
+        *(tensor.astype(wide) for tensor in tensors),
+        library=_file(geometry, wide == jnp.float64),
+        problem=_problem(geometry, tensors[0].shape),
+    )
+    return [result.astype(dtype) for result in results]
+
+
+@functools.lru_cache(maxsize=1024)
+def _problem(geometry: Geometry, shape: tuple[int, ...]) -> np.ndarray:
+    """Every tensor of an XLA program lies row after row."""
+    x = _steps(shape)
+    k = _steps(geometry.kernels_shape(shape))
+    y = _steps(geometry.output_shape(shape))
+    numbers = problem.numbers(geometry, 0, shape, (x, k, y, x, k))
+    return np.asarray(numbers, np.int64)
+
+
+def _steps(shape: tuple) -> tuple[int, ...]:
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _file(geometry: Geometry, double: bool) -> str:
+    """The library compiled for this geometry, or an error with the reason."""
+    library = compiler.library(compiler.SOURCE, problem.macros(geometry, double))
+    if isinstance(library, str):
+        raise ValueError(library)
+    return library._name
+
+
+@functools.cache
+def _register() -> str | None:
+    """Tells XLA how to call the libraries, or says why that is impossible."""
+    # The headers are those of the installed XLA, so its version is part of the name.
+    versioned = {"JAXLIB": jaxlib.__version__}
+    calls = compiler.library(_SOURCE, versioned, (jax.ffi.include_dir(),))
+    if isinstance(calls, str):
+        return calls
+    for function in ("involution", "gradients"):
+        capsule = jax.ffi.pycapsule(getattr(calls, f"{function}_call"))
+        name = f"keras_involution_{function}"
+        jax.ffi.register_ffi_target(name, capsule, platform="cpu")
+    return None
+
+
+def _unsupported_reason(
+    inputs: jax.Array, kernels: jax.Array, geometry: Geometry
+) -> str | None:
+    if jax.default_backend() != "cpu":
+        return f"It computes on CPUs, and JAX on a {jax.default_backend().upper()}."
+    if jax.device_count() > 1:
+        return "XLA cannot part its calls among several devices."
+    if str(inputs.dtype) not in _DTYPES:
+        return f"It computes on {_DTYPES}, and the tensors are {inputs.dtype}."
+    if not all(isinstance(size, int) for size in inputs.shape):
+        return f"The sizes must be known, and they are {inputs.shape}."
+    return compiler.reason() or _register()
+
+
+CPP = Implementation("cpp", involution, _unsupported_reason)
