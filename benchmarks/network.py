@@ -20,9 +20,10 @@ from benchmarks._measure import devices, report
 from benchmarks._measure.networks import NETWORKS, in_its_own_process
 
 YARDSTICK = "keras ResNet50"
+STEP = "MiB of a step"
 COLUMNS = (
     "network", "work", "ms", "ms an image", f"time / {YARDSTICK}", "first call, s",
-    "MiB at peak", f"memory / {YARDSTICK}",
+    "MiB of a step", "MiB of the process", f"memory / {YARDSTICK}",
 )  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
 def _row(
     network: str, work: str, results: list[dict], arguments: argparse.Namespace
 ) -> report.Row:
-    middle = {name: statistics.median(r[name] for r in results) for name in results[0]}
+    middle = {name: _middle([r[name] for r in results]) for name in results[0]}
     return {
         "network": network,
         "work": work,
@@ -57,13 +58,19 @@ def _row(
     }
 
 
+def _middle(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
 def _compare(rows: list[report.Row]) -> None:
     yardstick = {row["work"]: row for row in rows if row["network"] == YARDSTICK}
     for row in rows:
         other = yardstick.get(row["work"])
         if other:
             row[f"time / {YARDSTICK}"] = row["ms"] / other["ms"]
-            row[f"memory / {YARDSTICK}"] = row["MiB at peak"] / other["MiB at peak"]
+            memory = "MiB of the process" if row[STEP] is None else STEP
+            row[f"memory / {YARDSTICK}"] = row[memory] / other[memory]
 
 
 def main() -> None:

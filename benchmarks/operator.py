@@ -30,22 +30,38 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def measure_stage(
-    device: devices.Device, side: int, arguments: argparse.Namespace
-) -> Iterator[report.Row]:
-    from benchmarks._measure import machine
+def usable(
+    device: devices.Device, arguments: argparse.Namespace
+) -> Iterator[Formulation]:
+    """Those that were asked for and can run here; says which cannot, and why."""
     from benchmarks._measure.formulations import all_formulations
 
-    rates = machine.rates(device, arguments.dtype)
-    print(f"{side}x{side}x{STAGES[side]}: {rates}", flush=True)
     for formulation in all_formulations(device.kind):
         if not _wanted(formulation, arguments):
             continue
+        try:
+            formulation.run(
+                *_tensors(device, 7, formulation.data_format, arguments)[:2]
+            )
+        except (ValueError, NotImplementedError) as error:
+            print(f"SKIPPED: {formulation.name}: {_first_line(error)}")
+        else:
+            yield formulation
+
+
+def measure_stage(
+    device: devices.Device,
+    side: int,
+    formulations: list[Formulation],
+    arguments: argparse.Namespace,
+) -> Iterator[report.Row]:
+    from benchmarks._measure import machine
+
+    rates = machine.rates(device, arguments.dtype)
+    print(f"{side}x{side}x{STAGES[side]}: {rates}", flush=True)
+    for formulation in formulations:
         for work in ("forward", "training"):
-            try:
-                yield _measure(device, rates, side, formulation, work, arguments)
-            except Exception as error:  # one that cannot run must not end the rest
-                print(f"  {formulation.name}, {work}: {_first_line(error)}")
+            yield _measure(device, rates, side, formulation, work, arguments)
 
 
 def _wanted(formulation: Formulation, arguments: argparse.Namespace) -> bool:
@@ -136,9 +152,10 @@ def main() -> None:
     head = {**machine.describe(device), "batch": arguments.batch}
     head["dtype"] = arguments.dtype
     report.print_head(head)
+    formulations = list(usable(device, arguments))
     rows: list[report.Row] = []
     for side in arguments.stages:
-        rows += measure_stage(device, side, arguments)
+        rows += measure_stage(device, side, formulations, arguments)
     _compare_with_unfold(rows)
     print(report.table(rows, COLUMNS))
     if arguments.output:

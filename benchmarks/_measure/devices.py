@@ -72,8 +72,8 @@ class Device:
     def wait(self, result: Any) -> None:
         raise NotImplementedError
 
-    def peak_mib(self, run: timing.Run) -> float:
-        """Memory that a call adds at its highest point: results and what it needs."""
+    def peak_mib(self, run: timing.Run) -> float | None:
+        """Memory that a call adds at its highest point, where that can be seen."""
         return timing.peak_host_mib(run, self.wait)
 
 
@@ -105,7 +105,7 @@ class Torch(Device):
         if self.kind == "gpu":
             self._torch.cuda.synchronize()
 
-    def peak_mib(self, run: timing.Run) -> float:
+    def peak_mib(self, run: timing.Run) -> float | None:
         if self.kind == "cpu":
             return super().peak_mib(run)
         cuda = self._torch.cuda
@@ -139,7 +139,7 @@ class Jax(Device):
     def wait(self, result: Any) -> None:
         self._jax.block_until_ready(result)
 
-    def peak_mib(self, run: timing.Run) -> float:
+    def peak_mib(self, run: timing.Run) -> float | None:
         """On a GPU the highest point of the process so far: it cannot be reset."""
         if self.kind == "cpu":
             return super().peak_mib(run)
@@ -173,9 +173,9 @@ class TensorFlow(Device):
         if self.kind == "gpu":
             self._tf.test.experimental.sync_devices()
 
-    def peak_mib(self, run: timing.Run) -> float:
+    def peak_mib(self, run: timing.Run) -> float | None:
         if self.kind == "cpu":
-            return super().peak_mib(run)
+            return None  # it keeps what it frees for itself, so nothing grows
         memory = self._tf.config.experimental
         memory.reset_memory_stats("GPU:0")
         before = memory.get_memory_info("GPU:0")["current"]

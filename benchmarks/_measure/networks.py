@@ -71,7 +71,8 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
         "ms": statistics.median(times),
         "fastest ms": min(times),
         "first call, s": first,
-        "MiB at peak": _peak(device, step),
+        "MiB of a step": _peak(device, step),
+        "MiB of the process": timing.most_ever_mib(),
         "parameters": model.count_params(),
     }
 
@@ -94,7 +95,7 @@ def _step(
     return lambda: model.train_on_batch(images, labels)
 
 
-def _peak(device: devices.Device, step: Callable[[], Any]) -> float:
+def _peak(device: devices.Device, step: Callable[[], Any]) -> float | None:
     gc.collect()
     return device.peak_mib(step)
 

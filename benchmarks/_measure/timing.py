@@ -55,11 +55,11 @@ def _give_back_freed_memory() -> None:
 
 
 def _resident_mib() -> float:
-    return _status("VmRSS") or _most_ever_mib()
+    return _status("VmRSS") or most_ever_mib()
 
 
 def _highest_mib() -> float:
-    return _status("VmHWM") or _most_ever_mib()
+    return _status("VmHWM") or most_ever_mib()
 
 
 def _status(field: str) -> float | None:
@@ -70,5 +70,6 @@ def _status(field: str) -> float | None:
     return next(int(words[1]) / 1024 for words in lines if words[0] == f"{field}:")
 
 
-def _most_ever_mib() -> float:
+def most_ever_mib() -> float:
+    """The highest point of the process since it began, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -100,6 +100,9 @@ class RedNetImageConverter(keras.layers.Resizing):
             data_format=_arguments.standard_data_format(data_format),
             **kwargs,
         )
+        # It has no weights. Unbuilt, it would make Keras on JAX run the whole network
+        # eagerly, layer by layer, at the start of every `predict` and `evaluate`.
+        self.built = True
         self.scale = _plain(scale, [1 / s for s in IMAGENET_STD])
         self.offset = _plain(
             offset, [-m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD)]

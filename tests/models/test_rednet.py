@@ -43,6 +43,17 @@ def test_parameters_are_the_published_ones(depth):
     assert model.backbone.depth == depth
 
 
+def test_nothing_is_left_to_build():
+    """Keras on JAX runs a model with an unbuilt layer eagerly before each predict."""
+    model = RedNetImageClassifier(tiny(), 3)
+    model.preprocessor(noise(1, 20, 20, 3))
+    loaded = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(model)
+    )
+    for each in (RedNet26(num_classes=2), model, loaded):
+        assert [la.name for la in each._flatten_layers() if not la.built] == []
+
+
 def test_parameters_of_the_large_stem():
     # 9,233,886 in the published table, and the moving statistics.
     model = RedNet26(stem_kernel_size=7)
