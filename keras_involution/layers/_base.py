@@ -9,9 +9,9 @@ from keras import layers
 
 from keras_involution import _arguments, ops
 from keras_involution._typing import Shape, Tensor
+from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.ops._geometry import Geometry
 
-_CONVOLUTIONS = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}
 _POOLINGS = {
     1: layers.AveragePooling1D,
     2: layers.AveragePooling2D,
@@ -141,7 +141,7 @@ class BaseInvolution(layers.Layer):
         offset = norm.beta - norm.moving_mean * scale
         kernel = ops_.cast(self.reduce.kernel * scale, self.compute_dtype)
         offset = ops_.cast(offset, self.compute_dtype)
-        x = ops_.conv(x, kernel, 1, "valid", data_format=self.data_format)
+        x = self.reduce.convolution_op(x, kernel)
         if self.data_format == "channels_first":
             offset = ops_.reshape(offset, (-1, *(1,) * self.rank))
         return x + offset
@@ -204,9 +204,9 @@ class BaseInvolution(layers.Layer):
         )
 
     def _pointwise(self, filters: int, use_bias: bool, name: str) -> layers.Layer:
-        return _CONVOLUTIONS[self.rank](
+        return pointwise_convolution(
+            self.rank,
             filters,
-            1,
             use_bias=use_bias,
             data_format=self.data_format,
             kernel_initializer=_fresh(self.kernel_initializer),

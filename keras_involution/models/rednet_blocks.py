@@ -10,6 +10,7 @@ from keras import layers
 
 from keras_involution.layers import Involution2D
 from keras_involution.layers._base import published_initializer
+from keras_involution.layers._pointwise import pointwise_convolution
 
 SPATIAL_OPERATORS = ("involution", "convolution")
 
@@ -100,13 +101,29 @@ def apply_padded_convolution(
     """A 3x3 convolution with one zero on every side, whatever the strides."""
     # "same" would put both zeros of an even side at its end when the strides are 2.
     x = layers.ZeroPadding2D(1, name=f"{name}_pad", **settings.common)(x)
-    return _convolution(x, filters, 3, strides, name, settings)
+    return layers.Conv2D(
+        filters,
+        3,
+        strides=strides,
+        use_bias=False,
+        kernel_initializer=published_initializer(),
+        name=name,
+        **settings.common,
+    )(x)
 
 
 def apply_pointwise(
     x: keras.KerasTensor, filters: int, strides: int, name: str, settings: BlockSettings
 ) -> keras.KerasTensor:
-    return _convolution(x, filters, 1, strides, name, settings)
+    return pointwise_convolution(
+        2,
+        filters,
+        strides=strides,
+        use_bias=False,
+        kernel_initializer=published_initializer(),
+        name=name,
+        **settings.common,
+    )(x)
 
 
 def apply_norm(
@@ -128,22 +145,3 @@ def apply_norm(
     if not activation:
         return x
     return layers.ReLU(name=f"{name}_relu", dtype=settings.dtype)(x)
-
-
-def _convolution(
-    x: keras.KerasTensor,
-    filters: int,
-    kernel_size: int,
-    strides: int,
-    name: str,
-    settings: BlockSettings,
-) -> keras.KerasTensor:
-    return layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        use_bias=False,
-        kernel_initializer=published_initializer(),
-        name=name,
-        **settings.common,
-    )(x)

@@ -1,0 +1,53 @@
+"""Convolutions with a window of one: a product of the channels with a matrix.
+
+With its channels last, an image is a matrix of positions by channels as it lies in
+memory. Keras's convolution on PyTorch copies such an image twice before it computes,
+to channels first and back; the product reads it where it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from keras_involution._typing import Tensor
+
+
+class _Pointwise:
+    """Replaces what a convolution of Keras computes with; all else is Keras's."""
+
+    data_format: str
+    strides: tuple[int, ...]
+
+    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
+        if self.data_format == "channels_first":
+            return super().convolution_op(inputs, kernel)  # type: ignore[misc]
+        if max(self.strides) > 1:
+            steps = (slice(None, None, step) for step in self.strides)
+            inputs = inputs[(slice(None), *steps)]
+        return ops.matmul(inputs, ops.reshape(kernel, kernel.shape[-2:]))
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class PointwiseConv1D(_Pointwise, layers.Conv1D):
+    """(B, W, C) to (B, ceil(W / strides), filters)."""
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class PointwiseConv2D(_Pointwise, layers.Conv2D):
+    """(B, H, W, C) to (B, ceil(H / strides), ceil(W / strides), filters)."""
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class PointwiseConv3D(_Pointwise, layers.Conv3D):
+    """(B, D, H, W, C) to (B, ceil(D / strides), ..., filters)."""
+
+
+_OF_RANK: dict[int, type] = {1: PointwiseConv1D, 2: PointwiseConv2D, 3: PointwiseConv3D}
+
+
+def pointwise_convolution(rank: int, filters: int, **kwargs: Any) -> layers.Layer:
+    """A convolution with windows of one over `rank` spatial dimensions."""
+    return _OF_RANK[rank](filters, 1, **kwargs)
