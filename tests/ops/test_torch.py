@@ -13,7 +13,6 @@ from keras_involution.ops import _reference, involution
 from keras_involution.ops._implementation import named, select
 from keras_involution.ops._portable import PORTABLE
 from keras_involution.ops.involution import IMPLEMENTATIONS
-from keras_involution.ops.torch import _compiler, cpp_kernel
 from tests.ops.cases import Case
 
 CASE = Case((5, 4), (3, 3), channels=4, strides=2)
@@ -201,27 +200,6 @@ def test_results_repeat_to_the_bit(name):
     first, *others = (torch.autograd.grad(call(x, k), (x, k), dy) for _ in range(4))
     for other in others:
         assert all(torch.equal(a, b) for a, b in zip(first, other))
-
-
-def test_without_a_compiler_another_is_chosen(monkeypatch):
-    monkeypatch.setattr(_compiler, "_toolchain", lambda: "No compiler, says the test.")
-    cpp_kernel._library.cache_clear()
-    x, k, _, geometry = tensors(CASE)
-    assert select(IMPLEMENTATIONS, None, x, k, geometry).name in ("native", "triton")
-    if x.device.type == "cpu":
-        with pytest.raises(ValueError, match="No compiler, says the test"):
-            operator("cpp", CASE)(x, k)
-    cpp_kernel._library.cache_clear()
-
-
-def test_compiler_errors_are_reasons(tmp_path, monkeypatch):
-    monkeypatch.setattr(_compiler, "_folder", lambda: tmp_path)
-    source = tmp_path / "wrong.cpp"
-    source.write_text("this is no C++;")
-    reason = _compiler.library(source, {})
-    if isinstance(_compiler._toolchain(), tuple):
-        assert "error" in reason
-    assert [path.name for path in tmp_path.iterdir()] == ["wrong.cpp"]
 
 
 def test_portable_is_the_last_resort():

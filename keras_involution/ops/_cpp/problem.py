@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._layout import channels_layout, taps_layout, three
@@ -36,7 +37,7 @@ def numbers(
         steps: Of inputs, kernels, outputs (or upstream), and of both gradients.
     """
     sizes = tuple(shape[axis] for axis in geometry.spatial_axes)
-    listed = [shape[0], geometry.groups]
+    listed: list[Any] = [shape[0], geometry.groups]
     listed += three(sizes, 1) + three(geometry.output_sizes(sizes), 1) + [threads]
     x, k, y, dx, dk = steps
     for layout in (
