@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -88,6 +89,34 @@ def test_no_patches_are_written(name):
         )
 
     assert largest_tensor(call, x, k) < patches_bytes(x) / 2
+
+
+def largest_in_graph(function, x: torch.Tensor, k: torch.Tensor) -> int:
+    """Elements of the largest tensor in the FX graph of values and gradients."""
+
+    def run(x, k):
+        y = function(x, k)
+        return y, *torch.autograd.grad(y.sum(), (x, k))
+
+    nodes = make_fx(run, tracing_mode="fake")(x, k).graph.nodes
+    tensors = tree_leaves([node.meta.get("val") for node in nodes])
+    return max(t.numel() for t in tensors if isinstance(t, torch.Tensor))
+
+
+@pytest.mark.parametrize("name", ("cpp", "native"))
+def test_no_patches_in_the_graph(name):
+    x, k = tensors()
+    geometry = geometry_of(x.shape, k.shape, 1, 1, "channels_last")
+    implementation = named(IMPLEMENTATIONS, name)
+    reason = implementation.unsupported_reason(x, k, geometry)
+    if reason is not None:
+        pytest.skip(reason)
+
+    def call(inputs, kernels):
+        return implementation.run(inputs, kernels, geometry)
+
+    assert largest_in_graph(call, x, k) <= k.numel()
+    assert largest_in_graph(unfold, x, k) >= WINDOW**2 * x.numel()
 
 
 @reads_the_peak

@@ -1,15 +1,18 @@
-"""Random geometries: whatever is chosen by default equals the definition."""
+"""Random geometries: what has gradients of its own equals the definition."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_involution.ops import _reference, involution
+from keras_involution.ops import _reference, available_implementations, involution
+from keras_involution.ops._implementation import named
+from keras_involution.ops.involution import IMPLEMENTATIONS
 from tests.gradients import value_and_gradients
 from tests.ops.cases import Case, tolerance
 
@@ -36,20 +39,26 @@ def cases(draw) -> Case:
 
 
 # Every example compiles a program of its own where the backend compiles.
+@pytest.mark.parametrize(
+    "name", [n for n in ("cpp", "native") if n in available_implementations()]
+)
 @settings(
-    max_examples=12,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
 @given(case=cases(), seed=st.integers(0, 1000))
-def test_any_geometry_equals_the_definition(case, seed):
+def test_any_geometry_equals_the_definition(name, case, seed):
     x, k, dy, geometry = case.tensors(seed=seed)
     tensors = [ops.convert_to_tensor(a) for a in (x, k, dy)]
+    reason = named(IMPLEMENTATIONS, name).unsupported_reason(*tensors[:2], geometry)
+    if reason is not None:
+        pytest.skip(reason)
 
     def call(inputs, kernels):
         layout = (case.strides, case.dilation_rate, case.data_format)
-        return involution(inputs, kernels, *layout)
+        return involution(inputs, kernels, *layout, implementation=name)
 
     results = value_and_gradients(call, *tensors)
     expected = (
