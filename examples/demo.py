@@ -44,8 +44,8 @@ console = Console()
     show_default=True,
     help="Folder for the preset and the report.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=14, show_default=True)
-@click.option("--image-size", type=click.IntRange(32), default=48, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--image-size", type=click.IntRange(32), default=64, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 def main(output: Path, epochs: int, image_size: int, seed: int) -> None:
     keras.utils.set_random_seed(seed)

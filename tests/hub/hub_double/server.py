@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import functools
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,7 +65,9 @@ class HubDouble:
         self.store = f"http://localhost:{port}"
 
     def __enter__(self) -> HubDouble:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        # How often it looks whether it shall end: half a second unless told.
+        serve = functools.partial(self._server.serve_forever, poll_interval=0.01)
+        threading.Thread(target=serve, daemon=True).start()
         return self
 
     def __exit__(self, *exception: object) -> None:
