@@ -97,7 +97,8 @@ def _indicator(geometry: Geometry) -> jax.Array:
     shape = (geometry.groups, geometry.channels)
     group = jax.lax.broadcasted_iota(jnp.int32, shape, 0)
     channel = jax.lax.broadcasted_iota(jnp.int32, shape, 1)
-    return (channel // geometry.group_channels == group).astype(jnp.float32)
+    owner = jax.lax.div(channel, jnp.int32(geometry.group_channels))
+    return (owner == group).astype(jnp.float32)
 
 
 def _on_tpu() -> bool:
