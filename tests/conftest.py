@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 # Read when the libraries are imported, so set before anything imports them.
@@ -15,9 +16,16 @@ import pytest
 @pytest.fixture(autouse=True)
 def fresh_session():
     """Layer names count from one, and the seed is fixed, in every test."""
-    # Python collects its garbage when it has to; after every test would take minutes.
+    # No collection of garbage here: after every test it would take minutes.
     keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_over():
+    """The networks of a file of tests are freed before the next."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(params=("channels_last", "channels_first"))
