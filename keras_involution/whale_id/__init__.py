@@ -1,6 +1,7 @@
 """Identification of animals from photographs: tables, embeddings, rankings, answers."""
 
 from keras_involution.whale_id.embeddings import Embeddings as Embeddings
+from keras_involution.whale_id.splits import split_table as split_table
 from keras_involution.whale_id.tables import SPECIES as SPECIES
 from keras_involution.whale_id.tables import UNKNOWN as UNKNOWN
 from keras_involution.whale_id.tables import Problem as Problem
