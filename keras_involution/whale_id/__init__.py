@@ -1,6 +1,12 @@
 """Identification of animals from photographs: tables, embeddings, rankings, answers."""
 
 from keras_involution.whale_id.embeddings import Embeddings as Embeddings
+from keras_involution.whale_id.retrieve import Index as Index
+from keras_involution.whale_id.retrieve import Ranking as Ranking
+from keras_involution.whale_id.retrieve import identify as identify
+from keras_involution.whale_id.retrieve import rank_scores as rank_scores
+from keras_involution.whale_id.retrieve import results_table as results_table
+from keras_involution.whale_id.retrieve import write_results as write_results
 from keras_involution.whale_id.splits import split_table as split_table
 from keras_involution.whale_id.tables import SPECIES as SPECIES
 from keras_involution.whale_id.tables import UNKNOWN as UNKNOWN

@@ -70,7 +70,8 @@ class Embeddings:
 
     def rows(self, chosen: Any) -> Embeddings:
         """Some of the rows: a boolean mask (N,) or row numbers."""
-        places = np.arange(len(self))[np.asarray(chosen)]
+        chosen = np.asarray(chosen)
+        places = np.arange(len(self))[chosen if chosen.size else slice(0)]
         return Embeddings(
             self.features[places],
             self.table.iloc[places],

@@ -52,7 +52,7 @@ def _cutoff(days: pd.Series, test: float) -> pd.Timestamp:
             f"All photographs are of one day. {received(days=list(counts.index))}"
         )
     misses = (from_day_on.iloc[1:] / counts.sum() - test).abs()
-    return pd.Timestamp(misses.index[misses.argmin()])
+    return pd.Timestamp(misses.index[int(misses.argmin())])
 
 
 def _day(text: str) -> pd.Timestamp:
