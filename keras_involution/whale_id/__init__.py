@@ -1,6 +1,17 @@
 """Identification of animals from photographs: tables, embeddings, rankings, answers."""
 
 from keras_involution.whale_id.embeddings import Embeddings as Embeddings
+from keras_involution.whale_id.metrics import auroc as auroc
+from keras_involution.whale_id.metrics import average_precisions as average_precisions
+from keras_involution.whale_id.metrics import cumulative_match as cumulative_match
+from keras_involution.whale_id.metrics import map_at_5 as map_at_5
+from keras_involution.whale_id.open_set import NEW_LABEL as NEW_LABEL
+from keras_involution.whale_id.open_set import Calibration as Calibration
+from keras_involution.whale_id.open_set import Threshold as Threshold
+from keras_involution.whale_id.open_set import choose_threshold as choose_threshold
+from keras_involution.whale_id.open_set import fit_calibration as fit_calibration
+from keras_involution.whale_id.open_set import insert_new as insert_new
+from keras_involution.whale_id.open_set import open_truths as open_truths
 from keras_involution.whale_id.retrieve import Index as Index
 from keras_involution.whale_id.retrieve import Ranking as Ranking
 from keras_involution.whale_id.retrieve import identify as identify
