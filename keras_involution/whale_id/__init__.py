@@ -1,6 +1,8 @@
 """Identification of animals from photographs: tables, embeddings, rankings, answers."""
 
 from keras_involution.whale_id.embeddings import Embeddings as Embeddings
+from keras_involution.whale_id.evaluation import Evaluation as Evaluation
+from keras_involution.whale_id.evaluation import evaluate as evaluate
 from keras_involution.whale_id.metrics import auroc as auroc
 from keras_involution.whale_id.metrics import average_precisions as average_precisions
 from keras_involution.whale_id.metrics import cumulative_match as cumulative_match
@@ -19,6 +21,9 @@ from keras_involution.whale_id.retrieve import rank_scores as rank_scores
 from keras_involution.whale_id.retrieve import results_table as results_table
 from keras_involution.whale_id.retrieve import write_results as write_results
 from keras_involution.whale_id.splits import split_table as split_table
+from keras_involution.whale_id.submission import pseudo_labels as pseudo_labels
+from keras_involution.whale_id.submission import submission_table as submission_table
+from keras_involution.whale_id.submission import write_submission as write_submission
 from keras_involution.whale_id.tables import SPECIES as SPECIES
 from keras_involution.whale_id.tables import UNKNOWN as UNKNOWN
 from keras_involution.whale_id.tables import Problem as Problem

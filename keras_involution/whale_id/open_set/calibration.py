@@ -47,6 +47,11 @@ class Calibration:
             return _sigmoid(self.y[0] + self.y[1] * values)
         return np.interp(values, self.x, self.y)
 
+    def of(self, ranking: Ranking, new_label: str = NEW_LABEL) -> np.ndarray:
+        """Chances (Q, K) of a ranking; `nan` for `new_label`, which has no score."""
+        chances = self(ranking.scores)
+        return np.where(ranking.labels == new_label, np.nan, chances)
+
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Writes JSON.
 
