@@ -55,7 +55,7 @@ def test_evaluate(file, tmp_path):
     rows = pd.DataFrame(json.loads((tmp_path / "m.json").read_text())["rows"])
     top_1 = rows[rows["name"] == "top-1"]["value"].item()
     queries = pd.read_csv(tmp_path / "q.csv")
-    assert len(queries) == 30 and top_1 > 0.8
+    assert len(queries) == 30 and top_1 > 0.5
     assert (queries["rank"] == 1).sum() / 18 == pytest.approx(top_1)
     assert Threshold.load(tmp_path / "t.json").curve
     assert "15 validation queries" in Calibration.load(tmp_path / "c.json").protocol

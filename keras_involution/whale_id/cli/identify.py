@@ -65,9 +65,11 @@ def command(
             leave_one_out=leave_one_out,
         )
         ranking = with_new(ranking, queries[0], limit)
-        confidence = None if chance is None else chance(ranking.scores)
         results = results_table(
-            ranking, queries[0].table, database[0].table, confidence
+            ranking,
+            queries[0].table,
+            database[0].table,
+            None if chance is None else chance.of(ranking),
         )
         write_results(results, out, force=force)
     click.echo(f"{out}: {len(ranking)} photographs")
