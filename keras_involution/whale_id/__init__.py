@@ -7,7 +7,6 @@ from keras_involution.whale_id.metrics import auroc as auroc
 from keras_involution.whale_id.metrics import average_precisions as average_precisions
 from keras_involution.whale_id.metrics import cumulative_match as cumulative_match
 from keras_involution.whale_id.metrics import map_at_5 as map_at_5
-from keras_involution.whale_id.open_set import NEW_LABEL as NEW_LABEL
 from keras_involution.whale_id.open_set import Calibration as Calibration
 from keras_involution.whale_id.open_set import Threshold as Threshold
 from keras_involution.whale_id.open_set import choose_threshold as choose_threshold
@@ -24,8 +23,6 @@ from keras_involution.whale_id.splits import split_table as split_table
 from keras_involution.whale_id.submission import pseudo_labels as pseudo_labels
 from keras_involution.whale_id.submission import submission_table as submission_table
 from keras_involution.whale_id.submission import write_submission as write_submission
-from keras_involution.whale_id.tables import SPECIES as SPECIES
-from keras_involution.whale_id.tables import UNKNOWN as UNKNOWN
 from keras_involution.whale_id.tables import Problem as Problem
 from keras_involution.whale_id.tables import check_table as check_table
 from keras_involution.whale_id.tables import clean_species as clean_species
