@@ -1,5 +1,6 @@
 """Identification of animals from photographs: tables, embeddings, rankings, answers."""
 
+from keras_involution.whale_id.eda import write_eda as write_eda
 from keras_involution.whale_id.embeddings import Embeddings as Embeddings
 from keras_involution.whale_id.evaluation import Evaluation as Evaluation
 from keras_involution.whale_id.evaluation import evaluate as evaluate
@@ -13,6 +14,8 @@ from keras_involution.whale_id.open_set import choose_threshold as choose_thresh
 from keras_involution.whale_id.open_set import fit_calibration as fit_calibration
 from keras_involution.whale_id.open_set import insert_new as insert_new
 from keras_involution.whale_id.open_set import open_truths as open_truths
+from keras_involution.whale_id.report import Heatmaps as Heatmaps
+from keras_involution.whale_id.report import write_report as write_report
 from keras_involution.whale_id.retrieve import Index as Index
 from keras_involution.whale_id.retrieve import Ranking as Ranking
 from keras_involution.whale_id.retrieve import identify as identify
