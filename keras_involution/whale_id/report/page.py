@@ -73,10 +73,11 @@ def write_report(
     check_writable(path, force)
     _check(ranking, queries, confidence)
     page = _Page(
-        ranking.first(positive_integer(top, "top")),
+        ranking,
+        positive_integer(top, "top"),
         queries,
         database,
-        None if confidence is None else np.asarray(confidence)[:, :top],
+        None if confidence is None else np.asarray(confidence),
         heatmaps,
         Thumbnails(on_error, warn),
     )
@@ -103,6 +104,7 @@ def write_report(
 @dataclass
 class _Page:
     ranking: Ranking
+    top: int
     queries: pd.DataFrame
     database: pd.DataFrame
     confidence: np.ndarray | None
@@ -115,7 +117,8 @@ class _Page:
             name, facts = escape(str(query["image_id"])), escape(_facts(query))
             yield (
                 f'<section class="query" data-image="{name}"><header><h2>{name}</h2>'
-                f'<span class="soft">{facts}</span><span class="answer"></span></header>'
+                f'<span class="soft">{facts}</span>{_told(query)}'
+                '<span class="answer"></span></header>'
                 f'<div class="sides"><div class="asked">'
                 f"{self._photograph(query, 'The query')}"
                 '<button type="button" class="new" aria-pressed="false">New animal'
@@ -125,11 +128,15 @@ class _Page:
 
     def _candidates(self, number: int) -> Iterator[str]:
         labels, scores = self.ranking.labels[number], self.ranking.scores[number]
+        known = 0
         for place, (label, score) in enumerate(zip(labels, scores)):
+            known += label != NEW_LABEL
+            if known > self.top or (known == self.top and label == NEW_LABEL):
+                return
             if label == NEW_LABEL:
                 yield (
-                    '<div class="limit"><strong>New animal</strong><span class="soft">'
-                    f"stands here: its limit is {score:.3f}</span></div>"
+                    '<div class="limit"><strong>New animal</strong><span>more likely '
+                    f"than all that follow (limit {score:.3f})</span></div>"
                 )
             else:
                 yield self._candidate(number, place, str(label), float(score))
@@ -176,15 +183,18 @@ class _Page:
 
 
 def _facts(query: pd.Series) -> str:
-    """What the table says about a query."""
-    facts = [
-        f"{name} {query[name]}"
-        for name in ("species", "viewpoint", "date", "encounter")
-        if name in query and pd.notna(query[name]) and query[name] != ""
-    ]
-    if query["identity"] != UNKNOWN:
-        facts.append(f"in the table: {query['identity']}")
-    return ", ".join(facts)
+    """What is known about a query."""
+    names = ("species", "viewpoint", "date")
+    values = [query[name] for name in names if name in query]
+    return ", ".join(str(v) for v in values if pd.notna(v) and v != "")
+
+
+def _told(query: pd.Series) -> str:
+    """The identity in the table, folded up so that it sways nobody."""
+    if query["identity"] == UNKNOWN:
+        return ""
+    name = escape(str(query["identity"]))
+    return f"<details><summary>In the table</summary>{name}</details>"
 
 
 def _chance(chance: float) -> str:
@@ -208,7 +218,7 @@ def _check(
     shape = None if confidence is None else np.shape(confidence)
     if ranking.images is None or len(queries) != len(ranking):
         raise ValueError(
-            "`ranking` must have `images`, and `queries` a row for each of its queries. "
+            "`ranking` must have `images`, and `queries` one row for each query. "
             f"{received(ranking=len(ranking), queries=len(queries))}"
         )
     if shape not in (None, ranking.labels.shape):

@@ -101,11 +101,16 @@ function download() {
 
 function enlarge(photograph) {
   const asked = photograph.closest(".query").querySelector(".asked .photograph");
-  const visible = (button) => {
+  const large = (button) => {
     const map = document.body.classList.contains("maps") && button.querySelector(".map img");
-    return (map || button.querySelector("img")).cloneNode();
+    const picture = (map || button.querySelector("img")).cloneNode();
+    const caption = document.createElement("figcaption");
+    caption.textContent = picture.alt;
+    const figure = document.createElement("figure");
+    figure.append(picture, caption);
+    return figure;
   };
-  const pair = [...new Set([asked, photograph])].filter(Boolean).map(visible);
+  const pair = [...new Set([asked, photograph])].filter(Boolean).map(large);
   document.querySelector("#large .pair").replaceChildren(...pair);
   document.getElementById("large").showModal();
 }
