@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +26,9 @@ def replaced_file(path: str | Path, force: bool = False) -> Iterator[Path]:
     path = Path(path)
     check_writable(path, force)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(path.suffix, f".{path.stem}.draft.", path.parent)
+    prefix = f".{path.name}.keras_involution_draft."
+    _remove_old_drafts(path.parent, prefix)
+    handle, name = tempfile.mkstemp(path.suffix, prefix, path.parent)
     os.close(handle)
     draft = Path(name)
     try:
@@ -46,6 +50,13 @@ def check_writable(path: str | Path, force: bool) -> None:
             "The file exists; `force` (`--force`) replaces it. "
             f"{received(path=str(path))}"
         )
+
+
+def _remove_old_drafts(folder: Path, prefix: str) -> None:
+    """Removes what processes that were killed have left, a day later."""
+    for entry in folder.glob(f"{glob.escape(prefix)}*"):
+        if time.time() - entry.stat().st_mtime > 86_400:
+            entry.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -73,7 +73,7 @@ def test_evaluate_several_models_and_methods(file, tmp_path):
     for options in (["--split", "nothing"], ["--method", "share"], ["--top", "0"]):
         assert "Received: " in run("evaluate", file, *options, status=1)
     options = ("--validation", "nothing", "--save-threshold", tmp_path / "t.json")
-    assert "no save_threshold" in run("evaluate", file, *options, status=1)
+    assert "Received: save_threshold=" in run("evaluate", file, *options, status=1)
 
 
 def test_identify(file, tmp_path):

@@ -50,6 +50,7 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
     animals and the calibration come from the validation split alone.
     """
     with reported():
+        from keras_involution._arguments import received
         from keras_involution.whale_id import write_results
         from keras_involution.whale_id._files import check_writable
 
@@ -69,7 +70,8 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
         ):
             if options[name] is not None:
                 if content is None:
-                    raise ValueError(f"Without a validation split there is no {name}.")
+                    asked = received(**{name: options[name]})
+                    raise ValueError(f"There is no validation split for it. {asked}")
                 content.save(options[name], force=force)
         if options["per_query"] is not None:
             write_results(result.queries, options["per_query"], force=force)
