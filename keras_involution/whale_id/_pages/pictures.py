@@ -56,15 +56,15 @@ def load_picture(path: str, box: Any = None, side: int = 240) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(path) as picture:
-            width = picture.width
             if not isinstance(box, list):
                 picture.draft("RGB", (side, side))
-                picture.load()
                 shown = ImageOps.exif_transpose(picture)
             else:
-                picture.draft("RGB", _whole_size(picture.size, box, side))
-                scale = picture.width / width
-                shown = picture.crop(_corners(box, scale, picture.size))
+                whole, corners = picture.size, _corners(box, picture.size)
+                picture.draft("RGB", _enough(whole, corners, side))
+                scale = picture.width / whole[0]
+                left, top, right, bottom = (round(c * scale) for c in corners)
+                shown = picture.crop((left, top, right, bottom))
             shown = shown.convert("RGB")
     shown.thumbnail((side, side))
     return np.asarray(shown)
@@ -79,19 +79,21 @@ def data_uri(picture: np.ndarray, quality: int = 82) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _whole_size(size: tuple[int, int], box: list[float], side: int) -> tuple[int, int]:
-    """How small the whole may be decoded, so that the box still has `side` pixels."""
-    share = side / max(1.0, box[2], box[3])
-    return int(size[0] * min(share, 1)) + 1, int(size[1] * min(share, 1)) + 1
+def _enough(
+    whole: tuple[int, int], corners: tuple[float, ...], side: int
+) -> tuple[int, int]:
+    """How small the whole may be decoded, so that the part still has `side` pixels."""
+    left, top, right, bottom = corners
+    share = min(1, side / max(right - left, bottom - top))
+    return int(whole[0] * share) + 1, int(whole[1] * share) + 1
 
 
-def _corners(
-    box: list[float], scale: float, size: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    x, y, w, h = (value * scale for value in box)
-    left, top = max(0, round(x - _MARGIN * w)), max(0, round(y - _MARGIN * h))
-    right = min(size[0], round(x + (1 + _MARGIN) * w))
-    bottom = min(size[1], round(y + (1 + _MARGIN) * h))
-    if right <= left or bottom <= top:
+def _corners(box: list[float], whole: tuple[int, int]) -> tuple[float, ...]:
+    """Left, top, right and bottom of a box with its margin, within the whole."""
+    x, y, w, h = box
+    left, top = max(0, x - _MARGIN * w), max(0, y - _MARGIN * h)
+    right = min(whole[0], x + (1 + _MARGIN) * w)
+    bottom = min(whole[1], y + (1 + _MARGIN) * h)
+    if right - left < 1 or bottom - top < 1:
         raise ValueError(f"the box {box} shows nothing of it")
     return left, top, right, bottom
