@@ -1,0 +1,1 @@
+"""Identification of whales and dolphins from photographs."""
