@@ -71,6 +71,10 @@ class Sometimes(layers.Layer):
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
 
+    def build(self, input_shape: Shape) -> None:
+        self.layer.build(input_shape)
+        self.built = True
+
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if not training:
             return inputs
@@ -140,6 +144,11 @@ class Augmentation(layers.Layer):
         self.recipe = _arguments.one_of(recipe, RECIPES, "recipe")
         self.seed = seed
         self.steps = list(_steps(recipe, seed))
+
+    def build(self, input_shape: Shape) -> None:
+        for step in self.steps:
+            step.build(input_shape)
+        self.built = True
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         x = keras.ops.cast(inputs, self.compute_dtype)

@@ -89,7 +89,8 @@ class EmbeddingNetwork(keras.Model):
         # === Functional model ===
         x = _pooled(backbone, levels, p, cells)
         if dropout:
-            x = layers.Dropout(dropout, name="neck_dropout")(x)
+            # Without a seed PyTorch would draw from a state that no checkpoint holds.
+            x = layers.Dropout(dropout, seed=1, name="neck_dropout")(x)
         if embedding_size:
             x = layers.Dense(embedding_size, use_bias=False, name="neck_dense")(x)
         outputs = layers.BatchNormalization(
