@@ -6,25 +6,14 @@ folder is the list. Heavy imports stand inside the commands, so that `--help` is
 
 from __future__ import annotations
 
-import importlib
 import os
-import pkgutil
 
 import click
 
-
-class _Commands(click.Group):
-    def list_commands(self, context: click.Context) -> list[str]:
-        names = [module.name for module in pkgutil.iter_modules(__path__)]
-        return sorted(name for name in names if not name.startswith("_"))
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in self.list_commands(context):
-            return None
-        return importlib.import_module(f"{__name__}.{name}").command
+from keras_involution._commands import CommandFolder
 
 
-@click.group(cls=_Commands)
+@click.group(cls=CommandFolder, package=__name__, path=__path__)
 def main() -> None:
     """Involution networks: presets, the Hugging Face Hub and more."""
     # The framework's own start-up messages would hide the answer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from keras_involution.cli._reports import reported
+from keras_involution._commands import reported
 
 
 @click.command()

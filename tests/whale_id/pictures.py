@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """Generated photographs of made-up animals: a colour and a few marks each."""
+=======
+"""Generated photographs and tables for the tests."""
+>>>>>>> a1
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+<<<<<<< HEAD
 
 def animals(
     folder: Path, identities: int = 4, each: int = 4, side: int = 32
@@ -36,3 +41,35 @@ def picture(identity: int, number: int, side: int = 32) -> np.ndarray:
     cells = np.kron(marks, np.ones((side // 4, side // 4, 1)))
     noise = np.random.default_rng([identity, number]).normal(0, 12, cells.shape)
     return np.clip(cells + noise, 0, 255).astype("uint8")
+=======
+from keras_involution.whale_id import from_wildlife
+
+FINS = Path(__file__).parents[2] / "examples" / "data" / "dolphin_fins"
+
+
+def save_picture(path: Path, seed: int = 0, size: tuple[int, int] = (24, 16)) -> Path:
+    """A picture of noise, width and height as `size` says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), "uint8")
+    Image.fromarray(noise).save(path)
+    return path
+
+
+def animals(folder: Path, counts: dict[str, int]) -> pd.DataFrame:
+    """A table with pictures on the disk, so many for each animal."""
+    rows = []
+    for animal, count in counts.items():
+        for n in range(count):
+            name = f"{animal}_{n}"
+            save_picture(folder / f"{name}.png", seed=len(rows))
+            rows.append((name, animal, f"{name}.png"))
+    frame = pd.DataFrame(rows, columns=["image_id", "identity", "path"])
+    return from_wildlife(frame, folder)
+
+
+def listed(counts: dict[str, int], **columns: list) -> pd.DataFrame:
+    """A table without pictures."""
+    names = [(f"{a}_{n}", a) for a, count in counts.items() for n in range(count)]
+    frame = pd.DataFrame(names, columns=["image_id", "identity"])
+    return from_wildlife(frame.assign(path=frame["image_id"], **columns), "/pictures")
+>>>>>>> a1

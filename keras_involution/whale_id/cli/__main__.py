@@ -1,0 +1,5 @@
+"""`python -m keras_involution.whale_id.cli`, where the command is not on the path."""
+
+from keras_involution.whale_id.cli import main
+
+main(prog_name="whale-id")

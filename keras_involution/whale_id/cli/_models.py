@@ -1,0 +1,141 @@
+"""Embeddings that commands read, row by row usable or named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_involution.whale_id import Embeddings, Ranking, Threshold
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FILE = click.Path(exists=True, dir_okay=False)
+
+
+def search_options(command: Command) -> Command:
+    """How animals are scored: what `identify` takes."""
+    for decorate in (
+        click.option("--top", default=10, show_default=True, help="Animals to keep."),
+        click.option(
+            "--reduce",
+            default="best",
+            show_default=True,
+            help="Score of an animal: its best photograph, or the centre of all.",
+        ),
+        click.option(
+            "--head-share",
+            default=0.0,
+            show_default=True,
+            help="Weight of the head's logits, 0 to 1.",
+        ),
+        click.option(
+            "--on-error",
+            type=click.Choice(["skip", "stop"]),
+            default="stop",
+            show_default=True,
+            help="What to do about rows that cannot be used.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
+def pair_options(command: Command) -> Command:
+    """QUERIES and DATABASE, further models, and parts of the files."""
+    for decorate in (
+        click.option(
+            "--database-rows", metavar="COLUMN=VALUE,...", help="Part of DATABASE."
+        ),
+        click.option(
+            "--query-rows", metavar="COLUMN=VALUE,...", help="Part of QUERIES."
+        ),
+        click.option(
+            "--also",
+            nargs=2,
+            multiple=True,
+            type=_FILE,
+            help="QUERIES and DATABASE of another model; scores are averaged.",
+        ),
+        click.argument("database", type=_FILE),
+        click.argument("queries", type=_FILE),
+    ):
+        command = decorate(command)
+    return command
+
+
+def load_pairs(
+    queries: str,
+    database: str,
+    also: Sequence[tuple[str, str]],
+    query_rows: str | None,
+    database_rows: str | None,
+    on_error: str,
+) -> tuple[list[Embeddings], list[Embeddings]]:
+    """The queries and the database of every model, usable rows only."""
+    pairs = [(queries, database), *also]
+    asked = [load_part(q, query_rows) for q, _ in pairs]
+    known = [load_part(d, database_rows) for _, d in pairs]
+    return usable(asked, on_error), usable(known, on_error)
+
+
+def load_part(path: str, rows: str | None) -> Embeddings:
+    """The rows of a file for which `COLUMN=VALUE,...` holds."""
+    from keras_involution._arguments import received
+    from keras_involution.whale_id import Embeddings
+
+    embeddings = Embeddings.load(path)
+    if rows is None:
+        return embeddings
+    column, sign, values = rows.partition("=")
+    if not sign or column not in embeddings.table:
+        asked = received(rows=rows, columns=list(embeddings.table))
+        raise ValueError(f"Rows are named as COLUMN=VALUE,VALUE. {asked}")
+    part = embeddings.rows(embeddings.table[column].isin(values.split(",")))
+    if not len(part):
+        raise ValueError(f"{path} has no such rows. {received(rows=rows)}")
+    return part
+
+
+def usable(models: list[Embeddings], on_error: str) -> list[Embeddings]:
+    """Leaves out, in all models, what is not usable in one, and names it."""
+    if on_error == "stop":
+        return models
+    bad: dict[str, None] = {}
+    for model in models:
+        bad |= dict.fromkeys(model.table["image_id"].iloc[model.unusable_rows()])
+    for image_id in bad:
+        click.echo(f"skipped {image_id}: its embedding is not finite or zero", err=True)
+    return [m.rows(~m.table["image_id"].isin(list(bad))) for m in models]
+
+
+def read_threshold(text: str | None) -> Threshold | None:
+    """A file that `evaluate` wrote, or a number."""
+    if text is None:
+        return None
+    from keras_involution.whale_id import Threshold
+
+    try:
+        return Threshold(float(text), f"given: {text}")
+    except ValueError:
+        return Threshold.load(text)
+
+
+def with_new(
+    ranking: Ranking, queries: Embeddings, threshold: Threshold | None
+) -> Ranking:
+    """The ranking with the label of new animals, where there is a threshold."""
+    from keras_involution.whale_id import insert_new
+
+    if threshold is None:
+        return ranking
+    return insert_new(ranking, thresholds_of(queries, threshold))
+
+
+def thresholds_of(queries: Embeddings, threshold: Threshold) -> np.ndarray:
+    table = queries.table
+    return threshold.values(table.get("species", table["image_id"]).to_list())

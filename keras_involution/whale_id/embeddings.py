@@ -1,0 +1,193 @@
+"""Embeddings of the photographs of a table, as files that other tools read."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from keras_involution._arguments import one_of, received
+from keras_involution.whale_id._files import replaced_file
+from keras_involution.whale_id.tables import from_wildlife
+from keras_involution.whale_id.tables._columns import REQUIRED, check_columns
+from keras_involution.whale_id.tables.write import plain_table
+
+SUFFIXES = (".npz", ".parquet", ".csv")
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What a network sees in the photographs of a table.
+
+    Args:
+        features: Array (N, D), stored as float32.
+        table: DataFrame of N rows as `read_table` gives it; numbered from 0 here.
+        flipped: Array (N, D), the same of the mirrored photographs; `None` without.
+        logits: Array (N, K), cosines of the head without margins; `None` without.
+        classes: Sequence of K strings, the identities of the logits.
+
+    Raises:
+        ValueError: If the shapes do not fit, or a column of the table is missing.
+
+    Example:
+
+    >>> import numpy as np, pandas as pd
+    >>> from keras_involution.whale_id import Embeddings
+    >>> df = {"image_id": ["1", "2"], "identity": ["A", "B"], "path": ["1", "2"]}
+    >>> embeddings = Embeddings(np.eye(2), pd.DataFrame(df))
+    >>> embeddings.rows(embeddings.table["identity"] == "B").features
+    array([[0., 1.]], dtype=float32)
+    """
+
+    features: np.ndarray
+    table: pd.DataFrame
+    flipped: np.ndarray | None = None
+    logits: np.ndarray | None = None
+    classes: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("features", "flipped", "logits"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, np.asarray(value, "float32"))
+        object.__setattr__(self, "table", self.table.reset_index(drop=True))
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(map(str, self.classes)))
+        _check(self)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def views(self) -> list[np.ndarray]:
+        """The features, and those of the mirrored photographs if there are any."""
+        return [self.features] + ([] if self.flipped is None else [self.flipped])
+
+    def rows(self, chosen: Any) -> Embeddings:
+        """Some of the rows: a boolean mask (N,) or row numbers."""
+        chosen = np.asarray(chosen)
+        places = np.arange(len(self))[chosen if chosen.size else slice(0)]
+        return Embeddings(
+            self.features[places],
+            self.table.iloc[places],
+            None if self.flipped is None else self.flipped[places],
+            None if self.logits is None else self.logits[places],
+            self.classes,
+        )
+
+    def unusable_rows(self) -> np.ndarray:
+        """Numbers of the rows with values that are not finite, or nothing but zeros."""
+        good = np.ones(len(self), bool)
+        for view in self.views:
+            good &= np.isfinite(view).all(axis=1) & view.any(axis=1)
+        if self.logits is not None:
+            good &= np.isfinite(self.logits).all(axis=1)
+        return np.flatnonzero(~good)
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Writes one file; an interrupted write leaves the old one.
+
+        `.npz` holds everything, `features` (N, D) among it, and the table as CSV text
+        in `table`. `.parquet` holds the table with a column `features` of lists,
+        `.csv` with columns `feature_0, feature_1, ...`; both without flips and logits.
+
+        Raises:
+            ValueError: If the suffix is another, or the file is there and `force` is
+                false.
+        """
+        suffix = one_of(Path(path).suffix, SUFFIXES, "suffix")
+        with replaced_file(path, force) as draft:
+            {".npz": _to_npz, ".parquet": _to_parquet, ".csv": _to_csv}[suffix](
+                self, draft
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Embeddings:
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: If the file is missing, damaged or something else.
+        """
+        path = Path(path)
+        suffix = one_of(path.suffix, SUFFIXES, "suffix")
+        if not path.is_file():
+            raise ValueError(f"There is no such file. {received(path=str(path))}")
+        read = {".npz": _from_npz, ".parquet": _from_parquet, ".csv": _from_csv}[suffix]
+        try:
+            return cls(**read(path))
+        except (KeyError, OSError, EOFError, zipfile.BadZipFile, ValueError) as error:
+            raise ValueError(
+                f"The file holds no embeddings: {error}. {received(path=str(path))}"
+            ) from error
+
+
+def _check(e: Embeddings) -> None:
+    check_columns(e.table, REQUIRED)
+    shapes = {
+        "features": e.features.shape,
+        "flipped": None if e.flipped is None else e.flipped.shape,
+        "logits": None if e.logits is None else e.logits.shape,
+        "classes": None if e.classes is None else len(e.classes),
+        "rows": len(e.table),
+    }
+    fit = e.features.ndim == 2 and len(e.features) == len(e.table)
+    fit &= e.flipped is None or e.flipped.shape == e.features.shape
+    fit &= (e.logits is None) == (e.classes is None)
+    if e.logits is not None and e.classes is not None:
+        fit &= e.logits.shape == (len(e.table), len(e.classes))
+    if not fit:
+        raise ValueError(
+            "`features` and `flipped` must be (N, D), `logits` (N, K) with K classes, "
+            f"for the N rows of the table. {received(**shapes)}"
+        )
+
+
+def _to_npz(e: Embeddings, path: Path) -> None:
+    text = plain_table(e.table).to_csv(index=False)
+    arrays: dict[str, Any] = {"features": e.features, "flipped": e.flipped}
+    arrays |= {"logits": e.logits, "table": np.array(text.encode())}
+    arrays["classes"] = None if e.classes is None else np.array(e.classes, str)
+    present = {name: value for name, value in arrays.items() if value is not None}
+    with open(path, "wb") as file:
+        np.savez(file, **present)
+
+
+def _from_npz(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    frame = pd.read_csv(
+        io.BytesIO(arrays.pop("table").item()), dtype=str, keep_default_na=False
+    )
+    names = ("features", "flipped", "logits", "classes")
+    kept = {name: arrays[name] for name in names if name in arrays}
+    return kept | {"table": from_wildlife(frame)}
+
+
+def _to_parquet(e: Embeddings, path: Path) -> None:
+    plain_table(e.table).assign(features=list(e.features)).to_parquet(path, index=False)
+
+
+def _from_parquet(path: Path) -> dict[str, Any]:
+    frame = pd.read_parquet(path)
+    features = np.stack([np.asarray(row, "float32") for row in frame.pop("features")])
+    return {"features": features, "table": from_wildlife(frame)}
+
+
+def _to_csv(e: Embeddings, path: Path) -> None:
+    names = [f"feature_{i}" for i in range(e.features.shape[1])]
+    columns = pd.DataFrame(e.features, columns=names)
+    pd.concat([plain_table(e.table), columns], axis=1).to_csv(path, index=False)
+
+
+def _from_csv(path: Path) -> dict[str, Any]:
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    names = [name for name in frame if str(name).startswith("feature_")]
+    if not names:
+        raise ValueError("there is no column feature_0")
+    features = frame[names].to_numpy().astype("float32")
+    return {"features": features, "table": from_wildlife(frame.drop(columns=names))}

@@ -1,0 +1,67 @@
+"""How far a query is from the nearest training photograph of its animal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from keras_involution._arguments import received
+
+# Names and bounds of the rows: up to the bound, more than the one before.
+BANDS = (("<= 1", 1), ("2 to 4", 4), ("5 to 9", 9), (">= 10", np.inf))
+UNKNOWN_BAND = "not known"
+
+
+def frame_distances(
+    queries: pd.DataFrame, database: pd.DataFrame, column: str = "photo_number"
+) -> np.ndarray:
+    """The distance in the camera's counter to the nearest photograph of the animal.
+
+    Frames of one burst are nearly the same picture. The queries that are ten frames or
+    more away say what a model is worth on another day.
+
+    Args:
+        queries: DataFrame, a table of Q photographs with the camera's counter.
+        database: DataFrame, a table with the same column.
+        column: String, the column of the counter; text that is no number is not known.
+
+    Returns:
+        Array (Q,) of float64; `nan` where a counter or the animal is not known.
+
+    Raises:
+        ValueError: If the column is missing.
+
+    Example:
+
+    >>> import pandas as pd
+    >>> from keras_involution.whale_id.metrics import frame_distances
+    >>> database = pd.DataFrame({"identity": ["A", "A"], "photo_number": [10, 40]})
+    >>> queries = pd.DataFrame({"identity": ["A", "B"], "photo_number": [13, 10]})
+    >>> frame_distances(queries, database)
+    array([ 3., nan])
+    """
+    for table in (queries, database):
+        if column not in table:
+            raise ValueError(f"There is no such column. {received(column=column)}")
+    numbers = _numbers(database[column])
+    own = {a: n[~np.isnan(n)] for a, n in numbers.groupby(database["identity"])}
+    result = np.full(len(queries), np.nan)
+    places = zip(queries["identity"], _numbers(queries[column]))
+    for row, (animal, number) in enumerate(places):
+        others = own.get(animal, np.array([]))
+        if len(others) and not np.isnan(number):
+            result[row] = np.abs(np.asarray(others) - number).min()
+    return result
+
+
+def bands(distances: np.ndarray) -> dict[str, np.ndarray]:
+    """Masks (Q,) of the rows "<= 1", "2 to 4", "5 to 9", ">= 10" and "not known"."""
+    masks, below = {}, -np.inf
+    for name, bound in BANDS:
+        masks[name] = (distances > below) & (distances <= bound)
+        below = bound
+    return masks | {UNKNOWN_BAND: np.isnan(distances)}
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    return pd.to_numeric(column, errors="coerce").astype("float64")

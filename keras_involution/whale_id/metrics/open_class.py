@@ -1,0 +1,125 @@
+"""How well new animals are told from known ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from keras_involution._arguments import received
+from keras_involution.whale_id.metrics.ranks import mean
+
+
+def auroc(scores: Sequence[float], is_new: Sequence[bool]) -> float:
+    """The chance that a new animal gets a lower score than a known one.
+
+    The area under the ROC curve of telling new animals by the score of their best
+    candidate; equal scores count half. It needs no threshold.
+
+    Args:
+        scores: Sequence of Q floats, the score of the first label of each query.
+        is_new: Sequence of Q booleans.
+
+    Returns:
+        Float; `nan` if all queries are new or all are known.
+
+    Raises:
+        ValueError: If the lengths differ.
+
+    Example:
+
+    >>> from keras_involution.whale_id.metrics import auroc
+    >>> auroc([0.9, 0.6, 0.6, 0.2], [False, False, True, True])
+    0.875
+    """
+    new = np.asarray(is_new, bool)
+    if len(scores) != len(new):
+        raise ValueError(
+            "There must be one score a query. "
+            f"{received(scores=len(scores), is_new=len(new))}"
+        )
+    lower = pd.Series(-np.asarray(scores, "float64")).rank().to_numpy()
+    count, others = int(new.sum()), int((~new).sum())
+    if not count or not others:
+        return float("nan")
+    return float((lower[new].sum() - count * (count + 1) / 2) / (count * others))
+
+
+def baks(
+    identities: Sequence[str], answers: Sequence[str], is_new: Sequence[bool]
+) -> float:
+    """Balanced accuracy on known samples.
+
+    The mean over known animals of the share of their photographs whose first label is
+    right, so that every animal counts the same.
+
+    Args:
+        identities: Sequence of Q identities, the true ones.
+        answers: Sequence of Q first labels.
+        is_new: Sequence of Q booleans: whether the animal is not in the database.
+
+    Returns:
+        Float; `nan` if no query is of a known animal.
+
+    Raises:
+        ValueError: If the lengths differ.
+
+    Example:
+
+    >>> from keras_involution.whale_id.metrics import baks
+    >>> baks(["A", "A", "B", "C"], ["A", "B", "B", "B"], [False] * 3 + [True])
+    0.75
+    """
+    table = _table(identities, answers, is_new)
+    known = table[~table["is_new"]]
+    return _balanced(known["identity"] == known["answer"], known["identity"])
+
+
+def baus(
+    identities: Sequence[str],
+    answers: Sequence[str],
+    is_new: Sequence[bool],
+    new_label: str = "new_individual",
+) -> float:
+    """Balanced accuracy on unknown samples.
+
+    The mean over new animals of the share of their photographs whose first label says
+    that the animal is new.
+
+    Args:
+        identities: Sequence of Q identities, the true ones.
+        answers: Sequence of Q first labels.
+        is_new: Sequence of Q booleans: whether the animal is not in the database.
+        new_label: String, the label of new animals.
+
+    Returns:
+        Float; `nan` if no query is of a new animal.
+
+    Raises:
+        ValueError: If the lengths differ.
+
+    Example:
+
+    >>> from keras_involution.whale_id.metrics import baus
+    >>> baus(["A", "C", "C"], ["A", "A", "new_individual"], [False, True, True])
+    0.5
+    """
+    table = _table(identities, answers, is_new)
+    new = table[table["is_new"]]
+    return _balanced(new["answer"] == new_label, new["identity"])
+
+
+def _table(
+    identities: Sequence[str], answers: Sequence[str], is_new: Sequence[bool]
+) -> pd.DataFrame:
+    sizes = {"identities": len(identities), "answers": len(answers)}
+    sizes |= {"is_new": len(is_new)}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"There must be one of each a query. {received(**sizes)}")
+    columns = {"identity": list(identities), "answer": list(answers)}
+    return pd.DataFrame(columns | {"is_new": np.asarray(is_new, bool)})
+
+
+def _balanced(right: pd.Series, identity: pd.Series) -> float:
+    return mean(right.groupby(identity).mean().to_numpy())

@@ -1,0 +1,169 @@
+"""From embeddings to rankings: several models, heads, mirrored views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_involution._arguments import positive_integer, received
+from keras_involution.whale_id.embeddings import Embeddings
+from keras_involution.whale_id.retrieve.index import Index, check_usable
+from keras_involution.whale_id.retrieve.ranking import Ranking, best_columns
+
+
+def identify(
+    queries: Embeddings | Sequence[Embeddings],
+    database: Embeddings | Index | Sequence[Embeddings | Index],
+    *,
+    top: int = 10,
+    reduce: str = "best",
+    head_share: float = 0.0,
+    leave_one_out: bool = False,
+    implementation: str | None = None,
+) -> Ranking:
+    """Which animals the queries may be.
+
+    The score of an animal is the cosine of `Index`, mixed with the query's logit of
+    the head: `(1 - head_share) * cosine + head_share * logit`. An animal that the head
+    does not know has its cosine alone. The scores of several models are averaged.
+    Animals with the same score come in the order of their names.
+
+    Args:
+        queries: `Embeddings` of Q photographs, or one for each model.
+        database: `Embeddings` of photographs of known animals, or an `Index` of them
+            that is kept from call to call; one for each model.
+        top: Integer, how many animals to keep.
+        reduce: String, `"best"` photograph or `"centre"` of an animal.
+        head_share: Float from 0 to 1.
+        leave_one_out: Boolean, whether a photograph of the database with the
+            `image_id` of the query does not count. Needs `reduce="best"` and NumPy.
+        implementation: `"numpy"`, `"faiss"` or `None`; see `Index`. This and `reduce`
+            count for `Embeddings`; an `Index` has its own.
+
+    Returns:
+        `Ranking` of Q queries with the most similar photographs of the (first)
+        database.
+
+    Raises:
+        ValueError: If models differ in their photographs or animals, sizes do not fit,
+            logits are needed and missing, or a row is not usable.
+
+    Example:
+
+    >>> import numpy as np, pandas as pd
+    >>> from keras_involution.whale_id import Embeddings, identify
+    >>> df = {"image_id": ["1", "2"], "identity": ["A", "B"], "path": ["1", "2"]}
+    >>> database = Embeddings(np.eye(2), pd.DataFrame(df))
+    >>> identify(database.rows([1]), database).labels
+    array([['B', 'A']], dtype=object)
+    """
+    models, databases = _one_of_each(queries, database)
+    first = models[0]
+    if not 0 <= head_share <= 1:
+        raise ValueError(
+            f"`head_share` must be from 0 to 1. {received(head_share=head_share)}"
+        )
+    positive_integer(top, "top")
+    indexes = [
+        d if isinstance(d, Index) else Index(d, reduce, implementation)
+        for d in databases
+    ]
+    _check_models(models, indexes, head_share)
+    head_columns = [_columns(q, index) for q, index in zip(models, indexes)]
+    ids = first.table["image_id"].to_list()
+    step = min(index.block_size for index in indexes)
+    parts = []
+    for start in range(0, len(first), step):
+        block = slice(start, start + step)
+        left_out = ids[block] if leave_one_out else None
+        scores = np.mean(
+            [
+                _scores(q, index, columns, block, head_share, left_out)
+                for q, index, columns in zip(models, indexes, head_columns)
+            ],
+            axis=0,
+        )
+        parts.append(_ranking(scores, indexes[0], first, block, top, left_out))
+    return _joined(parts, min(top, len(indexes[0].classes)))
+
+
+def _one_of_each(queries: Any, database: Any) -> tuple[list[Embeddings], list[Any]]:
+    models = [queries] if isinstance(queries, Embeddings) else list(queries)
+    single = isinstance(database, Embeddings | Index)
+    databases = [database] if single else list(database)
+    if not models or len(models) != len(databases):
+        raise ValueError(
+            "There must be as many `queries` as `database`, one of each a model. "
+            f"{received(queries=len(models), database=len(databases))}"
+        )
+    return models, databases
+
+
+def _check_models(models: list[Embeddings], indexes: list[Index], share: float) -> None:
+    ids = models[0].table["image_id"].to_list()
+    for number, (queries, index) in enumerate(zip(models, indexes)):
+        sizes = [queries.features.shape[1], index.features.shape[1]]
+        check_usable(queries, "queries")
+        reason = ""
+        if sizes[0] != sizes[1]:
+            reason = f"queries and database have different sizes {sizes}"
+        elif queries.table["image_id"].to_list() != ids:
+            reason = "its queries are others than those of the first, or in other order"
+        elif index.classes != indexes[0].classes:
+            reason = "its database has other animals than that of the first"
+        elif share and queries.logits is None:
+            reason = "`head_share` needs logits, and the queries have none"
+        if reason:
+            raise ValueError(f"Model {number}: {reason}. {received(model=number)}")
+
+
+def _columns(queries: Embeddings, index: Index) -> np.ndarray:
+    """For every class of the index its column in the logits, -1 without."""
+    place = {name: i for i, name in enumerate(queries.classes or ())}
+    return np.array([place.get(name, -1) for name in index.classes])
+
+
+def _scores(
+    queries: Embeddings,
+    index: Index,
+    columns: np.ndarray,
+    block: slice,
+    share: float,
+    left_out: list[str] | None,
+) -> np.ndarray:
+    scores = index.scores([view[block] for view in queries.views], left_out)
+    if share:
+        assert queries.logits is not None
+        known = columns >= 0
+        logits = queries.logits[block][:, columns[known]]
+        scores[:, known] = (1 - share) * scores[:, known] + share * logits
+    return scores
+
+
+def _ranking(
+    scores: np.ndarray,
+    index: Index,
+    queries: Embeddings,
+    block: slice,
+    top: int,
+    left_out: list[str] | None,
+) -> Ranking:
+    codes = best_columns(scores, top)
+    return Ranking(
+        np.asarray(index.classes, object)[codes],
+        np.take_along_axis(scores, codes, axis=1),
+        index.best_images([queries.features[block]], codes, left_out),
+    )
+
+
+def _joined(parts: list[Ranking], top: int) -> Ranking:
+    nothing = Ranking(np.empty((0, top), object), np.empty((0, top)))
+    parts = parts or [nothing]
+    images = [np.empty(p.labels.shape) if p.images is None else p.images for p in parts]
+    return Ranking(
+        np.concatenate([p.labels for p in parts]),
+        np.concatenate([p.scores for p in parts]),
+        np.concatenate(images),
+    )

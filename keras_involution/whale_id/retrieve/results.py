@@ -1,0 +1,83 @@
+"""Rankings as tables and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from keras_involution._arguments import one_of, received
+from keras_involution.whale_id._files import replaced_file
+from keras_involution.whale_id.retrieve.ranking import Ranking
+
+SUFFIXES = (".csv", ".npz", ".parquet")
+
+
+def results_table(
+    ranking: Ranking,
+    queries: pd.DataFrame,
+    database: pd.DataFrame | None = None,
+    confidence: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """A ranking as a table with one row for each query and animal.
+
+    Args:
+        ranking: `Ranking` of Q queries and K animals.
+        queries: DataFrame, the table of the Q queries.
+        database: DataFrame, the table that `ranking.images` counts in; `None` leaves
+            the photographs out.
+        confidence: Array (Q, K), from a `Calibration`.
+
+    Returns:
+        DataFrame with `image_id`, `rank` from 1, `identity`, `score`, and where known
+        `confidence` and `candidate`, the `image_id` of the most similar photograph.
+
+    Raises:
+        ValueError: If there are not as many queries as rankings.
+    """
+    count, top = ranking.labels.shape
+    if len(queries) != count:
+        raise ValueError(
+            "`queries` must have a row for each query of the ranking. "
+            f"{received(queries=len(queries), ranking=count)}"
+        )
+    columns = {
+        "image_id": queries["image_id"].to_numpy(object).repeat(top),
+        "rank": np.tile(np.arange(1, top + 1), count),
+        "identity": ranking.labels.ravel(),
+        "score": ranking.scores.ravel(),
+    }
+    if confidence is not None:
+        columns["confidence"] = np.asarray(confidence).ravel()
+    if database is not None and ranking.images is not None:
+        ids = np.append(database["image_id"].to_numpy(object), "")
+        columns["candidate"] = ids[ranking.images.ravel()]
+    return pd.DataFrame(columns)
+
+
+def write_results(
+    results: pd.DataFrame, path: str | Path, *, force: bool = False
+) -> None:
+    """Writes a table of `results_table` as CSV, parquet or npz (an array a column).
+
+    Raises:
+        ValueError: If the suffix is another, or the file is there and `force` is false.
+    """
+    suffix = one_of(Path(path).suffix, SUFFIXES, "suffix")
+    with replaced_file(path, force) as draft:
+        if suffix == ".csv":
+            results.to_csv(draft, index=False)
+        elif suffix == ".parquet":
+            results.to_parquet(draft, index=False)
+        else:
+            with open(draft, "wb") as file:
+                arrays: dict[str, Any] = {str(n): _array(results[n]) for n in results}
+                np.savez(file, **arrays)
+
+
+def _array(column: pd.Series) -> np.ndarray:
+    """Text as text of one width: no pickles."""
+    values = column.to_numpy()
+    return values if values.dtype.kind in "if" else values.astype(str)

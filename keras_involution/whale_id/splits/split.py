@@ -1,0 +1,192 @@
+"""The protocols of splitting, and one function for all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from keras_involution._arguments import one_of, positive_integer, received
+from keras_involution.whale_id.splits._given import given_split
+from keras_involution.whale_id.splits._time import time_split
+from keras_involution.whale_id.splits._units import (
+    NEITHER,
+    TEST,
+    TEST_KNOWN,
+    TEST_NEW,
+    TRAIN,
+    animal_groups,
+    in_hash_order,
+    take_groups,
+    take_units,
+    units,
+)
+from keras_involution.whale_id.tables import UNKNOWN
+
+PROTOCOLS = ("closed", "open", "disjoint", "folds", "time", "given")
+
+
+def split_table(
+    table: pd.DataFrame,
+    protocol: str = "closed",
+    *,
+    test: float = 0.2,
+    new: float = 0.1,
+    seed: int = 0,
+    encounters: str | None = None,
+    folds: int = 5,
+    fold: int = 0,
+    cutoff: str | None = None,
+    given: str = "split",
+    column: str = "split",
+    within: tuple[str, str] | None = None,
+) -> pd.DataFrame:
+    """Says for every photograph whether it trains or tests.
+
+    Hashes of the ids decide, not a random generator: the same table gives the same
+    split on every machine, in whatever order its rows are.
+
+    | `protocol` | the test photographs |
+    | --- | --- |
+    | `"closed"` | of animals that also train: `test` |
+    | `"open"` | the same, `test_known`, and all of some animals, `test_new` |
+    | `"disjoint"` | all of some animals: `test` |
+    | `"folds"` | the same, one of `folds` parts of the animals |
+    | `"time"` | the latest: `test_known`, or `test_new` if the animal is new then |
+    | `"given"` | as the column `given` says |
+
+    Photographs of unknown animals never train. Where the protocol is open they are
+    `test_new`; elsewhere they are in neither part, which is written as "".
+
+    Args:
+        table: DataFrame as `read_table` gives it.
+        protocol: String, one of the above.
+        test: Float, the share of the photographs in the test; with `"open"`, of known
+            animals.
+        new: Float, the share of new animals' photographs, for `"open"`.
+        seed: Integer; another one gives another split.
+        encounters: String, a column, say `"encounter"`: photographs with the same value
+            stay on one side. `None` treats every photograph alone.
+        folds: Integer, number of folds.
+        fold: Integer, the fold that is tested, from 0.
+        cutoff: String, the first day of the test, for `"time"`; `None` finds the day
+            for which the test comes nearest to the share `test`.
+        given: String, the column for `"given"`.
+        column: String, the column that is written.
+        within: Tuple of a column and a value: only these rows are split, the others
+            are in neither part. `("split", "train")` makes a validation split.
+
+    Returns:
+        DataFrame, a copy of the table with `column` in "train", "test", "test_known",
+        "test_new", "".
+
+    Raises:
+        ValueError: If an argument is out of range, a column is missing, or nothing
+            would train or nothing would be tested.
+
+    Example:
+
+    >>> import pandas as pd
+    >>> from keras_involution.whale_id import from_wildlife, split_table
+    >>> names = ["A"] * 4 + ["B"] * 5 + ["C"]
+    >>> df = pd.DataFrame({"identity": names, "path": names, "image_id": range(10)})
+    >>> table = split_table(from_wildlife(df), "closed", test=0.3)
+    >>> sorted(table["identity"][table["split"] == "test"].unique())
+    ['A', 'B']
+    """
+    one_of(protocol, PROTOCOLS, "protocol")
+    _check_shares(protocol, test, new)
+    for name in (encounters, *(within or ())[:1]):
+        if name is not None and name not in table:
+            raise ValueError(f"There is no such column. {received(column=name)}")
+    rows = table if within is None else table[table[within[0]] == within[1]]
+    options: dict[str, Any] = {"test": test, "new": new, "seed": seed}
+    options |= {"folds": folds, "fold": fold, "cutoff": cutoff, "given": given}
+    known = rows if protocol in ("given", "time") else rows[rows["identity"] != UNKNOWN]
+    if known.empty:
+        raise ValueError(f"There is nothing to split. {received(rows=len(table))}")
+    parts = _PARTS[protocol](known, units(known, encounters), options)
+    open_ = protocol == "open"
+    all_parts = pd.Series(NEITHER, table.index, dtype=object)
+    all_parts[rows.index] = TEST_NEW if open_ else NEITHER
+    all_parts[known.index] = parts
+    _check_sides(all_parts, protocol)
+    return table.assign(**{column: all_parts})
+
+
+def _closed(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Series:
+    taken = take_units(table, unit, o["test"] * len(table), o["seed"])
+    return _where(unit.isin(taken), TEST)
+
+
+def _open(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Series:
+    groups = table["identity"].map(animal_groups(table, unit))
+    is_new = groups.isin(take_groups(groups, o["new"] * len(table), o["seed"]))
+    old = table[~is_new]
+    taken = take_units(old, unit[~is_new], o["test"] * len(table), o["seed"])
+    parts = _where(unit.isin(taken) & ~is_new, TEST_KNOWN)
+    return parts.mask(is_new, TEST_NEW)
+
+
+def _disjoint(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Series:
+    groups = table["identity"].map(animal_groups(table, unit))
+    return _where(
+        groups.isin(take_groups(groups, o["test"] * len(table), o["seed"])), TEST
+    )
+
+
+def _folds(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Series:
+    """The largest group first, each to the fold that has the fewest photographs."""
+    number = positive_integer(o["folds"], "folds")
+    one_of(o["fold"], range(number), "fold")
+    groups = table["identity"].map(animal_groups(table, unit))
+    sizes = Counter(groups)
+    filled = [0] * number
+    place = {}
+    for name in sorted(in_hash_order(groups, o["seed"]), key=lambda n: -sizes[n]):
+        place[name] = filled.index(min(filled))
+        filled[place[name]] += sizes[name]
+    return _where(groups.map(place) == o["fold"], TEST)
+
+
+def _time(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Series:
+    return time_split(table, unit, o["test"], o["cutoff"])
+
+
+def _given(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Series:
+    parts = given_split(table, o["given"])
+    return parts.mask((parts == TRAIN) & (table["identity"] == UNKNOWN), NEITHER)
+
+
+_PARTS: dict[str, Callable[[pd.DataFrame, pd.Series, dict[str, Any]], pd.Series]] = {
+    "closed": _closed,
+    "open": _open,
+    "disjoint": _disjoint,
+    "folds": _folds,
+    "time": _time,
+    "given": _given,
+}
+
+
+def _where(chosen: pd.Series, part: str) -> pd.Series:
+    return pd.Series(TRAIN, chosen.index, dtype=object).mask(chosen, part)
+
+
+def _check_shares(protocol: str, test: float, new: float) -> None:
+    if not 0 < test < 1 or (protocol == "open" and not (new > 0 and test + new < 1)):
+        raise ValueError(
+            "`test` and `new` must be shares above 0, together below 1. "
+            f"{received(test=test, new=new)}"
+        )
+
+
+def _check_sides(parts: pd.Series, protocol: str) -> None:
+    counts = parts.value_counts().to_dict()
+    if TRAIN not in counts or not set(counts) - {TRAIN, NEITHER}:
+        raise ValueError(
+            "Nothing would train or nothing would be tested: too few animals have a "
+            "second photograph or encounter, or all are linked by encounters. "
+            f"{received(protocol=protocol, counts=counts)}"
+        )

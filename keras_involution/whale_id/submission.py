@@ -1,0 +1,128 @@
+"""Files for Kaggle, and a second round on its own answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from keras_involution._arguments import one_of, received
+from keras_involution.whale_id._files import replaced_file
+from keras_involution.whale_id.open_set import NEW_LABEL
+from keras_involution.whale_id.retrieve import Ranking
+
+# Columns, and the label of new animals, of each competition.
+FORMS = {
+    "happywhale": ("image", "predictions", NEW_LABEL),
+    "humpback": ("Image", "Id", "new_whale"),
+}
+PLACES = 5
+
+
+def submission_table(
+    ranking: Ranking, image_ids: Sequence[str], form: str = "happywhale"
+) -> pd.DataFrame:
+    """Five labels a photograph, between blanks.
+
+    Args:
+        ranking: `Ranking` (Q, K); with the label of new animals where it is wanted, see
+            `insert_new`.
+        image_ids: Sequence of Q strings, the names of the files.
+        form: String, `"happywhale"` (`image, predictions`, `new_individual`) or
+            `"humpback"` (`Image, Id`, `new_whale`).
+
+    Returns:
+        DataFrame of Q rows.
+
+    Raises:
+        ValueError: If a label holds a blank, an id occurs twice, or the numbers of
+            rankings and ids differ.
+
+    Example:
+
+    >>> from keras_involution.whale_id import Ranking, submission_table
+    >>> ranking = Ranking([["a1", "new_individual"]], [[0.7, 0.5]])
+    >>> submission_table(ranking, ["1.jpg"], "humpback").to_dict("records")
+    [{'Image': '1.jpg', 'Id': 'a1 new_whale'}]
+    """
+    one_of(form, tuple(FORMS), "form")
+    image, labels, new_label = FORMS[form]
+    ids = pd.Series(list(image_ids), dtype=object)
+    if len(ids) != len(ranking) or ids.duplicated().any():
+        raise ValueError(
+            "Every query must have one id, and every id one query. "
+            f"{received(ids=len(ids), different=ids.nunique(), ranking=len(ranking))}"
+        )
+    rows = ranking.first(PLACES).labels
+    blank = sorted({name for row in rows for name in row if len(name.split()) != 1})
+    if blank:
+        raise ValueError(
+            f"Labels with blanks cannot be submitted. {received(labels=blank[:5])}"
+        )
+    texts = [" ".join(new_label if n == NEW_LABEL else n for n in row) for row in rows]
+    return pd.DataFrame({image: ids, labels: texts})
+
+
+def write_submission(
+    ranking: Ranking,
+    image_ids: Sequence[str],
+    path: str | Path,
+    form: str = "happywhale",
+    *,
+    force: bool = False,
+) -> None:
+    """Writes what `submission_table` makes as CSV.
+
+    Args:
+        ranking: `Ranking` (Q, K).
+        image_ids: Sequence of Q strings.
+        path: File.
+        form: String, `"happywhale"` or `"humpback"`.
+        force: Boolean, whether to replace a file that is there.
+
+    Raises:
+        ValueError: As `submission_table`; if the file is there and `force` is false.
+    """
+    table = submission_table(ranking, image_ids, form)
+    with replaced_file(path, force) as draft:
+        table.to_csv(draft, index=False)
+
+
+def pseudo_labels(
+    ranking: Ranking, table: pd.DataFrame, least_score: float
+) -> pd.DataFrame:
+    """Queries whose first label is taken for the truth, to train a second round with.
+
+    Args:
+        ranking: `Ranking` (Q, K).
+        table: DataFrame, the table of the Q queries. Never those of a test set whose
+            figures are to be reported.
+        least_score: Float; only first labels with at least this score count, and never
+            that of new animals.
+
+    Returns:
+        DataFrame, the rows that count, with `identity` set to the label, `split` to
+        "train", and the columns `pseudo_score` and `pseudo_label` (true).
+
+    Raises:
+        ValueError: If there are not as many queries as rankings.
+
+    Example:
+
+    >>> import pandas as pd
+    >>> from keras_involution.whale_id import Ranking, pseudo_labels
+    >>> table = pd.DataFrame({"image_id": ["1", "2"], "identity": ["unknown"] * 2})
+    >>> ranking = Ranking([["A"], ["B"]], [[0.9], [0.4]])
+    >>> pseudo_labels(ranking, table, 0.6)["identity"].to_list()
+    ['A']
+    """
+    if len(table) != len(ranking):
+        raise ValueError(
+            "`table` must have a row for each query of the ranking. "
+            f"{received(table=len(table), ranking=len(ranking))}"
+        )
+    labels, scores = ranking.labels[:, 0], ranking.scores[:, 0]
+    sure = (scores >= least_score) & (labels != NEW_LABEL)
+    taken = table[sure].assign(identity=labels[sure], split="train")
+    return taken.assign(pseudo_score=scores[sure], pseudo_label=True)

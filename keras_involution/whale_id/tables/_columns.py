@@ -1,0 +1,140 @@
+"""The standard columns, and how every format comes to them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from keras_involution._arguments import received
+from keras_involution.whale_id.tables.species import clean_species
+
+UNKNOWN = "unknown"
+OPEN_CLASS = frozenset({UNKNOWN, "new_whale", "new_individual"})
+REQUIRED = ("image_id", "identity", "path")
+OPTIONAL = ("bbox", "species", "date", "viewpoint", "encounter", "split")
+# Other names of the same things; the first that is there counts.
+ALIASES = {
+    "viewpoint": ("viewpoint", "orientation", "position"),
+    "encounter": ("encounter", "encounter_id"),
+    "split": ("split", "original_split"),
+}
+
+
+def standard_table(
+    frame: pd.DataFrame, images: str | Path, boxes: bool = True
+) -> pd.DataFrame:
+    """The standard columns first, then the others of `frame` as they are.
+
+    Args:
+        frame: DataFrame with at least `image_id`, `identity` and `path`.
+        images: Folder that relative paths start from.
+        boxes: Whether to keep `bbox`.
+
+    Returns:
+        DataFrame with rows numbered from 0.
+
+    Raises:
+        ValueError: If a column is missing, a row lacks its id or path, or the table is
+            empty.
+    """
+    frame = _with_standard_names(frame)
+    check_columns(frame, REQUIRED)
+    if frame.empty:
+        raise ValueError(f"The table has no rows. {received(columns=list(frame))}")
+    columns: dict[str, Any] = {
+        "image_id": _complete(frame, "image_id"),
+        "identity": [_identity(value) for value in frame["identity"]],
+        "path": [_absolute(images, path) for path in _complete(frame, "path")],
+    }
+    for name in OPTIONAL:
+        if name in frame and (boxes or name != "bbox"):
+            columns[name] = [_CLEANERS.get(name, text)(v) for v in frame[name]]
+    used = {*REQUIRED, *OPTIONAL}
+    others = {name: frame[name].to_numpy() for name in frame if name not in used}
+    table = pd.DataFrame(columns | others)
+    return table.astype({"bbox": object}) if "bbox" in table else table
+
+
+def check_columns(frame: pd.DataFrame, names: tuple[str, ...]) -> None:
+    """Raises `ValueError` where a column is missing."""
+    missing = [name for name in names if name not in frame]
+    if missing:
+        raise ValueError(
+            f"The table lacks the columns {missing}. {received(columns=list(frame))}"
+        )
+
+
+def text(value: Any) -> str | None:
+    """`value` as text, whole numbers without a point; `None` where nothing is said."""
+    if is_missing(value):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def is_missing(value: Any) -> bool:
+    if value is None or value is pd.NaT or value is pd.NA:
+        return True
+    if isinstance(value, str):
+        return not value.strip()
+    return isinstance(value, float) and math.isnan(value)
+
+
+def parse_box(value: Any) -> Any:
+    """A list of four floats, `None`, or `value` itself where it is no box.
+
+    What cannot be read is left for `check_table` to name.
+    """
+    if is_missing(value):
+        return None
+    try:
+        parsed = json.loads(value) if isinstance(value, str) else value
+        box = [float(number) for number in parsed]
+    except (TypeError, ValueError):
+        return value
+    if not box:
+        return None
+    return box if len(box) == 4 and all(map(math.isfinite, box)) else value
+
+
+def _with_standard_names(frame: pd.DataFrame) -> pd.DataFrame:
+    names = {}
+    for standard, aliases in ALIASES.items():
+        found = [alias for alias in aliases if alias in frame]
+        if found:
+            names[found[0]] = standard
+    return frame.rename(columns=names)
+
+
+def _complete(frame: pd.DataFrame, name: str) -> list[str]:
+    values = [text(value) for value in frame[name]]
+    empty = [row for row, value in enumerate(values) if value is None]
+    if empty:
+        raise ValueError(
+            f"`{name}` is empty in {len(empty)} rows. {received(rows=empty[:10])}"
+        )
+    return [value for value in values if value is not None]
+
+
+def _identity(value: Any) -> str:
+    name = text(value)
+    return UNKNOWN if name is None or name.lower() in OPEN_CLASS else name
+
+
+def _absolute(images: str | Path, path: str) -> str:
+    return os.path.abspath(os.path.join(images, path))
+
+
+def _species(value: Any) -> str | None:
+    name = text(value)
+    return None if name is None else clean_species(name)
+
+
+_CLEANERS: dict[str, Callable[[Any], Any]] = {"bbox": parse_box, "species": _species}

@@ -1,0 +1,55 @@
+"""Files as DataFrames, every value as it is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from keras_involution._arguments import received
+
+
+def read_frame(
+    source: str | Path | pd.DataFrame, images: str | Path | None
+) -> tuple[pd.DataFrame, Path]:
+    """A DataFrame, and the folder that its paths start from."""
+    if isinstance(source, pd.DataFrame):
+        return source.reset_index(drop=True), Path(images or ".")
+    path = Path(source)
+    if not path.is_file():
+        raise ValueError(f"There is no such file. {received(source=str(path))}")
+    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    return frame, path.parent if images is None else Path(images)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """All columns as text: an animal may be called `007` or `NA`."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            header = file.readline()
+        return pd.read_csv(
+            path,
+            sep=max(",;\t", key=header.count),
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+        )
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as e:
+        reason = str(e).strip().rstrip(".")
+        raise ValueError(
+            f"The table cannot be read: {reason}. {received(source=str(path))}"
+        ) from e
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except ImportError as error:
+        raise ValueError(
+            f"Parquet files need pyarrow: pip install pyarrow. "
+            f"{received(source=str(path))}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"The table cannot be read: {error}. {received(source=str(path))}"
+        ) from error

@@ -1,0 +1,106 @@
+"""Broken rows are named, and a repaired table has none."""
+
+from __future__ import annotations
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from keras_involution.whale_id import check_table, fix_table, read_table
+from tests.whale_id.pictures import FINS, animals
+
+
+@pytest.fixture
+def table(tmp_path):
+    return animals(tmp_path, {"A": 3, "B": 3, "C": 2})
+
+
+def kinds(table) -> dict[int, str]:
+    return {problem.row: problem.kind for problem in check_table(table)}
+
+
+def path_of(table, row):
+    return table.at[row, "path"]
+
+
+def test_nothing_wrong(table):
+    assert check_table(table) == []
+    assert check_table(read_table(FINS / "metadata.csv")) == []
+    pd.testing.assert_frame_equal(fix_table(table), table)
+
+
+def test_pictures_are_really_decoded(table):
+    with open(path_of(table, 1), "rb+") as file:
+        file.truncate(600)
+    with open(path_of(table, 4), "w") as file:
+        file.write("no picture")
+    broken = table.assign(path=table["path"].replace(path_of(table, 0), "/none.png"))
+    found = check_table(broken)
+    assert [(p.row, p.kind) for p in found] == [
+        (0, "missing"),
+        (1, "undecodable"),
+        (4, "undecodable"),
+    ]
+    assert "truncated" in found[1].what and path_of(table, 1) in found[1].what
+    assert fix_table(broken).index.to_list() == [2, 3, 5, 6, 7]
+
+
+def test_decompression_bombs(table, monkeypatch):
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 300)
+    assert kinds(table) == {}  # 384 pixels: above the limit, a warning only
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 100)
+    assert set(kinds(table).values()) == {"undecodable"}
+
+
+def test_boxes(table):
+    boxes = [[0, 0, 24, 16], [20, 10, 8, 8], [30, 0, 4, 4], "oops", None]
+    boxes += [[0, 0, 0, 5], [-2, -2, 9, 9], [1, 2, 3]]
+    table = table.assign(bbox=pd.Series(boxes, dtype=object))
+    assert kinds(table) == dict.fromkeys([1, 2, 3, 5, 6, 7], "box")
+    fixed = fix_table(table)
+    assert fixed["bbox"].to_dict() == {
+        0: [0, 0, 24, 16],
+        1: [20, 10, 4, 6],
+        4: None,
+        6: [0, 0, 7, 7],
+    }
+    assert check_table(fixed) == []
+
+
+def test_one_picture_under_two_animals(table):
+    shutil.copy(path_of(table, 0), path_of(table, 3))  # A and B
+    shutil.copy(path_of(table, 1), path_of(table, 2))  # A twice
+    assert kinds(table) == {0: "two animals", 3: "two animals"}
+    assert fix_table(table).index.to_list() == [1, 2, 4, 5, 6, 7]
+    unknown = table.assign(identity=["unknown", *table["identity"][1:]])
+    assert kinds(unknown) == {}
+    boxes = [[0, 0, 5, 5], None, None, [9, 9, 5, 5], None, None, None, None]
+    assert kinds(table.assign(bbox=pd.Series(boxes, dtype=object))) == {}
+
+
+def test_repeated_ids_and_dates(table):
+    table = table.assign(image_id=["x", "x", *table["image_id"][2:]])
+    table["date"] = [
+        "2019-01-01",
+        "2020",
+        None,
+        "May 4, 2021",
+        "soon",
+        None,
+        None,
+        None,
+    ]
+    assert kinds(table) == {1: "repeated id", 4: "date"}
+    fixed = fix_table(table)
+    assert check_table(fixed) == [] and pd.isna(fixed.at[4, "date"])
+
+
+def test_species(table):
+    seals = table.assign(species="harbor_seal")
+    assert kinds(seals) == {}
+    whales = ["beluga"] * 6 + ["humpback_wale", "sperm_whale"]
+    table = table.assign(species=whales)
+    assert kinds(table) == {6: "species", 7: "species"}
+    fixed = fix_table(table)
+    assert fixed["species"].to_list()[6:] == ["humpback_whale", "sperm_whale"]

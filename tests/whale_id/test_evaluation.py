@@ -1,0 +1,80 @@
+"""All figures together, worked out by hand on a few queries."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_involution.whale_id import Ranking, Threshold, evaluate
+from tests.whale_id.pictures import listed
+
+
+@pytest.fixture
+def case():
+    database = listed({"A": 2, "B": 1, "unknown": 3}, photo_number=[1, 50, 7, 0, 0, 0])
+    queries = listed(
+        {"A": 2, "B": 1, "C": 1, "unknown": 1},
+        species=["beluga", "beluga", "fin_whale", "fin_whale", "beluga"],
+        photo_number=[2, 70, 9, 1, 1],
+    )
+    labels = [["A", "B"], ["B", "A"], ["B", "A"], ["A", "B"], ["B", "A"]]
+    scores = [[0.9, 0.3], [0.8, 0.7], [0.4, 0.1], [0.5, 0.4], [0.3, 0.2]]
+    return Ranking(labels, scores), queries, database
+
+
+def test_figures(case):
+    result = evaluate(*case, threshold=Threshold(0.45, "by hand"))
+    known = {"top-1": 2 / 3, "top-5": 1, "top-10": 1, "MAP@5": (1 + 0.5 + 1) / 3}
+    for name, value in known.items():
+        assert result.value("known animals", name) == pytest.approx(value)
+    # With the threshold: A new B | B A new | new B A | A new B | new B A
+    expected = {
+        "MAP@5": (1 + 0.5 + 0.5 + 0.5 + 1) / 5,
+        "MAP@5 of known": (1 + 0.5 + 0.5) / 3,
+        "MAP@5 of new": (0.5 + 1) / 2,
+        "called new first": 2 / 5,
+        "AUROC of new": 5 / 6,
+        "BAKS": (1 / 2 + 0) / 2,
+        "BAUS": (0 + 1) / 2,
+    }
+    for name, value in expected.items():
+        assert result.value("open", name) == pytest.approx(value), name
+    assert result.value("species", "beluga: top-1") == 0.5
+    assert result.value("species", "fin_whale: MAP@5") == 1
+    assert result.value("frames", "<= 1: top-1") == 1
+    assert result.value("frames", ">= 10: top-1") == 0
+    assert result.value("frames", "2 to 4: top-1") == 1
+    assert result.protocol["threshold"] == "by hand"
+    assert "5, of them 2 of" in result.protocol["queries"]
+    assert "3 photographs of 2 animals" in result.protocol["database"]
+    rows = result.rows
+    assert ((rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"])).all()
+    assert result.queries["rank"].to_list() == [1, 2, 1, np.inf, np.inf]
+
+
+def test_without_threshold_or_new_animals(case):
+    ranking, queries, database = case
+    result = evaluate(*case)
+    opened = result.rows[result.rows["group"] == "open"]
+    assert opened["name"].to_list() == ["AUROC of new"]
+    closed = evaluate(ranking.rows([0, 1, 2]), queries.head(3), database)
+    assert "open" not in set(closed.rows["group"])
+    with pytest.raises(ValueError, match="Received: group='open'"):
+        closed.value("open", "MAP@5")
+    with pytest.raises(ValueError, match="Received: queries=4, ranking=5"):
+        evaluate(ranking, queries.head(4), database)
+
+
+def test_files(case, tmp_path):
+    result = evaluate(*case)
+    result.save(tmp_path / "e.json")
+    content = json.loads((tmp_path / "e.json").read_text())
+    assert content["protocol"] == result.protocol
+    pd.testing.assert_frame_equal(pd.DataFrame(content["rows"]), result.rows)
+    result.save(tmp_path / "e.csv")
+    assert len(pd.read_csv(tmp_path / "e.csv")) == len(result.rows)
+    with pytest.raises(ValueError, match="--force"):
+        result.save(tmp_path / "e.csv")

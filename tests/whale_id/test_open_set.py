@@ -1,0 +1,189 @@
+"""Thresholds and calibration against exhaustive search and known chances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from keras_involution.whale_id import (
+    NEW_LABEL,
+    Calibration,
+    Ranking,
+    Threshold,
+    choose_threshold,
+    fit_calibration,
+    insert_new,
+    map_at_5,
+    open_truths,
+    rank_scores,
+)
+
+NAMES = [f"w{i}" for i in range(12)]
+
+
+def validation(count=120, seed=0, scale=1.0):
+    """Rankings in which the right animal, where there is one, often scores more."""
+    random = np.random.default_rng(seed)
+    scores = random.normal(0.4, 0.1, (count, len(NAMES)))
+    truths = random.choice([*NAMES, NEW_LABEL, NEW_LABEL, NEW_LABEL], count).tolist()
+    for row, truth in enumerate(truths):
+        if truth in NAMES:
+            scores[row, NAMES.index(truth)] += 0.25
+    return rank_scores(scale * scores, NAMES), truths
+
+
+def test_the_place_of_the_new_label():
+    ranking = Ranking([list("ABC")] * 3, [[0.9, 0.5, 0.1]] * 3, [[3, 4, 5]] * 3)
+    new = insert_new(ranking, np.array([0.95, 0.5, 0.0]), "new")
+    assert [" ".join(row) for row in new.labels] == [
+        "new A B C",
+        "A B new C",
+        "A B C new",
+    ]
+    assert new.images.tolist() == [[-1, 3, 4, 5], [3, 4, -1, 5], [3, 4, 5, -1]]
+    assert (np.diff(new.scores) <= 0).all()
+    with pytest.raises(ValueError, match=r"Received: threshold=\(2,\), queries=3"):
+        insert_new(ranking, np.zeros(2))
+
+
+def test_the_grid_finds_the_best_threshold():
+    ranking, truths = validation()
+    threshold = choose_threshold(ranking, truths)
+
+    def value(at):
+        return map_at_5(truths, insert_new(ranking, at).labels)
+
+    best = max(value(at) for at in np.linspace(0, 1, 700))
+    assert value(threshold.value) >= best - 0.005
+    assert value(threshold.value) > value(0) + 0.02
+    for at, share, expected in threshold.curve[::20]:
+        assert value(at) == pytest.approx(expected)
+        assert (ranking.scores[:, 0] < at).mean() == share
+    assert "120 validation queries" in threshold.protocol
+
+
+def test_share():
+    ranking, truths = validation()
+    threshold = choose_threshold(ranking, truths, "share", share=0.3)
+    first = insert_new(ranking, threshold.value).labels[:, 0]
+    assert (first == NEW_LABEL).mean() == pytest.approx(0.3)
+    assert "30.0%" in threshold.protocol
+    few = choose_threshold(ranking, truths, "share", share=0.01)
+    assert few.value < threshold.value
+
+
+def test_weights():
+    ranking, truths = validation()
+    seldom = choose_threshold(ranking, truths, new_share=0.02)
+    often = choose_threshold(ranking, truths, new_share=0.9)
+    assert seldom.value < choose_threshold(ranking, truths).value < often.value
+    assert "weighted to 90.0% new" in often.protocol
+    only_new = [NEW_LABEL] * len(truths)
+    with pytest.raises(ValueError, match="known and new"):
+        choose_threshold(ranking, only_new, new_share=0.5)
+
+
+def test_species():
+    easy, easy_truths = validation(scale=3)
+    hard, hard_truths = validation(seed=1)
+    both = Ranking(
+        np.concatenate([easy.labels, hard.labels]),
+        np.concatenate([easy.scores, hard.scores]),
+    )
+    species = ["beluga"] * 120 + ["fin_whale"] * 110 + ["rare"] * 9 + [None]
+    truths = easy_truths + hard_truths
+    threshold = choose_threshold(both, truths, "species", species=species)
+    assert set(threshold.by_species) == {"beluga", "fin_whale"}
+    alone = choose_threshold(easy, easy_truths)
+    assert threshold.by_species["beluga"] == alone.value
+    values = threshold.values(species)
+    assert values[0] == alone.value and values[-1] == values[-2] == threshold.value
+    whole = map_at_5(truths, insert_new(both, threshold.value).labels)
+    assert map_at_5(truths, insert_new(both, values).labels) > whole
+
+
+def test_files(tmp_path):
+    ranking, truths = validation()
+    threshold = choose_threshold(
+        ranking, truths, "species", species=["a"] * 60 + ["b"] * 60
+    )
+    threshold.save(tmp_path / "t.json")
+    again = Threshold.load(tmp_path / "t.json")
+    assert again == threshold
+    calibration = fit_calibration(ranking, truths)
+    calibration.save(tmp_path / "c.json")
+    assert Calibration.load(tmp_path / "c.json") == calibration
+    with pytest.raises(ValueError, match="--force"):
+        calibration.save(tmp_path / "t.json")
+    for load, name in ((Threshold.load, "c.json"), (Calibration.load, "t.json")):
+        with pytest.raises(ValueError, match="Received: path="):
+            load(tmp_path / name)
+        with pytest.raises(ValueError, match="Received: path="):
+            load(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "booster"},
+        {"method": "share"},
+        {"share": 0.2},
+        {"method": "share", "share": 1.5},
+        {"new_share": 0.0},
+        {"method": "species"},
+        {"method": "species", "species": ["a"]},
+        {"truths": ["A"]},
+    ],
+)
+def test_wrong_arguments(changes):
+    ranking, truths = validation(10)
+    arguments = {"ranking": ranking, "truths": truths}
+    with pytest.raises(ValueError, match="Received: "):
+        choose_threshold(**arguments | changes)
+
+
+def test_truths():
+    assert open_truths(["A", "B", "unknown"], ["A"], "new") == ["A", "new", "new"]
+
+
+@pytest.mark.parametrize("method", ["isotonic", "logistic"])
+def test_calibration_finds_known_chances(method):
+    random = np.random.default_rng(0)
+    scores = random.random(6000)
+    chances = 1 / (1 + np.exp(-(8 * scores - 4)))
+    right = random.random(6000) < chances
+    ranking = Ranking([["A"]] * 6000, scores[:, None])
+    truths = np.where(right, "A", "B").tolist()
+    calibration = fit_calibration(ranking, truths, method)
+    grid = np.linspace(0.05, 0.95, 30)
+    expected = 1 / (1 + np.exp(-(8 * grid - 4)))
+    assert np.abs(calibration(grid) - expected).mean() < 0.03
+    rising = np.diff(calibration(np.linspace(-1, 2, 500)))
+    assert (rising >= 0).all()
+    assert calibration(np.zeros((2, 3))).shape == (2, 3)
+
+
+def test_isotonic_is_the_nearest_rising_curve():
+    """Against the minimax formula: max over starts of min over ends of the means."""
+    random = np.random.default_rng(1)
+    right = (random.random(25) < np.linspace(0.1, 0.9, 25)).astype(float)
+    scores = np.sort(random.random(25))
+    ranking = Ranking([["A"]] * 25, scores[:, None])
+    calibration = fit_calibration(ranking, np.where(right > 0, "A", "B").tolist())
+    for i in range(25):
+        expected = max(
+            min(right[a : b + 1].mean() for b in range(i, 25)) for a in range(i + 1)
+        )
+        assert calibration(scores[i].astype("float32")) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("method", ["isotonic", "logistic"])
+def test_calibration_of_extremes(method):
+    ranking = Ranking([["A"]] * 4, [[0.5]] * 4)
+    for truths in (["A"] * 4, ["B"] * 4):
+        chance = fit_calibration(ranking, truths, method)(0.5)
+        assert 0 <= chance <= 1 and (chance > 0.5) == (truths[0] == "A")
+    with pytest.raises(ValueError, match="Received: ranking=4, truths=1"):
+        fit_calibration(ranking, ["A"], method)
+    with pytest.raises(ValueError, match="Received: method="):
+        fit_calibration(ranking, ["A"] * 4, "beta")

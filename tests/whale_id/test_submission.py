@@ -1,0 +1,61 @@
+"""Files for Kaggle and the second round."""
+
+from __future__ import annotations
+
+import pytest
+
+from keras_involution.whale_id import (
+    Ranking,
+    insert_new,
+    pseudo_labels,
+    submission_table,
+    write_submission,
+)
+from tests.whale_id.pictures import listed
+
+LABELS = [["a", "b", "c", "d", "e"], ["f", "g", "h", "i", "j"]]
+RANKING = insert_new(Ranking(LABELS, [[0.9, 0.5, 0.4, 0.3, 0.2]] * 2), [0.95, 0.45])
+
+
+def test_files(tmp_path):
+    path = tmp_path / "s.csv"
+    write_submission(RANKING, ["1.jpg", "2.jpg"], path)
+    assert path.read_text().splitlines() == [
+        "image,predictions",
+        "1.jpg,new_individual a b c d",
+        "2.jpg,f g new_individual h i",
+    ]
+    with pytest.raises(ValueError, match="--force"):
+        write_submission(RANKING, ["1.jpg", "2.jpg"], path, "humpback")
+    write_submission(RANKING, ["1.jpg", "2.jpg"], path, "humpback", force=True)
+    assert path.read_text().splitlines()[:2] == ["Image,Id", "1.jpg,new_whale a b c d"]
+
+
+@pytest.mark.parametrize(
+    ("ranking", "ids", "form"),
+    [
+        (RANKING, ["1.jpg"], "happywhale"),
+        (RANKING, ["1.jpg", "1.jpg"], "happywhale"),
+        (RANKING, ["1.jpg", "2.jpg"], "orca"),
+        (Ranking([["two words"]], [[1.0]]), ["1.jpg"], "happywhale"),
+        (Ranking([[""]], [[1.0]]), ["1.jpg"], "happywhale"),
+    ],
+)
+def test_wrong_submissions(ranking, ids, form):
+    with pytest.raises(ValueError, match="Received: "):
+        submission_table(ranking, ids, form)
+
+
+def test_pseudo_labels():
+    table = listed({"unknown": 4}, species=["beluga"] * 4)
+    ranking = Ranking(
+        [["A"], ["new_individual"], ["B"], ["C"]], [[0.9], [0.9], [0.6], [0.59]]
+    )
+    sure = pseudo_labels(ranking, table, 0.6)
+    assert sure["identity"].to_list() == ["A", "B"]
+    assert sure.index.to_list() == [0, 2]
+    assert set(sure["split"]) == {"train"} and sure["pseudo_label"].all()
+    assert sure["pseudo_score"].to_list() == pytest.approx([0.9, 0.6])
+    assert (table["identity"] == "unknown").all()
+    with pytest.raises(ValueError, match="Received: table=3, ranking=4"):
+        pseudo_labels(ranking, table.head(3), 0.6)
