@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from keras_involution.whale_id.train import train
-from tests.whale_id.pictures import animals
+from tests.whale_id.animals import animals
 from tests.whale_id.settings import small
 
 # Trains in a process of its own, and dies in the middle when it is told to.
