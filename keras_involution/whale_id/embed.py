@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from keras_involution import _arguments
+from keras_involution.whale_id.embeddings import Embeddings
 from keras_involution.whale_id.model import EmbeddingNetwork
+from keras_involution.whale_id.heads import load_centers
 from keras_involution.whale_id.pipeline import Photographs, ordered_batches
+
+
+FLIPS = ("average", "keep", "none")
 
 
 def embed_photographs(
@@ -17,7 +23,7 @@ def embed_photographs(
     photographs: Photographs,
     *,
     batch_size: int = 32,
-    flip: bool = True,
+    flip: str = "average",
     on_batch: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Embeds pictures in their order; no more than two batches are held at a time.
@@ -26,7 +32,7 @@ def embed_photographs(
         network: `EmbeddingNetwork`.
         photographs: `Photographs` of the network's image size.
         batch_size: Integer.
-        flip: Boolean, whether the embedding of the mirrored picture is averaged in.
+        flip: `"average"`, `"none"` or `"mirrored"`, as of `EmbeddingNetwork.embed`.
         on_batch: Function that is called with the number of pictures done.
 
     Returns:
@@ -57,32 +63,48 @@ def embed(
     *,
     margin: float = 0.0,
     batch_size: int = 32,
-    flip: bool = True,
+    flip: str = "average",
+    head: str | Path | None = None,
     on_error: str = "stop",
     on_batch: Callable[[int], None] | None = None,
-) -> tuple[np.ndarray, pd.DataFrame, dict[str, str]]:
+) -> tuple[Embeddings, dict[str, str]]:
     """Embeds the photographs of a table.
 
     Args:
         network: `EmbeddingNetwork`.
-        table: DataFrame with `path`, and `bbox` where known.
+        table: DataFrame as of `read_table`.
         margin: Float, widens boxes by this share of their sides.
         batch_size: Integer.
-        flip: Boolean, whether the embedding of the mirrored picture is averaged in.
+        flip: `"average"` adds the embedding of the mirrored picture to that of the
+            picture; `"keep"` puts it beside, in `Embeddings.flipped`; `"none"` leaves
+            it away.
+        head: Path of the `head.npz` of a run, for the cosines to its identities in
+            `Embeddings.logits`; `None` leaves them away.
         on_error: `"stop"`, or `"skip"` to leave out what cannot be used.
         on_batch: Function that is called with the number of pictures done.
 
     Returns:
-        Embeddings (M, D), float32, of length one; their M rows of the table; and a
-        dictionary of path -> reason of the pictures left out.
+        `Embeddings` of the M pictures that could be used, of length one, and a
+        dictionary of path -> reason of those left out.
 
     Raises:
         PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
+        ValueError: If `flip` is unknown, or `head` belongs to another network.
     """
+    _arguments.one_of(flip, FLIPS, "flip")
     photographs = Photographs(table, network.image_size, margin, on_error)
-    arguments: dict[str, Any] = {"flip": flip, "on_batch": on_batch}
-    rows, features = embed_photographs(
-        network, photographs, batch_size=batch_size, **arguments
-    )
+
+    def one(view: str) -> tuple[np.ndarray, np.ndarray]:
+        return embed_photographs(
+            network, photographs, batch_size=batch_size, flip=view, on_batch=on_batch
+        )
+
+    rows, features = one("average" if flip == "average" else "none")
+    flipped = one("mirrored")[1] if flip == "keep" else None
+    logits, classes = None, None
+    if head is not None:
+        centers, classes = load_centers(head, features.shape[1])
+        logits = np.max(features @ centers, axis=0)
     left_out = {photographs.paths[r]: why for r, why in photographs.skipped.items()}
-    return features, table.iloc[rows].reset_index(drop=True), left_out
+    chosen = table.iloc[rows].reset_index(drop=True)
+    return Embeddings(features, chosen, flipped, logits, classes), left_out

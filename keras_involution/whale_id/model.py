@@ -114,24 +114,29 @@ class EmbeddingNetwork(keras.Model):
         """Height and width of the pictures that the network is made for."""
         return self.preprocessor.image_size
 
-    def embed(self, images: Any, flip: bool = False) -> np.ndarray:
+    def embed(self, images: Any, flip: str = "none") -> np.ndarray:
         """Embeddings of a batch of pictures, each of length one.
 
         Args:
             images: Pictures of values 0 to 255, an array (B, H, W, 3) or a list of
                 pictures of any sizes.
-            flip: Boolean, whether the embedding of the mirrored picture is averaged in.
+            flip: `"none"`; `"mirrored"` for the mirrored pictures; `"average"` for the
+                sum of both, of length one again.
 
         Returns:
             Array (B, D), float32.
+
+        Raises:
+            ValueError: If `flip` is none of these.
         """
+        _arguments.one_of(flip, ("none", "mirrored", "average"), "flip")
         x = keras.ops.convert_to_numpy(self.preprocessor(images))
-        features = _unit(self.predict_on_batch(x))
-        if not flip:
-            return features
         width = -1 if self.preprocessor.data_format == "channels_first" else -2
-        mirrored = np.ascontiguousarray(np.flip(x, width))
-        return _unit(features + _unit(self.predict_on_batch(mirrored)))
+        views = [] if flip == "mirrored" else [x]
+        if flip != "none":
+            views.append(np.ascontiguousarray(np.flip(x, width)))
+        features = [_unit(self.predict_on_batch(view)) for view in views]
+        return features[0] if len(features) == 1 else _unit(features[0] + features[1])
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object

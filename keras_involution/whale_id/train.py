@@ -25,14 +25,15 @@ from keras_involution.whale_id.assemble import (
     training_rows,
 )
 from keras_involution.whale_id.config import TrainConfig
+from keras_involution.whale_id.heads import ArcFace, save_centers
 from keras_involution.whale_id.logs import Log, open_logs
 from keras_involution.whale_id.model import EmbeddingNetwork
 from keras_involution.whale_id.pipeline import Photographs, training_batches
 from keras_involution.whale_id.validate import validate
 
 CHECKPOINT, CONFIG, MODEL = "checkpoint.npz", "config.yaml", "model.keras"
-CLASSES = "classes.json"
-_FILES = (CHECKPOINT, CONFIG, MODEL, CLASSES, "steps.csv", "epochs.csv", "tensorboard")
+CLASSES, HEAD = "classes.json", "head.npz"
+_FILES = (CHECKPOINT, CONFIG, MODEL, CLASSES, HEAD, "steps.csv", "epochs.csv", "tensorboard")
 
 
 @dataclass
@@ -73,7 +74,7 @@ def train(
     """Trains a network on the photographs of a table.
 
     The folder then holds `model.keras`, the network; `config.yaml`, all settings;
-    `classes.json`, the identities; `steps.csv` and `epochs.csv`, the figures; and
+    `classes.json`, the identities; `head.npz`, the centres of the head; `steps.csv` and `epochs.csv`, the figures; and
     `checkpoint.npz`, from which a run that was interrupted in any way goes on with the
     losses that it would have had.
 
@@ -202,7 +203,9 @@ class _Run:
         due = epoch % self.config.validate_every == 0 or progress.step == self.total
         if len(self.validation) and due:
             with training.averaged_weights(self.model.optimizer):
-                figures.update(validate(self.network, self.rows, self.validation))
+                margin = self.config.margin
+                found = validate(self.network, self.rows, self.validation, margin)
+                figures.update(found)
             self._judge(figures["map_at_5"], epoch)
         progress.history.append(figures)
         self._log("epochs", figures)
@@ -235,6 +238,9 @@ class _Run:
         draft = self.folder / f".draft.{os.getpid()}.keras"
         with training.averaged_weights(self.model.optimizer):
             self.network.save(draft)
+            head = self.model.get_layer("identity_head")
+            if isinstance(head, ArcFace):
+                save_centers(self.folder / HEAD, head, self.classes.identities)
         os.replace(draft, self.folder / MODEL)
         if self.config.average_momentum is not None:
             self.network = keras.saving.load_model(self.folder / MODEL)

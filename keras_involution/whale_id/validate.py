@@ -12,7 +12,10 @@ from keras_involution.whale_id.pipeline import Photographs
 
 
 def validate(
-    network: EmbeddingNetwork, database: pd.DataFrame, queries: pd.DataFrame
+    network: EmbeddingNetwork,
+    database: pd.DataFrame,
+    queries: pd.DataFrame,
+    margin: float = 0.0,
 ) -> dict[str, float]:
     """Closed-set figures: queries whose animal is in the database.
 
@@ -20,15 +23,16 @@ def validate(
         network: `EmbeddingNetwork`.
         database: DataFrame of known photographs.
         queries: DataFrame of photographs to find.
+        margin: Float, widens boxes by this share of their sides.
 
     Returns:
         Dictionary: "top_1", "top_5", "map_at_5"; and "auroc" of telling known animals
         from new ones, if the queries have both.
     """
     known = queries["identity"].isin(set(database["identity"]) - set(UNKNOWN))
-    kept, features = _embed(network, database)
+    kept, features = _embed(network, database, margin)
     names = database["identity"].to_numpy()[kept]
-    asked, wanted = _embed(network, queries)
+    asked, wanted = _embed(network, queries, margin)
     scores, classes = class_scores(wanted @ features.T, names)
     truths = queries["identity"].to_numpy()[asked]
     is_known = known.to_numpy()[asked]
@@ -64,10 +68,10 @@ def class_scores(
 
 
 def _embed(
-    network: EmbeddingNetwork, table: pd.DataFrame
+    network: EmbeddingNetwork, table: pd.DataFrame, margin: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    photographs = Photographs(table, network.image_size, on_error="skip")
-    return embed_photographs(network, photographs, flip=True)
+    photographs = Photographs(table, network.image_size, margin, on_error="skip")
+    return embed_photographs(network, photographs)
 
 
 def _places(
