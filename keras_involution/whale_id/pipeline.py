@@ -158,8 +158,17 @@ def training_batches(
     dataset = grain.MapDataset.range(_ENDLESS).map(stream).to_iter_dataset(options)
     dataset = dataset.batch(batch_size, drop_remainder=True)
     if workers:
+        _parse_flags()
         dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
     return iter(dataset)
+
+
+def _parse_flags() -> None:
+    """Grain's worker processes ask absl for flags, which only `absl.app` parses."""
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
 
 
 _ENDLESS = 2**48
