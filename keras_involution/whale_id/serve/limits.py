@@ -62,12 +62,13 @@ class BodyLimit:
         if not length.isdigit() or int(length) > self.largest:
             await _refuse(send)
             return
-        taken, begun = 0, False
+        taken, begun, ended = 0, False, False
 
         async def counted() -> Any:
-            nonlocal taken
+            nonlocal taken, ended
             message = await receive()
             taken += len(message.get("body", b""))
+            ended = not message.get("more_body", False)
             if taken > self.largest:
                 raise _TooLarge
             return message
@@ -75,6 +76,10 @@ class BodyLimit:
         async def noted(message: Any) -> None:
             nonlocal begun
             begun = True
+            if message["type"] == "http.response.start" and not ended:
+                # The server would go on reading what nobody asked for.
+                close = (b"connection", b"close")
+                message = {**message, "headers": [*message["headers"], close]}
             await send(message)
 
         try:
