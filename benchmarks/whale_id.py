@@ -75,7 +75,9 @@ def measure_arm(
         features, costs = _trained(table, {**settings, "seed": seed}, table)
         row = {"arm": arm, "seed": seed, **costs}
         rows.append(row | _figures(features, table, threshold))
-        print(row | {f[0]: round(rows[-1].get(f[0], 0), 3) for f in FIGURES}, flush=True)
+        print(
+            row | {f[0]: round(rows[-1].get(f[0], 0), 3) for f in FIGURES}, flush=True
+        )
     return rows
 
 
@@ -118,7 +120,10 @@ def _threshold(embeddings: Any, validation: pd.DataFrame) -> Any:
 
     split = validation.set_index("image_id")["split"]
     where = embeddings.table["image_id"].map(split)
-    database, queries = embeddings.rows(where == "train"), embeddings.rows(where == "val")
+    database, queries = (
+        embeddings.rows(where == "train"),
+        embeddings.rows(where == "val"),
+    )
     known = set(database.table["identity"])
     truths = open_truths(queries.table["identity"].to_list(), known)
     return choose_threshold(identify(queries, database, top=10), truths)
@@ -158,7 +163,9 @@ def _narrowed(twin: dict[str, Any], arguments: argparse.Namespace) -> list[int]:
     """The filters with which the twin comes nearest to the involution's parameters."""
     goal = _network({}, arguments).count_params()
     filters = {**RECIPE, **arguments.settings}["stackwise_num_filters"]
-    candidates = [[max(2, 2 * round(f * s / 20)) for f in filters] for s in range(3, 11)]
+    candidates = [
+        [max(2, 2 * round(f * s / 20)) for f in filters] for s in range(3, 11)
+    ]
 
     def distance(narrow: list[int]) -> int:
         settings = {**twin, "stackwise_num_filters": narrow}
@@ -175,7 +182,7 @@ def _network(changes: dict[str, Any], arguments: argparse.Namespace) -> Any:
 
 
 def _step_seconds(changes: dict[str, Any], arguments: argparse.Namespace) -> float:
-    """CPU time of a step, the least of several: other work on the machine adds to it."""
+    """CPU time of a step, the least of several: other work adds to the others."""
     from keras_involution.whale_id.assemble import Classes, build_training_model
     from keras_involution.whale_id.config import TrainConfig
 
@@ -239,7 +246,9 @@ def main() -> None:
         "--no-threshold", dest="threshold", action="store_false",
         help="leaves out the training on the validation split",
     )  # fmt: skip
-    parser.add_argument("--validate", action="store_true", help="nothing but validation")
+    parser.add_argument(
+        "--validate", action="store_true", help="nothing but validation"
+    )
     parser.add_argument("--output", type=Path, help="a folder for JSON")
     arguments = parser.parse_args()
     arguments.settings = dict(arguments.set)

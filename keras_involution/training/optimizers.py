@@ -96,11 +96,8 @@ def averaged_weights(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
     Args:
         optimizer: Built optimizer, as of `build_optimizer`.
 
-    Yields:
-        Nothing.
-
-    Raises:
-        ValueError: If the optimizer is not built.
+    Returns:
+        A context manager.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     pairs = [

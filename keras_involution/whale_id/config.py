@@ -40,11 +40,15 @@ class TrainConfig:
 
     backbone: str = _option("rednet_26", "Name, preset or folder of the backbone.")
     spatial_operator: str = _option("involution", "involution or convolution.")
-    stackwise_num_filters: list[int] | None = _option(
-        None, "Channels of the stages of the backbone `rednet`."
+    stackwise_num_filters: list[int] | None = field(
+        default=None, metadata={"help": "Channels of the stages of `rednet`."}
     )
-    stackwise_num_blocks: list[int] | None = _option(None, "Blocks of its stages.")
-    stackwise_strides: list[int] | None = _option(None, "Strides of its stages.")
+    stackwise_num_blocks: list[int] | None = field(
+        default=None, metadata={"help": "Blocks of its stages."}
+    )
+    stackwise_strides: list[int] | None = field(
+        default=None, metadata={"help": "Strides of its stages."}
+    )
     kernel_size: int | None = _option(None, "Window of its involutions.")
     group_channels: int | None = _option(None, "Channels that share a kernel.")
     levels: int = _option(2, "How many of the last stages are pooled.")

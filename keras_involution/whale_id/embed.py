@@ -10,10 +10,9 @@ import pandas as pd
 
 from keras_involution import _arguments
 from keras_involution.whale_id.embeddings import Embeddings
-from keras_involution.whale_id.model import EmbeddingNetwork
 from keras_involution.whale_id.heads import load_centers
+from keras_involution.whale_id.model import EmbeddingNetwork
 from keras_involution.whale_id.pipeline import Photographs, ordered_batches
-
 
 FLIPS = ("average", "keep", "none")
 

@@ -261,4 +261,6 @@ def _stretching_converter(backbone: keras.Model) -> RedNetImageConverter:
 
 def _unit(features: np.ndarray) -> np.ndarray:
     features = np.asarray(features, "float32")
-    return features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
+    return features / np.maximum(
+        np.linalg.norm(features, axis=-1, keepdims=True), 1e-12
+    )

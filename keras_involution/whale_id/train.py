@@ -33,7 +33,16 @@ from keras_involution.whale_id.validate import validate
 
 CHECKPOINT, CONFIG, MODEL = "checkpoint.npz", "config.yaml", "model.keras"
 CLASSES, HEAD = "classes.json", "head.npz"
-_FILES = (CHECKPOINT, CONFIG, MODEL, CLASSES, HEAD, "steps.csv", "epochs.csv", "tensorboard")
+_FILES = (
+    CHECKPOINT,
+    CONFIG,
+    MODEL,
+    CLASSES,
+    HEAD,
+    "steps.csv",
+    "epochs.csv",
+    "tensorboard",
+)
 
 
 @dataclass
@@ -74,9 +83,9 @@ def train(
     """Trains a network on the photographs of a table.
 
     The folder then holds `model.keras`, the network; `config.yaml`, all settings;
-    `classes.json`, the identities; `head.npz`, the centres of the head; `steps.csv` and `epochs.csv`, the figures; and
-    `checkpoint.npz`, from which a run that was interrupted in any way goes on with the
-    losses that it would have had.
+    `classes.json`, the identities; `head.npz`, the centres of the head; `steps.csv` and
+    `epochs.csv`, the figures; and `checkpoint.npz`, from which a run that was
+    interrupted in any way goes on with the losses that it would have had.
 
     Args:
         table: DataFrame with `path` and `identity`; `bbox`, `species` and `split`
@@ -251,8 +260,8 @@ def _prepare(folder: Path, config: TrainConfig, *, resume: bool, force: bool) ->
     used = [name for name in _FILES if (folder / name).exists()]
     if used and not (resume or force):
         raise ValueError(
-            "The folder holds a run already: `resume` goes on with it, `force` replaces "
-            f"it. {received(folder=str(folder))}"
+            "The folder holds a run already: `resume` goes on with it, `force` "
+            f"replaces it. {received(folder=str(folder))}"
         )
     if used and force and not resume:
         for name in used:

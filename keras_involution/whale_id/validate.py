@@ -74,9 +74,7 @@ def _embed(
     return embed_photographs(network, photographs)
 
 
-def _places(
-    scores: np.ndarray, classes: np.ndarray, truths: np.ndarray
-) -> np.ndarray:
+def _places(scores: np.ndarray, classes: np.ndarray, truths: np.ndarray) -> np.ndarray:
     """How many identities stand before the true one, equal ones in their order."""
     true = np.searchsorted(classes, truths.astype(str))
     order = np.argsort(-scores, axis=1, kind="stable")

@@ -91,9 +91,7 @@ def test_the_head_learns_ten_times_as_fast(name):
     before = models[0].get_weights()
     for model in models:
         model.train_on_batch(*batch())
-    body, head = (
-        [m.get_weights()[i] - before[i] for m in models] for i in (0, 1)
-    )
+    body, head = ([m.get_weights()[i] - before[i] for m in models] for i in (0, 1))
     np.testing.assert_allclose(body[1], body[0], atol=1e-7)
     np.testing.assert_allclose(head[1], 10 * head[0], rtol=1e-3, atol=1e-6)
 

@@ -48,7 +48,9 @@ def test_each_image_has_its_own_chance():
             return keras.ops.zeros_like(inputs)
 
     x = images(400, 2)
-    share = (changed(Sometimes(Black(), 0.3, seed=1), x).max(axis=(1, 2, 3)) == 0).mean()
+    share = (
+        changed(Sometimes(Black(), 0.3, seed=1), x).max(axis=(1, 2, 3)) == 0
+    ).mean()
     assert 0.22 < share < 0.38
 
 

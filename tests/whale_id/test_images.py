@@ -31,7 +31,7 @@ def gradient() -> np.ndarray:
 @pytest.mark.parametrize("mode", ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"))
 def test_every_mode_becomes_colour(mode):
     if mode == "I;16":
-        image = Image.fromarray((gradient()[..., 0].astype("uint16") * 257))
+        image = Image.fromarray(gradient()[..., 0].astype("uint16") * 257)
     else:
         image = Image.fromarray(gradient()).convert(mode)
     kind = "tiff" if mode == "CMYK" else "png"

@@ -19,9 +19,13 @@ from keras_involution._commands import reported
     "--calibration", type=click.Path(exists=True), help="File that `evaluate` wrote."
 )
 @click.option("--reduce", default="best", show_default=True, help="Or centre.")
-@click.option("--max-files", default=20, show_default=True, help="Photographs a request.")
+@click.option(
+    "--max-files", default=20, show_default=True, help="Photographs a request."
+)
 @click.option("--max-megabytes", default=30, show_default=True, help="Of a photograph.")
-@click.option("--max-megapixels", default=60, show_default=True, help="Of a photograph.")
+@click.option(
+    "--max-megapixels", default=60, show_default=True, help="Of a photograph."
+)
 @click.option("--top", default=10, show_default=True, help="Animals an answer.")
 def command(
     model: str,

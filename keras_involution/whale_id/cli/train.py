@@ -116,7 +116,9 @@ class _Line:
         )
         if sys.stderr.isatty():
             step = f"step {progress.step} of {total}"
-            click.echo(f"\r\x1b[K{place}, {step}, {left} left, {text}", nl=False, err=True)
+            click.echo(
+                f"\r\x1b[K{place}, {step}, {left} left, {text}", nl=False, err=True
+            )
         elif progress.step % epoch == 0:
             click.echo(f"{place}, {left} left, {text}", err=True)
 
