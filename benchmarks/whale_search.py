@@ -1,0 +1,67 @@
+"""How long the search for an animal takes, and what memory it holds.
+
+One photograph, then 1,000, against 50,000 embeddings of 1,024 values of 15,587 animals,
+in NumPy and where it is installed in faiss; the network that embeds is not in it. The
+numbers of Happywhale, with random values. About a minute on one core.
+
+    python -m benchmarks.whale_search
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from keras_involution.whale_id import Embeddings, Index, identify
+
+PHOTOGRAPHS, ANIMALS, SIZE = 50_000, 15_587, 1_024
+REPEATS = 9
+
+
+def random_embeddings(count: int, animals: int, seed: int) -> Embeddings:
+    random = np.random.default_rng(seed)
+    names = [f"{n % animals:05}" for n in range(count)]
+    ids = [f"{seed}_{n}" for n in range(count)]
+    table = pd.DataFrame({"image_id": ids, "identity": names, "path": ids})
+    return Embeddings(random.normal(size=(count, SIZE)).astype("float32"), table)
+
+
+def milliseconds(work: Callable[[], object], repeats: int) -> str:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(1000 * (time.perf_counter() - start))
+    return f"median {statistics.median(times):.0f} ms, worst {max(times):.0f} ms"
+
+
+def peak_mebibytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(name: str, database: Embeddings, one: Embeddings, many: Embeddings) -> None:
+    start = time.perf_counter()
+    index = Index(database, implementation=name)
+    print(f"{name}: index built in {time.perf_counter() - start:.1f} s")
+    print(" ", milliseconds(lambda: identify(one, index), REPEATS), "a photograph")
+    print(" ", milliseconds(lambda: identify(many, index), 3), "a thousand")
+
+
+def main() -> None:
+    database = random_embeddings(PHOTOGRAPHS, ANIMALS, 0)
+    one, many = (random_embeddings(count, 10, 1) for count in (1, 1_000))
+    print(f"embeddings: {database.features.nbytes / 2**20:.0f} MiB")
+    measure("numpy", database, one, many)
+    print(f"at most {peak_mebibytes():.0f} MiB so far, libraries included")
+    if importlib.util.find_spec("faiss") is not None:
+        measure("faiss", database, one, many)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Photographs, cut to their boxes and shrunk, inside a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from keras_involution._arguments import one_of, received
+
+ON_ERROR = ("skip", "stop")
+_MARGIN = 0.05
+
+
+class Thumbnails:
+    """Reads the photographs of a page and names those that cannot be read.
+
+    Args:
+        on_error: String: `"skip"` leaves a photograph out, `"stop"` raises.
+        warn: Function that is told of every photograph that is left out.
+    """
+
+    def __init__(
+        self, on_error: str = "skip", warn: Callable[[str], Any] | None = None
+    ) -> None:
+        self.on_error = one_of(on_error, ON_ERROR, "on_error")
+        self.warn = warn or (lambda text: None)
+        self.skipped: list[str] = []
+
+    def read(self, path: str, box: Any = None, side: int = 240) -> np.ndarray | None:
+        """Bytes (h, w, 3) with no side longer than `side`, `None` if unreadable.
+
+        Raises:
+            ValueError: If it is unreadable and `on_error` is "stop".
+        """
+        try:
+            return load_picture(path, box, side)
+        except Exception as error:  # decoders raise whatever they like
+            reason = f"{path} cannot be shown: {error or type(error).__name__}"
+            if self.on_error == "stop":
+                raise ValueError(f"{reason}. {received(path=path)}") from error
+            if reason not in self.skipped:
+                self.skipped.append(reason)
+                self.warn(f"skipped {reason}")
+            return None
+
+
+def load_picture(path: str, box: Any = None, side: int = 240) -> np.ndarray:
+    """A photograph as bytes (h, w, 3), cut to a box with a margin and shrunk."""
+    from PIL import Image, ImageOps
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(path) as picture:
+            width = picture.width
+            if not isinstance(box, list):
+                picture.draft("RGB", (side, side))
+                picture.load()
+                shown = ImageOps.exif_transpose(picture)
+            else:
+                picture.draft("RGB", _whole_size(picture.size, box, side))
+                scale = picture.width / width
+                shown = picture.crop(_corners(box, scale, picture.size))
+            shown = shown.convert("RGB")
+    shown.thumbnail((side, side))
+    return np.asarray(shown)
+
+
+def data_uri(picture: np.ndarray, quality: int = 82) -> str:
+    """A JPEG inside the page."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=quality)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _whole_size(size: tuple[int, int], box: list[float], side: int) -> tuple[int, int]:
+    """How small the whole may be decoded, so that the box still has `side` pixels."""
+    share = side / max(1.0, box[2], box[3])
+    return int(size[0] * min(share, 1)) + 1, int(size[1] * min(share, 1)) + 1
+
+
+def _corners(
+    box: list[float], scale: float, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    x, y, w, h = (value * scale for value in box)
+    left, top = max(0, round(x - _MARGIN * w)), max(0, round(y - _MARGIN * h))
+    right = min(size[0], round(x + (1 + _MARGIN) * w))
+    bottom = min(size[1], round(y + (1 + _MARGIN) * h))
+    if right <= left or bottom <= top:
+        raise ValueError(f"the box {box} shows nothing of it")
+    return left, top, right, bottom

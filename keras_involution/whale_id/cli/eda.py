@@ -1,0 +1,54 @@
+"""`whale-id eda`: a look at a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_involution._commands import reported
+from keras_involution.whale_id.cli._options import table_source
+
+
+@click.command()
+@table_source
+@click.option("--out", default="eda.html", show_default=True, type=click.Path())
+@click.option("--title", help="Heading of the page; else the name of TABLE.")
+@click.option("--track", help="wandb: also log the counts there.")
+@click.option("--project", default="whale-id", help="Project of the tracker.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["skip", "stop"]),
+    default="skip",
+    show_default=True,
+    help="What to do about photographs that cannot be read.",
+)
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+def command(
+    table: str,
+    images: str | None,
+    boxes: bool,
+    out: str,
+    title: str | None,
+    track: str | None,
+    project: str,
+    on_error: str,
+    force: bool,
+) -> None:
+    """Write one HTML page about TABLE: counts, sizes, photographs, contact sheets."""
+    with reported():
+        from keras_involution.whale_id import read_table, write_eda
+        from keras_involution.whale_id.eda.tracking import track_eda
+
+        rows = read_table(table, images, boxes=boxes)
+        write_eda(
+            rows,
+            out,
+            title=title or Path(table).name,
+            on_error=on_error,
+            warn=lambda text: click.echo(text, err=True),
+            force=force,
+        )
+        click.echo(out)
+        if track is not None:
+            track_eda(rows, track, project)

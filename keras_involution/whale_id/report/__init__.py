@@ -1,0 +1,4 @@
+"""Answers for a person, who decides."""
+
+from keras_involution.whale_id.report.heatmaps import Heatmaps as Heatmaps
+from keras_involution.whale_id.report.page import write_report as write_report

@@ -1,0 +1,94 @@
+"""Heat maps of photographs, from arrays, an npz file or a folder of PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_involution._arguments import received
+from keras_involution.visualization import overlay
+
+
+class Heatmaps:
+    """What is laid over photographs, by their `image_id`.
+
+    Args:
+        source: Dictionary from `image_id` to an array: a map (h, w), which is laid in
+            colour over the photograph, or a finished picture (h, w, 3) of bytes. Or a
+            file `.npz` with such arrays under those names, or a folder of files
+            `<image_id>.png`.
+
+    Raises:
+        ValueError: If there is no such file or folder, or the file is damaged.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution.whale_id import Heatmaps
+    >>> maps = Heatmaps({"1": np.eye(2)})
+    >>> maps.picture("1", np.zeros((4, 6, 3), "uint8")).shape
+    (4, 6, 3)
+    """
+
+    def __init__(self, source: Mapping[str, np.ndarray] | str | Path) -> None:
+        self._arrays: Mapping[str, np.ndarray] = {}
+        self._folder: Path | None = None
+        if isinstance(source, Mapping):
+            self._arrays = source
+        elif Path(source).is_dir():
+            self._folder = Path(source)
+        else:
+            self._arrays = _read_npz(Path(source))
+
+    def picture(self, image_id: str, photograph: np.ndarray) -> np.ndarray | None:
+        """The heat map as a picture of bytes, `None` if there is none.
+
+        Args:
+            image_id: String.
+            photograph: Array of bytes (h, w, 3).
+
+        Returns:
+            Array of bytes (h, w, 3).
+        """
+        if self._folder is not None:
+            return _read_png(self._folder, image_id)
+        if image_id not in self._arrays:
+            return None
+        values = np.asarray(self._arrays[image_id])
+        if values.ndim == 2 and values.size:
+            return overlay(photograph, values)
+        if values.ndim == 3 and values.shape[2] == 3 and values.dtype == np.uint8:
+            return values
+        raise ValueError(
+            "A heat map must be (h, w), or a picture (h, w, 3) of bytes. "
+            f"{received(image_id=image_id, shape=values.shape)}"
+        )
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # a damaged archive may raise anything
+        raise ValueError(
+            f"The heat maps cannot be read: {error}. {received(heatmaps=str(path))}"
+        ) from error
+
+
+def _read_png(folder: Path, image_id: str) -> Any:
+    from PIL import Image
+
+    path = folder / f"{image_id}.png"
+    # An id may hold any text: it must not lead out of the folder.
+    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        return None
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except Exception as error:
+        raise ValueError(
+            f"A heat map cannot be read: {error}. {received(path=str(path))}"
+        ) from error

@@ -1,0 +1,115 @@
+"""A real Chromium without a window, driven over a pipe: nothing to install."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
+MISSING = "no Chromium or Chrome on the path"
+_PATIENCE = 120.0
+
+
+class Tab:
+    """A page in the browser.
+
+    Args:
+        commands: File number that commands are written to.
+        answers: File number that answers are read from.
+    """
+
+    def __init__(self, commands: int, answers: int) -> None:
+        self.commands, self.answers, self.buffer, self.count = commands, answers, b"", 0
+        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+        found = self.ask("Target.attachToTarget", targetId=target, flatten=True)
+        self.session: str | None = found["sessionId"]
+        self.ask("Page.enable")
+
+    session: str | None = None
+
+    def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        """Sends a command and waits for its answer."""
+        self.count += 1
+        message = {"id": self.count, "method": method, "params": params}
+        if self.session is not None:
+            message["sessionId"] = self.session
+        os.write(self.commands, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._read()
+            if answer.get("id") == self.count:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return answer["result"]
+
+    def _read(self) -> dict[str, Any]:
+        deadline = time.monotonic() + _PATIENCE
+        while b"\0" not in self.buffer:
+            wait = max(0, deadline - time.monotonic())
+            if not select.select([self.answers], [], [], wait)[0]:
+                raise TimeoutError("the browser does not answer")
+            if not (read := os.read(self.answers, 1 << 16)):
+                raise RuntimeError("the browser has ended")
+            self.buffer += read
+        message, self.buffer = self.buffer.split(b"\0", 1)
+        return json.loads(message)
+
+    def run(self, script: str) -> Any:
+        """The value of an expression in the page."""
+        options = {"returnByValue": True, "awaitPromise": True}
+        answer = self.ask("Runtime.evaluate", expression=script, **options)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(answer["exceptionDetails"])
+        return answer["result"].get("value")
+
+    def open(self, path: Path) -> None:
+        """Opens a file, and waits until it is there."""
+        address = path.as_uri()
+        self.ask("Page.navigate", url=address)
+        self.wait(
+            f"location.href === {address!r} && document.readyState === 'complete'"
+        )
+
+    def wait(self, condition: str) -> None:
+        """Until an expression in the page is true."""
+        deadline = time.monotonic() + _PATIENCE
+        while not self.run(condition):
+            if time.monotonic() > deadline:
+                raise TimeoutError(condition)
+            time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def opened_browser(folder: Path) -> Iterator[Tab]:
+    """A tab of a browser with its profile in `folder`; it ends with the block."""
+    (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    options += [f"--user-data-dir={folder}", "--remote-debugging-pipe"]
+    # The browser reads commands from 3 and writes answers to 4.
+    redirect = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
+    process = subprocess.Popen(
+        ["bash", "-c", redirect, "bash", str(PROGRAM), *options],
+        pass_fds=(theirs_in, theirs_out),
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    os.close(theirs_in)
+    os.close(theirs_out)
+    try:
+        yield Tab(ours_out, ours_in)
+    finally:
+        os.close(ours_out)  # the browser ends when nobody commands it any more
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        os.close(ours_in)
