@@ -62,7 +62,7 @@ def load_checkpoint(path: str | Path, model: keras.Model) -> dict[str, Any]:
         ValueError: If the file is damaged or belongs to another model.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as data, np.load(data, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         progress = json.loads(arrays.pop("progress").tobytes())
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:

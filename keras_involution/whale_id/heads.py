@@ -79,7 +79,7 @@ def load_centers(path: str | Path, size: int) -> tuple[np.ndarray, list[str]]:
         ValueError: If the file is damaged or for embeddings of another size.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as data, np.load(data, allow_pickle=False) as file:
             centers, identities = file["centers"], file["identities"].tolist()
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(

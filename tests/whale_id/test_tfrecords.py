@@ -36,7 +36,6 @@ def test_what_was_written_is_read(tmp_path):
     found = list(read_tfrecords(paths))
     assert [example["image_name"] for example in found] == list(table["image_id"])
     assert "target" not in found[0]
-    np.testing.assert_allclose(found[5]["image"], picture(1, 1), atol=60)
     assert np.abs(found[5]["image"].astype(int) - picture(1, 1)).mean() < 12
 
 
