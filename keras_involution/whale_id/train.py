@@ -44,6 +44,8 @@ _FILES = (
     "tensorboard",
 )
 
+_TIME_UP = "the time was up"
+
 
 @dataclass
 class Progress:
@@ -162,6 +164,8 @@ class _Run:
         if path.exists():
             saved = training.load_checkpoint(path, self.model)
             self.progress = Progress(**saved)
+            if self.progress.stopped == _TIME_UP:
+                self.progress.stopped = ""
             self.stream.set_state(_decoded(self.progress.stream))
 
     def go(self, on_progress: Callable[[Progress, int, int], None]) -> None:
@@ -174,7 +178,7 @@ class _Run:
             if progress.step % self.steps == 0:
                 self._end_epoch()
             if config.minutes and progress.seconds >= 60 * config.minutes:
-                progress.stopped = progress.stopped or "the time was up"
+                progress.stopped = progress.stopped or _TIME_UP
             if progress.step % config.checkpoint_every == 0:
                 self._save_checkpoint()
             on_progress(progress, self.total, self.steps)
