@@ -112,7 +112,8 @@ def averaged_weights(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
     kept = [keras.ops.convert_to_numpy(variable).copy() for variable, _ in pairs]
     try:
         for variable, average in pairs:
-            variable.assign(average)
+            # A copy: JAX would hand the buffer of the average over to the next step.
+            variable.assign(keras.ops.convert_to_numpy(average).copy())
         yield
     finally:
         for (variable, _), value in zip(pairs, kept):
