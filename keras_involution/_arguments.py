@@ -76,6 +76,15 @@ def one_of(value: Any, choices: Sequence[Any], name: str) -> Any:
     return value
 
 
+def rate(value: Any, name: str) -> float:
+    """A probability."""
+    if isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(
+            f"`{name}` must be between 0 and 1. {received(**{name: value})}"
+        )
+    return float(value)
+
+
 def _is_integer(value: Any) -> bool:
     try:
         return int(value) == value

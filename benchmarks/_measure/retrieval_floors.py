@@ -1,0 +1,54 @@
+"""Features that need no training, as floors for those that do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+SIDE = 64
+
+
+def random_features(table: pd.DataFrame) -> np.ndarray:
+    """Noise: (N, 128)."""
+    shape = (len(table), 128)
+    return np.random.default_rng(0).standard_normal(shape).astype("float32")
+
+
+def pixels(table: pd.DataFrame) -> np.ndarray:
+    """Gray pixels less their mean: (N, 4096)."""
+    gray = _gray(table).reshape(len(table), -1)
+    return gray - gray.mean(axis=1, keepdims=True)
+
+
+def oriented_gradients(table: pd.DataFrame) -> np.ndarray:
+    """Histograms of 9 orientations in 8 x 8 cells, of length one each: (N, 576)."""
+    gray = _gray(table)
+    down, right = np.gradient(gray, axis=(1, 2))
+    strength = np.hypot(down, right)
+    orientation = (np.arctan2(down, right) % np.pi) / np.pi * 9
+    low = np.floor(orientation).astype(int)
+    share = orientation - low
+    bins = np.zeros((9, *gray.shape), "float32")
+    for number in range(9):
+        here = (low % 9 == number) * (1 - share) + ((low + 1) % 9 == number) * share
+        bins[number] = here * strength
+    cells = bins.reshape(9, len(table), 8, SIDE // 8, 8, SIDE // 8).sum(axis=(3, 5))
+    cells = np.sqrt(cells / (np.linalg.norm(cells, axis=0) + 1e-3))
+    return np.moveaxis(cells, 0, -1).reshape(len(table), -1)
+
+
+def _gray(table: pd.DataFrame) -> np.ndarray:
+    from keras_involution.whale_id.images import read_photograph
+
+    weights = np.array([0.299, 0.587, 0.114], "float32")
+    size = (SIDE, SIDE)
+    return np.stack([read_photograph(p, size) @ weights for p in table["path"]])
+
+
+FLOORS: dict[str, Callable[[pd.DataFrame], np.ndarray]] = {
+    "random": random_features,
+    "pixels": pixels,
+    "oriented gradients": oriented_gradients,
+}

@@ -1,0 +1,225 @@
+"""From settings and a table to the network, and to the model that trains it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from keras_involution import training
+from keras_involution._arguments import received
+from keras_involution.models import RedNetImageConverter
+from keras_involution.whale_id.augment import Augmentation
+from keras_involution.whale_id.config import TrainConfig
+from keras_involution.whale_id.heads import ArcFace, SoftmaxHead, count_margins
+from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
+
+UNKNOWN = ("unknown", "new_individual", "new_whale")
+"""Names of the open class, which nothing is trained on."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What the heads tell apart.
+
+    Attributes:
+        identities: Names, in the order of the classes.
+        counts: Photographs of each.
+        species: Names, empty where the table has one or none.
+        species_counts: Photographs of each.
+    """
+
+    identities: list[str]
+    counts: list[int]
+    species: list[str]
+    species_counts: list[int]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Classes:
+        """The identities and species of the photographs of training."""
+        identities = table["identity"].astype(str).value_counts().sort_index()
+        species = _species_of(table).value_counts().sort_index()
+        if len(species) < 2:
+            species = species.iloc[:0]
+        return cls(
+            list(identities.index), [int(c) for c in identities],
+            list(species.index), [int(c) for c in species],
+        )  # fmt: skip
+
+    def numbers(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Class numbers of a table: "identity" (N,), and "species" if there are any."""
+        place = {name: number for number, name in enumerate(self.identities)}
+        found = {"identity": table["identity"].astype(str).map(place)}
+        if self.species:
+            place = {name: number for number, name in enumerate(self.species)}
+            found["species"] = _species_of(table).map(place)
+        return {name: values.to_numpy("int32") for name, values in found.items()}
+
+
+def training_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a network may be trained on: known identities of the train split.
+
+    Args:
+        table: DataFrame with `identity`, and `split` if some are for something else.
+
+    Returns:
+        DataFrame with a fresh index.
+
+    Raises:
+        ValueError: If there are none, or all show the same animal.
+    """
+    rows = table[~table["identity"].isin(UNKNOWN)]
+    if "split" in rows:
+        rows = rows[rows["split"] == "train"]
+    if rows["identity"].nunique() < 2:
+        raise ValueError(
+            "Training needs photographs of two animals at least. "
+            + received(rows=len(rows), identities=rows["identity"].nunique())
+        )
+    return rows.reset_index(drop=True)
+
+
+def build_network(config: TrainConfig) -> EmbeddingNetwork:
+    """The network that the settings describe, with random or preset weights.
+
+    Args:
+        config: `TrainConfig`.
+
+    Returns:
+        `EmbeddingNetwork`.
+
+    Raises:
+        ValueError: If the settings fit no network.
+    """
+    stages = (
+        "stackwise_num_filters", "stackwise_num_blocks", "stackwise_strides",
+        "kernel_size", "group_channels",
+    )  # fmt: skip
+    given = {n: getattr(config, n) for n in stages if getattr(config, n) is not None}
+    side = config.image_size
+    backbone = build_backbone(
+        config.backbone,
+        (side, side, 3),
+        spatial_operator=config.spatial_operator,
+        dtype=None if config.precision == "float32" else config.precision,
+        **given,
+    )
+    return EmbeddingNetwork(
+        backbone,
+        levels=config.levels,
+        p=config.p,
+        cells=config.cells,
+        embedding_size=config.embedding_size,
+        dropout=config.dropout,
+    )
+
+
+def build_training_model(
+    network: EmbeddingNetwork, classes: Classes, config: TrainConfig, steps: int
+) -> keras.Model:
+    """Network, augmentation, heads, losses and optimizer, compiled.
+
+    Args:
+        network: `EmbeddingNetwork`.
+        classes: `Classes`.
+        config: `TrainConfig`.
+        steps: Integer, steps an epoch.
+
+    Returns:
+        `keras.Model` of "images", "identity" and "species", which it needs to know
+        where the margins belong, to the logits of "identity" and "species".
+
+    Raises:
+        ValueError: If the settings do not fit.
+    """
+    # === Functional model ===
+    images = keras.Input(
+        (config.image_size, config.image_size, 3), dtype="uint8", name="images"
+    )
+    x = Augmentation(config.augmentation, seed=config.seed, name="augmentation")(images)
+    converter = network.preprocessor
+    x = RedNetImageConverter(
+        scale=converter.scale,
+        offset=converter.offset,
+        data_format="channels_last",
+        name="normalization",
+    )(x)
+    embeddings = network(x)
+    inputs, outputs = {"images": images}, {}
+    for name, head in _heads(classes, config).items():
+        inputs[name] = keras.Input((), dtype="int32", name=name)
+        outputs[name] = head(embeddings, inputs[name])
+    model = keras.Model(inputs, outputs, name="training")
+
+    # === Loss ===
+    share = config.species_share
+    weights = {"identity": 1 - share, "species": share} if classes.species else None
+    losses = {
+        name: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        for name in outputs
+    }
+    model.compile(_optimizer(config, steps), losses, loss_weights=weights)
+    return model
+
+
+def _heads(classes: Classes, config: TrainConfig) -> dict[str, keras.layers.Layer]:
+    found = {"identity": _head("identity", classes.counts, config)}
+    if classes.species:
+        found["species"] = _head("species", classes.species_counts, config)
+    return found
+
+
+def _head(name: str, counts: list[int], config: TrainConfig) -> keras.layers.Layer:
+    label = f"{name}_head"
+    if config.head == "softmax":
+        return SoftmaxHead(len(counts), name=label)
+    margins: Any = config.margins
+    if margins is None and name == "species":
+        margins = count_margins(counts, 0.226253, -0.720133)
+    elif margins is None:
+        margins = count_margins(counts)
+    return ArcFace(
+        len(counts),
+        margins=margins,
+        scale=config.scale if name == "identity" else config.species_scale,
+        sub_centers=config.sub_centers if config.head == "sub_center_arcface" else 1,
+        name=label,
+    )
+
+
+def _optimizer(config: TrainConfig, steps: int) -> keras.optimizers.Optimizer:
+    total = steps * config.epochs
+
+    def rate(factor: float) -> Any:
+        return training.build_schedule(
+            config.schedule,
+            factor * config.learning_rate,
+            total,
+            warm_up_steps=min(round(config.warm_up * total), total - 1),
+            final_share=config.final_share,
+            decay_rate=config.decay_rate,
+            power=config.power,
+            steps_per_epoch=steps,
+        )
+
+    optimizer = training.build_optimizer(
+        config.optimizer,
+        rate,
+        factors={"(identity|species)_head/.*": config.head_factor},
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        clip_norm=config.clip_norm,
+        average_momentum=config.average_momentum,
+    )
+    if config.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def _species_of(table: pd.DataFrame) -> pd.Series:
+    if "species" not in table:
+        return pd.Series([""] * len(table), index=table.index)
+    return table["species"].fillna("").astype(str)

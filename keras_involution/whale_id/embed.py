@@ -1,0 +1,109 @@
+"""Embeddings of the photographs of a table, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from keras_involution import _arguments
+from keras_involution.whale_id.embeddings import Embeddings
+from keras_involution.whale_id.heads import load_centers
+from keras_involution.whale_id.model import EmbeddingNetwork
+from keras_involution.whale_id.pipeline import Photographs, ordered_batches
+
+FLIPS = ("average", "keep", "none")
+
+
+def embed_photographs(
+    network: EmbeddingNetwork,
+    photographs: Photographs,
+    *,
+    batch_size: int = 32,
+    flip: str = "average",
+    on_batch: Callable[[int], None] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Embeds pictures in their order; no more than two batches are held at a time.
+
+    Args:
+        network: `EmbeddingNetwork`.
+        photographs: `Photographs` of the network's image size.
+        batch_size: Integer.
+        flip: `"average"`, `"none"` or `"mirrored"`, as of `EmbeddingNetwork.embed`.
+        on_batch: Function that is called with the number of pictures done.
+
+    Returns:
+        Row numbers (M,) of the pictures that could be used, and their embeddings
+        (M, D), float32, each of length one.
+
+    Raises:
+        PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
+    """
+    rows: list[np.ndarray] = []
+    features: list[np.ndarray] = []
+    for numbers, images in ordered_batches(photographs, batch_size):
+        # The last batch is filled up: another shape would be compiled again.
+        missing = batch_size - len(images) if features else 0
+        filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+        features.append(network.embed(filled, flip=flip)[: len(images)])
+        rows.append(numbers)
+        if on_batch is not None:
+            on_batch(len(images))
+    if not rows:
+        return np.zeros(0, int), np.zeros((0, network.output_shape[-1]), "float32")
+    return np.concatenate(rows), np.concatenate(features)
+
+
+def embed(
+    network: EmbeddingNetwork,
+    table: pd.DataFrame,
+    *,
+    margin: float = 0.0,
+    batch_size: int = 32,
+    flip: str = "average",
+    head: str | Path | None = None,
+    on_error: str = "stop",
+    on_batch: Callable[[int], None] | None = None,
+) -> tuple[Embeddings, dict[str, str]]:
+    """Embeds the photographs of a table.
+
+    Args:
+        network: `EmbeddingNetwork`.
+        table: DataFrame as of `read_table`.
+        margin: Float, widens boxes by this share of their sides.
+        batch_size: Integer.
+        flip: `"average"` adds the embedding of the mirrored picture to that of the
+            picture; `"keep"` puts it beside, in `Embeddings.flipped`; `"none"` leaves
+            it away.
+        head: Path of the `head.npz` of a run, for the cosines to its identities in
+            `Embeddings.logits`; `None` leaves them away.
+        on_error: `"stop"`, or `"skip"` to leave out what cannot be used.
+        on_batch: Function that is called with the number of pictures done.
+
+    Returns:
+        `Embeddings` of the M pictures that could be used, of length one, and a
+        dictionary of path -> reason of those left out.
+
+    Raises:
+        PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
+        ValueError: If `flip` is unknown, or `head` belongs to another network.
+    """
+    _arguments.one_of(flip, FLIPS, "flip")
+    photographs = Photographs(table, network.image_size, margin, on_error)
+
+    def one(view: str) -> tuple[np.ndarray, np.ndarray]:
+        return embed_photographs(
+            network, photographs, batch_size=batch_size, flip=view, on_batch=on_batch
+        )
+
+    rows, features = one("average" if flip == "average" else "none")
+    flipped = one("mirrored")[1] if flip == "keep" else None
+    logits, classes = None, None
+    if head is not None:
+        centers, classes = load_centers(head, features.shape[1])
+        logits = np.max(features @ centers, axis=0)
+    left_out = {photographs.paths[r]: why for r, why in photographs.skipped.items()}
+    chosen = table.iloc[rows].reset_index(drop=True)
+    return Embeddings(features, chosen, flipped, logits, classes), left_out

@@ -1,0 +1,291 @@
+"""Heads that are trained on the identities and dropped afterwards."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution._typing import Shape, Tensor
+
+
+def count_margins(
+    counts: Sequence[int],
+    coefficient: float = 0.27126,
+    power: float = -0.364399,
+    offset: float = 0.05,
+) -> list[float]:
+    """Margins `coefficient * n ** power + offset`: larger for animals seen rarely.
+
+    Args:
+        counts: Photographs of each identity, in the order of the classes.
+        coefficient: Float.
+        power: Float, negative.
+        offset: Float.
+
+    Returns:
+        List of floats, one margin an identity, in radians.
+
+    Raises:
+        ValueError: If a count is below one.
+
+    Example:
+
+    >>> from keras_involution.whale_id.heads import count_margins
+    >>> [round(margin, 3) for margin in count_margins([1, 2, 10])]
+    [0.321, 0.261, 0.167]
+    """
+    if any(count < 1 for count in counts):
+        raise ValueError(
+            f"Every identity needs a photograph. {received(counts=list(counts))}"
+        )
+    return [coefficient * float(count) ** power + offset for count in counts]
+
+
+def save_centers(path: str | Path, head: ArcFace, identities: Sequence[str]) -> None:
+    """Writes the centres of a trained head, for `load_centers`.
+
+    Args:
+        path: Path of the file, "*.npz".
+        head: Built `ArcFace`.
+        identities: Names of its classes.
+    """
+    centers = keras.ops.convert_to_numpy(keras.ops.normalize(head.centers, axis=0))
+    shape = (len(centers), head.num_classes, head.sub_centers)
+    centers = np.moveaxis(centers.reshape(shape), -1, 1)
+    draft = Path(path).with_name(f".{Path(path).name}.draft.npz")
+    np.savez(draft, centers=centers, identities=np.array(list(identities), "U"))
+    draft.replace(path)
+
+
+def load_centers(path: str | Path, size: int) -> tuple[np.ndarray, list[str]]:
+    """The centres of a trained head: `max(features @ centers, axis=0)` are its cosines.
+
+    Args:
+        path: Path of the file.
+        size: Integer D, size of the embeddings that they are for.
+
+    Returns:
+        Array (sub_centers, D, K) as a stack of matrices, and K identities.
+
+    Raises:
+        ValueError: If the file is damaged or for embeddings of another size.
+    """
+    try:
+        with Path(path).open("rb") as data, np.load(data, allow_pickle=False) as file:
+            centers, identities = file["centers"], file["identities"].tolist()
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"The head cannot be read: {error}. {received(path=str(path))}"
+        ) from error
+    if centers.shape[0] != size:
+        raise ValueError(
+            "The head belongs to another network. "
+            + received(path=str(path), size=size, centers=centers.shape)
+        )
+    return np.moveaxis(centers, 1, 0), identities
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class ArcFace(keras.layers.Layer):
+    """Additive angular margin: `scale * cos(angle + margin)` for the true identity,
+    `scale * cos(angle)` for the others.
+
+    The angle is the one between an embedding and the nearest of an identity's
+    `sub_centers`. Where angle + margin passes 180 degrees the cosine would rise again;
+    there the logit goes on falling as `cos(angle) - margin * sin(margin)`.
+
+    Args:
+        num_classes: Integer, number of identities.
+        margins: Float, or one float an identity, in radians; see `count_margins`.
+        scale: Float, factor of the cosines.
+        sub_centers: Integer, centres an identity has; 1 is plain ArcFace.
+        **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
+
+    Call arguments:
+        inputs: Floating-point tensor, embeddings; they need not be normalised.
+        identities: Integer tensor (B,), the true classes; `None` leaves the margins
+            away, as for prediction.
+
+    Input shape:
+        (B, D)
+
+    Output shape:
+        (B, num_classes)
+
+    Returns:
+        Tensor, logits.
+
+    Raises:
+        ValueError: If a size is not a positive integer, the margins are not as many as
+            the classes or outside 0 to pi, or `scale` is not positive.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution.whale_id.heads import ArcFace
+    >>> head = ArcFace(num_classes=3, margins=0.3, sub_centers=2)
+    >>> tuple(head(np.ones((4, 8), "float32"), np.array([0, 1, 2, 0])).shape)
+    (4, 3)
+
+    Reference:
+        Deng et al., "ArcFace", 2019, https://arxiv.org/abs/1801.07698; Deng et al.,
+        "Sub-center ArcFace", ECCV 2020
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        margins: float | Sequence[float] = 0.3,
+        scale: float = 30.0,
+        sub_centers: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        # Cosines near 1 differ in the last bits of half precision.
+        kwargs["dtype"] = kwargs.get("dtype") or "float32"
+        super().__init__(**kwargs)
+        check = _arguments.positive_integer
+        self.num_classes = check(num_classes, "num_classes")
+        self.sub_centers = check(sub_centers, "sub_centers")
+        self.margins = _check_margins(margins, self.num_classes)
+        if not scale > 0:
+            raise ValueError(f"`scale` must be positive. {received(scale=scale)}")
+        self.scale = float(scale)
+
+    def build(self, inputs_shape: Shape, identities_shape: Shape | None = None) -> None:
+        self.centers = self.add_weight(
+            shape=(inputs_shape[-1], self.num_classes * self.sub_centers),
+            initializer="glorot_uniform",
+            name="centers",
+        )
+        self.built = True
+
+    def call(self, inputs: Tensor, identities: Tensor | None = None) -> Tensor:
+        cosines = self.cosines(inputs)
+        if identities is None:
+            return self.scale * cosines
+        ops = keras.ops
+        identities = ops.cast(identities, "int32")
+        table = np.broadcast_to(np.float32(self.margins), (self.num_classes,))
+        margins = ops.expand_dims(ops.take(ops.convert_to_tensor(table), identities), 1)
+        true = ops.one_hot(identities, self.num_classes, dtype=cosines.dtype)
+        return self.scale * ops.where(true > 0, _shifted(cosines, margins), cosines)
+
+    def cosines(self, inputs: Tensor) -> Tensor:
+        """Similarity to the nearest centre of every identity.
+
+        Args:
+            inputs: Tensor (B, D).
+
+        Returns:
+            Tensor (B, num_classes), -1 to 1.
+        """
+        ops = keras.ops
+        inputs = ops.normalize(ops.cast(inputs, self.compute_dtype), axis=-1)
+        cosines = ops.matmul(inputs, ops.normalize(self.centers, axis=0))
+        shape = (-1, self.num_classes, self.sub_centers)
+        return ops.max(ops.reshape(cosines, shape), axis=-1)
+
+    def compute_output_shape(
+        self, inputs_shape: Shape, identities_shape: Shape | None = None
+    ) -> Shape:
+        return (inputs_shape[0], self.num_classes)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.update(
+            num_classes=self.num_classes,
+            margins=self.margins,
+            scale=self.scale,
+            sub_centers=self.sub_centers,
+        )
+        return config
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class SoftmaxHead(keras.layers.Dense):
+    """Plain logits with bias: the head that ArcFace is compared with.
+
+    Args:
+        num_classes: Integer, number of identities.
+        **kwargs: Further arguments of `keras.layers.Dense`.
+
+    Call arguments:
+        inputs: Floating-point tensor, embeddings.
+        identities: Not used; here so that heads can be exchanged.
+
+    Input shape:
+        (B, D)
+
+    Output shape:
+        (B, num_classes)
+
+    Returns:
+        Tensor, logits.
+
+    Raises:
+        ValueError: If `num_classes` is not a positive integer.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution.whale_id.heads import SoftmaxHead
+    >>> tuple(SoftmaxHead(num_classes=3)(np.ones((4, 8), "float32")).shape)
+    (4, 3)
+
+    Reference:
+        `keras.layers.Dense`
+    """
+
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+        self.num_classes = _arguments.positive_integer(num_classes, "num_classes")
+        kwargs.pop("units", None)
+        super().__init__(self.num_classes, **kwargs)
+
+    def build(self, inputs_shape: Shape, identities_shape: Shape | None = None) -> None:
+        super().build(inputs_shape)
+
+    def call(self, inputs: Tensor, identities: Tensor | None = None) -> Tensor:
+        return super().call(inputs)
+
+    def compute_output_shape(
+        self, inputs_shape: Shape, identities_shape: Shape | None = None
+    ) -> Shape:
+        return (inputs_shape[0], self.num_classes)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_classes": self.num_classes}
+
+
+def _shifted(cosines: Tensor, margins: Tensor) -> Tensor:
+    """cos(angle + margin), and its continuation past 180 degrees."""
+    ops = keras.ops
+    # The slope of the root is infinite at 0 degrees, where a gradient must be finite.
+    sines = ops.sqrt(ops.clip(1.0 - ops.square(cosines), 1e-7, 1.0))
+    turned = cosines * ops.cos(margins) - sines * ops.sin(margins)
+    beyond = cosines < -ops.cos(margins)
+    return ops.where(beyond, cosines - margins * ops.sin(margins), turned)
+
+
+def _check_margins(
+    margins: float | Sequence[float], num_classes: int
+) -> float | list[float]:
+    single = isinstance(margins, int | float)
+    values = [float(m) for m in ([margins] if single else margins)]  # type: ignore
+    if not single and len(values) != num_classes:
+        raise ValueError(
+            f"`margins` must hold {num_classes} numbers, one an identity. "
+            + received(margins=len(values))
+        )
+    if not all(0 <= value < math.pi for value in values):
+        raise ValueError(
+            f"`margins` must lie between 0 and pi. {received(margins=margins)}"
+        )
+    return values[0] if single else values

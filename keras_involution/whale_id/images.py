@@ -1,0 +1,151 @@
+"""Photographs from files: decoding that nothing breaks, crops, sizes."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+
+MAX_PIXELS = 100_000_000
+"""Pictures with more pixels than this are refused before they are unpacked."""
+
+ON_ERROR = ("skip", "stop")
+
+logger = logging.getLogger("keras_involution.whale_id")
+
+
+class PhotographError(ValueError):
+    """A picture that cannot be used, with its name and the reason."""
+
+
+def read_photograph(
+    source: str | Path | bytes,
+    image_size: Sequence[int] | None = None,
+    bbox: Sequence[float] | None = None,
+    margin: float = 0.0,
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:
+    """Decodes a picture, upright and in colour, crops it to its box and resizes it.
+
+    Args:
+        source: Path of a file, or the bytes of one.
+        image_size: Height and width to stretch to; `None` leaves the size.
+        bbox: [x, y, w, h] in pixels of the upright picture; `None` for the whole one.
+            What lies outside of the picture is cut off.
+        margin: Float, widens the box on each side by this share of its side.
+        max_pixels: Integer, pictures with more pixels are refused unopened.
+
+    Returns:
+        Array (H, W, 3), bytes.
+
+    Raises:
+        PhotographError: If the file is missing, no picture, damaged, too large, or the
+            box lies outside of it.
+
+    Example:
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from keras_involution.whale_id.images import read_photograph
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (60, 40)).save(file, "png")
+    >>> read_photograph(file.getvalue(), (32, 32), bbox=[10, 10, 20, 20]).shape
+    (32, 32, 3)
+    """
+    picture = _decoded(source, max_pixels, None if bbox is not None else image_size)
+    box = None if bbox is None else _box(bbox, margin, picture.size, source)
+    if image_size is not None:
+        height, width = _arguments.spatial_tuple(image_size, 2, "image_size")
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR, box)
+    elif box is not None:
+        picture = picture.crop(tuple(round(side) for side in box))  # type: ignore
+    return np.asarray(picture)
+
+
+def _decoded(
+    source: str | Path | bytes, max_pixels: int, image_size: Sequence[int] | None
+) -> Image.Image:
+    """The picture as RGB, upright."""
+    try:
+        with warnings.catch_warnings():
+            # The limit here is checked below, before anything is unpacked.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(source) if _is_bytes(source) else source)  # type: ignore
+            with picture:
+                return _upright(picture, max_pixels, image_size)
+    except PhotographError as error:
+        raise PhotographError(f"{name_of(source)}: {error}") from None
+    except FileNotFoundError:
+        raise PhotographError(f"{name_of(source)}: there is no such file") from None
+    except Exception as error:  # Damaged files break decoders in many ways.
+        reason = str(error) or type(error).__name__
+        raise PhotographError(
+            f"{name_of(source)}: cannot be decoded ({reason})"
+        ) from error
+
+
+def _upright(
+    picture: Image.Image, max_pixels: int, image_size: Sequence[int] | None
+) -> Image.Image:
+    pixels = picture.width * picture.height
+    if pixels > max_pixels:
+        raise PhotographError(
+            f"more than the {max_pixels:,} pixels allowed. "
+            + received(width=picture.width, height=picture.height)
+        )
+    if pixels == 0:
+        raise PhotographError("an empty picture")
+    if image_size is not None and picture.format == "JPEG":
+        # JPEG can be unpacked at a fraction of its size; twice the target is enough.
+        side = 2 * max(image_size)
+        picture.draft("RGB", (side, side))
+    return _in_colour(ImageOps.exif_transpose(picture))
+
+
+def _in_colour(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        # Pillow would clip 16 bits to 8 instead of scaling them.
+        values = np.asarray(picture, "float32")
+        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        picture = Image.fromarray((values.clip(0, top) * (255 / top)).astype("uint8"))
+    if picture.mode in ("P", "PA", "LA", "La", "RGBA", "RGBa"):
+        # What is transparent becomes white, not whatever colour lies beneath.
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("RGB")
+
+
+def _box(
+    bbox: Sequence[float], margin: float, size: tuple[int, int], source: object
+) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom inside of the picture."""
+    x, y, width, height = (float(v) for v in bbox)
+    left, right = x - margin * width, x + (1 + margin) * width
+    top, bottom = y - margin * height, y + (1 + margin) * height
+    box = max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
+    finite = all(math.isfinite(v) for v in box)
+    if not finite or box[2] - box[0] < 1 or box[3] - box[1] < 1:
+        raise PhotographError(
+            f"{name_of(source)}: the box lies outside of the picture. "
+            + received(bbox=list(bbox), width=size[0], height=size[1])
+        )
+    return box
+
+
+def name_of(source: object) -> str:
+    """What an error calls a picture."""
+    return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
+
+
+def _is_bytes(source: object) -> bool:
+    return isinstance(source, bytes)

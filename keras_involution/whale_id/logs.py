@@ -1,0 +1,148 @@
+"""Where the figures of a run go: CSV and TensorBoard always, trackers when asked."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any, Protocol
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution.whale_id.images import logger
+
+TRACKERS = ("wandb", "trackio")
+
+
+class Log(Protocol):
+    """Receives the figures of steps and epochs."""
+
+    def write(self, kind: str, step: int, figures: dict[str, float]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class CsvLog:
+    """`steps.csv` and `epochs.csv` in the folder of the run, a row at once.
+
+    Args:
+        folder: Path of the folder.
+        step: Integer, the last step that counts: rows of later ones, left by a run
+            that was killed after its last checkpoint, are dropped.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.folder = folder
+        for kind in ("steps", "epochs"):
+            _keep_until(folder / f"{kind}.csv", step)
+
+    def write(self, kind: str, step: int, figures: dict[str, float]) -> None:
+        path = self.folder / f"{kind}.csv"
+        row = {"step": step, **figures}
+        fresh = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row))
+            if fresh:
+                writer.writeheader()
+            writer.writerow({k: _exact(v) for k, v in row.items()})
+
+    def close(self) -> None:
+        pass
+
+
+class TensorBoardLog:
+    """Event files that TensorBoard shows.
+
+    Args:
+        folder: Path of the folder of the run; they go to `tensorboard` in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.summary import Writer
+
+        self.writer = Writer(str(folder / "tensorboard"))
+
+    def write(self, kind: str, step: int, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            self.writer.add_scalar(f"{kind}/{name}", float(value), step)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class TrackerLog:
+    """Weights & Biases or Trackio, which share the three functions used here.
+
+    Args:
+        name: `"wandb"` or `"trackio"`.
+        folder: Path of the folder of the run, which names it.
+        settings: Dictionary of the settings of the run.
+
+    Raises:
+        ValueError: If the tracker is unknown or not installed.
+    """
+
+    def __init__(self, name: str, folder: Path, settings: dict[str, Any]) -> None:
+        _arguments.one_of(name, TRACKERS, "track")
+        if importlib.util.find_spec(name) is None:
+            raise ValueError(
+                f"`{name}` is not installed; `pip install {name}` does it. "
+                + received(track=name)
+            )
+        self.tracker = importlib.import_module(name)
+        self.tracker.init(project="whale-id", name=folder.name, config=settings)
+
+    def write(self, kind: str, step: int, figures: dict[str, float]) -> None:
+        self.tracker.log({f"{kind}/{k}": v for k, v in figures.items()}, step=step)
+
+    def close(self) -> None:
+        self.tracker.finish()
+
+
+def open_logs(
+    folder: Path, step: int, settings: dict[str, Any], track: str | None
+) -> list[Log]:
+    """All logs of a run.
+
+    Args:
+        folder: Path of the folder of the run.
+        step: Integer, the last step that counts.
+        settings: Dictionary of the settings of the run.
+        track: Name of a tracker, or `None`.
+
+    Returns:
+        List of logs.
+
+    Raises:
+        ValueError: If the tracker is unknown or not installed.
+    """
+    logs: list[Log] = []
+    if track is not None:
+        logs.append(TrackerLog(track, folder, settings))
+    logs.append(CsvLog(folder, step))
+    if importlib.util.find_spec("tensorboard") is None:
+        logger.info("tensorboard is not installed: the figures go to CSV files only")
+    else:
+        logs.append(TensorBoardLog(folder))
+    return logs
+
+
+def _keep_until(path: Path, step: int) -> None:
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = file.read().splitlines(keepends=True)
+    # A killed process may have left half a line.
+    kept = [
+        line
+        for line in lines[1:]
+        if line.endswith("\n") and int(line.split(",", 1)[0]) <= step
+    ]
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text("".join(lines[:1] + kept), "utf-8", newline="")
+    draft.replace(path)
+
+
+def _exact(value: Any) -> Any:
+    return repr(float(value)) if isinstance(value, float) else value

@@ -1,0 +1,266 @@
+"""The network that turns photographs into embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution.layers import Involution2D
+from keras_involution.models import RedNetBackbone, RedNetImageConverter
+from keras_involution.whale_id.pooling import GeneralizedMeanPooling2D
+
+INVOLUTION_BASELINE = "involution_baseline"
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class EmbeddingNetwork(keras.Model):
+    """Backbone -> generalised means of its last stages -> batch normalisation.
+
+    It is a plain Keras model of prepared tensors. `embed` does it all, from pictures
+    to embeddings of length one.
+
+    Args:
+        backbone: `RedNetBackbone`, another model with `pyramid_outputs`, or one whose
+            output is a vector for each image and is taken as it is.
+        levels: Integer, how many of the last stages are pooled and put side by side.
+        p: Float, power of the generalised mean.
+        cells: Integer or tuple of 2, rows and columns that the maps are pooled in.
+        embedding_size: Integer, puts a dense layer in front of the normalisation;
+            `None` leaves the pooled channels as they are.
+        dropout: Float, rate of the dropout before the dense layer.
+        preprocessor: `RedNetImageConverter` that prepares pictures; `None` stretches
+            them to the backbone's image size.
+        **kwargs: `name` and `trainable`.
+
+    Call arguments:
+        inputs: Floating-point tensor, prepared as by `preprocessor`.
+        training: Boolean, whether batch normalisation uses the statistics of the batch.
+
+    Input shape:
+        (B, H, W, C), or (B, C, H, W) channels first.
+
+    Output shape:
+        (B, D)
+
+    Returns:
+        Tensor, embeddings before they are normalised to length one.
+
+    Raises:
+        ValueError: If the backbone has fewer stages than `levels`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
+    >>> backbone = build_backbone(
+    ...     "rednet", (32, 32, 3), stackwise_num_filters=[32, 64],
+    ...     stackwise_num_blocks=[1, 1], stackwise_strides=[1, 2],
+    ... )
+    >>> network = EmbeddingNetwork(backbone)
+    >>> features = network.embed(np.zeros((2, 32, 32, 3), "uint8"))
+    >>> features.shape, features.dtype.name
+    ((2, 384), 'float32')
+
+    Reference:
+        Neck and pooling follow the winners of Happywhale,
+        https://www.kaggle.com/c/happy-whale-and-dolphin/discussion/320192
+    """
+
+    def __init__(
+        self,
+        backbone: keras.Model,
+        levels: int = 2,
+        p: float = 3.0,
+        cells: int | Sequence[int] = 1,
+        embedding_size: int | None = None,
+        dropout: float = 0.0,
+        preprocessor: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        levels = _arguments.positive_integer(levels, "levels")
+        cells = _arguments.spatial_tuple(cells, 2, "cells")
+
+        # === Functional model ===
+        x = _pooled(backbone, levels, p, cells)
+        if dropout:
+            # Without a seed PyTorch would draw from a state that no checkpoint holds.
+            x = layers.Dropout(dropout, seed=1, name="neck_dropout")(x)
+        if embedding_size:
+            x = layers.Dense(embedding_size, use_bias=False, name="neck_dense")(x)
+        outputs = layers.BatchNormalization(
+            momentum=0.9, epsilon=1e-5, dtype="float32", name="neck_bn"
+        )(x)
+        super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.backbone = backbone
+        self.levels = levels
+        self.p = p
+        self.cells = cells
+        self.embedding_size = embedding_size
+        self.dropout = dropout
+        preprocessor = preprocessor or _stretching_converter(backbone)
+        # Past Keras's tracking: it prepares pictures, it is no layer of the network.
+        object.__setattr__(self, "preprocessor", preprocessor)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the pictures that the network is made for."""
+        return self.preprocessor.image_size
+
+    def embed(self, images: Any, flip: str = "none") -> np.ndarray:
+        """Embeddings of a batch of pictures, each of length one.
+
+        Args:
+            images: Pictures of values 0 to 255, an array (B, H, W, 3) or a list of
+                pictures of any sizes.
+            flip: `"none"`; `"mirrored"` for the mirrored pictures; `"average"` for the
+                sum of both, of length one again.
+
+        Returns:
+            Array (B, D), float32.
+
+        Raises:
+            ValueError: If `flip` is none of these.
+        """
+        _arguments.one_of(flip, ("none", "mirrored", "average"), "flip")
+        x = keras.ops.convert_to_numpy(self.preprocessor(images))
+        width = -1 if self.preprocessor.data_format == "channels_first" else -2
+        views = [] if flip == "mirrored" else [x]
+        if flip != "none":
+            views.append(np.ascontiguousarray(np.flip(x, width)))
+        features = [_unit(self.predict_on_batch(view)) for view in views]
+        return features[0] if len(features) == 1 else _unit(features[0] + features[1])
+
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "backbone": serialize(self.backbone),
+            "levels": self.levels,
+            "p": self.p,
+            "cells": self.cells,
+            "embedding_size": self.embedding_size,
+            "dropout": self.dropout,
+            "preprocessor": serialize(self.preprocessor),
+            "name": self.name,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> EmbeddingNetwork:
+        config = dict(config)
+        for key in ("backbone", "preprocessor"):
+            config[key] = keras.saving.deserialize_keras_object(config[key])
+        return cls(**config)
+
+
+def build_backbone(
+    name: str,
+    image_shape: tuple[int, int, int],
+    spatial_operator: str = "involution",
+    dtype: Any = None,
+    **kwargs: Any,
+) -> keras.Model:
+    """A backbone by name, channels last.
+
+    Args:
+        name: `"rednet_26"` to `"rednet_152"` with random weights; `"rednet"` with the
+            stages in `kwargs`; `"involution_baseline"`; or a preset: built-in name,
+            folder or `"hf://user/name"`.
+        image_shape: Tuple of 3, (H, W, 3).
+        spatial_operator: `"involution"`, or `"convolution"` for the twin.
+        dtype: dtype or `keras.DTypePolicy`.
+        **kwargs: Further arguments of `RedNetBackbone`.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ValueError: If there is no such backbone.
+
+    Example:
+
+    >>> from keras_involution.whale_id.model import build_backbone
+    >>> build_backbone("involution_baseline", (32, 32, 3)).output_shape
+    (None, 64)
+    """
+    common = {"image_shape": image_shape, "data_format": "channels_last"}
+    if name == INVOLUTION_BASELINE:
+        return involution_baseline(image_shape, dtype=dtype)
+    kwargs = {**kwargs, **common, "spatial_operator": spatial_operator, "dtype": dtype}
+    family, _, depth = name.partition("_")
+    if family == "rednet" and depth.isdigit():
+        return RedNetBackbone.from_depth(int(depth), **kwargs)
+    if name == "rednet":
+        return RedNetBackbone(**kwargs)
+    return RedNetBackbone.from_preset(name, image_shape=image_shape, dtype=dtype)
+
+
+def involution_baseline(
+    image_shape: tuple[int, int, int], dtype: Any = None
+) -> keras.Model:
+    """Three involutions of three channels and one dense layer: a floor for any network.
+
+    Args:
+        image_shape: Tuple of 3, (H, W, 3).
+        dtype: dtype or `keras.DTypePolicy`.
+
+    Returns:
+        `keras.Model`, (B, H, W, 3) to (B, 64).
+    """
+    common = {"data_format": "channels_last", "dtype": dtype}
+    x = inputs = keras.Input(image_shape, name="images")
+    for number in range(3):
+        name = f"involution_{number + 1}"
+        x = Involution2D(3, reduction_ratio=2, name=name, **common)(x)
+        x = layers.ReLU(name=f"{name}_relu", dtype=dtype)(x)
+        if number < 2:
+            x = layers.MaxPooling2D(name=f"{name}_pool", **common)(x)
+    x = layers.Flatten(name="flatten", **common)(x)
+    x = layers.Dense(64, activation="relu", name="dense", dtype=dtype)(x)
+    return keras.Model(inputs, x, name=INVOLUTION_BASELINE)
+
+
+def _pooled(
+    backbone: keras.Model, levels: int, p: float, cells: tuple[int, ...]
+) -> keras.KerasTensor:
+    if len(backbone.output_shape) == 2:
+        return backbone.output
+    pyramid = getattr(backbone, "pyramid_outputs", None) or {"P1": backbone.output}
+    if levels > len(pyramid):
+        raise ValueError(
+            f"`levels` must be at most {len(pyramid)}, the stages of the backbone. "
+            + received(levels=levels)
+        )
+    last = list(pyramid.items())[-levels:]
+    data_format = getattr(backbone, "data_format", None)
+    pooled = [
+        GeneralizedMeanPooling2D(
+            p=p, cells=cells, data_format=data_format, name=f"pool_{level}"
+        )(x)
+        for level, x in last
+    ]
+    return pooled[0] if levels == 1 else layers.Concatenate(name="pooled")(pooled)
+
+
+def _stretching_converter(backbone: keras.Model) -> RedNetImageConverter:
+    data_format = getattr(backbone, "data_format", None)
+    sides = backbone.input_shape[1:]
+    sides = sides[1:] if data_format == "channels_first" else sides[:2]
+    size = (224, 224) if None in sides else sides
+    return RedNetImageConverter(
+        size, crop_to_aspect_ratio=False, antialias=True, data_format=data_format
+    )
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    features = np.asarray(features, "float32")
+    return features / np.maximum(
+        np.linalg.norm(features, axis=-1, keepdims=True), 1e-12
+    )

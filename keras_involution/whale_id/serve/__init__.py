@@ -1,0 +1,5 @@
+"""A server that answers which animal a photograph shows."""
+
+from keras_involution.whale_id.serve.app import create_app as create_app
+from keras_involution.whale_id.serve.limits import Limits as Limits
+from keras_involution.whale_id.serve.matcher import Matcher as Matcher

@@ -1,0 +1,155 @@
+"""The server: an upload page, and `POST /match` as the CRRU Photo ID App asks for it.
+
+A request holds photographs of one animal as `images[]` and, if the server has a token,
+`Authorization: Bearer TOKEN`. The answer is
+`{"matches": [{"rank": 1, "id": "...", "rating": 0.97, "details": "..."}, ...]}`.
+"""
+
+# FastAPI reads the annotations of the routes while they are made, so they stay types.
+import asyncio
+import contextlib
+import hmac
+import time
+from collections.abc import AsyncIterator
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import HTMLResponse, PlainTextResponse
+from starlette.datastructures import UploadFile
+
+from keras_involution.whale_id.images import PhotographError, read_photograph
+from keras_involution.whale_id.serve.batcher import Batcher, Full
+from keras_involution.whale_id.serve.figures import Figures
+from keras_involution.whale_id.serve.limits import BodyLimit, Limits
+from keras_involution.whale_id.serve.matcher import Matcher
+
+FIELDS = ("images[]", "images")
+
+
+def create_app(
+    matcher: Matcher, *, token: str | None = None, limits: Limits | None = None
+) -> FastAPI:
+    """The application, for uvicorn or any other ASGI server.
+
+    Args:
+        matcher: `Matcher`.
+        token: String that `POST /match` asks for; `None` asks for none.
+        limits: `Limits`.
+
+    Returns:
+        `fastapi.FastAPI` with `/`, `/match`, `/health` and `/metrics`.
+
+    Raises:
+        ValueError: If the token is empty.
+    """
+    if token is not None and not token.strip():
+        raise ValueError("An empty token protects nothing; `None` asks for none.")
+    limits = limits or Limits()
+    figures = Figures()
+
+    def embed(images: Any) -> np.ndarray:
+        return matcher.embed(images, limits.batch)
+
+    batcher = Batcher(embed, limits.batch, limits.waiting, figures.batch)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # What the network compiles on its first call is not left to the first client.
+        blank = np.zeros((*matcher.network.image_size, 3), "uint8")
+        await asyncio.to_thread(embed, [blank])
+        yield
+        batcher.close()
+
+    app = FastAPI(title="whale-id", lifespan=lifespan)
+    app.add_middleware(BodyLimit, largest=limits.body_bytes)
+
+    @app.middleware("http")
+    async def counted(request: Request, call_next: Any) -> Any:
+        begun = time.perf_counter()
+        response = await call_next(request)
+        if request.url.path == "/match":
+            figures.add(f'requests_total{{code="{response.status_code}"}}')
+            figures.add("request_seconds_total", time.perf_counter() - begun)
+        return response
+
+    @app.post("/match")
+    async def match(request: Request) -> dict[str, Any]:
+        _check_token(request, token)
+        images = await _photographs(request, matcher.network.image_size, limits)
+        figures.add("photographs_total", len(images))
+        try:
+            features = await batcher(images)
+        except Full:
+            raise HTTPException(
+                503, "Too many photographs wait.", {"Retry-After": "5"}
+            ) from None
+        found = await asyncio.to_thread(matcher.matches, features, limits.top)
+        return {"matches": found}
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        return {
+            "status": "ok",
+            "animals": len(matcher.index.classes),
+            "photographs": len(matcher.names),
+        }
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> str:
+        return figures.text()
+
+    @app.get("/", response_class=HTMLResponse)
+    async def page() -> str:
+        file = resources.files("keras_involution.whale_id.serve") / "page.html"
+        return file.read_text("utf-8")
+
+    return app
+
+
+def _check_token(request: Request, token: str | None) -> None:
+    if token is None:
+        return
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    same = hmac.compare_digest(given.strip().encode(), token.encode())
+    if scheme.lower() != "bearer" or not same:
+        raise HTTPException(
+            401, "The bearer token is missing or wrong.", {"WWW-Authenticate": "Bearer"}
+        )
+
+
+async def _photographs(
+    request: Request, image_size: tuple[int, int], limits: Limits
+) -> list[np.ndarray]:
+    """The uploads as pictures of the network's size."""
+    # A file too many is let in, so that the answer can say what is wrong.
+    async with request.form(max_files=limits.files + 1, max_fields=20) as form:
+        uploads = [
+            item
+            for field in FIELDS
+            for item in form.getlist(field)
+            if isinstance(item, UploadFile)
+        ]
+        if not uploads:
+            raise HTTPException(422, "There are no files in the field `images[]`.")
+        if len(uploads) > limits.files:
+            raise HTTPException(413, f"More than {limits.files} photographs.")
+        return [await _photograph(u, image_size, limits) for u in uploads]
+
+
+async def _photograph(
+    upload: UploadFile, image_size: tuple[int, int], limits: Limits
+) -> np.ndarray:
+    name = upload.filename or "a photograph"
+    data = await upload.read(limits.file_bytes + 1)
+    if len(data) > limits.file_bytes:
+        raise HTTPException(413, f"{name}: more than {limits.file_bytes:,} bytes.")
+
+    def read() -> np.ndarray:
+        return read_photograph(data, image_size, max_pixels=limits.pixels)
+
+    try:
+        return await asyncio.to_thread(read)
+    except PhotographError as error:
+        raise HTTPException(422, f"{name}: {error}") from None

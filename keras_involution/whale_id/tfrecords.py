@@ -1,0 +1,243 @@
+"""TFRecords in the schema of the Happywhale notebooks, for TPUs and tf.data.
+
+An example holds `image`, the bytes of a JPEG file; and `target`, the class number, or,
+of photographs without a known animal, `image_name`. The number of examples stands in
+the name of the file: `train00-2071.tfrec`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution.whale_id.images import read_photograph
+
+_COUNT = re.compile(r"-(\d+)\.tfrec$")
+
+
+def write_tfrecords(
+    table: pd.DataFrame,
+    folder: str | Path,
+    prefix: str,
+    *,
+    targets: Sequence[int] | None = None,
+    image_size: Sequence[int] | None = None,
+    margin: float = 0.0,
+    shards: int = 1,
+    quality: int = 95,
+    force: bool = False,
+) -> list[Path]:
+    """Writes the photographs of a table, each file complete or not at all.
+
+    Args:
+        table: DataFrame with `image_id` and `path`, and `bbox` where known.
+        folder: Path of the folder.
+        prefix: String that the names of the files begin with, as "train".
+        targets: Class numbers (N,); `None` writes `image_name` instead.
+        image_size: Height and width to stretch to; `None` leaves the size.
+        margin: Float, widens boxes by this share of their sides.
+        shards: Integer, number of files.
+        quality: Integer, of the JPEG files.
+        force: Boolean, replaces files that are there.
+
+    Returns:
+        List of the paths of the files.
+
+    Raises:
+        PhotographError: If a picture cannot be used.
+        ValueError: If there are not as many targets as photographs, a file is there
+            and `force` is false, or TensorFlow is not installed.
+    """
+    tf = _tensorflow()
+    shards = _arguments.positive_integer(shards, "shards")
+    if targets is not None and len(targets) != len(table):
+        raise ValueError(
+            "Every photograph needs a target. "
+            + received(photographs=len(table), targets=len(targets))
+        )
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for number, rows in enumerate(np.array_split(np.arange(len(table)), shards)):
+        path = folder / f"{prefix}{number:02}-{len(rows)}.tfrec"
+        if path.exists() and not force:
+            raise ValueError(
+                f"The file is there; `force` replaces it. {received(path=str(path))}"
+            )
+        # The writer closes before the draft takes its place.
+        with _draft_of(path) as draft, tf.io.TFRecordWriter(str(draft)) as writer:
+            for row in rows:
+                data = _jpeg(table.iloc[row], image_size, margin, quality)
+                target = None if targets is None else int(targets[row])
+                name = str(table.iloc[row]["image_id"])
+                writer.write(_example(tf, data, target, name))
+        written.append(path)
+    return written
+
+
+def count_tfrecords(paths: Sequence[str | Path]) -> int:
+    """How many examples the files hold, as their names say.
+
+    Args:
+        paths: Sequence of paths.
+
+    Returns:
+        Integer.
+
+    Raises:
+        ValueError: If a name says nothing.
+
+    Example:
+
+    >>> from keras_involution.whale_id.tfrecords import count_tfrecords
+    >>> count_tfrecords(["train00-2071.tfrec", "train01-2071.tfrec"])
+    4142
+    """
+    counts = [_COUNT.search(Path(path).name) for path in paths]
+    for path, count in zip(paths, counts):
+        if count is None:
+            raise ValueError(
+                "The name must end with the number of examples, as `-2071.tfrec`. "
+                + received(path=str(path))
+            )
+    return sum(int(count[1]) for count in counts if count)
+
+
+def read_tfrecords(
+    paths: Sequence[str | Path], image_size: Sequence[int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The examples of files, one after the other.
+
+    Args:
+        paths: Sequence of paths.
+        image_size: Height and width to stretch to; `None` leaves the size.
+
+    Yields:
+        Dictionaries: "image" (H, W, 3) of bytes, and "target" or "image_name".
+
+    Raises:
+        PhotographError: If a picture cannot be used.
+        ValueError: If a file is damaged or has another schema, or TensorFlow is not
+            installed.
+    """
+    tf = _tensorflow()
+    for path in paths:
+        try:
+            for record in tf.data.TFRecordDataset(str(path)):
+                yield _parsed(tf, record.numpy(), image_size, path)
+        except tf.errors.OpError as error:
+            raise ValueError(
+                f"The file cannot be read: {error.message}. {received(path=str(path))}"
+            ) from error
+
+
+def tfrecord_dataset(
+    paths: Sequence[str | Path], image_size: tuple[int, int], target: bool = True
+) -> Any:
+    """A `tf.data.Dataset` of the files, decoded by TensorFlow, for TPUs.
+
+    Args:
+        paths: Sequence of paths.
+        image_size: Height and width to stretch to.
+        target: Boolean, whether the examples have targets.
+
+    Returns:
+        `tf.data.Dataset` of pictures (*image_size, 3) of bytes with their targets, or
+        with their names.
+
+    Raises:
+        ValueError: If TensorFlow is not installed.
+    """
+    tf = _tensorflow()
+    key, kind = ("target", tf.int64) if target else ("image_name", tf.string)
+    schema = {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        key: tf.io.FixedLenFeature([], kind),
+    }
+
+    def decode(record: Any) -> Any:
+        example = tf.io.parse_single_example(record, schema)
+        image = tf.io.decode_jpeg(example["image"], channels=3)
+        image = tf.image.resize(image, image_size, antialias=True)
+        return tf.cast(tf.clip_by_value(image + 0.5, 0, 255), tf.uint8), example[key]
+
+    files = [str(path) for path in paths]
+    count = tf.data.experimental.assert_cardinality(count_tfrecords(files))
+    tune = tf.data.AUTOTUNE
+    records = tf.data.TFRecordDataset(files, num_parallel_reads=tune)
+    return records.map(decode, num_parallel_calls=tune).apply(count)
+
+
+def _parsed(
+    tf: Any, record: bytes, image_size: Sequence[int] | None, path: object
+) -> dict[str, Any]:
+    feature = tf.train.Example.FromString(record).features.feature
+    data = feature["image"].bytes_list.value
+    found: dict[str, Any] = {}
+    if "target" in feature:
+        found["target"] = int(feature["target"].int64_list.value[0])
+    if "image_name" in feature:
+        found["image_name"] = feature["image_name"].bytes_list.value[0].decode()
+    if not data or not found:
+        raise ValueError(
+            "An example must hold `image`, and `target` or `image_name`. "
+            + received(path=str(path), features=sorted(feature))
+        )
+    return {"image": read_photograph(data[0], image_size), **found}
+
+
+def _jpeg(
+    row: Any, image_size: Sequence[int] | None, margin: float, quality: int
+) -> bytes:
+    bbox = row.get("bbox")
+    bbox = None if bbox is None or np.ndim(bbox) == 0 else bbox
+    image = read_photograph(row["path"], image_size, bbox, margin)
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "jpeg", quality=quality)
+    return file.getvalue()
+
+
+def _example(tf: Any, data: bytes, target: int | None, name: str) -> bytes:
+    def of_bytes(value: bytes) -> Any:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    features = {"image": of_bytes(data)}
+    if target is None:
+        features["image_name"] = of_bytes(name.encode())
+    else:
+        number = tf.train.Int64List(value=[target])
+        features["target"] = tf.train.Feature(int64_list=number)
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString()
+
+
+@contextlib.contextmanager
+def _draft_of(path: Path) -> Iterator[Path]:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _tensorflow() -> Any:
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise ValueError(
+            "TFRecords are read and written by TensorFlow, which is not installed; "
+            f"`pip install tensorflow` does it. {received(error=str(error))}"
+        ) from error
+    return tf

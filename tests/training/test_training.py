@@ -1,0 +1,167 @@
+"""Schedules against closed forms, rates of a part, averages, checkpoints."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from keras_involution.training import (
+    SCHEDULES,
+    averaged_weights,
+    build_optimizer,
+    build_schedule,
+    load_checkpoint,
+    save_checkpoint,
+)
+
+
+def rates(name: str, steps=range(0, 101), **arguments) -> np.ndarray:
+    schedule = build_schedule(name, 1.0, 100, warm_up_steps=20, **arguments)
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(schedule)
+    )
+    values = [float(schedule(step)) for step in steps]
+    assert values == [float(again(step)) for step in steps]
+    return np.array(values)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_rises_and_never_passes_its_rate(name):
+    values = rates(name, steps_per_epoch=10)
+    assert (np.diff(values[:20]) > 0).all() and values.max() <= 1 + 1e-6
+    assert values[20] == pytest.approx(1)
+    assert (np.diff(values[20:]) <= 1e-7).all()
+
+
+def test_schedules_are_their_closed_forms():
+    x = np.arange(81) / 80
+    cosine = 0.01 + 0.99 * (1 + np.cos(np.pi * x)) / 2
+    np.testing.assert_allclose(rates("cosine")[20:], cosine, atol=1e-6)
+    np.testing.assert_allclose(rates("linear")[20:], 1 - 0.99 * x, atol=1e-6)
+    polynomial = 0.01 + 0.99 * (1 - x) ** 3
+    found = rates("polynomial", power=3.0)[20:]
+    np.testing.assert_allclose(found, polynomial, atol=1e-6)
+    exponential = 0.9 ** (np.arange(81) / 10)
+    found = rates("exponential", steps_per_epoch=10)[20:]
+    np.testing.assert_allclose(found, exponential, rtol=1e-5)
+    step = rates("step")[20:]
+    np.testing.assert_allclose(step[[0, 39, 50, 70, 80]], [1, 1, 0.1, 0.01, 0.01])
+    np.testing.assert_allclose(rates("constant")[20:], 1)
+
+
+def test_the_warm_up_is_a_line_that_begins_above_zero():
+    np.testing.assert_allclose(rates("cosine")[:20], np.arange(1, 21) / 20, rtol=1e-6)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="Received: schedule='wild'"):
+        build_schedule("wild", 1.0, 10)
+    with pytest.raises(ValueError, match="Received: warm_up_steps=10, steps=10"):
+        build_schedule("cosine", 1.0, 10, warm_up_steps=10)
+    with pytest.raises(ValueError, match="Received: optimizer='wild'"):
+        build_optimizer("wild", lambda factor: factor)
+
+
+def model_with_head(**arguments) -> keras.Model:
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(4, use_bias=False, name="body")(inputs)
+    x = keras.layers.Dropout(0.5, seed=1)(x)
+    outputs = keras.layers.Dense(2, use_bias=False, name="some_head")(x)
+    model = keras.Model(inputs, outputs)
+    arguments = {"factors": {"some_head/.*": 10.0}, **arguments}
+    name = arguments.pop("name", "sgd")
+    rate = arguments.pop("rate", 1e-3)
+    model.compile(build_optimizer(name, lambda f: rate * f, **arguments), "mse")
+    return model
+
+
+def batch(number: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(number)
+    return random.standard_normal((8, 4)), random.standard_normal((8, 2))
+
+
+@pytest.mark.parametrize("name", ("sgd", "adam", "adamw"))
+def test_the_head_learns_ten_times_as_fast(name):
+    models = [
+        model_with_head(name=name, factors=factors)
+        for factors in (None, {"some_head/.*": 10.0})
+    ]
+    models[1].set_weights(models[0].get_weights())
+    before = models[0].get_weights()
+    for model in models:
+        model.train_on_batch(*batch())
+    body, head = ([m.get_weights()[i] - before[i] for m in models] for i in (0, 1))
+    np.testing.assert_allclose(body[1], body[0], atol=1e-7)
+    np.testing.assert_allclose(head[1], 10 * head[0], rtol=1e-3, atol=1e-6)
+
+
+def test_gradients_are_clipped():
+    model = model_with_head(clip_norm=1e-3, momentum=0.0, rate=1.0, factors=None)
+    before = model.get_weights()
+    model.train_on_batch(*batch())
+    change = [b - a for a, b in zip(before, model.get_weights())]
+    norm = np.sqrt(sum((c**2).sum() for c in change))
+    assert norm == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_the_averages_stand_in_for_the_weights():
+    model = model_with_head(average_momentum=0.5, rate=0.1)
+    values = []
+    for number in range(4):
+        model.train_on_batch(*batch(number))
+        values.append(model.get_weights())
+    expected = values[0]
+    for value in values[1:]:
+        expected = [0.5 * e + 0.5 * v for e, v in zip(expected, value)]
+    with averaged_weights(model.optimizer):
+        inside = model.get_weights()
+    for one, two in zip(inside, expected):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+    for one, two in zip(model.get_weights(), values[-1]):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("name", ("sgd", "adamw"))
+def test_a_checkpoint_holds_all_that_matters(name, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    model = model_with_head(name=name, average_momentum=0.9)
+    for number in range(3):
+        model.train_on_batch(*batch(number))
+    save_checkpoint(path, model, {"step": 3})
+    expected = [float(model.train_on_batch(*batch(n))) for n in range(3, 6)]
+    again = model_with_head(name=name, average_momentum=0.9)
+    assert load_checkpoint(path, again) == {"step": 3}
+    found = [float(again.train_on_batch(*batch(n))) for n in range(3, 6)]
+    assert found == expected
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.npz"]
+
+
+def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.npz"
+    model = model_with_head()
+    model.train_on_batch(*batch())
+    save_checkpoint(path, model, {"step": 1})
+    before = path.read_bytes()
+
+    def interrupted(file, **arrays):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(path, model, {"step": 2})
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.npz"]
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    model = model_with_head()
+    model.train_on_batch(*batch())
+    save_checkpoint(path, model, {})
+    with pytest.raises(ValueError, match="another model"):
+        load_checkpoint(path, model_with_head(average_momentum=0.9))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="damaged"):
+        load_checkpoint(path, model)

@@ -1,0 +1,23 @@
+"""The smallest settings that still train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_involution.whale_id.config import TrainConfig
+
+SMALL: dict[str, Any] = {
+    "image_size": 32,
+    "backbone": "rednet",
+    "stackwise_num_filters": [16, 16],
+    "stackwise_num_blocks": [1, 1],
+    "stackwise_strides": [1, 2],
+    "kernel_size": 3,
+    "group_channels": 8,
+    "batch_size": 4,
+    "epochs": 3,
+}
+
+
+def small(**changes: Any) -> TrainConfig:
+    return TrainConfig(**{**SMALL, **changes})

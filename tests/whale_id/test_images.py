@@ -1,0 +1,169 @@
+"""Pictures: every kind is read, every broken one is named, streams are repeatable."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_involution.whale_id.images import PhotographError, read_photograph
+from keras_involution.whale_id.pipeline import (
+    Photographs,
+    ordered_batches,
+    training_batches,
+)
+from tests.whale_id.animals import animals
+
+
+def file_of(image: Image.Image, kind: str = "png", **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def gradient() -> np.ndarray:
+    values = np.arange(40 * 60, dtype="float32").reshape(40, 60) / 2400 * 255
+    return np.repeat(values[..., None], 3, axis=-1).astype("uint8")
+
+
+@pytest.mark.parametrize("mode", ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"))
+def test_every_mode_becomes_colour(mode):
+    if mode == "I;16":
+        image = Image.fromarray(gradient()[..., 0].astype("uint16") * 257)
+    else:
+        image = Image.fromarray(gradient()).convert(mode)
+    kind = "tiff" if mode == "CMYK" else "png"
+    x = read_photograph(file_of(image, kind))
+    assert x.shape == (40, 60, 3) and x.dtype == "uint8"
+    if mode in ("L", "RGB", "I;16", "CMYK"):
+        np.testing.assert_allclose(x, gradient(), atol=1)
+
+
+def test_what_is_transparent_is_white():
+    image = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert (read_photograph(file_of(image)) == 255).all()
+
+
+def test_photographs_stand_upright():
+    image, exif = Image.fromarray(gradient()), Image.Exif()
+    exif[0x0112] = 6  # The camera was turned to the right.
+    x = read_photograph(file_of(image, "jpeg", exif=exif, quality=98))
+    assert x.shape == (60, 40, 3)
+    np.testing.assert_allclose(x, np.rot90(gradient(), -1), atol=6)
+
+
+def test_boxes_are_cut_out_with_their_margin():
+    data = file_of(Image.fromarray(gradient()))
+    part = read_photograph(data, bbox=[10, 5, 20, 10])
+    np.testing.assert_array_equal(part, gradient()[5:15, 10:30])
+    wider = read_photograph(data, bbox=[10, 5, 20, 10], margin=0.1)
+    np.testing.assert_array_equal(wider, gradient()[4:16, 8:32])
+    # A box that begins outside is cut at the border.
+    part = read_photograph(data, bbox=[-10, 0, 20, 10])
+    np.testing.assert_array_equal(part, gradient()[:10, :10])
+
+
+def test_resizing_a_box_is_resizing_its_part():
+    data = file_of(Image.fromarray(gradient()))
+    part = Image.fromarray(gradient()[5:25, 10:50]).resize((16, 16), 2)
+    x = read_photograph(data, (16, 16), bbox=[10, 5, 40, 20])
+    np.testing.assert_allclose(x[2:-2, 2:-2], np.asarray(part)[2:-2, 2:-2], atol=2)
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    (
+        (b"", "cannot be decoded"),
+        (b"no picture", "cannot be decoded"),
+        (file_of(Image.fromarray(gradient()), "jpeg")[:-400], "cannot be decoded"),
+        (file_of(Image.new("1", (5000, 5000))), "25000000|pixels allowed"),
+    ),
+    ids=("empty", "text", "cut off", "too large"),
+)
+def test_what_cannot_be_read_is_refused(data, reason):
+    with pytest.raises(PhotographError, match=reason):
+        read_photograph(data, (16, 16), max_pixels=1_000_000)
+
+
+def test_a_decompression_bomb_is_never_unpacked():
+    # A header alone, of a billion pixels: unpacking it would fail for lack of data.
+    bomb = file_of(Image.new("1", (8, 8)))
+    bomb = bomb[:16] + (40000).to_bytes(4, "big") * 2 + bomb[24:]
+    with pytest.raises(PhotographError):
+        read_photograph(bomb)
+
+
+def test_missing_files_and_boxes_outside_are_named(tmp_path):
+    with pytest.raises(PhotographError, match=r"gone\.png: there is no such file"):
+        read_photograph(tmp_path / "gone.png")
+    data = file_of(Image.fromarray(gradient()))
+    with pytest.raises(PhotographError, match=r"Received: bbox=\[70, 0, 5, 5\]"):
+        read_photograph(data, bbox=[70, 0, 5, 5])
+
+
+def rows_of(stream, batches: int) -> list[int]:
+    return [int(row) for _ in range(batches) for row in next(stream)["row"]]
+
+
+def stream_of(table, **arguments):
+    identities = table["identity"].astype("category").cat.codes.to_numpy()
+    photographs = Photographs(table, (16, 16), on_error="skip")
+    return training_batches(photographs, identities, 4, **arguments)
+
+
+def test_an_epoch_has_every_picture_once(tmp_path):
+    table = animals(tmp_path)
+    rows = rows_of(stream_of(table, seed=3), 8)
+    assert sorted(rows[:16]) == sorted(rows[16:]) == list(range(16))
+    assert rows[:16] != rows[16:]
+    assert rows == rows_of(stream_of(table, seed=3), 8)
+    assert rows != rows_of(stream_of(table, seed=4), 8)
+
+
+def test_balanced_epochs_show_every_animal_equally_often(tmp_path):
+    table = animals(tmp_path, identities=3, each=6)
+    rare = table[~table["path"].str.contains(r"0_[1-5]\.png")].reset_index(drop=True)
+    rows = rows_of(stream_of(rare, sampling="balanced"), 3)
+    shown = rare["identity"].iloc[rows].value_counts()
+    assert shown.min() == shown.max() == 4
+
+
+@pytest.mark.parametrize("workers", (0, 1))
+def test_a_stream_goes_on_in_the_middle_of_an_epoch(tmp_path, workers):
+    table = animals(tmp_path)
+    first = stream_of(table, views="strong", seed=1, workers=workers)
+    next(first)
+    state = first.get_state()
+    expected = [next(first) for _ in range(4)]
+    second = stream_of(table, views="strong", seed=1, workers=workers)
+    second.set_state(state)
+    for batch in expected:
+        again = next(second)
+        for name in batch:
+            np.testing.assert_array_equal(again[name], batch[name])
+
+
+def test_bad_pictures_are_left_out_by_name(tmp_path, caplog):
+    table = animals(tmp_path)
+    (tmp_path / "1_2.png").write_bytes(b"broken")
+    photographs = Photographs(table, (16, 16), on_error="skip")
+    seen = [row for rows, _ in ordered_batches(photographs, 5) for row in rows]
+    assert seen == [row for row in range(16) if row != 6]
+    assert list(photographs.skipped) == [6]
+    assert "1_2.png" in caplog.text
+    assert 6 not in rows_of(stream_of(table), 12)
+
+
+def test_bad_pictures_stop_the_run_where_they_should(tmp_path):
+    table = animals(tmp_path)
+    (tmp_path / "1_2.png").unlink()
+    with pytest.raises(PhotographError, match=r"1_2\.png"):
+        list(ordered_batches(Photographs(table, (16, 16)), 5))
+
+
+def test_a_table_without_a_single_picture_ends(tmp_path):
+    table = animals(tmp_path, 1, 2).assign(path="nowhere")
+    with pytest.raises(PhotographError, match="No picture"):
+        next(stream_of(table))

@@ -1,0 +1,211 @@
+"""The server over real HTTP: contract, limits, bombs, many clients at once."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import struct
+import threading
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from keras_involution.whale_id.assemble import build_network
+from keras_involution.whale_id.embed import embed
+from keras_involution.whale_id.serve import Limits, Matcher, create_app
+from tests.whale_id.animals import animals, picture
+from tests.whale_id.settings import small
+
+TOKEN = {"Authorization": "Bearer secret"}
+LIMITS = Limits(files=3, file_bytes=200_000, pixels=1_000_000, batch=4, waiting=40)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    network = build_network(small())
+    table = animals(tmp_path_factory.mktemp("animals"))
+    matcher = Matcher(network, embed(network, table)[0])
+    app = create_app(matcher, token="secret", limits=LIMITS)
+    config = uvicorn.Config(app, port=0, log_level="error", lifespan="on")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+def png(image: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "png")
+    return file.getvalue()
+
+
+def post(address, *files: bytes, field="images[]", headers=TOKEN) -> httpx.Response:
+    uploads = [(field, (f"{i}.png", data)) for i, data in enumerate(files)]
+    return httpx.post(f"{address}/match", files=uploads, headers=headers, timeout=60)
+
+
+def test_a_known_photograph_is_found(address):
+    response = post(address, png(picture(2, 1)))
+    assert response.status_code == 200
+    answer = response.json()
+    assert set(answer) == {"matches"}
+    best = answer["matches"][0]
+    assert set(best) == {"rank", "id", "rating", "details"}
+    assert best["rank"] == 1 and best["id"] == "animal_2"
+    assert best["rating"] == pytest.approx(1, abs=1e-4)
+    ratings = [match["rating"] for match in answer["matches"]]
+    assert ratings == sorted(ratings, reverse=True) and min(ratings) >= 0
+    assert [match["rank"] for match in answer["matches"]] == [1, 2, 3, 4]
+
+
+def test_several_photographs_are_of_one_animal(address):
+    one = post(address, png(picture(1, 0))).json()["matches"]
+    both = post(address, png(picture(1, 0)), png(picture(1, 9))).json()["matches"]
+    assert both[0]["id"] == "animal_1"
+    assert both[0]["rating"] < one[0]["rating"]
+
+
+@pytest.mark.parametrize("headers", ({}, {"Authorization": "Bearer wrong"}))
+def test_the_token_is_asked_for(address, headers):
+    response = post(address, png(picture(0, 0)), headers=headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_limits_are_kept_and_named(address):
+    good = png(picture(0, 0))
+    assert post(address, good, good, good).status_code == 200
+    response = post(address, good, good, good, good)
+    assert response.status_code == 413 and "3 photographs" in response.text
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype("uint8")
+    response = post(address, png(noise))
+    assert response.status_code == 413 and "200,000 bytes" in response.text
+    response = post(address, png(np.zeros((1200, 1200, 3), "uint8")))
+    assert response.status_code == 422 and "pixels" in response.text
+
+
+PART = b"""--b\r
+Content-Disposition: form-data; name="images[]"; filename="endless.png"\r
+\r
+"""
+
+
+@pytest.mark.parametrize("begin", (PART, b""), ids=("a photograph", "nonsense"))
+def test_a_body_that_never_ends_is_cut_off(address, begin):
+    sent = 0
+
+    def endless():
+        nonlocal sent
+        yield begin
+        while sent < 50_000_000:
+            sent += 65536
+            yield b"x" * 65536
+
+    headers = {**TOKEN, "Content-Type": "multipart/form-data; boundary=b"}
+    try:
+        response = httpx.post(
+            f"{address}/match", content=endless(), headers=headers, timeout=60
+        )
+    except httpx.HTTPError:
+        pass  # The server hung up while the client was still writing.
+    else:
+        assert response.status_code in (400, 413)
+    assert sent < 50_000_000
+    assert httpx.get(f"{address}/health").status_code == 200
+
+
+def test_a_body_that_is_announced_too_large_is_not_read(address):
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as client:
+        client.sendall(
+            b"POST /match HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
+            b"Content-Length: 99999999999\r\n\r\n"
+        )
+        assert b" 413 " in client.recv(1000).split(b"\r\n")[0]
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    check = zlib.crc32(name + data)
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+
+def test_a_decompression_bomb_is_refused_in_no_time(address):
+    header = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    data = zlib.compress(bytes(1000))
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data)
+    response = post(address, bomb)
+    assert response.status_code == 422 and "pixels" in response.text
+
+
+@pytest.mark.parametrize("data", (b"", b"no picture", png(picture(0, 0))[:-200]))
+def test_what_is_no_picture_is_named(address, data):
+    response = post(address, data)
+    assert response.status_code == 422 and "0.png" in response.text
+
+
+def test_a_request_without_photographs_is_refused(address):
+    assert post(address, png(picture(0, 0)), field="other").status_code == 422
+    response = httpx.post(f"{address}/match", headers=TOKEN, data={"images[]": "text"})
+    assert response.status_code == 422
+
+
+def test_clients_at_once_get_their_own_answers_in_batches(address):
+    def ask(number: int) -> str:
+        return post(address, png(picture(number % 4, 0))).json()["matches"][0]["id"]
+
+    before = figures(address)
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(ask, range(24)))
+    assert answers == [f"animal_{number % 4}" for number in range(24)]
+    after = figures(address)
+    batches = after["batches_total"] - before["batches_total"]
+    name = "batched_photographs_total"
+    assert after[name] - before[name] == 24
+    assert batches < 24
+
+
+def figures(address) -> dict[str, float]:
+    text = httpx.get(f"{address}/metrics").text
+    lines = (line.rsplit(" ", 1) for line in text.splitlines())
+    return {name.removeprefix("whale_id_"): float(value) for name, value in lines}
+
+
+def test_health_and_metrics_are_open(address):
+    health = httpx.get(f"{address}/health").json()
+    assert health == {"status": "ok", "animals": 4, "photographs": 16}
+    post(address, png(picture(0, 0)))
+    assert figures(address)['requests_total{code="200"}'] >= 1
+
+
+def test_the_page_posts_to_match(address):
+    page = httpx.get(address).text
+    assert 'fetch("match"' in page and '"images[]"' in page
+
+
+def test_a_database_of_another_network_is_refused(tmp_path):
+    network = build_network(small())
+    embeddings, _ = embed(network, animals(tmp_path))
+    other = build_network(small(cells=2))
+    with pytest.raises(ValueError, match="Received: database=128, network=512"):
+        Matcher(other, embeddings)
+
+
+def test_an_empty_token_is_refused(tmp_path):
+    network = build_network(small())
+    matcher = Matcher(network, embed(network, animals(tmp_path, 2, 1))[0])
+    with pytest.raises(ValueError, match="empty token"):
+        create_app(matcher, token=" ")
+    json.dumps(matcher.matches(np.eye(1, 128), 2))

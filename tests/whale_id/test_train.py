@@ -1,0 +1,200 @@
+"""Training: resumed after a kill, repeatable, stopped, refused."""
+
+from __future__ import annotations
+
+import csv
+import importlib.machinery
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from keras_involution.whale_id.cli import main
+from keras_involution.whale_id.embed import embed
+from keras_involution.whale_id.images import PhotographError
+from keras_involution.whale_id.runs import load_run
+from keras_involution.whale_id.train import train
+from tests.whale_id.animals import animals
+from tests.whale_id.settings import small
+
+# Trains in a process of its own, and dies in the middle when it is told to.
+PROGRAM = """
+import os, signal, sys
+import pandas as pd
+from keras_involution.whale_id.train import train
+from tests.whale_id.settings import small
+
+table, folder, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+def on_progress(progress, total, epoch):
+    if progress.step == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+settings = small(checkpoint_every=2, average_momentum=0.9, dropout=0.2,
+                 augmentation="light", sampling="balanced")
+train(pd.read_pickle(table), settings, folder, resume=True, on_progress=on_progress)
+"""
+
+
+def losses(folder, kind="steps") -> list[tuple[str, ...]]:
+    with (folder / f"{kind}.csv").open(newline="") as file:
+        return [(row["step"], row["loss"]) for row in csv.DictReader(file)]
+
+
+def in_its_own_process(table, folder, last: int) -> int:
+    environment = {
+        **os.environ, "KERAS_BACKEND": keras.config.backend(), "OMP_NUM_THREADS": "1"
+    }  # fmt: skip
+    command = [sys.executable, "-c", PROGRAM, str(table), str(folder), str(last)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode in (0, -signal.SIGKILL), result.stderr[-2000:]
+    return result.returncode
+
+
+def test_a_killed_run_goes_on_with_the_same_losses(tmp_path):
+    table = tmp_path / "table.pkl"
+    animals(tmp_path).to_pickle(table)
+    assert in_its_own_process(table, tmp_path / "unbroken", 0) == 0
+    broken = tmp_path / "broken"
+    # One step after the checkpoint of the fourth, in the middle of an epoch, so that
+    # the run has to forget a step that it has written down.
+    assert in_its_own_process(table, broken, 5) == -signal.SIGKILL
+    assert len(losses(broken)) == 5
+    assert in_its_own_process(table, broken, 0) == 0
+    assert len(losses(broken)) == 9
+    for kind in ("steps", "epochs"):
+        assert losses(broken, kind) == losses(tmp_path / "unbroken", kind)
+
+
+def test_the_same_seed_is_the_same_run(tmp_path):
+    table = animals(tmp_path)
+    settings = small(epochs=1, views="strong", augmentation="happywhale")
+    for name in ("one", "two"):
+        train(table, settings, tmp_path / name)
+    train(table, small(epochs=1, seed=1), tmp_path / "other")
+    assert losses(tmp_path / "one") == losses(tmp_path / "two")
+    assert losses(tmp_path / "one") != losses(tmp_path / "other")
+
+
+def test_a_run_learns_and_is_read_back(tmp_path):
+    table = animals(tmp_path)
+    settings = small(epochs=6, average_momentum=0.5, clip_norm=5.0)
+    network = train(table, settings, tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    one, two = (embed(n, table, head=run.head)[0] for n in (network, run.network))
+    np.testing.assert_allclose(one.features, two.features, atol=1e-5)
+    assert tuple(two.classes) == tuple(f"animal_{i}" for i in range(4))
+    assert (two.logits.argmax(axis=1) == np.repeat(np.arange(4), 4)).mean() > 0.4
+    values = [float(loss) for _, loss in losses(tmp_path / "run", "epochs")]
+    assert values[-1] < values[0]
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_a_run_stops_when_it_gets_no_better(tmp_path):
+    seen = []
+    settings = small(epochs=30, early_stop=2, learning_rate=0.0, views="none")
+    train(
+        animals(tmp_path), settings, tmp_path / "run",
+        on_progress=lambda progress, total, epoch: seen.append(progress.stopped),
+    )  # fmt: skip
+    assert len(seen) < 40 and "no better since" in seen[-1]
+
+
+def test_a_run_stops_when_its_time_is_up_and_goes_on_with_more(tmp_path):
+    table = animals(tmp_path)
+    train(table, small(minutes=1e-6), tmp_path / "run")
+    assert len(losses(tmp_path / "run")) == 1
+    train(table, small(), tmp_path / "run", resume=True)
+    assert len(losses(tmp_path / "run")) == 9
+
+
+@pytest.mark.parametrize(
+    "changes",
+    (
+        {"head": "softmax"},
+        {"head": "arcface", "margins": 0.3, "optimizer": "sgd", "schedule": "step"},
+        {"precision": "mixed_bfloat16", "schedule": "ramp_sustain_decay"},
+        {"backbone": "involution_baseline", "optimizer": "adam"},
+        {"spatial_operator": "convolution", "schedule": "exponential"},
+    ),
+    ids=str,
+)
+def test_every_choice_trains(tmp_path, changes):
+    table = animals(tmp_path)
+    table["species"] = ["whale", "dolphin"] * 8
+    network = train(table, small(epochs=1, **changes), tmp_path / "run")
+    assert np.isfinite(embed(network, table)[0].features).all()
+
+
+def test_a_run_is_not_replaced_unless_told_so(tmp_path):
+    table, settings = animals(tmp_path), small(epochs=1)
+    train(table, settings, tmp_path / "run")
+    before = (tmp_path / "run" / "model.keras").read_bytes()
+    with pytest.raises(ValueError, match="Received: folder="):
+        train(table, settings, tmp_path / "run")
+    with pytest.raises(ValueError, match="Received: epochs=2"):
+        train(table, small(epochs=2), tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "model.keras").read_bytes() == before
+    train(table, small(epochs=2), tmp_path / "run", force=True)
+    assert len(losses(tmp_path / "run")) == 6
+
+
+def test_what_cannot_be_trained_on_is_named(tmp_path):
+    table = animals(tmp_path)
+    with pytest.raises(ValueError, match="Received: rows=0"):
+        train(table.assign(identity="unknown"), small(), tmp_path / "run")
+    (tmp_path / "0_0.png").write_bytes(b"broken")
+    with pytest.raises(PhotographError, match=r"0_0\.png"):
+        train(table, small(), tmp_path / "run")
+    train(table, small(on_error="skip", epochs=1), tmp_path / "other")
+
+
+def test_a_tracker_that_is_not_installed_is_named(tmp_path):
+    if importlib.util.find_spec("trackio"):
+        pytest.skip("trackio is installed")
+    with pytest.raises(ValueError, match="pip install trackio"):
+        train(animals(tmp_path), small(), tmp_path / "run", track="trackio")
+
+
+def test_the_figures_go_to_a_tracker(tmp_path, monkeypatch):
+    calls = []
+    tracker = types.ModuleType("trackio")
+    tracker.__spec__ = importlib.machinery.ModuleSpec("trackio", None)
+    tracker.init = lambda **named: calls.append(("init", named))
+    tracker.log = lambda figures, step: calls.append(("log", figures, step))
+    tracker.finish = lambda: calls.append(("finish",))
+    monkeypatch.setitem(sys.modules, "trackio", tracker)
+    train(animals(tmp_path), small(epochs=1), tmp_path / "run", track="trackio")
+    assert calls[0][1]["config"]["batch_size"] == 4
+    assert {"steps/loss", "steps/learning_rate"} == set(calls[1][1])
+    assert "epochs/map_at_5" in calls[-2][1] and calls[-1] == ("finish",)
+
+
+def test_the_commands_lead_from_a_table_to_figures(tmp_path):
+    animals(tmp_path).drop(columns="bbox").to_csv(tmp_path / "t.csv", index=False)
+    paths = [str(tmp_path / name) for name in ("t.csv", "run", "e.npz")]
+    flags = ["--stackwise-num-filters", "16,16", "--stackwise-num-blocks", "1,1"]
+    (tmp_path / "c.yaml").write_text(
+        "image_size: 32\nbackbone: rednet\nstackwise_strides: [1, 2]\n"
+        "kernel_size: 3\ngroup_channels: 8\nbatch_size: 4\n"
+    )
+    flags += ["--config", str(tmp_path / "c.yaml"), "--epochs", "2"]
+    for arguments, text in (
+        (["train", *paths[:2], *flags], "epoch 2 of 2"),
+        (["embed", paths[0], paths[1], paths[2], "--head"], "16 photographs"),
+        (["evaluate", paths[2]], "MAP@5"),
+    ):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        assert text in result.output
+    result = CliRunner().invoke(main, ["train", *paths[:2], *flags])
+    assert result.exit_code == 1 and "holds a run already" in result.output
+    result = CliRunner().invoke(main, ["serve", *paths[1:], "--host", "0.0.0.0"])
+    assert result.exit_code == 1 and "WHALE_ID_TOKEN" in result.output
