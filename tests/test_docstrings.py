@@ -66,7 +66,9 @@ def test_the_example_check_can_fail():
     assert runner.run(wrong, out=lambda text: None).failed == 1
 
 
-@pytest.mark.parametrize("thing", public_objects(), ids=lambda t: t.__name__)
+@pytest.mark.parametrize(
+    "thing", filter(callable, public_objects()), ids=lambda t: t.__name__
+)
 def test_docstrings_tell_all_in_order(thing):
     doc = inspect.getdoc(thing)
     assert doc

@@ -228,7 +228,7 @@ def involution_baseline(
 
 
 def _pooled(
-    backbone: keras.Model, levels: int, p: float, cells: tuple[int, ...]
+    backbone: keras.Model, levels: int, p: float, cells: tuple[int, int]
 ) -> keras.KerasTensor:
     if len(backbone.output_shape) == 2:
         return backbone.output

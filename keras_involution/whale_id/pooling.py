@@ -104,7 +104,9 @@ class GeneralizedMeanPooling2D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         channels = input_shape[1 if self.data_format == "channels_first" else -1]
-        return (input_shape[0], self.cells[0] * self.cells[1] * channels)
+        if channels is not None:
+            channels *= self.cells[0] * self.cells[1]
+        return (input_shape[0], channels)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
