@@ -84,10 +84,10 @@ class EmbeddingNetwork(keras.Model):
         **kwargs: Any,
     ) -> None:
         levels = _arguments.positive_integer(levels, "levels")
-        cells = _arguments.spatial_tuple(cells, 2, "cells")
+        rows, columns = _arguments.spatial_tuple(cells, 2, "cells")
 
         # === Functional model ===
-        x = _pooled(backbone, levels, p, cells)
+        x = _pooled(backbone, levels, p, (rows, columns))
         if dropout:
             # Without a seed PyTorch would draw from a state that no checkpoint holds.
             x = layers.Dropout(dropout, seed=1, name="neck_dropout")(x)
@@ -102,7 +102,7 @@ class EmbeddingNetwork(keras.Model):
         self.backbone = backbone
         self.levels = levels
         self.p = p
-        self.cells = cells
+        self.cells = (rows, columns)
         self.embedding_size = embedding_size
         self.dropout = dropout
         preprocessor = preprocessor or _stretching_converter(backbone)
