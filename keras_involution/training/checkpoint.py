@@ -40,7 +40,8 @@ def save_checkpoint(
     arrays["progress"] = np.frombuffer(json.dumps(progress).encode(), "uint8")
     try:
         with draft.open("wb") as file:
-            np.savez(file, **{name: _plain(a) for name, a in arrays.items()})
+            plain: Any = {name: _plain(a) for name, a in arrays.items()}
+            np.savez(file, **plain)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)

@@ -173,7 +173,7 @@ class ArcFace(keras.layers.Layer):
             return self.scale * cosines
         ops = keras.ops
         identities = ops.cast(identities, "int32")
-        table = np.broadcast_to(np.float32(self.margins), (self.num_classes,))
+        table = np.broadcast_to(np.array(self.margins, "float32"), self.num_classes)
         margins = ops.expand_dims(ops.take(ops.convert_to_tensor(table), identities), 1)
         true = ops.one_hot(identities, self.num_classes, dtype=cosines.dtype)
         return self.scale * ops.where(true > 0, _shifted(cosines, margins), cosines)

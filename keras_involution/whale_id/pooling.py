@@ -61,7 +61,7 @@ class GeneralizedMeanPooling2D(keras.layers.Layer):
         self,
         p: float = 3.0,
         epsilon: float = 1e-6,
-        cells: int | tuple[int, int] = 1,
+        cells: int | tuple[int, ...] = 1,
         trainable_p: bool = False,
         data_format: str | None = None,
         **kwargs: Any,
@@ -103,7 +103,7 @@ class GeneralizedMeanPooling2D(keras.layers.Layer):
         return ops.reshape(x, (-1, self.cells[0] * self.cells[1] * x.shape[-1]))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        channels = input_shape[1 if self.data_format == "channels_first" else -1]
+        channels: Any = input_shape[1 if self.data_format == "channels_first" else -1]
         return (input_shape[0], self.cells[0] * self.cells[1] * channels)
 
     def get_config(self) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def _relit(
         return view
     x = view.astype("float32")
     if gray:
-        x = np.repeat(x @ np.float32([[0.299], [0.587], [0.114]]), 3, axis=-1)
+        x = np.repeat(x @ np.array([[0.299], [0.587], [0.114]], "float32"), 3, axis=-1)
     mean = x.mean()
     x = (mean + (x - mean) * np.float32(contrast)) * np.float32(light * colours)
     return np.clip(x + 0.5, 0, 255).astype("uint8")

@@ -64,7 +64,7 @@ class Batcher:
                 _settle(batch, [error] * len(batch))
             else:
                 self.on_batch(len(batch))
-                _settle(batch, features)
+                _settle(batch, list(features))
 
     def close(self) -> None:
         self.thread.shutdown(wait=False, cancel_futures=True)
