@@ -67,7 +67,7 @@ def test_the_example_check_can_fail():
 
 
 @pytest.mark.parametrize(
-    "thing", filter(callable, public_objects()), ids=lambda t: t.__name__
+    "thing", list(filter(callable, public_objects())), ids=lambda t: t.__name__
 )
 def test_docstrings_tell_all_in_order(thing):
     doc = inspect.getdoc(thing)

@@ -43,8 +43,6 @@ PUBLIC = {
         "RedNetImageConverter",
     },
     "keras_involution.training": {
-        "OPTIMIZERS",
-        "SCHEDULES",
         "RampSustainDecay",
         "WarmUp",
         "averaged_weights",

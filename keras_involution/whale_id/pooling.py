@@ -61,7 +61,7 @@ class GeneralizedMeanPooling2D(keras.layers.Layer):
         self,
         p: float = 3.0,
         epsilon: float = 1e-6,
-        cells: int | tuple[int, int] = 1,
+        cells: int | tuple[int, ...] = 1,
         trainable_p: bool = False,
         data_format: str | None = None,
         **kwargs: Any,

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from keras_involution.training import (
-    SCHEDULES,
     averaged_weights,
     build_optimizer,
     build_schedule,
     load_checkpoint,
     save_checkpoint,
 )
+from keras_involution.training.schedules import SCHEDULES
 
 
 def rates(name: str, steps=range(0, 101), **arguments) -> np.ndarray:
