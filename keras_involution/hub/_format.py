@@ -26,6 +26,8 @@ CARD_FILE = "README.md"
 BACKBONE_WEIGHTS_FILE = "model.weights.h5"
 SHARD_INDEX_FILE = "model.weights.json"
 TASK_WEIGHTS_FILE = "task.weights.h5"
+EMBEDDING_FILE = "embedding.json"
+EMBEDDING_WEIGHTS_FILE = "embedding.weights.h5"
 BACKBONE_FILES = frozenset(
     (CONFIG_FILE, METADATA_FILE, BACKBONE_WEIGHTS_FILE, SHARD_INDEX_FILE)
 )
@@ -34,6 +36,8 @@ PRESET_FILES = BACKBONE_FILES | {
     PREPROCESSOR_FILE,
     CONVERTER_FILE,
     TASK_WEIGHTS_FILE,
+    EMBEDDING_FILE,
+    EMBEDDING_WEIGHTS_FILE,
 }
 _SHARD = re.compile(r"model_[0-9]+\.weights\.h5")
 

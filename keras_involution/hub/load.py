@@ -67,18 +67,19 @@ def from_source(
             raise TypeError(
                 f"A backbone has no classes. {received(num_classes=num_classes)}"
             )
-        model = backbone = _backbone(source, load_weights, {**kwargs, **changes})
+        model = backbone = backbone_of(source, load_weights, {**kwargs, **changes})
     else:
-        backbone = _backbone(source, load_weights, changes)
+        backbone = backbone_of(source, load_weights, changes)
         model = _classifier(cls, backbone, source, num_classes, dtype, kwargs)
     if load_weights:
         _load_weights(model, backbone, source, new_head=num_classes is not None)
     return model
 
 
-def _backbone(
+def backbone_of(
     source: Source, load_weights: bool, changes: dict[str, Any]
 ) -> RedNetBackbone:
+    """The backbone of a preset that was found, without its weights yet."""
     with source.damage_reported(_format.CONFIG_FILE):
         config = source.json(_format.CONFIG_FILE)
     if load_weights:

@@ -47,10 +47,10 @@ def save_to_preset(
         for name, data in contents.items():
             (draft / name).write_text(json.dumps(data, indent=4) + "\n", "utf-8")
         file = draft / _format.BACKBONE_WEIGHTS_FILE
-        _save_weights(backbone, file, max_shard_size)
+        save_weights_file(backbone, file, max_shard_size)
         if model is not backbone:
             file = draft / _format.TASK_WEIGHTS_FILE
-            _save_weights(model, file, None, skip=backbone)
+            save_weights_file(model, file, None, skip=backbone)
 
 
 def documents(model: Any) -> dict[str, Any]:
@@ -110,9 +110,10 @@ def _replaced_files(
     return _format.PRESET_FILES
 
 
-def _save_weights(
+def save_weights_file(
     model: keras.Model, file: Path, max_shard_size: float | None, skip: Any = None
 ) -> None:
+    """Writes the weights of `model` but those of `skip`, large ones in shards."""
     # A compiled model would add its optimizer, several times the network's size.
     # The name is in the file: with it, the same model gives the same bytes.
     bare = keras.Model(model.inputs, model.outputs, name=model.name)

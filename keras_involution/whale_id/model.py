@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -152,12 +155,95 @@ class EmbeddingNetwork(keras.Model):
             "trainable": self.trainable,
         }
 
+    def save_to_preset(
+        self, folder: str | Path, max_shard_size: float | None = 5.0
+    ) -> None:
+        """Writes the network as a preset folder, which also loads as its backbone.
+
+        Args:
+            folder: Path of the folder, which appears complete or not at all.
+            max_shard_size: Number of GB above which the weights become several files.
+
+        Raises:
+            ValueError: If `folder` holds other files than a preset, or the network is
+                around another backbone than a `RedNetBackbone`.
+        """
+        _presets().save_to_preset(self, folder, max_shard_size)
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: str | Path,
+        *,
+        load_weights: bool = True,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+    ) -> EmbeddingNetwork:
+        """Builds the network as a preset describes it; nothing in it is executed.
+
+        Args:
+            preset: A folder, or a handle `"hf://user/name"`.
+            load_weights: Boolean; `False` leaves the weights random.
+            revision: Branch, tag or commit of a Hub repository; `None` is `main`.
+            token: Hub token; `None` takes `HF_TOKEN` or the saved login.
+            cache_dir: Folder for downloads; `None` takes that of huggingface_hub.
+
+        Returns:
+            The network.
+
+        Raises:
+            ValueError: If the preset is out of reach, damaged, or of another kind.
+        """
+        return _presets().from_preset(
+            cls, preset, load_weights, revision, token, cache_dir
+        )
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        tags: Sequence[str] = (),
+        licence: str | None = None,
+        model_card: Any = None,
+        **kwargs: Any,
+    ) -> str:
+        """Publishes the network as a preset in a Hub repository, in one commit.
+
+        Args:
+            repo_id: String, "user/name"; the repository is made if there is none.
+            tags: Sequence of strings for the card.
+            licence: String, the licence's id on the Hub, as "apache-2.0".
+            model_card: `keras_involution.hub.CardFacts` to write the card from, or its
+                whole text; `None` writes what the network itself shows.
+            **kwargs: As for `RedNetImageClassifier.push_to_hub`: `private`, `token`,
+                `commit_message`, `create_pr`, `revision`, `overwrite_card`,
+                `max_shard_size`.
+
+        Returns:
+            String, the address of the commit or pull request.
+
+        Raises:
+            ValueError: If the preset would not load back, or the Hub cannot be reached
+                or refuses.
+        """
+        if not isinstance(model_card, str):
+            given = (model_card, tags, licence)
+            model_card = _presets().card_of(self, repo_id, *given)
+        hub = importlib.import_module("keras_involution.hub")
+        return hub.push_to_hub(self, repo_id, model_card=model_card, **kwargs)
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> EmbeddingNetwork:
         config = dict(config)
         for key in ("backbone", "preprocessor"):
             config[key] = keras.saving.deserialize_keras_object(config[key])
         return cls(**config)
+
+
+def _presets() -> ModuleType:
+    """Imported late: identification without the Hub needs no huggingface_hub."""
+    return importlib.import_module("keras_involution.whale_id.preset")
 
 
 def build_backbone(
