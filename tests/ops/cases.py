@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import keras
 import numpy as np
 
 from keras_involution.ops._geometry import Geometry, geometry_of
@@ -111,6 +112,11 @@ CASES = [
     for data_format in ("channels_last", "channels_first")
 ]
 
+# Half precision differs in the dtype of the sums, not in the geometry. Where a program
+# is compiled for each case a few of them show it: strides and dilation, both formats.
+_COMPILED = keras.config.backend() != "torch"
 CASES_OF_DTYPE = [
-    (case, dtype) for case in CASES for dtype in ("float32", "float16", "bfloat16")
+    (case, dtype)
+    for dtype in ("float32", "float16", "bfloat16")
+    for case in (CASES[:4] if _COMPILED and dtype != "float32" else CASES)
 ]
