@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from PIL import Image, ImageOps
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
+from keras_involution.whale_id._warnings import large_pictures_welcome
 
 MAX_PIXELS = 100_000_000
 """Pictures with more pixels than this are refused before they are unpacked."""
@@ -76,9 +76,8 @@ def _decoded(
 ) -> Image.Image:
     """The picture as RGB, upright."""
     try:
-        with warnings.catch_warnings():
-            # The limit here is checked below, before anything is unpacked.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # The limit here is checked below, before anything is unpacked.
+        with large_pictures_welcome():
             picture = Image.open(io.BytesIO(source) if _is_bytes(source) else source)  # type: ignore
             with picture:
                 return _upright(picture, max_pixels, image_size)

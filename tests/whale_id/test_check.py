@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 
 import pandas as pd
 import pytest
@@ -104,3 +105,13 @@ def test_species(table):
     assert kinds(table) == {6: "species", 7: "species"}
     fixed = fix_table(table)
     assert fixed["species"].to_list()[6:] == ["humpback_whale", "sperm_whale"]
+
+
+def test_many_threads_leave_the_filters_of_warnings_alone(table, monkeypatch):
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 300)
+    many = pd.concat([table] * 40, ignore_index=True)
+    many["image_id"] = [str(number) for number in range(len(many))]
+    before = list(warnings.filters)
+    for _ in range(5):
+        assert "undecodable" not in kinds(many).values()
+    assert warnings.filters == before

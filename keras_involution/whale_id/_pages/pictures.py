@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from keras_involution._arguments import one_of, received
+from keras_involution.whale_id._warnings import large_pictures_welcome
 
 ON_ERROR = ("skip", "stop")
 _MARGIN = 0.05
@@ -53,19 +53,17 @@ def load_picture(path: str, box: Any = None, side: int = 240) -> np.ndarray:
     """A photograph as bytes (h, w, 3), cut to a box with a margin and shrunk."""
     from PIL import Image, ImageOps
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path) as picture:
-            if not isinstance(box, list):
-                picture.draft("RGB", (side, side))
-                shown = ImageOps.exif_transpose(picture)
-            else:
-                whole, corners = picture.size, _corners(box, picture.size)
-                picture.draft("RGB", _enough(whole, corners, side))
-                scale = picture.width / whole[0]
-                left, top, right, bottom = (round(c * scale) for c in corners)
-                shown = picture.crop((left, top, right, bottom))
-            shown = shown.convert("RGB")
+    with large_pictures_welcome(), Image.open(path) as picture:
+        if not isinstance(box, list):
+            picture.draft("RGB", (side, side))
+            shown = ImageOps.exif_transpose(picture)
+        else:
+            whole, corners = picture.size, _corners(box, picture.size)
+            picture.draft("RGB", _enough(whole, corners, side))
+            scale = picture.width / whole[0]
+            left, top, right, bottom = (round(c * scale) for c in corners)
+            shown = picture.crop((left, top, right, bottom))
+        shown = shown.convert("RGB")
     shown.thumbnail((side, side))
     return np.asarray(shown)
 

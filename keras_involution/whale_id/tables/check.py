@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from keras_involution.whale_id._warnings import large_pictures_welcome
 from keras_involution.whale_id.tables._columns import UNKNOWN
 from keras_involution.whale_id.tables.species import SPECIES
 
@@ -91,8 +91,7 @@ def _look(path: str) -> _Picture:
     if not os.path.isfile(path):
         return _Picture(("missing", f"there is no file {path}"))
     try:
-        with open(path, "rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with open(path, "rb") as file, large_pictures_welcome():
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
             with Image.open(file) as image:
