@@ -23,6 +23,7 @@ class _Pointwise:
 
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         if self.data_format == "channels_first":
+            # The method of the convolution that stands behind in the order of bases.
             return super().convolution_op(inputs, kernel)  # type: ignore[misc]
         if max(self.strides) > 1:
             steps = (slice(None, None, step) for step in self.strides)

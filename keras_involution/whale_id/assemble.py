@@ -16,9 +16,7 @@ from keras_involution.whale_id.augment import Augmentation
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.heads import ArcFace, SoftmaxHead, count_margins
 from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
-
-UNKNOWN = ("unknown", "new_individual", "new_whale")
-"""Names of the open class, which nothing is trained on."""
+from keras_involution.whale_id.tables import OPEN_CLASS
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def training_rows(table: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: If there are none, or all show the same animal.
     """
-    rows = table[~table["identity"].isin(UNKNOWN)]
+    rows = table[~table["identity"].isin(OPEN_CLASS)]
     if "split" in rows:
         rows = rows[rows["split"] == "train"]
     if rows["identity"].nunique() < 2:

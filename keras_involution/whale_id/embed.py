@@ -25,7 +25,7 @@ def embed_photographs(
     flip: str = "average",
     on_batch: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Embeds pictures in their order; no more than two batches are held at a time.
+    """Embeds pictures in their order; no more than three batches are held at a time.
 
     Args:
         network: `EmbeddingNetwork`.

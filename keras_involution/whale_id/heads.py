@@ -280,7 +280,7 @@ def _check_margins(
     margins: float | Sequence[float], num_classes: int
 ) -> float | list[float]:
     single = isinstance(margins, int | float)
-    values = [float(m) for m in ([margins] if single else margins)]  # type: ignore
+    values = [float(m) for m in np.atleast_1d(np.asarray(margins, "float64"))]
     if not single and len(values) != num_classes:
         raise ValueError(
             f"`margins` must hold {num_classes} numbers, one an identity. "

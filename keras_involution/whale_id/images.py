@@ -67,7 +67,8 @@ def read_photograph(
         height, width = _arguments.spatial_tuple(image_size, 2, "image_size")
         picture = picture.resize((width, height), Image.Resampling.BILINEAR, box)
     elif box is not None:
-        picture = picture.crop(tuple(round(side) for side in box))  # type: ignore
+        left, top, right, bottom = (round(side) for side in box)
+        picture = picture.crop((left, top, right, bottom))
     return np.asarray(picture)
 
 
@@ -78,7 +79,9 @@ def _decoded(
     try:
         # The limit here is checked below, before anything is unpacked.
         with large_pictures_welcome():
-            picture = Image.open(io.BytesIO(source) if _is_bytes(source) else source)  # type: ignore
+            picture = Image.open(
+                io.BytesIO(source) if isinstance(source, bytes) else source
+            )
             with picture:
                 return _upright(picture, max_pixels, image_size)
     except PhotographError as error:
@@ -144,7 +147,3 @@ def _box(
 def name_of(source: object) -> str:
     """What an error calls a picture."""
     return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
-
-
-def _is_bytes(source: object) -> bool:
-    return isinstance(source, bytes)

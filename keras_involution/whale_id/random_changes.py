@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 import keras
@@ -41,7 +42,7 @@ _SECTIONS = """
     """
 
 
-class _RandomChange(keras.layers.Layer):
+class _RandomChange(keras.layers.Layer, abc.ABC):
     """With a probability each, images become what `change` makes of them."""
 
     def __init__(self, rate: float = 0.1, seed: int | None = None, **kwargs: Any):
@@ -56,8 +57,9 @@ class _RandomChange(keras.layers.Layer):
         chance = keras.random.uniform(shape, seed=self.generator)
         return keras.ops.where(chance < self.rate, self.change(inputs), inputs)
 
+    @abc.abstractmethod
     def change(self, images: Tensor) -> Tensor:
-        raise NotImplementedError
+        """All images changed: (B, H, W, C) to the same."""
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

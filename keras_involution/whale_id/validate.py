@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from keras_involution.whale_id.assemble import UNKNOWN
 from keras_involution.whale_id.embed import embed_photographs
+from keras_involution.whale_id.embeddings import Embeddings
+from keras_involution.whale_id.metrics import auroc, cumulative_match, map_at_5
 from keras_involution.whale_id.model import EmbeddingNetwork
 from keras_involution.whale_id.pipeline import Photographs
+from keras_involution.whale_id.retrieve import identify
+from keras_involution.whale_id.tables import OPEN_CLASS
 
 
 def validate(
@@ -29,53 +31,27 @@ def validate(
         Dictionary: "top_1", "top_5", "map_at_5"; and "auroc" of telling known animals
         from new ones, if the queries have both.
     """
-    known = queries["identity"].isin(set(database["identity"]) - set(UNKNOWN))
-    kept, features = _embed(network, database, margin)
-    names = database["identity"].to_numpy()[kept]
-    asked, wanted = _embed(network, queries, margin)
-    scores, classes = class_scores(wanted @ features.T, names)
-    truths = queries["identity"].to_numpy()[asked]
-    is_known = known.to_numpy()[asked]
-    places = _places(scores[is_known], classes, truths[is_known])
+    known = database[~database["identity"].isin(OPEN_CLASS)]
+    asked = _embed(network, queries, margin)
+    ranking = identify(asked, _embed(network, known, margin), top=5)
+    is_new = ~asked.table["identity"].isin(known["identity"]).to_numpy()
+    truths = asked.table["identity"][~is_new].to_list()
+    labels = ranking.labels[~is_new].tolist()
+    shares = cumulative_match(truths, labels, (1, 5))
     figures = {
-        "top_1": float(np.mean(places == 0)),
-        "top_5": float(np.mean(places < 5)),
-        "map_at_5": float(np.mean(np.where(places < 5, 1 / (places + 1), 0))),
+        "top_1": shares[1],
+        "top_5": shares[5],
+        "map_at_5": map_at_5(truths, labels),
     }
-    if is_known.any() and not is_known.all():
-        best = scores.max(axis=1)
-        pairs = best[is_known][:, None] - best[~is_known][None]
-        figures["auroc"] = float(np.mean((pairs > 0) + 0.5 * (pairs == 0)))
+    if is_new.any() and not is_new.all():
+        figures["auroc"] = auroc(ranking.scores[:, 0].tolist(), is_new.tolist())
     return figures
 
 
-def class_scores(
-    similarity: np.ndarray, names: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The best similarity of each query to each identity.
-
-    Args:
-        similarity: Array (queries, N).
-        names: Identities (N,).
-
-    Returns:
-        Array (queries, classes), and the sorted identities (classes,).
-    """
-    classes, numbers = np.unique(names.astype(str), return_inverse=True)
-    order = np.argsort(numbers, kind="stable")
-    starts = np.searchsorted(numbers[order], np.arange(len(classes)))
-    return np.maximum.reduceat(similarity[:, order], starts, axis=1), classes
-
-
-def _embed(
-    network: EmbeddingNetwork, table: pd.DataFrame, margin: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _embed(network: EmbeddingNetwork, table: pd.DataFrame, margin: float) -> Embeddings:
     photographs = Photographs(table, network.image_size, margin, on_error="skip")
-    return embed_photographs(network, photographs)
-
-
-def _places(scores: np.ndarray, classes: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """How many identities stand before the true one, equal ones in their order."""
-    true = np.searchsorted(classes, truths.astype(str))
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return np.argmax(order == true[:, None], axis=1)
+    rows, features = embed_photographs(network, photographs)
+    chosen = table.iloc[rows]
+    if "image_id" not in chosen:
+        chosen = chosen.assign(image_id=chosen["path"])
+    return Embeddings(features, chosen)

@@ -25,7 +25,7 @@ def test_lowers_for_a_tpu(side, channels, strides, window, dtype, monkeypatch):
     geometry = geometry_of(x.shape, k.shape, strides, 1, "channels_last")
 
     def forward(x, k):
-        return pallas_kernel.involution(x, k, geometry)
+        return pallas_kernel.PALLAS.run(x, k, geometry)
 
     lowered = jax.jit(forward).trace(x, k).lower(lowering_platforms=("tpu",))
     assert "tpu_custom_call" in lowered.as_text()

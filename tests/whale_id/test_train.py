@@ -85,7 +85,10 @@ def test_the_same_seed_is_the_same_run(tmp_path):
 
 def test_a_run_learns_and_is_read_back(tmp_path):
     table = animals(tmp_path)
-    settings = small(epochs=6, average_momentum=0.5, clip_norm=5.0)
+    # All photographs in a batch, and as they are: what is left to chance is the start.
+    settings = small(
+        epochs=8, batch_size=12, views="none", average_momentum=0.5, clip_norm=5.0
+    )
     network = train(table, settings, tmp_path / "run")
     run = load_run(tmp_path / "run")
     one, two = (embed(n, table, head=run.head)[0] for n in (network, run.network))
@@ -93,7 +96,7 @@ def test_a_run_learns_and_is_read_back(tmp_path):
     assert tuple(two.classes) == tuple(f"animal_{i}" for i in range(4))
     assert two.logits.shape == (16, 4) and np.abs(two.logits).max() <= 1 + 1e-5
     values = [float(loss) for _, loss in losses(tmp_path / "run", "epochs")]
-    assert values[-1] < values[0]
+    assert values[-1] < values[0] / 10
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 

@@ -23,44 +23,19 @@ import numpy as np
 from keras_involution.ops._cpp import compiler, problem
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
-from keras_involution.ops.jax import native
+from keras_involution.ops.jax._derivatives import with_gradients
 
 _SOURCE = Path(__file__).with_name("xla_calls.cpp")
 _DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def involution(inputs: jax.Array, kernels: jax.Array, geometry: Geometry) -> jax.Array:
-    return _forward(geometry, inputs, kernels)
-
-
-def _keep(x: jax.Array, k: jax.Array, geometry: Geometry):
-    return involution(x, k, geometry), (x, k)
-
-
-def _pull_back(geometry: Geometry, kept: tuple, dy: jax.Array):
-    return gradients(*kept, dy, geometry)
-
-
-involution.defvjp(_keep, _pull_back)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def gradients(x: jax.Array, k: jax.Array, dy: jax.Array, geometry: Geometry):
-    shapes = x.shape, k.shape
-    return tuple(_call("gradients", geometry, shapes, x, k, dy))
-
-
-def _gradients_keep(x: jax.Array, k: jax.Array, dy: jax.Array, geometry: Geometry):
-    return gradients(x, k, dy, geometry), (x, k, dy)
-
-
-gradients.defvjp(_gradients_keep, native.second_derivatives)
-
-
 def _forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
     shape: Any = geometry.output_shape(x.shape)
     return _call("involution", geometry, (shape,), x, k)[0]
+
+
+def _gradients(geometry: Geometry, x: jax.Array, k: jax.Array, dy: jax.Array):
+    return tuple(_call("gradients", geometry, (x.shape, k.shape), x, k, dy))
 
 
 def _call(
@@ -137,4 +112,4 @@ def _unsupported_reason(
     return compiler.reason() or _register()
 
 
-CPP = Implementation("cpp", involution, _unsupported_reason)
+CPP = Implementation("cpp", with_gradients(_forward, _gradients), _unsupported_reason)

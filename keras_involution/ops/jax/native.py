@@ -24,54 +24,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from keras_involution.ops import _portable
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
+from keras_involution.ops.jax._derivatives import with_gradients
 
 # Longest sum over channels that is written out; longer ones loop over blocks.
 _UNROLLED_CHANNELS = 16
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def involution(inputs: jax.Array, kernels: jax.Array, geometry: Geometry) -> jax.Array:
-    return _forward(geometry, inputs, kernels)
-
-
-def _keep(x: jax.Array, k: jax.Array, geometry: Geometry):
-    return involution(x, k, geometry), (x, k)
-
-
-def _pull_back(geometry: Geometry, kept: tuple, dy: jax.Array):
-    return gradients(*kept, dy, geometry)
-
-
-involution.defvjp(_keep, _pull_back)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def gradients(x: jax.Array, k: jax.Array, dy: jax.Array, geometry: Geometry):
-    sizes = tuple(x.shape[axis] for axis in geometry.spatial_axes)
-    return (
-        _input_gradient(geometry, sizes, k, dy),
-        _kernels_gradient(geometry, x, dy),
-    )
-
-
-def _gradients_keep(x: jax.Array, k: jax.Array, dy: jax.Array, geometry: Geometry):
-    return gradients(x, k, dy, geometry), (x, k, dy)
-
-
-def second_derivatives(geometry: Geometry, kept: tuple, upstream: tuple):
-    """Second derivatives: JAX's own, of the portable form."""
-
-    def gradients(x, k, dy):
-        portable = functools.partial(_portable.involution, geometry=geometry)
-        return jax.vjp(portable, x, k)[1](dy)
-
-    return jax.vjp(gradients, *kept)[1](upstream)
-
-
-gradients.defvjp(_gradients_keep, second_derivatives)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -85,6 +43,15 @@ def _forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
         weight = k[geometry.tap_index(tap)]
         total = _add(total, _product(window, weight, geometry))
     return _merge_groups(total, geometry).astype(x.dtype)
+
+
+def gradients(geometry: Geometry, x: jax.Array, k: jax.Array, dy: jax.Array):
+    """The gradients for the inputs and for the kernels."""
+    sizes = tuple(x.shape[axis] for axis in geometry.spatial_axes)
+    return (
+        _input_gradient(geometry, sizes, k, dy),
+        _kernels_gradient(geometry, x, dy),
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -318,4 +285,8 @@ def _add(total: jax.Array | None, term: jax.Array) -> jax.Array:
     return term if total is None else total + term
 
 
-NATIVE = Implementation("native", involution, lambda inputs, kernels, geometry: None)
+NATIVE = Implementation(
+    "native",
+    with_gradients(_forward, gradients),
+    lambda inputs, kernels, geometry: None,
+)

@@ -22,27 +22,12 @@ from jax.experimental import pallas as pl
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops.jax import native
+from keras_involution.ops.jax._derivatives import with_gradients
 
 # Rows of outputs that one program computes.
 _TILE_ROWS = 8
 # The padded image of one program must fit into a core's fast memory of 16 MiB.
 _LARGEST_IMAGE = 8 * 2**20
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def involution(inputs: jax.Array, kernels: jax.Array, geometry: Geometry) -> jax.Array:
-    return _forward(geometry, inputs, kernels)
-
-
-def _keep(x: jax.Array, k: jax.Array, geometry: Geometry):
-    return involution(x, k, geometry), (x, k)
-
-
-def _pull_back(geometry: Geometry, kept: tuple, dy: jax.Array):
-    return native.gradients(*kept, dy, geometry)
-
-
-involution.defvjp(_keep, _pull_back)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -122,4 +107,6 @@ def _unsupported_reason(
     return None
 
 
-PALLAS = Implementation("pallas", involution, _unsupported_reason)
+PALLAS = Implementation(
+    "pallas", with_gradients(_forward, native.gradients), _unsupported_reason
+)

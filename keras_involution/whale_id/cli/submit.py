@@ -7,13 +7,8 @@ from typing import Any
 import click
 
 from keras_involution._commands import reported
-from keras_involution.whale_id.cli._models import (
-    load_pairs,
-    pair_options,
-    read_threshold,
-    search_options,
-    with_new,
-)
+from keras_involution.whale_id.cli._answers import find_answers
+from keras_involution.whale_id.cli._models import pair_options, search_options
 
 
 @click.command()
@@ -30,14 +25,10 @@ from keras_involution.whale_id.cli._models import (
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 def command(
     out: str,
-    top: int,
-    reduce: str,
-    head_share: float,
     form: str,
-    threshold: str,
     pseudo_labels: tuple[float, str] | None,
     force: bool,
-    **pairs: Any,
+    **search: Any,
 ) -> None:
     """Write five labels for every photograph of QUERIES to OUT, in Kaggle's form."""
     with reported():
@@ -46,13 +37,8 @@ def command(
 
         for path in (out, *(pseudo_labels or ())[1:]):
             check_writable(path, force)
-        limit = read_threshold(threshold)
-        queries, database = load_pairs(**pairs)
-        table = queries[0].table
-        ranking = whale_id.identify(
-            queries, database, top=top, reduce=reduce, head_share=head_share
-        )
-        ranking = with_new(ranking, queries[0], limit)
+        found = find_answers(**search)
+        ranking, table = found.ranking, found.queries
         ids = table["image_id"].to_list()
         whale_id.write_submission(ranking, ids, out, form, force=force)
         click.echo(f"{out}: {len(ranking)} photographs")

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -203,7 +204,7 @@ def check_usable(embeddings: Embeddings, name: str) -> None:
         )
 
 
-def _faiss_index(features: np.ndarray):  # type: ignore[no-untyped-def]
+def _faiss_index(features: np.ndarray) -> Any:
     with warnings.catch_warnings():
         # Its bindings warn about themselves when they are imported.
         warnings.simplefilter("ignore", DeprecationWarning)

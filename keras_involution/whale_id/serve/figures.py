@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import defaultdict
 
 
 class Figures:
@@ -11,12 +11,12 @@ class Figures:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.counts: Counter[str] = Counter()
+        self.counts: defaultdict[str, float] = defaultdict(float)
 
     def add(self, name: str, value: float = 1) -> None:
         """Adds to a count; `name` may carry labels, as `requests_total{code="200"}`."""
         with self.lock:
-            self.counts[name] += value  # type: ignore[assignment]
+            self.counts[name] += value
 
     def batch(self, size: int) -> None:
         self.add("batches_total")

@@ -1,5 +1,6 @@
 """Tables of photographs: reading, checking, repairing, writing."""
 
+from keras_involution.whale_id.tables._columns import OPEN_CLASS as OPEN_CLASS
 from keras_involution.whale_id.tables._columns import UNKNOWN as UNKNOWN
 from keras_involution.whale_id.tables.check import Problem as Problem
 from keras_involution.whale_id.tables.check import check_table as check_table
