@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 
 # Read when the libraries are imported, so set before anything imports them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+# What JAX has compiled for one test serves the others, and the processes they start.
+_programs = tempfile.TemporaryDirectory(prefix="keras_involution_tests_")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _programs.name)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
 import keras
 import pytest

@@ -37,4 +37,4 @@ def test_code_blocks_run(tmp_path, monkeypatch):
     assert len(blocks) >= 3
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
-    assert Path("my_rednet_50/config.json").is_file()
+    assert Path("my_rednet_26/config.json").is_file()

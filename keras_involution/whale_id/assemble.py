@@ -160,6 +160,8 @@ def build_training_model(
         for name in outputs
     }
     model.compile(_optimizer(config, steps), losses, loss_weights=weights)
+    # Else Keras on TensorFlow builds it inside of the step, which is then traced twice.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
