@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import glob
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,6 +15,10 @@ from pathlib import Path
 
 from keras_involution._arguments import received
 from keras_involution.hub._format import CONFIG_FILE, TASK_FILE, is_shard
+
+_LINUX = sys.platform == "linux"
+# Of Linux: paths count from the working directory, and two names exchange.
+_HERE, _RENAME_EXCHANGE = -100, 2
 
 
 @contextlib.contextmanager
@@ -77,7 +83,25 @@ def _keep_other_files(folder: Path, draft: Path, replaced: frozenset[str]) -> No
 def _swap(draft: Path, folder: Path) -> None:
     if not folder.exists():
         os.rename(draft, folder)
-        return
+    elif _exchange(draft, folder):
+        shutil.rmtree(draft, ignore_errors=True)
+    else:
+        _replace(folder, draft)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchanges two folders at once where the system can; whether it did.
+
+    A process that is killed leaves the old preset or the new one, never neither.
+    """
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if _LINUX else None
+    if rename is None:
+        return False
+    paths = os.fsencode(one), os.fsencode(other)
+    return rename(_HERE, paths[0], _HERE, paths[1], _RENAME_EXCHANGE) == 0
+
+
+def _replace(folder: Path, draft: Path) -> None:
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
     os.rename(folder, old / folder.name)
     try:

@@ -30,6 +30,20 @@ keras.saving.save_weights = save_then_die
 tiny_classifier().save_to_preset(sys.argv[1])
 """
 
+# Dies at the first step after the draft is complete.
+KILLED_LATE = """
+import os, shutil, signal, sys
+from tests.hub.networks import tiny_backbone
+rename = os.rename
+def die(*arguments, **options):
+    if arguments[1:]:
+        rename(*arguments)
+    print("dying", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.rename = shutil.rmtree = die
+tiny_backbone(kernel_size=5).save_to_preset(sys.argv[1])
+"""
+
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -119,6 +133,7 @@ def test_a_failed_second_rename_puts_the_old_folder_back(
             raise OSError(5, "Input/output error")
         rename(source, target)
 
+    monkeypatch.setattr(_folder, "_exchange", lambda one, other: False)
     monkeypatch.setattr(os, "rename", fail_second)
     before = contents(preset)
     with pytest.raises(OSError, match="Input/output"):
@@ -141,6 +156,27 @@ def test_killed_in_the_middle_of_saving(preset, classifier):
     assert draft.exists()  # it might be another process's, at work
     os.utime(draft, (0, 0))
     classifier.save_to_preset(preset)
+    assert [path.name for path in preset.parent.iterdir()] == [preset.name]
+
+
+@one_backend
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux exchanges two folders")
+def test_killed_in_the_middle_of_the_exchange(preset):
+    """At no moment is there neither the old preset nor the new one."""
+    run = [sys.executable, "-c", KILLED_LATE, str(preset)]
+    killed = subprocess.run(run, capture_output=True, text=True)
+    assert killed.stdout.split() == ["dying"], killed.stderr
+    assert killed.returncode == -signal.SIGKILL
+    assert RedNetBackbone.from_preset(preset).kernel_size == 5
+
+
+@one_backend
+@pytest.mark.parametrize("exchanged", (True, False))
+def test_the_old_preset_goes_when_the_new_one_is_there(preset, monkeypatch, exchanged):
+    if not exchanged:
+        monkeypatch.setattr(_folder, "_exchange", lambda one, other: False)
+    tiny_backbone(kernel_size=5).save_to_preset(preset)
+    assert RedNetBackbone.from_preset(preset).kernel_size == 5
     assert [path.name for path in preset.parent.iterdir()] == [preset.name]
 
 
