@@ -84,6 +84,7 @@ PUBLIC = {
         "from_wildlife",
         "identify",
         "insert_new",
+        "kernel_maps",
         "load_config",
         "load_run",
         "map_at_5",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 
 import keras
@@ -11,6 +12,10 @@ from keras_involution._arguments import one_of, received
 from keras_involution._typing import Tensor
 from keras_involution.layers import Involution2D
 from keras_involution.visualization._resize import resize_maps
+
+_extractors: weakref.WeakKeyDictionary[
+    keras.Model, dict[tuple[str, ...], keras.Model]
+] = weakref.WeakKeyDictionary()
 
 
 def kernel_heatmaps(
@@ -73,8 +78,9 @@ def kernel_heatmaps(
     one_of(aggregate, (None, "mean"), "aggregate")
     backbone = getattr(model, "backbone", model)
     chosen = _chosen_layers(backbone, layers)
-    extractor = keras.Model(backbone.input, [layer.input for layer in chosen])
-    features = extractor.predict(images, batch_size=batch_size, verbose=0)
+    features = _extractor(backbone, chosen).predict(
+        images, batch_size=batch_size, verbose=0
+    )
     features = features if isinstance(features, list) else [features]
     size = _spatial_size(images, chosen[0].data_format)
     maps = {}
@@ -84,6 +90,15 @@ def kernel_heatmaps(
         sums = resize_maps(sums, size) if resize else sums
         maps[layer.name] = sums[:, 0] if aggregate == "mean" else sums
     return maps
+
+
+def _extractor(model: keras.Model, layers: list[Involution2D]) -> keras.Model:
+    """The inputs of the layers; kept, because backends compile every new model."""
+    kept = _extractors.setdefault(model, {})
+    names = tuple(layer.name for layer in layers)
+    if names not in kept:
+        kept[names] = keras.Model(model.input, [layer.input for layer in layers])
+    return kept[names]
 
 
 def _chosen_layers(

@@ -13,6 +13,7 @@ from keras_involution.whale_id.heads import SoftmaxHead as SoftmaxHead
 from keras_involution.whale_id.heads import count_margins as count_margins
 from keras_involution.whale_id.images import PhotographError as PhotographError
 from keras_involution.whale_id.images import read_photograph as read_photograph
+from keras_involution.whale_id.kernel_maps import kernel_maps as kernel_maps
 from keras_involution.whale_id.metrics import auroc as auroc
 from keras_involution.whale_id.metrics import average_precisions as average_precisions
 from keras_involution.whale_id.metrics import cumulative_match as cumulative_match

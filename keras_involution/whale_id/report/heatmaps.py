@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from keras_involution._arguments import received
 from keras_involution.visualization import overlay
+from keras_involution.whale_id._files import replaced_file
 
 
 class Heatmaps:
@@ -66,6 +68,28 @@ class Heatmaps:
             "A heat map must be (h, w), or a picture (h, w, 3) of bytes. "
             f"{received(image_id=image_id, shape=values.shape)}"
         )
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Writes the arrays to a file `.npz`.
+
+        Args:
+            path: File.
+            force: Boolean, whether to replace a file that is there.
+
+        Raises:
+            ValueError: If the file is there and `force` is false, or the name does not
+                end in `.npz`.
+        """
+        if Path(path).suffix != ".npz":
+            raise ValueError(f"Heat maps are kept as .npz. {received(path=str(path))}")
+        # Not by `np.savez`, to which an image_id would be the name of an argument.
+        with (
+            replaced_file(path, force) as draft,
+            zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
+            for name, values in self._arrays.items():
+                with archive.open(f"{name}.npy", "w") as file:
+                    np.save(file, values, allow_pickle=False)
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -1,0 +1,58 @@
+"""`whale-id heatmaps`: where a network looks."""
+
+from __future__ import annotations
+
+import click
+
+from keras_involution._commands import reported
+from keras_involution.whale_id.cli._options import table_source
+
+
+@click.command()
+@table_source
+@click.argument("model", type=click.Path(exists=True))
+@click.argument("out", type=click.Path(dir_okay=False))
+@click.option("--layer", help="Name of an involution; else in the last stage but one.")
+@click.option("--batch-size", default=32, show_default=True, help="Photographs a step.")
+@click.option(
+    "--on-error", type=click.Choice(["skip", "stop"]), default="stop", show_default=True
+)
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+def command(
+    table: str,
+    images: str | None,
+    boxes: bool,
+    model: str,
+    out: str,
+    layer: str | None,
+    batch_size: int,
+    on_error: str,
+    force: bool,
+) -> None:
+    """Write the kernel heat maps of the photographs of TABLE to OUT (.npz).
+
+    `whale-id report --heatmaps OUT` lays them over the photographs. MODEL is the folder
+    of `whale-id train` or a `.keras` file.
+    """
+    with reported():
+        from keras_involution.whale_id import Heatmaps, kernel_maps, read_table
+        from keras_involution.whale_id._files import check_writable
+        from keras_involution.whale_id.cli._progress import Progress
+        from keras_involution.whale_id.runs import load_run
+
+        check_writable(out, force)
+        rows = read_table(table, images, boxes=boxes)
+        network = load_run(model).network
+        with Progress("Photographs", len(rows)) as progress:
+            maps, left_out = kernel_maps(
+                network,
+                rows,
+                layer=layer,
+                batch_size=batch_size,
+                on_error=on_error,
+                on_batch=lambda number: progress.bar.update(number),
+            )
+        Heatmaps(maps).save(out, force=force)
+    for reason in left_out.values():
+        click.echo(f"skipped {reason}", err=True)
+    click.echo(f"{out}: {len(maps)} heat maps")

@@ -1,0 +1,92 @@
+"""Heat maps of a table, from the network to the report."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from keras_involution.visualization import kernel_heatmaps
+from keras_involution.whale_id import Heatmaps, PhotographError, embed, kernel_maps
+from keras_involution.whale_id.assemble import build_network
+from keras_involution.whale_id.cli import main
+from keras_involution.whale_id.images import read_photograph
+from tests.whale_id.animals import animals
+from tests.whale_id.settings import small
+
+LAYER = "stack1_block0_2_involution"
+
+
+@pytest.fixture(scope="module")
+def network():
+    return build_network(small())
+
+
+def test_every_photograph_has_the_map_of_its_own_picture(network, tmp_path):
+    table = animals(tmp_path)
+    maps, left_out = kernel_maps(network, table, layer=LAYER, batch_size=5)
+    images = np.stack([read_photograph(path, (32, 32)) for path in table["path"]])
+    prepared = network.preprocessor(images)
+    expected = kernel_heatmaps(
+        network.backbone, prepared, aggregate="mean", resize=False
+    )
+    assert list(maps) == list(table["image_id"]) and left_out == {}
+    for found, wanted in zip(maps.values(), expected[LAYER], strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-3, rtol=1e-3)
+    assert np.ptp([m.mean() for m in maps.values()]) > 1e-2
+
+
+def test_the_stage_before_the_last_has_twice_the_positions(network, tmp_path):
+    table = animals(tmp_path).iloc[:1]
+    last, _ = kernel_maps(network, table, layer=LAYER)
+    before, _ = kernel_maps(network, table)
+    assert before["0_0"].shape == tuple(2 * n for n in last["0_0"].shape)
+
+
+def test_what_has_no_map_is_named(network, tmp_path):
+    table = animals(tmp_path)
+    (tmp_path / "1_0.png").write_bytes(b"broken")
+    with pytest.raises(PhotographError, match=r"1_0\.png"):
+        kernel_maps(network, table)
+    maps, left_out = kernel_maps(network, table, on_error="skip")
+    assert len(maps) == 15 and list(left_out) == [table.loc[4, "path"]]
+    with pytest.raises(ValueError, match="Received: layers='neck'"):
+        kernel_maps(network, table, layer="neck", on_error="skip")
+    other = build_network(small(backbone="involution_baseline"))
+    with pytest.raises(ValueError, match="Name an involution"):
+        kernel_maps(other, table, on_error="skip")
+
+
+def test_any_image_id_is_saved_and_read_back(tmp_path):
+    names = ("file", "a/b", "x.npy", "gräu", "../up")
+    maps = {name: np.full((2, 3), i, "float16") for i, name in enumerate(names)}
+    Heatmaps(maps).save(tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as file:
+        assert {n: file[n].max() for n in file.files} == {
+            name: i for i, name in enumerate(names)
+        }
+    with pytest.raises(ValueError, match="Received: path="):
+        Heatmaps(maps).save(tmp_path / "m.npz")
+    with pytest.raises(ValueError, match=r"\.npz.*Received"):
+        Heatmaps(maps).save(tmp_path / "m.png")
+
+
+def test_from_photographs_to_maps_in_the_report(network, tmp_path):
+    table = animals(tmp_path)
+    table.drop(columns="bbox").to_csv(tmp_path / "t.csv", index=False)
+    network.save(tmp_path / "n.keras")
+    paths = {name: str(tmp_path / name) for name in ("t.csv", "n.keras", "m.npz")}
+    e, page = str(tmp_path / "e.npz"), str(tmp_path / "r.html")
+    embed(keras.saving.load_model(tmp_path / "n.keras"), table)[0].save(e)
+    report = ["report", e, e, "--out", page, "--leave-one-out", "--top", "2"]
+    for command in (
+        ["heatmaps", *paths.values()],
+        [*report, "--heatmaps", paths["m.npz"]],
+    ):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 0, result.output
+    text = (tmp_path / "r.html").read_text("utf-8")
+    # Each of 16 photographs, and the best of two animals beside it.
+    assert text.count('class="photograph mapped"') == 16 * 3
+    assert 'class="photograph"' not in text
