@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import click
 
 from keras_involution._commands import reported
@@ -30,9 +33,7 @@ def command(
     in the history of the shell.
     """
     with reported():
-        from keras_involution.hub import push_folder
-
-        address = push_folder(
+        address = _push_folder_of(folder)(
             folder,
             repository,
             private=private,
@@ -42,3 +43,15 @@ def command(
             overwrite_card=overwrite_card,
         )
     click.echo(address)
+
+
+def _push_folder_of(folder: str) -> Callable[..., str]:
+    """Only an embedding network needs what identification needs."""
+    from keras_involution import hub
+    from keras_involution.hub._format import EMBEDDING_FILE
+
+    if not (Path(folder) / EMBEDDING_FILE).is_file():
+        return hub.push_folder
+    from keras_involution.whale_id import preset
+
+    return preset.push_folder

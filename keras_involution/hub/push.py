@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,8 @@ def push_folder(
     create_pr: bool = False,
     revision: str | None = None,
     overwrite_card: bool = False,
+    load: Callable[[Path], Any] | None = None,
+    model_card: Callable[[Any, str], str] | None = None,
 ) -> str:
     """Publishes a preset folder, its card included, in one commit.
 
@@ -101,6 +103,10 @@ def push_folder(
         create_pr: Boolean, opens a pull request instead of committing.
         revision: Branch to commit to, made if there is none; `None` is `main`.
         overwrite_card: Boolean; `False` leaves a card that is there as it is.
+        load: Function from the folder to its model, for others than classifiers and
+            backbones.
+        model_card: Function from that model and `repo_id` to the text of a card, for a
+            folder without one.
 
     Returns:
         String, the address of the commit or pull request.
@@ -111,11 +117,10 @@ def push_folder(
     """
     checked = checked_repo_id(repo_id.removeprefix("hf://"))
     folder = Path(folder)
-    is_task = (folder / _format.TASK_FILE).is_file()
-    model = (RedNetImageClassifier if is_task else RedNetBackbone).from_preset(folder)
+    model = (load or _load)(folder)
     with tempfile.TemporaryDirectory(prefix="keras_involution_") as place:
         if not (folder / CARD_FILE).is_file():
-            text = _card_text(model, checked, None, (), None)
+            text = (model_card or card.model_card)(model, checked)
             (Path(place) / CARD_FILE).write_text(text, "utf-8")
         message = commit_message or f"Upload {type(model).__name__}"
         return _publish(
@@ -128,6 +133,11 @@ def push_folder(
             overwrite_card,
             Path(place),
         )
+
+
+def _load(folder: Path) -> Any:
+    is_task = (folder / _format.TASK_FILE).is_file()
+    return (RedNetImageClassifier if is_task else RedNetBackbone).from_preset(folder)
 
 
 def _card_text(

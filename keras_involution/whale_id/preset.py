@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from keras_involution import hub
 from keras_involution._arguments import received
 from keras_involution.hub import _format, load, save
 from keras_involution.hub._folder import complete_folder
@@ -92,7 +93,17 @@ def from_preset(
     return network
 
 
-def card_of(network: Any, repo_id: str, facts: Any, tags: Any, licence: Any) -> str:
+def push_folder(folder: str | Path, repo_id: str, **kwargs: Any) -> str:
+    """`hub.push_folder` for the preset of an embedding network."""
+    from keras_involution.whale_id.model import EmbeddingNetwork
+
+    load = EmbeddingNetwork.from_preset
+    return hub.push_folder(folder, repo_id, load=load, model_card=card_of, **kwargs)
+
+
+def card_of(
+    network: Any, repo_id: str, facts: Any = None, tags: Any = (), licence: Any = None
+) -> str:
     """The card of its backbone, and how the whole is loaded."""
     text = model_card(network.backbone, repo_id, facts, tags, licence)
     size = network.output_shape[-1]

@@ -6,7 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+import keras_involution.cli
 from keras_involution import RedNetBackbone
 from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
 from tests.hub.conftest import environment, hub  # noqa: F401
@@ -49,6 +51,21 @@ def test_pushed_and_pulled(network, hub):  # noqa: F811
     assert "license: mit" in card
     assert 'EmbeddingNetwork.from_preset("hf://owner/seals")' in card
     assert "model_00000.weights.h5" in files
+
+
+@old_content
+def test_pushed_from_a_shell(network, hub, tmp_path):  # noqa: F811
+    network.save_to_preset(tmp_path / "seals")
+    arguments = ["push", str(tmp_path / "seals"), "owner/seals"]
+    result = CliRunner().invoke(keras_involution.cli.main, arguments)
+    assert result.exit_code == 0, result.output
+    assert_same_network(EmbeddingNetwork.from_preset("hf://owner/seals"), network)
+    card = hub.repositories["owner/seals"].head("main").files["README.md"].data.decode()
+    assert 'EmbeddingNetwork.from_preset("hf://owner/seals")' in card
+    (tmp_path / "seals" / "embedding.weights.h5").write_bytes(b"")
+    result = CliRunner().invoke(keras_involution.cli.main, [*arguments[:2], "owner/b"])
+    assert result.exit_code == 1 and "embedding.weights.h5" in result.output
+    assert "owner/b" not in hub.repositories
 
 
 def test_without_weights_they_are_random(network, tmp_path):
