@@ -11,6 +11,10 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+# Compiling is most of the work here. LLVM's optimisations are not ours to test; with
+# `XLA_FLAGS= make test` they are on.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 # What JAX has compiled for one test serves the others, and the processes they start.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="kept_programs_")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
