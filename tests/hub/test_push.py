@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import pytest
+from huggingface_hub import HfApi
 
 from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import CardFacts, PresetError, _format, push_folder
@@ -168,10 +169,17 @@ class TestRefusals:
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         self.refused(classifier, "HF_HUB_OFFLINE")
 
-    def test_somebody_else_pushed_meanwhile(self, hub, classifier):
+    def test_somebody_else_pushed_meanwhile(self, hub, classifier, monkeypatch):
         classifier.push_to_hub("owner/new")
         before = hub.files("owner/new")
-        hub.faults.add(Fault("POST", "/commit/main", status=412, times=1))
+        repository, create_commit = hub.repositories["owner/new"], HfApi.create_commit
+
+        def late(api, *arguments, **options):
+            monkeypatch.setattr(HfApi, "create_commit", create_commit)
+            repository.commit("main", "Theirs", repository.head("main").files)
+            return create_commit(api, *arguments, **options)
+
+        monkeypatch.setattr(HfApi, "create_commit", late)
         classifier.class_names[0] = "orca"
         try:
             self.refused(classifier, "in the meantime")
