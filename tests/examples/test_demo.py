@@ -200,6 +200,10 @@ def test_the_report_escapes_names_and_needs_no_network(tmp_path):
     assert "$" not in text
 
 
+@pytest.mark.skipif(
+    keras.config.backend() == "tensorflow",
+    reason="`make demo` runs on JAX; PyTorch shows that it needs no backend of its own",
+)
 def test_the_whole_program(tmp_path, monkeypatch):
     """With a network too small to learn: it must say so, and still report."""
     monkeypatch.setattr(training, "build_model", tiny_model)

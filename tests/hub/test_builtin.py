@@ -13,8 +13,8 @@ from benchmarks.write_presets import files_of
 from keras_involution import RedNet26, RedNet50, RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import PresetError, _builtin, _locate
 from keras_involution.models.rednet_presets import PRESETS
-from tests.hub.marks import one_backend
 from tests.hub.networks import assert_same_weights, tiny_classifier
+from tests.marks import one_backend
 
 CHECKOUT = Path(keras_involution.__file__).parents[1] / "presets"
 DEPTHS = {name: preset["metadata"]["depth"] for name, preset in PRESETS.items()}

@@ -11,8 +11,8 @@ import pytest
 from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import CardFacts, Metric, model_card
 from keras_involution.hub._cost import multiply_adds
-from tests.hub.marks import old_content, one_backend
 from tests.hub.networks import TINY
+from tests.marks import old_content, one_backend
 
 FACTS = CardFacts(
     training_data="Ten photographs of fins.",

@@ -7,8 +7,8 @@ from click.testing import CliRunner
 from keras_involution import RedNetImageClassifier
 from keras_involution.cli import main
 from keras_involution.models.rednet_presets import PRESETS
-from tests.hub.marks import old_content, one_backend
 from tests.hub.networks import assert_same_weights
+from tests.marks import old_content, one_backend
 
 pytestmark = [one_backend, old_content]
 

@@ -9,7 +9,7 @@ import h5py
 import pytest
 
 from keras_involution import RedNetBackbone, RedNetImageClassifier
-from tests.hub.marks import one_backend
+from tests.marks import one_backend
 
 
 def assert_refused(folder, name: str, match: str = "") -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import _folder, _format
-from tests.hub.marks import one_backend
 from tests.hub.networks import assert_same_weights, tiny_backbone, with_drawn_weights
+from tests.marks import one_backend
 
 KILLED = """
 import keras, os, signal, sys

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from tests.hub.hub_double import Fault
-from tests.hub.marks import one_backend
 from tests.hub.networks import outputs
 from tests.hub.test_other_backends import OTHERS
+from tests.marks import one_backend
 
 WEIGHTS = "/_objects/"
 pytestmark = pytest.mark.skipif(
@@ -46,6 +46,7 @@ def assert_outputs(path: Path, classifier) -> None:
     np.testing.assert_allclose(np.load(path), outputs(classifier), rtol=1e-4)
 
 
+@one_backend
 def test_another_backend_and_keras_hub_at_once(
     hub, published, environment, classifier, tmp_path
 ):

@@ -12,8 +12,8 @@ import pytest
 from keras_involution import RedNet50, RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import PresetError
 from tests.hub.hub_double import Fault
-from tests.hub.marks import one_backend
 from tests.hub.networks import CLASS_NAMES, assert_same_weights
+from tests.marks import one_backend
 
 WEIGHTS = "/_objects/"
 

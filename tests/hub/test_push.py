@@ -9,8 +9,8 @@ from huggingface_hub import HfApi
 from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import CardFacts, PresetError, _format, push_folder
 from tests.hub.hub_double import Fault
-from tests.hub.marks import old_content, one_backend
 from tests.hub.networks import CLASS_NAMES, assert_same_weights, tiny_classifier
+from tests.marks import old_content, one_backend
 
 pytestmark = old_content
 FILES = {

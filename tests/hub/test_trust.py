@@ -16,8 +16,8 @@ import keras_involution
 from keras_involution import RedNetBackbone
 from keras_involution.hub import _format, _values
 from tests.hub import fuzz, networks
-from tests.hub.marks import one_backend
 from tests.hub.test_damaged_files import assert_refused, change_json
+from tests.marks import one_backend
 
 pytestmark = one_backend
 PACKAGE = Path(keras_involution.__file__).parent

@@ -11,7 +11,10 @@ from PIL import Image
 
 from keras_involution.whale_id import check_table, fix_table, read_table
 from keras_involution.whale_id._warnings import large_pictures_welcome
+from tests.marks import one_backend
 from tests.whale_id.pictures import FINS, animals
+
+pytestmark = one_backend
 
 
 @pytest.fixture

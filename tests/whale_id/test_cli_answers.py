@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 
 from keras_involution.whale_id import Calibration, Embeddings, Threshold
+from tests.marks import one_backend
 from tests.whale_id.command import run
 from tests.whale_id.pictures import listed
+
+pytestmark = one_backend
 
 
 def make(path, seed=0, noise=0.6):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from keras_involution.whale_id import read_table, write_table
+from tests.marks import one_backend
 from tests.whale_id.command import run
 from tests.whale_id.pictures import FINS, animals
+
+pytestmark = one_backend
 
 
 def test_nothing_wrong():

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from keras_involution.whale_id.config import TrainConfig, load_config
+from tests.marks import one_backend
+
+pytestmark = one_backend
 
 
 def test_all_settings_are_recorded(tmp_path):

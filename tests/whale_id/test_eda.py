@@ -14,9 +14,12 @@ from keras_involution.whale_id import read_table, write_eda, write_table
 from keras_involution.whale_id._pages import load_picture
 from keras_involution.whale_id.eda.counts import count_tables
 from keras_involution.whale_id.eda.tracking import track_eda
+from tests.marks import one_backend
 from tests.whale_id.command import run
 from tests.whale_id.pages import HOSTILE, read_page
 from tests.whale_id.pictures import FINS, animals, listed
+
+pytestmark = one_backend
 
 plots = pytest.importorskip("matplotlib", reason="the plots need matplotlib")
 

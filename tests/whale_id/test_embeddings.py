@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from keras_involution.whale_id import Embeddings, read_table
+from tests.marks import one_backend
 from tests.whale_id.pictures import listed
+
+pytestmark = one_backend
 
 
 @pytest.fixture

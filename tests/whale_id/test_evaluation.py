@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 
 from keras_involution.whale_id import Ranking, Threshold, evaluate
+from tests.marks import one_backend
 from tests.whale_id.pictures import listed
+
+pytestmark = one_backend
 
 
 @pytest.fixture

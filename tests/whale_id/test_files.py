@@ -8,6 +8,9 @@ import stat
 import pytest
 
 from keras_involution.whale_id._files import replaced_file
+from tests.marks import one_backend
+
+pytestmark = one_backend
 
 
 def test_a_complete_file_takes_the_place(tmp_path):

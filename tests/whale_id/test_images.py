@@ -14,7 +14,10 @@ from keras_involution.whale_id.pipeline import (
     ordered_batches,
     training_batches,
 )
+from tests.marks import one_backend
 from tests.whale_id.animals import animals
+
+pytestmark = one_backend
 
 
 def file_of(image: Image.Image, kind: str = "png", **options) -> bytes:

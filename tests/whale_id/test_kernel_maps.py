@@ -86,6 +86,8 @@ def test_from_photographs_to_maps_in_the_report(network, tmp_path):
     ):
         result = CliRunner().invoke(main, command)
         assert result.exit_code == 0, result.output
+    refused = CliRunner().invoke(main, ["heatmaps", *list(paths.values())[:2], "m.png"])
+    assert refused.exit_code == 1 and "Received: path='m.png'" in refused.output
     text = (tmp_path / "r.html").read_text("utf-8")
     # Each of 16 photographs, and the best of two animals beside it.
     assert text.count('class="photograph mapped"') == 16 * 3

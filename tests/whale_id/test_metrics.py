@@ -19,6 +19,9 @@ from keras_involution.whale_id.metrics import (
     paired_difference,
 )
 from keras_involution.whale_id.metrics.frames import bands
+from tests.marks import one_backend
+
+pytestmark = one_backend
 
 # What Kaggle's rules give; a repeat uses up its place.
 KAGGLE = [

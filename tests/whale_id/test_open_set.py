@@ -17,6 +17,9 @@ from keras_involution.whale_id import (
     rank_scores,
 )
 from keras_involution.whale_id.open_set import NEW_LABEL
+from tests.marks import one_backend
+
+pytestmark = one_backend
 
 NAMES = [f"w{i}" for i in range(12)]
 

@@ -12,8 +12,8 @@ import keras_involution.cli
 from keras_involution import RedNetBackbone
 from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
 from tests.hub.conftest import environment, hub  # noqa: F401
-from tests.hub.marks import old_content
 from tests.hub.networks import assert_same_weights, tiny_backbone, with_drawn_weights
+from tests.marks import old_content
 
 
 @pytest.fixture

@@ -20,10 +20,13 @@ from keras_involution.whale_id import (
     read_table,
     write_report,
 )
+from tests.marks import one_backend
 from tests.whale_id import browser
 from tests.whale_id.command import run
 from tests.whale_id.pages import HOSTILE, read_page
 from tests.whale_id.pictures import FINS, animals
+
+pytestmark = one_backend
 
 CHANCE = Calibration("logistic", [], [-2.0, 4.0], "by hand")
 

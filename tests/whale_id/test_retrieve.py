@@ -15,7 +15,10 @@ from keras_involution.whale_id import (
     results_table,
     write_results,
 )
+from tests.marks import one_backend
 from tests.whale_id.pictures import listed
+
+pytestmark = one_backend
 
 COUNTS = {"B": 3, "A": 2, "unknown": 2, "C": 1}
 

@@ -11,7 +11,10 @@ from keras_involution.whale_id import (
     submission_table,
     write_submission,
 )
+from tests.marks import one_backend
 from tests.whale_id.pictures import listed
+
+pytestmark = one_backend
 
 LABELS = [["a", "b", "c", "d", "e"], ["f", "g", "h", "i", "j"]]
 RANKING = insert_new(Ranking(LABELS, [[0.9, 0.5, 0.4, 0.3, 0.2]] * 2), [0.95, 0.45])

@@ -17,7 +17,10 @@ from keras_involution.whale_id import (
     write_table,
 )
 from keras_involution.whale_id.tables import SPECIES
+from tests.marks import one_backend
 from tests.whale_id.pictures import FINS, save_picture
+
+pytestmark = one_backend
 
 
 def written(path, text):

@@ -1,4 +1,4 @@
-"""Marks of the preset tests."""
+"""Marks that several folders of tests use."""
 
 from __future__ import annotations
 
