@@ -113,33 +113,3 @@ def set_pointwise(layer, arrays: Arrays, prefix: str) -> None:
 
 def set_norm(layer, arrays: Arrays, prefix: str) -> None:
     layer.set_weights([arrays[f"{prefix}.{name}"] for name in NORM])
-
-
-def set_network(classifier, arrays: Arrays) -> None:
-    """Puts a published checkpoint into a `RedNetImageClassifier`."""
-    backbone = classifier.backbone
-    at = "backbone.stem"
-    set_pointwise(backbone.get_layer("stem_1_conv"), arrays, f"{at}.0.conv")
-    set_norm(backbone.get_layer("stem_1_bn"), arrays, f"{at}.0.bn")
-    set_involution(backbone.get_layer("stem_2_involution"), arrays, f"{at}.1.")
-    set_norm(backbone.get_layer("stem_2_bn"), arrays, f"{at}.2")
-    set_pointwise(backbone.get_layer("stem_3_conv"), arrays, f"{at}.4.conv")
-    set_norm(backbone.get_layer("stem_3_bn"), arrays, f"{at}.4.bn")
-    for stage, blocks in enumerate(backbone.stackwise_num_blocks):
-        for block in range(blocks):
-            set_block(backbone, arrays, stage, block)
-    head = [arrays["head.fc.weight"].T, arrays["head.fc.bias"]]
-    classifier.get_layer("predictions").set_weights(head)
-
-
-def set_block(backbone, arrays: Arrays, stage: int, block: int) -> None:
-    name, at = f"stack{stage}_block{block}", f"backbone.layer{stage + 1}.{block}"
-    for part, key in ((1, "conv1"), (3, "conv3")):
-        set_pointwise(backbone.get_layer(f"{name}_{part}_conv"), arrays, f"{at}.{key}")
-    set_involution(backbone.get_layer(f"{name}_2_involution"), arrays, f"{at}.conv2.")
-    for part in (1, 2, 3):
-        set_norm(backbone.get_layer(f"{name}_{part}_bn"), arrays, f"{at}.bn{part}")
-    if block == 0:
-        shortcut = backbone.get_layer(f"{name}_0_conv")
-        set_pointwise(shortcut, arrays, f"{at}.downsample.0")
-        set_norm(backbone.get_layer(f"{name}_0_bn"), arrays, f"{at}.downsample.1")

@@ -22,6 +22,7 @@ PUBLIC = {
     "keras_involution.visualization": {"kernel_heatmaps", "overlay"},
     "keras_involution.hub": {
         "CardFacts",
+        "CheckpointError",
         "Metric",
         "PresetError",
         "describe",
@@ -30,9 +31,13 @@ PUBLIC = {
         "pull_folder",
         "push_folder",
         "push_to_hub",
+        "read_checkpoint",
         "save_to_preset",
     },
     "keras_involution.models": {
+        "Cost",
+        "LayerCost",
+        "summary_of_cost",
         "RedNet26",
         "RedNet38",
         "RedNet50",

@@ -10,6 +10,7 @@ from keras_involution.hub import _format, _values
 from keras_involution.hub._locate import locate
 from keras_involution.hub._source import PresetError, Source
 from keras_involution.hub._weights import load_weights as _assign
+from keras_involution.hub.convert import from_checkpoint, is_checkpoint
 from keras_involution.models import RedNetBackbone
 
 
@@ -32,7 +33,8 @@ def from_preset(
 
     Args:
         cls: The class whose `from_preset` was called.
-        preset: A built-in name, a folder, or a handle `"hf://user/name"`.
+        preset: A built-in name, a folder, a handle `"hf://user/name"`, or the file of a
+            published checkpoint.
         num_classes: Integer, puts a new head of so many classes on the backbone.
         load_weights: Boolean; `False` leaves the weights random.
         revision: Branch, tag or commit of a Hub repository; `None` is `main`.
@@ -48,6 +50,15 @@ def from_preset(
         ValueError: If the preset is unknown, out of reach, damaged, or of another
             architecture.
     """
+    if is_checkpoint(preset) and not Path(preset).is_dir():
+        return from_checkpoint(
+            cls,
+            preset,
+            num_classes=num_classes,
+            load_weights=load_weights,
+            dtype=dtype,
+            **kwargs,
+        )
     source = locate(preset, load_weights, revision, token, cache_dir)
     return from_source(cls, source, num_classes, load_weights, dtype, **kwargs)
 

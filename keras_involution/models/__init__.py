@@ -1,5 +1,8 @@
 """Models: the RedNet family."""
 
+from keras_involution.models.cost import Cost as Cost
+from keras_involution.models.cost import LayerCost as LayerCost
+from keras_involution.models.cost import summary_of_cost as summary_of_cost
 from keras_involution.models.rednet_backbone import RedNetBackbone as RedNetBackbone
 from keras_involution.models.rednet_depths import RedNet26 as RedNet26
 from keras_involution.models.rednet_depths import RedNet38 as RedNet38

@@ -45,7 +45,8 @@ class PresetMethods:
 
         Args:
             preset: A built-in name, a folder written by `save_to_preset` or by
-                keras-hub, or a Hub repository as `"hf://user/name"`.
+                keras-hub, a Hub repository as `"hf://user/name"`, or the file of a
+                published checkpoint: `.pth`, `.pdparams`, `.safetensors` or `.npz`.
             num_classes: Integer, puts a new head of so many classes on the saved
                 backbone of a classifier.
             load_weights: Boolean; `False` builds the same architecture with random

@@ -1,11 +1,9 @@
-"""Heads that are trained on the identities and dropped afterwards."""
+"""Logits with an angular margin, with one or several centres an identity."""
 
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,83 +12,6 @@ import numpy as np
 from keras_involution import _arguments
 from keras_involution._arguments import received
 from keras_involution._typing import Shape, Tensor
-
-
-def count_margins(
-    counts: Sequence[int],
-    coefficient: float = 0.27126,
-    power: float = -0.364399,
-    offset: float = 0.05,
-) -> list[float]:
-    """Margins `coefficient * n ** power + offset`: larger for animals seen rarely.
-
-    Args:
-        counts: Photographs of each identity, in the order of the classes.
-        coefficient: Float.
-        power: Float, negative.
-        offset: Float.
-
-    Returns:
-        List of floats, one margin an identity, in radians.
-
-    Raises:
-        ValueError: If a count is below one.
-
-    Example:
-
-    >>> from keras_involution.whale_id.heads import count_margins
-    >>> [round(margin, 3) for margin in count_margins([1, 2, 10])]
-    [0.321, 0.261, 0.167]
-    """
-    if any(count < 1 for count in counts):
-        raise ValueError(
-            f"Every identity needs a photograph. {received(counts=list(counts))}"
-        )
-    return [coefficient * float(count) ** power + offset for count in counts]
-
-
-def save_centers(path: str | Path, head: ArcFace, identities: Sequence[str]) -> None:
-    """Writes the centres of a trained head, for `load_centers`.
-
-    Args:
-        path: Path of the file, "*.npz".
-        head: Built `ArcFace`.
-        identities: Names of its classes.
-    """
-    centers = keras.ops.convert_to_numpy(keras.ops.normalize(head.centers, axis=0))
-    shape = (len(centers), head.num_classes, head.sub_centers)
-    centers = np.moveaxis(centers.reshape(shape), -1, 1)
-    draft = Path(path).with_name(f".{Path(path).name}.draft.npz")
-    np.savez(draft, centers=centers, identities=np.array(list(identities), "U"))
-    draft.replace(path)
-
-
-def load_centers(path: str | Path, size: int) -> tuple[np.ndarray, list[str]]:
-    """The centres of a trained head: `max(features @ centers, axis=0)` are its cosines.
-
-    Args:
-        path: Path of the file.
-        size: Integer D, size of the embeddings that they are for.
-
-    Returns:
-        Array (sub_centers, D, K) as a stack of matrices, and K identities.
-
-    Raises:
-        ValueError: If the file is damaged or for embeddings of another size.
-    """
-    try:
-        with Path(path).open("rb") as data, np.load(data, allow_pickle=False) as file:
-            centers, identities = file["centers"], file["identities"].tolist()
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"The head cannot be read: {error}. {received(path=str(path))}"
-        ) from error
-    if centers.shape[0] != size:
-        raise ValueError(
-            "The head belongs to another network. "
-            + received(path=str(path), size=size, centers=centers.shape)
-        )
-    return np.moveaxis(centers, 1, 0), identities
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
@@ -209,61 +130,6 @@ class ArcFace(keras.layers.Layer):
             sub_centers=self.sub_centers,
         )
         return config
-
-
-@keras.saving.register_keras_serializable(package="keras_involution")
-class SoftmaxHead(keras.layers.Dense):
-    """Plain logits with bias: the head that ArcFace is compared with.
-
-    Args:
-        num_classes: Integer, number of identities.
-        **kwargs: Further arguments of `keras.layers.Dense`.
-
-    Call arguments:
-        inputs: Floating-point tensor, embeddings.
-        identities: Not used; here so that heads can be exchanged.
-
-    Input shape:
-        (B, D)
-
-    Output shape:
-        (B, num_classes)
-
-    Returns:
-        Tensor, logits.
-
-    Raises:
-        ValueError: If `num_classes` is not a positive integer.
-
-    Example:
-
-    >>> import numpy as np
-    >>> from keras_involution.whale_id.heads import SoftmaxHead
-    >>> tuple(SoftmaxHead(num_classes=3)(np.ones((4, 8), "float32")).shape)
-    (4, 3)
-
-    Reference:
-        `keras.layers.Dense`
-    """
-
-    def __init__(self, num_classes: int, **kwargs: Any) -> None:
-        self.num_classes = _arguments.positive_integer(num_classes, "num_classes")
-        kwargs.pop("units", None)
-        super().__init__(self.num_classes, **kwargs)
-
-    def build(self, inputs_shape: Shape, identities_shape: Shape | None = None) -> None:
-        super().build(inputs_shape)
-
-    def call(self, inputs: Tensor, identities: Tensor | None = None) -> Tensor:
-        return super().call(inputs)
-
-    def compute_output_shape(
-        self, inputs_shape: Shape, identities_shape: Shape | None = None
-    ) -> Shape:
-        return (inputs_shape[0], self.num_classes)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_classes": self.num_classes}
 
 
 def _shifted(cosines: Tensor, margins: Tensor) -> Tensor:

@@ -1,14 +1,12 @@
-"""Training: from a table and settings to a folder with a network in it."""
+"""One run of training, step by step."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,108 +20,25 @@ from keras_involution.whale_id.assemble import (
     Classes,
     build_network,
     build_training_model,
-    training_rows,
 )
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.heads import ArcFace, save_centers
-from keras_involution.whale_id.logs import Log, open_logs
-from keras_involution.whale_id.model import EmbeddingNetwork
+from keras_involution.whale_id.logs import Log
 from keras_involution.whale_id.pipeline import Photographs, training_batches
-from keras_involution.whale_id.validate import validate
-
-CHECKPOINT, CONFIG, MODEL = "checkpoint.npz", "config.yaml", "model.keras"
-CLASSES, HEAD = "classes.json", "head.npz"
-_FILES = (
+from keras_involution.whale_id.train.folder import (
     CHECKPOINT,
-    CONFIG,
-    MODEL,
     CLASSES,
     HEAD,
-    "steps.csv",
-    "epochs.csv",
-    "tensorboard",
+    MODEL,
+    write_text,
 )
+from keras_involution.whale_id.train.progress import Progress
+from keras_involution.whale_id.validate import validate
 
 _TIME_UP = "the time was up"
 
 
-@dataclass
-class Progress:
-    """Where a run stands; written with every checkpoint.
-
-    Attributes:
-        step: Steps taken.
-        losses: Losses of the steps of the epoch under way.
-        seconds: Wall time of all parts of the run.
-        best: Best value on the validation photographs.
-        best_epoch: Its epoch.
-        stopped: Why the run ended, or nothing.
-        stream: Place in the stream of photographs.
-        history: Figures of every epoch.
-    """
-
-    step: int = 0
-    losses: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    best: float = -1.0
-    best_epoch: int = 0
-    stopped: str = ""
-    stream: Any = None
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
-def train(
-    table: pd.DataFrame,
-    config: TrainConfig,
-    folder: str | Path,
-    *,
-    resume: bool = False,
-    force: bool = False,
-    track: str | None = None,
-    on_progress: Callable[[Progress, int, int], None] | None = None,
-) -> EmbeddingNetwork:
-    """Trains a network on the photographs of a table.
-
-    The folder then holds `model.keras`, the network; `config.yaml`, all settings;
-    `classes.json`, the identities; `head.npz`, the centres of the head; `steps.csv` and
-    `epochs.csv`, the figures; and `checkpoint.npz`, from which a run that was
-    interrupted in any way goes on with the losses that it would have had.
-
-    Args:
-        table: DataFrame with `path` and `identity`; `bbox`, `species` and `split`
-            where known. Rows of the split "val" are what `early_stop` looks at.
-        config: `TrainConfig`.
-        folder: Path of the folder.
-        resume: Boolean, goes on with the run in the folder, if there is one.
-        force: Boolean, replaces the run in the folder.
-        track: `"wandb"` or `"trackio"`, or `None`.
-        on_progress: Function that is called after every step with the progress, the
-            steps of the whole run and those of an epoch.
-
-    Returns:
-        `EmbeddingNetwork` as saved.
-
-    Raises:
-        ValueError: If the folder holds a run and neither `resume` nor `force` is set,
-            a setting does not fit, or the table has nothing to train on.
-        PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
-    """
-    folder = Path(folder)
-    rows = training_rows(table)
-    resumed = _prepare(folder, config, resume=resume, force=force)
-    run = _Run(rows, table, config, folder)
-    if resumed:
-        run.restore()
-    run.logs = open_logs(folder, run.progress.step, config.to_dict(), track)
-    try:
-        run.go(on_progress or (lambda *_: None))
-    finally:
-        for log in run.logs:
-            log.close()
-    return run.network
-
-
-class _Run:
+class TrainingRun:
     """One run: what does not change, and its progress."""
 
     def __init__(
@@ -157,7 +72,7 @@ class _Run:
             threads=config.threads,
             workers=config.workers,
         )
-        _write(folder / CLASSES, json.dumps(vars(self.classes), indent=1))
+        write_text(folder / CLASSES, json.dumps(vars(self.classes), indent=1))
 
     def restore(self) -> None:
         path = self.folder / CHECKPOINT
@@ -259,49 +174,10 @@ class _Run:
             self.network = keras.saving.load_model(self.folder / MODEL)
 
 
-def _prepare(folder: Path, config: TrainConfig, *, resume: bool, force: bool) -> bool:
-    """Makes the folder ready; whether the run in it goes on."""
-    used = [name for name in _FILES if (folder / name).exists()]
-    if used and not (resume or force):
-        raise ValueError(
-            "The folder holds a run already: `resume` goes on with it, `force` "
-            f"replaces it. {received(folder=str(folder))}"
-        )
-    if used and force and not resume:
-        for name in used:
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        used = []
-    folder.mkdir(parents=True, exist_ok=True)
-    if used and (folder / CONFIG).exists():
-        _check_same(folder / CONFIG, config)
-    config.save(folder / CONFIG)
-    return bool(used)
-
-
-def _check_same(path: Path, config: TrainConfig) -> None:
-    """A run only goes on with the settings that it began with, or with more time."""
-    from keras_involution.whale_id.config import load_config
-
-    free = ("minutes", "threads", "workers", "checkpoint_every")
-    before, now = load_config(path).to_dict(), config.to_dict()
-    changed = {n: now[n] for n in now if now[n] != before[n] and n not in free}
-    if changed:
-        raise ValueError(
-            "A run goes on with the settings that it began with. " + received(**changed)
-        )
-
-
 def _validation_rows(table: pd.DataFrame) -> pd.DataFrame:
     if "split" not in table:
         return table.iloc[:0]
     return table[table["split"] == "val"].reset_index(drop=True)
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, "utf-8")
-    os.replace(draft, path)
 
 
 def _encoded(state: Any) -> Any:

@@ -1,0 +1,78 @@
+"""The networks that are compared, and how the twins are matched to the first."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+Settings = dict[str, Any]
+ARMS = ("involution", "twin", "twin, parameters", "twin, time")
+RECIPE: Settings = {
+    "image_size": 64,
+    "backbone": "rednet",
+    "stackwise_num_filters": [32, 64, 96, 128],
+    "stackwise_num_blocks": [1, 1, 1, 1],
+    "stackwise_strides": [1, 2, 2, 2],
+    "cells": 3,
+    "epochs": 30,
+    "batch_size": 16,
+    "weight_decay": 0.05,
+    "scale": 21.0,
+    "threads": 1,
+}
+
+
+def arm_settings(arm: str, recipe: Settings) -> Settings:
+    """The recipe with what the arm changes in it."""
+    if arm == "involution":
+        return dict(recipe)
+    twin = {**recipe, "spatial_operator": "convolution"}
+    if arm == "twin, parameters":
+        twin["stackwise_num_filters"] = _narrowed(twin, recipe)
+    if arm == "twin, time":
+        ratio = _step_seconds(recipe) / _step_seconds(twin)
+        twin["epochs"] = max(1, round(ratio * recipe["epochs"]))
+    return twin
+
+
+def _narrowed(twin: Settings, recipe: Settings) -> list[int]:
+    """The filters with which the twin comes nearest to the involution's parameters."""
+    goal = _network(recipe).count_params()
+    filters = recipe["stackwise_num_filters"]
+    candidates = [
+        [max(2, 2 * round(f * s / 20)) for f in filters] for s in range(3, 11)
+    ]
+
+    def distance(narrow: list[int]) -> int:
+        network = _network({**twin, "stackwise_num_filters": narrow})
+        return abs(network.count_params() - goal)
+
+    return min(candidates, key=distance)
+
+
+def _network(settings: Settings) -> Any:
+    from keras_involution.whale_id.assemble import build_network
+    from keras_involution.whale_id.config import TrainConfig
+
+    return build_network(TrainConfig(**settings))
+
+
+def _step_seconds(settings: Settings) -> float:
+    """CPU time of a step, the least of several: other work adds to the others."""
+    from keras_involution.whale_id.assemble import Classes, build_training_model
+    from keras_involution.whale_id.config import TrainConfig
+
+    config = TrainConfig(**settings)
+    classes = Classes([str(i) for i in range(100)], [2] * 100, [], [])
+    model = build_training_model(_network(settings), classes, config, 10)
+    side, batch = config.image_size, config.batch_size
+    targets = {"identity": np.arange(batch, dtype="int32")}
+    images = np.zeros((batch, side, side, 3), "uint8")
+    times = []
+    for _ in range(6):
+        begun = time.process_time()
+        model.train_on_batch({"images": images, **targets}, targets)
+        times.append(time.process_time() - begun)
+    return min(times)

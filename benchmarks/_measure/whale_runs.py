@@ -1,0 +1,66 @@
+"""Trainings that a second call finds again, finished or interrupted."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks._measure.whale_arms import Settings
+
+
+def for_validation(table: pd.DataFrame) -> pd.DataFrame:
+    """The training part with its own split: `train`, and `val` for the queries."""
+    part = table[table["split"] == "train"].copy()
+    part["split"] = np.where(part["val_split"] == "train", "train", "val")
+    return part.reset_index(drop=True)
+
+
+def trained(
+    folder: Path, settings: Settings, train_table: pd.DataFrame, table: pd.DataFrame
+) -> tuple[Any, dict[str, Any]]:
+    """The embeddings of a whole table by a network, and what its training has cost.
+
+    Both lie in `folder` afterwards, and are read from there if they do already.
+    """
+    from keras_involution.whale_id import Embeddings
+
+    features, costs = folder / "embeddings.npz", folder / "costs.json"
+    if not costs.is_file():
+        _train(folder, settings, train_table, table)
+    return Embeddings.load(features), json.loads(costs.read_text())
+
+
+def _train(
+    folder: Path, settings: Settings, train_table: pd.DataFrame, table: pd.DataFrame
+) -> None:
+    from keras_involution.whale_id.config import TrainConfig
+    from keras_involution.whale_id.embed import embed
+    from keras_involution.whale_id.train import HEAD, train
+
+    last: dict[str, Any] = {}
+
+    def keep(progress: Any, total: int, epoch: int) -> None:
+        epochs = round(progress.step / epoch, 1)
+        last.update(epochs=epochs, seconds=progress.seconds, history=progress.history)
+
+    run, interrupted = folder / "run", (folder / "run").exists()
+    begun = time.process_time()
+    network = train(
+        train_table, TrainConfig(**settings), run, resume=True, on_progress=keep
+    )
+    used = time.process_time() - begun
+    embeddings, _ = embed(network, table, head=run / HEAD)
+    embeddings.save(folder / "embeddings.npz", force=True)
+    found = {
+        "parameters": network.count_params(),
+        "epochs": last["epochs"],
+        "wall s": last["seconds"],
+        "CPU s": None if interrupted else used,
+        "loss": last["history"][-1]["loss"],
+    }
+    (folder / "costs.json").write_text(json.dumps(found, indent=1))

@@ -1,0 +1,153 @@
+"""How the identification server answers several clients at once.
+
+Starts `whale-id serve` as a process of its own, with RedNet-26 at 224 pixels, random
+weights and a database of 10,000 embeddings of 2,000 animals, and sends it photographs
+over HTTP: each client waits for its answer and asks again. About a minute.
+
+    KERAS_BACKEND=torch python -m benchmarks.whale_server PHOTOGRAPH
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pandas as pd
+
+from benchmarks._measure import report
+
+PHOTOGRAPHS, ANIMALS = 10_000, 2_000
+COLUMNS = (
+    "clients", "requests", "median, ms", "95 %, ms", "worst, ms", "photographs/s",
+    "in a batch", "refused", "MiB",
+)  # fmt: skip
+
+
+def write_server_files(folder: Path) -> tuple[Path, Path]:
+    """A network and a database of random numbers, as `whale-id serve` reads them."""
+    from keras_involution.whale_id import Embeddings
+    from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
+
+    network = EmbeddingNetwork(build_backbone("rednet_26", (224, 224, 3)))
+    network.save(folder / "model.keras")
+    names = [f"{n}" for n in range(PHOTOGRAPHS)]
+    animals = [f"animal {n % ANIMALS}" for n in range(PHOTOGRAPHS)]
+    table = pd.DataFrame({"image_id": names, "identity": animals, "path": names})
+    size = (PHOTOGRAPHS, network.output_shape[-1])
+    features = np.random.default_rng(0).standard_normal(size, "float32")
+    Embeddings(features, table).save(folder / "animals.npz")
+    return folder / "model.keras", folder / "animals.npz"
+
+
+@contextlib.contextmanager
+def running_server(model: Path, database: Path) -> Iterator[tuple[str, int]]:
+    """The address of a server, once it answers, and its process number."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "keras_involution.whale_id.cli", "serve"]
+    process = subprocess.Popen([*command, model, database, "--port", str(port)])
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(f"{address}/health").raise_for_status()
+                break
+            if process.poll() is not None:
+                raise RuntimeError("The server ended before it answered.")
+            time.sleep(0.2)
+        yield address, process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ask(address: str, photograph: bytes, clients: int, seconds: float) -> report.Row:
+    """What `clients` see who ask one question after the other."""
+    times: list[float] = []
+    refused: list[int] = []
+    until = time.perf_counter() + seconds
+
+    def client() -> None:
+        with httpx.Client(base_url=address, timeout=60) as session:
+            while time.perf_counter() < until:
+                begun = time.perf_counter()
+                files = {"images[]": ("photograph.jpg", photograph)}
+                answer = session.post("/match", files=files)
+                if answer.status_code == 503:
+                    refused.append(answer.status_code)
+                    continue
+                assert len(answer.raise_for_status().json()["matches"]) == 10
+                times.append(1000 * (time.perf_counter() - begun))
+
+    before, begun = figures(address), time.perf_counter()
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took, after = time.perf_counter() - begun, figures(address)
+    names = ("batched_photographs_total", "batches_total")
+    photographs, batches = (after[n] - before.get(n, 0) for n in names)
+    return {
+        "clients": clients,
+        "requests": len(times),
+        "median, ms": float(np.median(times)),
+        "95 %, ms": float(np.quantile(times, 0.95)),
+        "worst, ms": max(times),
+        "photographs/s": len(times) / took,
+        "in a batch": photographs / batches,
+        "refused": len(refused),
+    }
+
+
+def figures(address: str) -> dict[str, float]:
+    lines = httpx.get(f"{address}/metrics").text.splitlines()
+    pairs = (line.removeprefix("whale_id_").rsplit(" ", 1) for line in lines)
+    return {name: float(value) for name, value in pairs}
+
+
+def peak_mebibytes(process: int) -> float:
+    status = Path(f"/proc/{process}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("photograph", type=Path)
+    parser.add_argument("--clients", nargs="*", type=int, default=(1, 4, 16))
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--output", type=Path, help="a folder for JSON")
+    arguments = parser.parse_args()
+    from benchmarks._measure import devices, machine
+
+    head = machine.describe(devices.open_device("cpu"))
+    report.print_head(head)
+    photograph = arguments.photograph.read_bytes()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_server_files(Path(folder))
+        with running_server(*files) as (address, process):
+            for clients in arguments.clients:
+                row = ask(address, photograph, clients, arguments.seconds)
+                rows.append(row | {"MiB": peak_mebibytes(process)})
+    print(report.table(rows, COLUMNS))
+    if arguments.output:
+        name = f"whale_server_{os.environ.get('KERAS_BACKEND', 'tensorflow')}.json"
+        report.write_json(arguments.output / name, head, rows)
+
+
+if __name__ == "__main__":
+    main()

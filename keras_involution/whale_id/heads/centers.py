@@ -1,0 +1,57 @@
+"""The centres of a trained head as a file."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_involution._arguments import received
+from keras_involution.whale_id.heads.arcface import ArcFace
+
+
+def save_centers(path: str | Path, head: ArcFace, identities: Sequence[str]) -> None:
+    """Writes the centres of a trained head, for `load_centers`.
+
+    Args:
+        path: Path of the file, "*.npz".
+        head: Built `ArcFace`.
+        identities: Names of its classes.
+    """
+    centers = keras.ops.convert_to_numpy(keras.ops.normalize(head.centers, axis=0))
+    shape = (len(centers), head.num_classes, head.sub_centers)
+    centers = np.moveaxis(centers.reshape(shape), -1, 1)
+    draft = Path(path).with_name(f".{Path(path).name}.draft.npz")
+    np.savez(draft, centers=centers, identities=np.array(list(identities), "U"))
+    draft.replace(path)
+
+
+def load_centers(path: str | Path, size: int) -> tuple[np.ndarray, list[str]]:
+    """The centres of a trained head: `max(features @ centers, axis=0)` are its cosines.
+
+    Args:
+        path: Path of the file.
+        size: Integer D, size of the embeddings that they are for.
+
+    Returns:
+        Array (sub_centers, D, K) as a stack of matrices, and K identities.
+
+    Raises:
+        ValueError: If the file is damaged or for embeddings of another size.
+    """
+    try:
+        with Path(path).open("rb") as data, np.load(data, allow_pickle=False) as file:
+            centers, identities = file["centers"], file["identities"].tolist()
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"The head cannot be read: {error}. {received(path=str(path))}"
+        ) from error
+    if centers.shape[0] != size:
+        raise ValueError(
+            "The head belongs to another network. "
+            + received(path=str(path), size=size, centers=centers.shape)
+        )
+    return np.moveaxis(centers, 1, 0), identities

@@ -1,0 +1,40 @@
+"""Margins from the number of photographs of each identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras_involution._arguments import received
+
+
+def count_margins(
+    counts: Sequence[int],
+    coefficient: float = 0.27126,
+    power: float = -0.364399,
+    offset: float = 0.05,
+) -> list[float]:
+    """Margins `coefficient * n ** power + offset`: larger for animals seen rarely.
+
+    Args:
+        counts: Photographs of each identity, in the order of the classes.
+        coefficient: Float.
+        power: Float, negative.
+        offset: Float.
+
+    Returns:
+        List of floats, one margin an identity, in radians.
+
+    Raises:
+        ValueError: If a count is below one.
+
+    Example:
+
+    >>> from keras_involution.whale_id.heads import count_margins
+    >>> [round(margin, 3) for margin in count_margins([1, 2, 10])]
+    [0.321, 0.261, 0.167]
+    """
+    if any(count < 1 for count in counts):
+        raise ValueError(
+            f"Every identity needs a photograph. {received(counts=list(counts))}"
+        )
+    return [coefficient * float(count) ** power + offset for count in counts]

@@ -1,0 +1,60 @@
+"""The folder of a run: what lies in it, and who may write there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from keras_involution._arguments import received
+from keras_involution.whale_id.config import TrainConfig, load_config
+
+CHECKPOINT, CONFIG, MODEL = "checkpoint.npz", "config.yaml", "model.keras"
+CLASSES, HEAD = "classes.json", "head.npz"
+_FILES = (
+    CHECKPOINT,
+    CONFIG,
+    MODEL,
+    CLASSES,
+    HEAD,
+    "steps.csv",
+    "epochs.csv",
+    "tensorboard",
+)
+
+
+def prepare(folder: Path, config: TrainConfig, *, resume: bool, force: bool) -> bool:
+    """Makes the folder ready; whether the run in it goes on."""
+    used = [name for name in _FILES if (folder / name).exists()]
+    if used and not (resume or force):
+        raise ValueError(
+            "The folder holds a run already: `resume` goes on with it, `force` "
+            f"replaces it. {received(folder=str(folder))}"
+        )
+    if used and force and not resume:
+        for name in used:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        used = []
+    folder.mkdir(parents=True, exist_ok=True)
+    if used and (folder / CONFIG).exists():
+        _check_same(folder / CONFIG, config)
+    config.save(folder / CONFIG)
+    return bool(used)
+
+
+def _check_same(path: Path, config: TrainConfig) -> None:
+    """A run only goes on with the settings that it began with, or with more time."""
+    free = ("minutes", "threads", "workers", "checkpoint_every")
+    before, now = load_config(path).to_dict(), config.to_dict()
+    changed = {n: now[n] for n in now if now[n] != before[n] and n not in free}
+    if changed:
+        raise ValueError(
+            "A run goes on with the settings that it began with. " + received(**changed)
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(text, "utf-8")
+    os.replace(draft, path)

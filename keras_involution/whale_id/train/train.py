@@ -1,0 +1,67 @@
+"""Training: from a table and settings to a folder with a network in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from keras_involution.whale_id.assemble import training_rows
+from keras_involution.whale_id.config import TrainConfig
+from keras_involution.whale_id.logs import open_logs
+from keras_involution.whale_id.model import EmbeddingNetwork
+from keras_involution.whale_id.train.folder import prepare
+from keras_involution.whale_id.train.progress import Progress
+from keras_involution.whale_id.train.run import TrainingRun
+
+
+def train(
+    table: pd.DataFrame,
+    config: TrainConfig,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    track: str | None = None,
+    on_progress: Callable[[Progress, int, int], None] | None = None,
+) -> EmbeddingNetwork:
+    """Trains a network on the photographs of a table.
+
+    The folder then holds `model.keras`, the network; `config.yaml`, all settings;
+    `classes.json`, the identities; `head.npz`, the centres of the head; `steps.csv` and
+    `epochs.csv`, the figures; and `checkpoint.npz`, from which a run that was
+    interrupted in any way goes on with the losses that it would have had.
+
+    Args:
+        table: DataFrame with `path` and `identity`; `bbox`, `species` and `split`
+            where known. Rows of the split "val" are what `early_stop` looks at.
+        config: `TrainConfig`.
+        folder: Path of the folder.
+        resume: Boolean, goes on with the run in the folder, if there is one.
+        force: Boolean, replaces the run in the folder.
+        track: `"wandb"` or `"trackio"`, or `None`.
+        on_progress: Function that is called after every step with the progress, the
+            steps of the whole run and those of an epoch.
+
+    Returns:
+        `EmbeddingNetwork` as saved.
+
+    Raises:
+        ValueError: If the folder holds a run and neither `resume` nor `force` is set,
+            a setting does not fit, or the table has nothing to train on.
+        PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
+    """
+    folder = Path(folder)
+    rows = training_rows(table)
+    resumed = prepare(folder, config, resume=resume, force=force)
+    run = TrainingRun(rows, table, config, folder)
+    if resumed:
+        run.restore()
+    run.logs = open_logs(folder, run.progress.step, config.to_dict(), track)
+    try:
+        run.go(on_progress or (lambda *_: None))
+    finally:
+        for log in run.logs:
+            log.close()
+    return run.network

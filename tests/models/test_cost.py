@@ -1,0 +1,117 @@
+"""The cost of networks against the published numbers and against counting by hand."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from keras import layers
+
+from keras_involution.layers import Involution1D, Involution2D
+from keras_involution.models import (
+    RedNetBackbone,
+    RedNetImageClassifier,
+    summary_of_cost,
+)
+from tests.marks import one_backend
+
+# Parameters, multiply-adds, and the README's column "FLOPs", of the 7x7 stem.
+PUBLISHED = {
+    26: (9_233_886, 1.709, 1.73),
+    38: (12_387_706, 2.191, 2.22),
+    50: (15_541_526, 2.673, 2.71),
+    101: (25_653_670, 4.683, 4.74),
+    152: (33_985_302, 6.703, 6.79),
+}
+
+
+def classifier(depth: int, **kwargs) -> RedNetImageClassifier:
+    arguments = {"data_format": "channels_last", **kwargs}
+    return RedNetImageClassifier(RedNetBackbone.from_depth(depth, **arguments), 1000)
+
+
+@one_backend
+@pytest.mark.parametrize("depth", PUBLISHED)
+def test_published_costs(depth):
+    cost = summary_of_cost(classifier(depth, stem_kernel_size=7), (224, 224, 3))
+    parameters, multiply_adds, flops = PUBLISHED[depth]
+    assert cost.parameters == parameters
+    assert round(cost.multiply_adds / 1e9, 3) == multiply_adds
+    assert abs(cost.published_flops / 1e9 - flops) < 0.0065
+    assert not cost.uncounted
+
+
+@one_backend
+def test_layouts_agree_and_models_are_left_alone():
+    last, first = (
+        classifier(26, data_format=f"channels_{o}") for o in ("last", "first")
+    )
+    one = summary_of_cost(last, (64, 96, 3))
+    other = summary_of_cost(first, (3, 64, 96))
+    assert one.multiply_adds == other.multiply_adds > 0
+    assert one.published_flops == other.published_flops
+    last.backbone.trainable = False
+    assert summary_of_cost(last, (64, 96, 3)) == one
+    assert last.backbone.get_layer("stem_1_conv").output is not None
+    assert not last.backbone.trainable
+
+
+def test_by_hand():
+    inputs = keras.Input((None, None, 32))
+    x = layers.Conv2D(8, 3, strides=2, padding="same", groups=4, name="conv")(inputs)
+    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.ReLU(name="relu")(x)
+    x = Involution2D(
+        5, groups=2, strides=2, reduction_ratio=2, data_format="channels_last",
+        name="involution",
+    )(x)  # fmt: skip
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    outputs = layers.Dense(3, name="dense")(x)
+    model = keras.Model(inputs, outputs)
+    cost = summary_of_cost(model, (8, 12, 32))
+    found = {row.name: row for row in cost.rows}
+    assert found["conv"].output_shape == (4, 6, 8)
+    assert found["conv"].multiply_adds == 24 * 8 * 9 * 8
+    assert found["conv"].others == 24 * 8
+    assert found["norm"].parameters == 16 and found["norm"].others == 2 * 24 * 8
+    positions = 2 * 3
+    products = 8 * 4 + 4 * (25 * 2) + 25 * 8
+    assert found["involution"].multiply_adds == positions * products
+    assert found["pool"].others == positions * 8
+    assert found["dense"].multiply_adds == 24 and found["dense"].parameters == 27
+    statistics = 2 * 8 + 2 * 4
+    assert cost.parameters == model.count_params() - statistics
+    text = str(cost)
+    assert f"{cost.multiply_adds:,}" in text.splitlines()[-1]
+    assert len(text.splitlines()) == len(cost.rows) + 2
+
+
+def test_other_ranks_and_unknown_layers():
+    inputs = keras.Input((None, 8))
+    x = Involution1D(3, data_format="channels_last")(inputs)
+    x = layers.LSTM(4, name="memory")(x)
+    cost = summary_of_cost(keras.Model(inputs, x), (10, 8))
+    assert cost.uncounted == ("memory",) and "Not counted: memory" in str(cost)
+    assert cost.multiply_adds == 10 * (8 * 2 + 2 * 3 + 3 * 8)
+
+
+def test_refusals():
+    inputs = keras.Input((None, 8))
+    model = keras.Model(inputs, layers.Dense(2)(inputs))
+    for shape in ((None, 8), (0, 8)):
+        with pytest.raises(ValueError, match=r"positive integers.*Received"):
+            summary_of_cost(model, shape)
+    for shape in ((4, 9), (4, 4, 8)):
+        with pytest.raises(ValueError, match="must fit the model's"):
+            summary_of_cost(model, shape)
+    with pytest.raises(ValueError, match="built functional models"):
+        summary_of_cost(keras.Sequential([layers.Dense(2)]), (4,))
+
+
+def test_models_in_models():
+    inner = keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.ReLU()])
+    inputs = keras.Input((6,))
+    outputs = layers.Dense(2)(inner(inputs))
+    cost = summary_of_cost(keras.Model(inputs, outputs), (6,))
+    assert [row.kind for row in cost.rows] == ["Dense", "ReLU", "Dense"]
+    assert cost.multiply_adds == 6 * 5 + 5 * 2
+    assert summary_of_cost(inner, (6,)).multiply_adds == 30
