@@ -21,6 +21,7 @@ RECIPE: Settings = {
     "weight_decay": 0.05,
     "scale": 21.0,
     "threads": 1,
+    "validate_every": 1000,
 }
 
 

@@ -9,6 +9,7 @@ from keras import layers
 
 from keras_involution import _arguments, ops
 from keras_involution._typing import Shape, Tensor
+from keras_involution.layers._initializer import PublishedInitializer
 from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.ops._geometry import Geometry
 
@@ -17,11 +18,6 @@ _POOLINGS = {
     2: layers.AveragePooling2D,
     3: layers.AveragePooling3D,
 }
-
-
-def published_initializer() -> keras.initializers.Initializer:
-    """Kaiming normal over the outputs, not truncated: the published initialisation."""
-    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
 class BaseInvolution(layers.Layer):
@@ -57,7 +53,7 @@ class BaseInvolution(layers.Layer):
         )
         self.data_format = _arguments.standard_data_format(data_format)
         self.kernel_initializer = keras.initializers.get(
-            kernel_initializer or published_initializer()
+            kernel_initializer or PublishedInitializer()
         )
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)

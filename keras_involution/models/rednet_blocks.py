@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from keras_involution.layers import Involution2D
-from keras_involution.layers._base import published_initializer
+from keras_involution.layers._initializer import PublishedInitializer
 from keras_involution.layers._pointwise import pointwise_convolution
 
 SPATIAL_OPERATORS = ("involution", "convolution")
@@ -106,7 +106,7 @@ def apply_padded_convolution(
         3,
         strides=strides,
         use_bias=False,
-        kernel_initializer=published_initializer(),
+        kernel_initializer=PublishedInitializer(),
         name=name,
         **settings.common,
     )(x)
@@ -120,7 +120,7 @@ def apply_pointwise(
         filters,
         strides=strides,
         use_bias=False,
-        kernel_initializer=published_initializer(),
+        kernel_initializer=PublishedInitializer(),
         name=name,
         **settings.common,
     )(x)
