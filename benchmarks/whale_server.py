@@ -4,7 +4,7 @@ Starts `whale-id serve` as a process of its own, with RedNet-26 at 224 pixels, r
 weights and a database of 10,000 embeddings of 2,000 animals, and sends it photographs
 over HTTP: each client waits for its answer and asks again. About a minute.
 
-    KERAS_BACKEND=torch python -m benchmarks.whale_server PHOTOGRAPH
+    KERAS_BACKEND=torch python -m benchmarks.whale_server PHOTOGRAPH.jpg
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def running_server(model: Path, database: Path) -> Iterator[tuple[str, int]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "keras_involution.whale_id.cli", "serve"]
-    process = subprocess.Popen([*command, model, database, "--port", str(port)])
+    command += [str(model), str(database), "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
@@ -114,7 +115,7 @@ def ask(address: str, photograph: bytes, clients: int, seconds: float) -> report
 
 def figures(address: str) -> dict[str, float]:
     lines = httpx.get(f"{address}/metrics").text.splitlines()
-    pairs = (line.removeprefix("whale_id_").rsplit(" ", 1) for line in lines)
+    pairs = (line.removeprefix("whale_id_").rsplit(" ", 1) for line in lines if line)
     return {name: float(value) for name, value in pairs}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import importlib.util
+import uuid
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from keras_involution._arguments import received
 from keras_involution.whale_id.images import logger
 
 TRACKERS = ("wandb", "trackio")
+TRACKER = "tracker.txt"
 
 
 class Log(Protocol):
@@ -91,7 +93,15 @@ class TrackerLog:
                 + received(track=name)
             )
         self.tracker = importlib.import_module(name)
-        self.tracker.init(project="whale-id", name=folder.name, config=settings)
+        mark = _mark(folder)
+        # Both go on with a run that they know: W&B by its id, Trackio by its name.
+        names = {
+            "wandb": {"id": mark, "name": folder.name},
+            "trackio": {"name": f"{folder.name}-{mark}"},
+        }
+        self.tracker.init(
+            project="whale-id", config=settings, resume="allow", **names[name]
+        )
 
     def write(self, kind: str, step: int, figures: dict[str, float]) -> None:
         self.tracker.log({f"{kind}/{k}": v for k, v in figures.items()}, step=step)
@@ -126,6 +136,14 @@ def open_logs(
     else:
         logs.append(TensorBoardLog(folder))
     return logs
+
+
+def _mark(folder: Path) -> str:
+    """What the tracker knows this run by, whenever it goes on."""
+    path = folder / TRACKER
+    if not path.exists():
+        path.write_text(uuid.uuid4().hex[:8], "utf-8")
+    return path.read_text("utf-8")
 
 
 def _keep_until(path: Path, step: int) -> None:

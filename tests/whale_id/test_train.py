@@ -193,10 +193,19 @@ def test_the_figures_go_to_a_tracker(tmp_path, monkeypatch):
     tracker.log = lambda figures, step: calls.append(("log", figures, step))
     tracker.finish = lambda: calls.append(("finish",))
     monkeypatch.setitem(sys.modules, "trackio", tracker)
-    train(animals(tmp_path), small(epochs=1), tmp_path / "run", track="trackio")
-    assert calls[0][1]["config"]["batch_size"] == 4
+    table, run = animals(tmp_path), tmp_path / "run"
+    train(table, small(minutes=1e-6), run, track="trackio")
+    named = calls[0][1]
+    assert named["config"]["batch_size"] == 4 and named["resume"] == "allow"
     assert {"steps/loss", "steps/learning_rate"} == set(calls[1][1])
+    calls.clear()
+    # A run that goes on is the same run there, one that is replaced another.
+    train(table, small(), run, track="trackio", resume=True)
+    assert calls[0][1]["name"] == named["name"]
     assert "epochs/map_at_5" in calls[-2][1] and calls[-1] == ("finish",)
+    calls.clear()
+    train(table, small(minutes=1e-6), run, track="trackio", force=True)
+    assert calls[0][1]["name"] != named["name"]
 
 
 def test_the_commands_lead_from_a_table_to_figures(tmp_path):

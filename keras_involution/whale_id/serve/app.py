@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from importlib import resources
 from typing import Any
 
+import keras
 import numpy as np
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
@@ -48,9 +49,10 @@ def create_app(
         raise ValueError("An empty token protects nothing; `None` asks for none.")
     limits = limits or Limits()
     figures = Figures()
+    sizes = _batch_sizes(limits.batch)
 
     def embed(images: Any) -> np.ndarray:
-        return matcher.embed(images, limits.batch)
+        return matcher.embed(images, sizes)
 
     batcher = Batcher(embed, limits.batch, limits.waiting, figures.batch)
 
@@ -58,7 +60,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # What the network compiles on its first call is not left to the first client.
         blank = np.zeros((*matcher.network.image_size, 3), "uint8")
-        await asyncio.to_thread(embed, [blank])
+        for size in sizes or (1,):
+            await asyncio.to_thread(embed, [blank] * size)
         yield
         batcher.close()
 
@@ -106,6 +109,13 @@ def create_app(
         return file.read_text("utf-8")
 
     return app
+
+
+def _batch_sizes(largest: int) -> tuple[int, ...]:
+    """Sizes that a backend which compiles gets to see; PyTorch takes any as it is."""
+    if keras.config.backend() == "torch":
+        return ()
+    return tuple(dict.fromkeys((1, max(1, largest // 4), largest)))
 
 
 def _check_token(request: Request, token: str | None) -> None:

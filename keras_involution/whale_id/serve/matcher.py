@@ -60,18 +60,22 @@ class Matcher:
         self.calibration = calibration
         self.names = database.table["image_id"].to_list()
 
-    def embed(self, images: Sequence[np.ndarray], batch: int = 0) -> np.ndarray:
+    def embed(
+        self, images: Sequence[np.ndarray], sizes: Sequence[int] = ()
+    ) -> np.ndarray:
         """Embeddings of pictures of the network's size, plain and mirrored averaged.
 
         Args:
             images: Sequence of arrays (H, W, 3) of bytes.
-            batch: Integer, fills up to so many pictures: a size is compiled once.
+            sizes: Sequence of integers, ascending; fills up to the next of them
+                numbers of pictures, each of which is compiled once.
 
         Returns:
             Array (N, D).
         """
         stacked = np.stack(list(images))
-        missing = max(batch - len(stacked), 0)
+        size = next((size for size in sizes if size >= len(stacked)), len(stacked))
+        missing = size - len(stacked)
         filled = np.concatenate([stacked, np.repeat(stacked[-1:], missing, axis=0)])
         return self.network.embed(filled, flip="average")[: len(stacked)]
 

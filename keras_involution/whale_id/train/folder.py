@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_involution._arguments import received
 from keras_involution.whale_id.config import TrainConfig, load_config
+from keras_involution.whale_id.logs import TRACKER
 
 CHECKPOINT, CONFIG, MODEL = "checkpoint.npz", "config.yaml", "model.keras"
 CLASSES, HEAD = "classes.json", "head.npz"
@@ -20,6 +21,7 @@ _FILES = (
     "steps.csv",
     "epochs.csv",
     "tensorboard",
+    TRACKER,
 )
 
 
