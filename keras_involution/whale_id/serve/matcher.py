@@ -67,8 +67,8 @@ class Matcher:
 
         Args:
             images: Sequence of arrays (H, W, 3) of bytes.
-            sizes: Sequence of integers, ascending; fills up to the next of them
-                numbers of pictures, each of which is compiled once.
+            sizes: Sequence of integers, ascending: the pictures are filled up to the
+                next of these numbers, each of which is compiled once.
 
         Returns:
             Array (N, D).
