@@ -19,7 +19,12 @@ PUBLIC = {
     },
     "keras_involution.layers": {"Involution1D", "Involution2D", "Involution3D"},
     "keras_involution.ops": {"available_implementations", "involution"},
-    "keras_involution.visualization": {"kernel_heatmaps", "overlay"},
+    "keras_involution.visualization": {
+        "heatmap_grid",
+        "kernel_heatmaps",
+        "overlay",
+        "photograph_heatmaps",
+    },
     "keras_involution.hub": {
         "CardFacts",
         "CheckpointError",

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from keras_involution._commands import reported
+from keras_involution.cli._photographs import print_answers, read
 
 
 @click.command()
@@ -39,7 +40,10 @@ def command(
         model.save_to_preset(folder)
         click.echo(f"{folder}: {_description(model)}")
         if photographs:
-            _check(cls.from_preset(folder), photographs)
+            # From the folder that was written, as anybody will load it.
+            written = cls.from_preset(folder)
+        for path in photographs:
+            print_answers(written, path, read(path))
 
 
 def _description(model: Any) -> str:
@@ -48,16 +52,3 @@ def _description(model: Any) -> str:
     words = f"RedNet-{backbone.depth}, {window}x{window} stem"
     classes = getattr(model, "num_classes", None)
     return words if classes is None else f"{words}, {classes} classes"
-
-
-def _check(model: Any, photographs: tuple[str, ...]) -> None:
-    """From the folder that was written, as anybody will load it."""
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    for path in photographs:
-        with Image.open(path) as picture:
-            pixels = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-        click.echo(path)
-        for name, probability in model.classify([pixels])[0]:
-            click.echo(f"  {probability:6.1%}  {name}")

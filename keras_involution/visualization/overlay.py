@@ -35,7 +35,8 @@ def overlay(
     """Lays heat maps in colour over photographs.
 
     The colours go from dark violet (lowest) over red and orange to light yellow
-    (highest). Maps of another size than the photographs are resized bilinearly.
+    (highest). Maps of another size than the photographs are resized bilinearly. Where
+    a map is not a number, the photograph stays as it is.
 
     Args:
         images: Array (B, H, W, 3) or (H, W, 3), values 0 to 255.
@@ -71,17 +72,18 @@ def overlay(
     maps = maps if maps.shape[1:] == size else resize_maps(maps[:, None], size)[:, 0]
     colors = _colorize(maps, limits)
     mixed = (1 - opacity) * photographs + opacity * colors
+    mixed = np.where(np.isnan(maps)[..., None], photographs, mixed)
     return np.clip(np.rint(mixed), 0, 255).astype("uint8")
 
 
 def _colorize(maps: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray:
     """(B, H, W) to (B, H, W, 3) of 0 to 255."""
     low, high = limits or (
-        maps.min(axis=(1, 2), keepdims=True),
-        maps.max(axis=(1, 2), keepdims=True),
+        np.nanmin(maps, axis=(1, 2), keepdims=True),
+        np.nanmax(maps, axis=(1, 2), keepdims=True),
     )
     span = np.maximum(np.subtract(high, low), np.finfo("float32").tiny)
-    place = np.clip((maps - low) / span, 0, 1) * (len(COLORS) - 1)
+    place = np.nan_to_num(np.clip((maps - low) / span, 0, 1)) * (len(COLORS) - 1)
     channels = [np.interp(place, np.arange(len(COLORS)), c) for c in COLORS.T]
     return np.stack(channels, axis=-1).astype("float32")
 
