@@ -27,12 +27,13 @@ class PublishedInitializer(keras.initializers.VarianceScaling):
         super().__init__(2.0, "fan_out", "untruncated_normal", seed=seed)
 
     def __call__(self, shape: Shape, dtype: Any = None) -> Tensor:
-        *window, _, filters = shape
+        sides = tuple(int(side or 0) for side in shape)
+        *window, _, filters = sides
         deviation = math.sqrt(self.scale / (math.prod(window) * filters))
         seed = self.seed
         if isinstance(seed, keras.random.SeedGenerator):
             seed = keras.ops.convert_to_numpy(seed.next()).tolist()
-        numbers = np.random.default_rng(seed).standard_normal(shape, "float32")
+        numbers = np.random.default_rng(seed).standard_normal(sides, "float32")
         return keras.ops.convert_to_tensor(deviation * numbers, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:
