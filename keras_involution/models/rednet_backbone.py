@@ -183,6 +183,29 @@ class RedNetBackbone(PresetMethods, keras.Model):
             for level, tensor in self.pyramid_outputs.items()
         }
 
+    def freeze_stages(self, count: int) -> None:
+        """Freezes the stem and the first stages for fine-tuning.
+
+        Their weights stay as they are, and their batch normalisation uses its saved
+        statistics. Compile the model afterwards.
+
+        Args:
+            count: Integer, how many stages; 0 freezes the stem alone.
+
+        Raises:
+            ValueError: If there are not so many stages.
+        """
+        stages = len(self.stackwise_num_blocks)
+        if type(count) is not int or not 0 <= count <= stages:
+            raise ValueError(
+                f"`count` must be an integer from 0 to {stages}. "
+                + received(count=count)
+            )
+        frozen = ("stem_", *(f"stack{stage}_" for stage in range(count)))
+        for layer in self.layers:
+            if layer.name.startswith(frozen):
+                layer.trainable = False
+
     def get_config(self) -> dict[str, Any]:
         return {
             "stackwise_num_filters": self.stackwise_num_filters,

@@ -55,6 +55,15 @@ _DOCSTRING = """RedNet-{depth}, an image classifier of {parameters} M parameters
     """
 
 
+_DEFAULTS = {
+    "spatial_operator": "involution",
+    "stem_kernel_size": 3,
+    "image_shape": None,
+    "data_format": None,
+    "dtype": None,
+}
+
+
 class _RedNetOfOneDepth(RedNetImageClassifier):
     depth: int
 
@@ -70,14 +79,19 @@ class _RedNetOfOneDepth(RedNetImageClassifier):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
+        arguments = {
+            "spatial_operator": spatial_operator,
+            "stem_kernel_size": stem_kernel_size,
+            "image_shape": image_shape,
+            "data_format": data_format,
+            "dtype": dtype,
+        }
         if backbone is None:
-            backbone = RedNetBackbone.from_depth(
-                self.depth,
-                spatial_operator=spatial_operator,
-                stem_kernel_size=stem_kernel_size,
-                image_shape=image_shape,
-                data_format=data_format,
-                dtype=dtype,
+            backbone = RedNetBackbone.from_depth(self.depth, **arguments)
+        elif arguments != _DEFAULTS:
+            raise ValueError(
+                "A `backbone` has these settings already; give them to it. "
+                + received(**{n: v for n, v in arguments.items() if v != _DEFAULTS[n]})
             )
         self.check_depth(backbone)
         super().__init__(backbone=backbone, num_classes=num_classes, **kwargs)

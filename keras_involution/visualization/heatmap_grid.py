@@ -45,7 +45,7 @@ def heatmap_grid(
     >>> photograph = np.zeros((30, 40, 3), "uint8")
     >>> maps = {"stack0_block0_2_involution": np.ones((4, 30, 40))}
     >>> visualization.heatmap_grid(photograph, maps, tile_width=80).shape
-    (92, 430, 3)
+    (100, 436, 3)
     """
     photograph = np.asarray(photograph)
     positive_integer(groups, "groups")
