@@ -12,6 +12,10 @@ from keras_involution.hub._source import PresetError, Source
 from keras_involution.hub._weights import load_weights as _assign
 from keras_involution.hub.convert import from_checkpoint, is_checkpoint
 from keras_involution.models import RedNetBackbone
+from keras_involution.models.input_channels import (
+    classifier_with_image_shape,
+    with_image_shape,
+)
 
 
 def from_preset(
@@ -41,7 +45,8 @@ def from_preset(
         token: Hub token; `None` takes `HF_TOKEN` or the saved login, `False` none.
         cache_dir: Folder for downloads; `None` takes that of huggingface_hub.
         dtype: dtype or `keras.DTypePolicy`; `None` takes the saved one.
-        **kwargs: Further arguments of `cls` in place of saved ones.
+        **kwargs: Further arguments of `cls` in place of saved ones, and `image_shape`;
+            the first convolution is adapted where its channels are others.
 
     Returns:
         The model.
@@ -50,8 +55,9 @@ def from_preset(
         ValueError: If the preset is unknown, out of reach, damaged, or of another
             architecture.
     """
+    shape = kwargs.pop("image_shape", None)
     if is_checkpoint(preset) and not Path(preset).is_dir():
-        return from_checkpoint(
+        model = from_checkpoint(
             cls,
             preset,
             num_classes=num_classes,
@@ -59,8 +65,15 @@ def from_preset(
             dtype=dtype,
             **kwargs,
         )
-    source = locate(preset, load_weights, revision, token, cache_dir)
-    return from_source(cls, source, num_classes, load_weights, dtype, **kwargs)
+    else:
+        source = locate(preset, load_weights, revision, token, cache_dir)
+        model = from_source(cls, source, num_classes, load_weights, dtype, **kwargs)
+    if shape is None:
+        return model
+    if isinstance(model, RedNetBackbone):
+        return with_image_shape(model, shape)
+    prepare = "preprocessor" not in kwargs
+    return classifier_with_image_shape(model, shape, prepare)
 
 
 def from_source(

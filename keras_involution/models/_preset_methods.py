@@ -55,7 +55,9 @@ class PresetMethods:
             token: Hub token; `None` takes `HF_TOKEN` or the saved login, `False` none.
             cache_dir: Folder for downloads; `None` takes that of huggingface_hub.
             dtype: dtype or `keras.DTypePolicy`; `None` takes the saved one.
-            **kwargs: Further arguments of the class that replace saved ones.
+            **kwargs: Further arguments of the class that replace saved ones, and
+                `image_shape`: where it has other channels than the preset, the first
+                convolution is adapted so that grey pictures give what they gave.
 
         Returns:
             The model.

@@ -1,0 +1,100 @@
+"""A trained network for images of another number of channels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_involution._arguments import received
+from keras_involution._typing import Shape
+from keras_involution.models.rednet_backbone import RedNetBackbone
+from keras_involution.models.rednet_image_classifier import RedNetImageClassifier
+from keras_involution.models.rednet_image_converter import RedNetImageConverter
+
+_FIRST = "stem_1_conv"
+
+
+def channels_of(image_shape: Shape, data_format: str) -> int:
+    """The number of channels of an image.
+
+    Raises:
+        ValueError: If the shape is not three sides with known channels.
+    """
+    shape = tuple(image_shape)
+    channels = shape[0 if data_format == "channels_first" else -1] if shape else None
+    if len(shape) != 3 or not isinstance(channels, int) or channels < 1:
+        raise ValueError(
+            "`image_shape` must be the shape of an image with its channels. "
+            + received(image_shape=shape, data_format=data_format)
+        )
+    return channels
+
+
+def with_image_shape(backbone: RedNetBackbone, image_shape: Shape) -> RedNetBackbone:
+    """The same network for images of another shape.
+
+    With other channels, the first convolution is adapted so that grey pictures give
+    what they gave: one channel gets the sum of its kernels, more get them in turn,
+    scaled to the same sum.
+    """
+    channels_of(image_shape, backbone.data_format)
+    config = {**backbone.get_config(), "image_shape": tuple(image_shape)}
+    other = RedNetBackbone.from_config(config)
+    for source, target in zip(backbone.layers, other.layers):
+        weights = source.get_weights()
+        if source.name == _FIRST:
+            weights = [_adapted(weights[0], target.kernel.shape[2])]
+        target.set_weights(weights)
+    return other
+
+
+def _adapted(kernel: np.ndarray, channels: int) -> np.ndarray:
+    """(Kh, Kw, C, F) to (Kh, Kw, channels, F)."""
+    total = kernel.sum(axis=2, keepdims=True)
+    if channels == kernel.shape[2]:
+        return kernel
+    if channels == 1:
+        return total
+    turns = kernel[:, :, np.arange(channels) % kernel.shape[2]]
+    surplus = (total - turns.sum(axis=2, keepdims=True)) / channels
+    return turns + surplus
+
+
+def classifier_with_image_shape(
+    classifier: RedNetImageClassifier, image_shape: Shape, prepare: bool
+) -> RedNetImageClassifier:
+    """The same classifier for images of another shape.
+
+    With `prepare`, its preprocessor prepares pictures of that shape.
+    """
+    backbone = with_image_shape(classifier.backbone, image_shape)
+    config = classifier.get_config()
+    converter = classifier.preprocessor
+    if prepare and isinstance(converter, RedNetImageConverter):
+        converter = _converter_for(converter, backbone)
+    config.update(backbone=backbone, preprocessor=converter)
+    config["head_dtype"] = classifier.head_dtype
+    other = type(classifier)(**config)
+    head = classifier.get_layer("predictions")
+    other.get_layer("predictions").set_weights(head.get_weights())
+    return other
+
+
+def _converter_for(
+    converter: RedNetImageConverter, backbone: RedNetBackbone
+) -> RedNetImageConverter:
+    channels = channels_of(backbone.image_shape, backbone.data_format)
+    first = backbone.data_format == "channels_first"
+    sides = backbone.image_shape[1:] if first else backbone.image_shape[:2]
+    config = converter.get_config()
+    if None not in sides:
+        config["image_size"] = sides
+    for name in ("scale", "offset"):
+        if isinstance(config[name], list) and len(config[name]) != channels:
+            config[name] = _values_of_channels(config[name], channels)
+    return RedNetImageConverter.from_config(config)
+
+
+def _values_of_channels(values: list[float], channels: int) -> list[float]:
+    if channels == 1:
+        return [sum(values) / len(values)]
+    return [values[channel % len(values)] for channel in range(channels)]
