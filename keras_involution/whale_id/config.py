@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -184,7 +185,7 @@ def _converted(value: Any, kind: Any, name: str) -> Any:
             return _number(value, plain)
         if isinstance(value, plain):
             return value
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     wanted = getattr(plain, "__name__", str(plain))
     raise ValueError(f"`{name}` must be of type {wanted}. {received(**{name: value})}")
@@ -205,6 +206,18 @@ def _check(config: TrainConfig) -> None:
         _arguments.positive_integer(getattr(config, name), name)
     for name in ("warm_up", "dropout", "species_share", "final_share"):
         _arguments.rate(getattr(config, name), name)
+    for name in ("learning_rate", "margin", "head_factor", "weight_decay"):
+        value = getattr(config, name)
+        if not 0 <= value < math.inf:
+            raise ValueError(
+                f"`{name}` must not be negative. {received(**{name: value})}"
+            )
+    if config.early_stop is not None:
+        _arguments.positive_integer(config.early_stop, "early_stop")
+    if config.minutes is not None and not config.minutes > 0:
+        raise ValueError(
+            f"`minutes` must be positive. {received(minutes=config.minutes)}"
+        )
     _arguments.one_of(config.head, HEADS, "head")
     precisions = ("float32", "mixed_bfloat16", "mixed_float16")
     _arguments.one_of(config.precision, precisions, "precision")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +21,9 @@ from keras_involution.whale_id.tables._columns import REQUIRED, check_columns
 from keras_involution.whale_id.tables.write import plain_table
 
 SUFFIXES = (".npz", ".parquet", ".csv")
+
+
+_FEATURE = re.compile(r"feature_\d+")
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,8 @@ def _check(e: Embeddings) -> None:
 
 
 def _to_npz(e: Embeddings, path: Path) -> None:
-    text = plain_table(e.table).to_csv(index=False)
+    # A carriage return inside of a name would end the row if it were not quoted.
+    text = plain_table(e.table).to_csv(index=False, quoting=csv.QUOTE_ALL)
     arrays: dict[str, Any] = {"features": e.features, "flipped": e.flipped}
     arrays |= {"logits": e.logits, "table": np.array(text.encode())}
     arrays["classes"] = None if e.classes is None else np.array(e.classes, str)
@@ -169,6 +175,7 @@ def _from_npz(path: Path) -> dict[str, Any]:
 
 
 def _to_parquet(e: Embeddings, path: Path) -> None:
+    _check_free(e.table, ["features"])
     plain_table(e.table).assign(features=list(e.features)).to_parquet(path, index=False)
 
 
@@ -180,13 +187,23 @@ def _from_parquet(path: Path) -> dict[str, Any]:
 
 def _to_csv(e: Embeddings, path: Path) -> None:
     names = [f"feature_{i}" for i in range(e.features.shape[1])]
+    _check_free(e.table, [c for c in map(str, e.table) if _FEATURE.fullmatch(c)])
     columns = pd.DataFrame(e.features, columns=names)
     pd.concat([plain_table(e.table), columns], axis=1).to_csv(path, index=False)
 
 
+def _check_free(table: pd.DataFrame, names: list[str]) -> None:
+    taken = [name for name in names if name in table]
+    if taken:
+        raise ValueError(
+            "These columns of the table have names that the file needs for the "
+            f"embeddings; rename them, or write .npz. {received(columns=taken)}"
+        )
+
+
 def _from_csv(path: Path) -> dict[str, Any]:
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    names = [name for name in frame if str(name).startswith("feature_")]
+    names = [name for name in frame if _FEATURE.fullmatch(str(name))]
     if not names:
         raise ValueError("there is no column feature_0")
     features = frame[names].to_numpy().astype("float32")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
@@ -86,6 +86,8 @@ def _decoded(
                 return _upright(picture, max_pixels, image_size)
     except PhotographError as error:
         raise PhotographError(f"{name_of(source)}: {error}") from None
+    except UnidentifiedImageError:
+        raise PhotographError(f"{name_of(source)}: it is no picture") from None
     except FileNotFoundError:
         raise PhotographError(f"{name_of(source)}: there is no such file") from None
     except Exception as error:  # Damaged files break decoders in many ways.
@@ -131,14 +133,22 @@ def _box(
     bbox: Sequence[float], margin: float, size: tuple[int, int], source: object
 ) -> tuple[float, float, float, float]:
     """Left, top, right, bottom inside of the picture."""
-    x, y, width, height = (float(v) for v in bbox)
+    try:
+        if isinstance(bbox, str):
+            raise TypeError
+        x, y, width, height = (float(v) for v in bbox)
+    except (TypeError, ValueError):
+        raise PhotographError(
+            f"{name_of(source)}: the box is not [x, y, width, height]. "
+            + received(bbox=bbox)
+        ) from None
     left, right = x - margin * width, x + (1 + margin) * width
     top, bottom = y - margin * height, y + (1 + margin) * height
     box = max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
     finite = all(math.isfinite(v) for v in box)
     if not finite or box[2] - box[0] < 1 or box[3] - box[1] < 1:
         raise PhotographError(
-            f"{name_of(source)}: the box lies outside of the picture. "
+            f"{name_of(source)}: the box shows no pixel of the picture. "
             + received(bbox=list(bbox), width=size[0], height=size[1])
         )
     return box

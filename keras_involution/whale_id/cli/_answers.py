@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from keras_involution.whale_id.cli._models import load_pairs, read_threshold, with_new
+from keras_involution.whale_id.cli._models import (
+    check_same_photographs,
+    load_pairs,
+    read_threshold,
+    with_new,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,6 +81,7 @@ def find_answers(
     line = read_threshold(threshold)
     chance = None if calibration is None else Calibration.load(calibration)
     queries, database = load_pairs(**pairs)
+    check_same_photographs(queries)
     count = len(queries[0]) if limit is None else min(limit, len(queries[0]))
     asked = [model.rows(range(count)) for model in queries]
     ranking = identify(

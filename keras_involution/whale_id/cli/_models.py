@@ -101,6 +101,19 @@ def load_part(path: str, rows: str | None) -> Embeddings:
     return part
 
 
+def check_same_photographs(models: Sequence[Embeddings]) -> None:
+    """Raises where models saw other photographs, or in another order."""
+    from keras_involution._arguments import received
+
+    first = models[0].table["image_id"].to_list()
+    for number, model in enumerate(models):
+        if model.table["image_id"].to_list() != first:
+            raise ValueError(
+                "All models must have the same photographs in the same order. "
+                + received(model=number, photographs=len(model), first=len(first))
+            )
+
+
 def usable(models: list[Embeddings], on_error: str) -> list[Embeddings]:
     """Leaves out, in all models, what is not usable in one, and names it."""
     if on_error == "stop":

@@ -8,6 +8,7 @@ import click
 
 from keras_involution._commands import reported
 from keras_involution.whale_id.cli._models import (
+    check_same_photographs,
     load_part,
     read_threshold,
     search_options,
@@ -60,6 +61,7 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
         models = usable(
             [load_part(path, None) for path in embeddings], options["on_error"]
         )
+        check_same_photographs(models)
         threshold, calibration = _from_validation(models, options)
         result = _measure(models, threshold, options)
         force = options["force"]

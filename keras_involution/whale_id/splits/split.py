@@ -98,6 +98,10 @@ def split_table(
     """
     one_of(protocol, PROTOCOLS, "protocol")
     _check_shares(protocol, test, new)
+    if not column or column in _FACTS:
+        raise ValueError(
+            "The split needs a column of its own. " + received(column=column)
+        )
     for name in (encounters, *(within or ())[:1]):
         if name is not None and name not in table:
             raise ValueError(f"There is no such column. {received(column=name)}")
@@ -114,6 +118,12 @@ def split_table(
     all_parts[known.index] = parts
     _check_sides(all_parts, protocol)
     return table.assign(**{column: all_parts})
+
+
+_FACTS = (
+    "image_id", "identity", "path", "bbox", "species", "date", "orientation",
+    "viewpoint", "encounter",
+)  # fmt: skip
 
 
 def _closed(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Series:

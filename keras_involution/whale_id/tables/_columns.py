@@ -95,13 +95,19 @@ def parse_box(value: Any) -> Any:
     if is_missing(value):
         return None
     try:
-        parsed = json.loads(value) if isinstance(value, str) else value
+        parsed = json.loads(_brackets(value)) if isinstance(value, str) else value
         box = [float(number) for number in parsed]
     except (TypeError, ValueError):
         return value
     if not box:
         return None
     return box if len(box) == 4 and all(map(math.isfinite, box)) else value
+
+
+def _brackets(text: str) -> str:
+    """`(1, 2, 3, 4)`, as Python writes a tuple, is a box too."""
+    text = text.strip()
+    return f"[{text[1:-1]}]" if text[:1] + text[-1:] == "()" else text
 
 
 def _with_standard_names(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -27,14 +28,23 @@ def _read_csv(path: Path) -> pd.DataFrame:
     try:
         with open(path, encoding="utf-8-sig") as file:
             header = file.readline()
-        return pd.read_csv(
-            path,
-            sep=max(",;\t", key=header.count),
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-        )
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as e:
+        with warnings.catch_warnings():
+            # Rows with more cells than the header would be cut, or moved aside.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                path,
+                sep=max(",;\t", key=header.count),
+                dtype=str,
+                keep_default_na=False,
+                encoding="utf-8-sig",
+                index_col=False,
+            )
+    except (
+        UnicodeDecodeError,
+        pd.errors.ParserError,
+        pd.errors.ParserWarning,
+        pd.errors.EmptyDataError,
+    ) as e:
         reason = str(e).strip().rstrip(".")
         raise ValueError(
             f"The table cannot be read: {reason}. {received(source=str(path))}"

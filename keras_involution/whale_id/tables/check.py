@@ -12,8 +12,10 @@ from difflib import get_close_matches
 from typing import Any
 
 import pandas as pd
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from keras_involution.whale_id._warnings import large_pictures_welcome
+from keras_involution.whale_id.images import MAX_PIXELS
 from keras_involution.whale_id.tables._columns import UNKNOWN
 from keras_involution.whale_id.tables.species import SPECIES
 
@@ -86,8 +88,6 @@ def check_table(
 
 
 def _look(path: str) -> _Picture:
-    from PIL import Image, UnidentifiedImageError
-
     if not os.path.isfile(path):
         return _Picture(("missing", f"there is no file {path}"))
     try:
@@ -95,13 +95,23 @@ def _look(path: str) -> _Picture:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
             with Image.open(file) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    reason = f"it has more than {MAX_PIXELS:,} pixels"
+                    return _Picture(("undecodable", f"{path}: {reason}"))
                 image.load()
-                return _Picture(None, image.size, digest)
+                return _Picture(None, _upright_size(image), digest)
     except UnidentifiedImageError:
         reason = "it is no picture"
     except Exception as error:  # decoders raise whatever they like
         reason = str(error) or type(error).__name__
     return _Picture(("undecodable", f"{path}: {reason}"))
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Boxes are in pixels of the picture as people see it."""
+    width, height = image.size
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (height, width) if turned else (width, height)
 
 
 def _broken_pictures(
@@ -128,11 +138,11 @@ def _box(row: Any, box: list[float], size: tuple[int, int]) -> Iterator[Problem]
     x, y, w, h = box
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + w, size[0]), min(y + h, size[1])
-    if (left, top, right, bottom) == (x, y, x + w, y + h) and w > 0 and h > 0:
-        return
     shown = "x".join(map(str, size))
-    if right - left <= 0 or bottom - top <= 0:
+    if right - left < 1 or bottom - top < 1:
         yield Problem(row, "box", f"the box {box} shows nothing of {shown} pixels")
+        return
+    if (left, top, right, bottom) == (x, y, x + w, y + h):
         return
     clipped = [left, top, right - left, bottom - top]
     yield Problem(row, "box", f"the box {box} leaves the {shown} pixels", clipped)

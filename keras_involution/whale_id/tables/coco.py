@@ -37,6 +37,17 @@ def read_coco(
     """
     path = Path(source)
     content = _content(path)
+    try:
+        rows = _rows(content, path)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"The file is no COCO file: {error!r}. {received(source=str(path))}"
+        ) from error
+    frame = pd.DataFrame(rows, columns=None if rows else ["image_id", *_IDENTITIES])
+    return standard_table(frame, path.parent if images is None else images, boxes)
+
+
+def _rows(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
     pictures = {image["id"]: image for image in content["images"]}
     names = {c["id"]: c.get("name") for c in content.get("categories", [])}
     rows = []
@@ -47,8 +58,7 @@ def read_coco(
                 f"{received(annotation=annotation.get('id'), source=str(path))}"
             )
         rows.append(_row(annotation, pictures[annotation["image_id"]], names))
-    frame = pd.DataFrame(rows, columns=None if rows else ["image_id", *_IDENTITIES])
-    return standard_table(frame, path.parent if images is None else images, boxes)
+    return rows
 
 
 def _content(path: Path) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from keras_involution._arguments import received
@@ -12,6 +14,9 @@ from keras_involution.whale_id.logs import TRACKER
 
 CHECKPOINT, CONFIG, MODEL = "checkpoint.npz", "config.yaml", "model.keras"
 CLASSES, HEAD = "classes.json", "head.npz"
+_ASIDE = ".replaced"
+# Without these no step was taken: a start that failed is no run.
+_OF_STEPS = (CHECKPOINT, MODEL, HEAD, "steps.csv", "epochs.csv")
 _FILES = (
     CHECKPOINT,
     CONFIG,
@@ -25,23 +30,52 @@ _FILES = (
 )
 
 
+@contextlib.contextmanager
+def replaced_run(folder: Path) -> Iterator[None]:
+    """Puts the run in a folder aside until the new one has saved its first checkpoint.
+
+    If that never happens, the old run is back.
+    """
+    _put_back(folder)
+    aside = folder / _ASIDE
+    for path in _used(folder):
+        aside.mkdir(exist_ok=True)
+        os.replace(path, aside / path.name)
+    try:
+        yield
+    finally:
+        if (folder / CHECKPOINT).exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        _put_back(folder)
+
+
+def _put_back(folder: Path) -> None:
+    """What was put aside by a call that ended, or was killed, before its first step."""
+    aside = folder / _ASIDE
+    if not aside.is_dir():
+        return
+    for path in _used(folder):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in aside.iterdir():
+        os.replace(path, folder / path.name)
+    aside.rmdir()
+
+
+def _used(folder: Path) -> list[Path]:
+    return [folder / name for name in _FILES if (folder / name).exists()]
+
+
 def prepare(folder: Path, config: TrainConfig, *, resume: bool, force: bool) -> bool:
     """Makes the folder ready; whether the run in it goes on."""
-    used = [name for name in _FILES if (folder / name).exists()]
+    used = [name for name in _OF_STEPS if (folder / name).exists()]
     if used and not (resume or force):
         raise ValueError(
             "The folder holds a run already: `resume` goes on with it, `force` "
             f"replaces it. {received(folder=str(folder))}"
         )
-    if used and force and not resume:
-        for name in used:
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        used = []
     folder.mkdir(parents=True, exist_ok=True)
     if used and (folder / CONFIG).exists():
         _check_same(folder / CONFIG, config)
-    config.save(folder / CONFIG)
     return bool(used)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -72,7 +73,10 @@ class TrainingRun:
             threads=config.threads,
             workers=config.workers,
         )
-        write_text(folder / CLASSES, json.dumps(vars(self.classes), indent=1))
+        if config.early_stop:
+            _check_validation(self.validation, rows)
+        goes_on = (folder / CHECKPOINT).exists()
+        _keep_classes(folder / CLASSES, self.classes, rows, goes_on)
 
     def restore(self) -> None:
         path = self.folder / CHECKPOINT
@@ -178,6 +182,33 @@ def _validation_rows(table: pd.DataFrame) -> pd.DataFrame:
     if "split" not in table:
         return table.iloc[:0]
     return table[table["split"] == "val"].reset_index(drop=True)
+
+
+def _check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
+    known = validation["identity"].isin(rows["identity"]).sum()
+    if not known:
+        raise ValueError(
+            "`early_stop` looks at photographs whose `split` is val and whose animal "
+            f"is trained on; there are none. {received(validation=len(validation))}"
+        )
+
+
+def _keep_classes(
+    path: Path, classes: Classes, rows: pd.DataFrame, goes_on: bool
+) -> None:
+    """Writes what the run is about; one that goes on must be about the same."""
+    shown = [c for c in ("path", "identity", "species", "bbox") if c in rows]
+    # The folder of the photographs may have another name by now.
+    names = [os.path.basename(str(path)) for path in rows["path"]]
+    text = rows[shown].assign(path=names).to_csv(index=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    facts = json.dumps({**vars(classes), "photographs": digest}, indent=1)
+    if goes_on and path.exists() and path.read_text("utf-8") != facts:
+        raise ValueError(
+            "A run goes on with the photographs and animals that it began with. "
+            + received(file=str(path), photographs=len(rows))
+        )
+    write_text(path, facts)
 
 
 def _encoded(state: Any) -> Any:

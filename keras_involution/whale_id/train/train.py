@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from keras_involution.whale_id.assemble import training_rows
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.logs import open_logs
 from keras_involution.whale_id.model import EmbeddingNetwork
-from keras_involution.whale_id.train.folder import prepare
+from keras_involution.whale_id.train.folder import CONFIG, prepare, replaced_run
 from keras_involution.whale_id.train.progress import Progress
 from keras_involution.whale_id.train.run import TrainingRun
 
@@ -49,19 +50,23 @@ def train(
 
     Raises:
         ValueError: If the folder holds a run and neither `resume` nor `force` is set,
-            a setting does not fit, or the table has nothing to train on.
+            a setting does not fit, the table has nothing to train on, or it is not
+            the one that a resumed run began with.
         PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
     """
     folder = Path(folder)
     rows = training_rows(table)
-    resumed = prepare(folder, config, resume=resume, force=force)
-    run = TrainingRun(rows, table, config, folder)
-    if resumed:
-        run.restore()
-    run.logs = open_logs(folder, run.progress.step, config.to_dict(), track)
-    try:
-        run.go(on_progress or (lambda *_: None))
-    finally:
-        for log in run.logs:
-            log.close()
+    aside = replaced_run(folder) if force and not resume else contextlib.nullcontext()
+    with aside:
+        resumed = prepare(folder, config, resume=resume, force=force)
+        run = TrainingRun(rows, table, config, folder)
+        if resumed:
+            run.restore()
+        config.save(folder / CONFIG)
+        run.logs = open_logs(folder, run.progress.step, config.to_dict(), track)
+        try:
+            run.go(on_progress or (lambda *_: None))
+        finally:
+            for log in run.logs:
+                log.close()
     return run.network

@@ -1,0 +1,207 @@
+"""Input that once destroyed, mixed up or passed unnoticed what it should not have."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from keras_involution.whale_id import (
+    Embeddings,
+    PhotographError,
+    TrainConfig,
+    check_table,
+    read_coco,
+    read_photograph,
+    read_table,
+    split_table,
+    train,
+)
+from tests.marks import one_backend
+from tests.whale_id.animals import animals
+from tests.whale_id.command import run
+from tests.whale_id.settings import small
+
+pytestmark = one_backend
+
+
+def files_of(folder) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+
+
+def test_a_run_is_only_replaced_by_one_that_trains(tmp_path):
+    table, folder = animals(tmp_path), tmp_path / "run"
+    train(table, small(epochs=1), folder)
+    before = files_of(folder)
+    for settings in ({"backbone": "nosuch"}, {"optimizer": "nosuch"}):
+        with pytest.raises(ValueError, match="nosuch"):
+            train(table, small(epochs=1, **settings), folder, force=True)
+        assert files_of(folder) == before
+    gone = table.assign(path=table["path"] + ".gone")
+    with pytest.raises(PhotographError):
+        train(gone, small(epochs=1), folder, force=True)
+    assert files_of(folder) == before
+    assert not (folder / ".replaced").exists()
+    train(table, small(epochs=1, seed=1), folder, force=True)
+    assert files_of(folder)["model.keras"] != before["model.keras"]
+    assert not (folder / ".replaced").exists()
+
+
+def test_what_a_killed_replacement_put_aside_is_put_back(tmp_path):
+    table, folder = animals(tmp_path), tmp_path / "run"
+    train(table, small(epochs=1), folder)
+    before = files_of(folder)
+    (folder / ".replaced").mkdir()
+    for name in ("model.keras", "checkpoint.npz", "head.npz"):
+        (folder / name).rename(folder / ".replaced" / name)
+    with pytest.raises(ValueError, match="nosuch"):
+        train(table, small(backbone="nosuch"), folder, force=True)
+    assert files_of(folder)["model.keras"] == before["model.keras"]
+
+
+def test_a_run_goes_on_with_its_own_photographs_only(tmp_path):
+    table, folder = animals(tmp_path), tmp_path / "run"
+    train(table, small(minutes=1e-6), folder)
+    before = files_of(folder)
+    turned = table.assign(identity=table["identity"].to_list()[::-1])
+    renamed = table.assign(identity="Z" + table["identity"])
+    for other in (turned, renamed, table.iloc[:-2], pd.concat([table, table])):
+        with pytest.raises(ValueError, match="photographs and animals that it began"):
+            train(other, small(), folder, resume=True)
+        assert files_of(folder) == before
+
+
+def test_early_stop_needs_something_to_look_at(tmp_path):
+    table = animals(tmp_path)
+    unknown = table.assign(
+        identity=table["identity"].where(table["split"] != "val", "unknown")
+    )
+    for each in (table.drop(columns="split"), unknown):
+        with pytest.raises(ValueError, match=r"`early_stop` looks at.*none"):
+            train(each, small(early_stop=1), tmp_path / "run")
+    assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def turned_picture(path) -> None:
+    """100 x 40 as it is stored, 40 x 100 as it is seen."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (100, 40)).save(path, exif=exif)
+
+
+def one_row(tmp_path, **columns) -> pd.DataFrame:
+    row = {"image_id": ["1"], "identity": ["A"], "path": ["a.jpg"], **columns}
+    pd.DataFrame(row).to_csv(tmp_path / "t.csv", index=False)
+    return read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    "box, kinds",
+    [
+        ("[5, 50, 30, 45]", []),
+        ("(5, 50, 30, 45)", []),
+        ("[60, 5, 30, 30]", ["box"]),
+        ("[5, 5, 0.5, 0.5]", ["box"]),
+        ("1234", ["box"]),
+        ("[NaN, 5, 3, 4]", ["box"]),
+        ('{"x": 1}', ["box"]),
+    ],
+)
+def test_boxes_are_checked_as_they_are_used(tmp_path, box, kinds):
+    turned_picture(tmp_path / "a.jpg")
+    table = one_row(tmp_path, bbox=[box])
+    assert [problem.kind for problem in check_table(table)] == kinds
+    path, bbox = table["path"][0], table["bbox"][0]
+    if not kinds:
+        assert read_photograph(path, bbox=bbox).shape == (45, 30, 3)
+        return
+    with pytest.raises(PhotographError, match=r"a\.jpg: the box"):
+        read_photograph(path, bbox=bbox)
+
+
+def test_rows_longer_than_the_header_are_no_table(tmp_path):
+    for text in ("1,b,x.jpg,extra,more\n", "1,b,x.jpg,\n"):
+        (tmp_path / "t.csv").write_text("image_id,identity,path\n" + text)
+        with pytest.raises(ValueError, match=r"cannot be read.*Received: source="):
+            read_table(tmp_path / "t.csv")
+
+
+def embeddings(rows: int = 3, **columns) -> Embeddings:
+    names = [str(n) for n in range(rows)]
+    table = {"image_id": names, "identity": names, "path": names, **columns}
+    return Embeddings(np.eye(rows, 4, dtype="float32"), pd.DataFrame(table))
+
+
+def test_columns_are_no_embeddings(tmp_path):
+    noted = embeddings(feature_note=["a", "b", "c"])
+    noted.save(tmp_path / "e.csv")
+    again = Embeddings.load(tmp_path / "e.csv")
+    assert again.features.shape == (3, 4) and "feature_note" in again.table
+    for name, column in (("e.csv", "feature_7"), ("e.parquet", "features")):
+        with pytest.raises(ValueError, match=f"rename them.*{column}"):
+            embeddings(**{column: ["1", "2", "3"]}).save(tmp_path / name, force=True)
+
+
+def test_any_name_of_an_animal_comes_back(tmp_path):
+    names = ["a\rb", 'Ann, "the" whale', "=1+1"]
+    saved = embeddings()
+    saved.table["identity"] = names
+    saved.save(tmp_path / "e.npz")
+    assert Embeddings.load(tmp_path / "e.npz").table["identity"].to_list() == names
+
+
+def test_models_of_other_photographs_are_refused(tmp_path):
+    for name, rows in (("a.npz", 3), ("b.npz", 2)):
+        made = embeddings(rows)
+        made.table["split"] = ["train", *["test"] * (rows - 1)]
+        made.save(tmp_path / name)
+    a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.npz")
+    for arguments in (
+        ["evaluate", a, b],
+        ["identify", "--also", b, b, a, a, str(tmp_path / "o.csv")],
+    ):
+        assert "same photographs in the same order" in run(*arguments, status=1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    (
+        {"images": [{"file_name": "x"}], "annotations": []},
+        {"images": {"a": 1}, "annotations": [1]},
+        {"images": None, "annotations": None},
+        {"images": [], "annotations": [{"image_id": [1]}]},
+        {"images": [], "annotations": [], "categories": [1]},
+    ),
+    ids=str,
+)
+def test_damaged_coco_files(tmp_path, content):
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="no COCO file"):
+        read_coco(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    (
+        {"epochs": float("inf")},
+        {"learning_rate": -1.0},
+        {"margin": float("inf")},
+        {"early_stop": -1},
+        {"minutes": 0.0},
+    ),
+    ids=str,
+)
+def test_settings_that_make_no_sense(settings):
+    [name] = settings
+    with pytest.raises(ValueError, match=f"`{name}` must.*Received: {name}="):
+        TrainConfig(**settings)
+
+
+def test_a_split_needs_a_column_of_its_own(tmp_path):
+    table = animals(tmp_path)
+    for column in ("identity", "path", ""):
+        with pytest.raises(ValueError, match="column of its own"):
+            split_table(table, "closed", column=column)
