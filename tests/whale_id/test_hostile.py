@@ -50,16 +50,33 @@ def test_a_run_is_only_replaced_by_one_that_trains(tmp_path):
     assert not (folder / ".replaced").exists()
 
 
-def test_what_a_killed_replacement_put_aside_is_put_back(tmp_path):
+@pytest.mark.parametrize("moved", (1, 3, 9))
+def test_what_a_killed_replacement_put_aside_is_put_back(tmp_path, moved):
     table, folder = animals(tmp_path), tmp_path / "run"
     train(table, small(epochs=1), folder)
     before = files_of(folder)
     (folder / ".replaced").mkdir()
-    for name in ("model.keras", "checkpoint.npz", "head.npz"):
+    names = ["checkpoint.npz", "config.yaml", "model.keras", "classes.json", "head.npz"]
+    for name in [*names, "steps.csv", "epochs.csv", "tensorboard"][:moved]:
         (folder / name).rename(folder / ".replaced" / name)
+    if moved > 3:  # it had begun to write
+        (folder / "steps.csv").write_text("step,loss\n1,2.0\n")
+        (folder / "tensorboard").mkdir()
     with pytest.raises(ValueError, match="nosuch"):
         train(table, small(backbone="nosuch"), folder, force=True)
-    assert files_of(folder)["model.keras"] == before["model.keras"]
+    assert files_of(folder) == before
+    assert list((folder / "tensorboard").iterdir())
+
+
+def test_a_replacement_that_was_killed_later_is_final(tmp_path):
+    table, folder = animals(tmp_path), tmp_path / "run"
+    train(table, small(epochs=1), folder)
+    (folder / ".replaced").mkdir()
+    (folder / ".replaced" / "model.keras").write_bytes(b"old")
+    before = files_of(folder)
+    with pytest.raises(ValueError, match="nosuch"):
+        train(table, small(backbone="nosuch"), folder, force=True)
+    assert files_of(folder) == before
 
 
 def test_a_run_goes_on_with_its_own_photographs_only(tmp_path):

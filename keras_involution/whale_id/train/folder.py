@@ -36,7 +36,7 @@ def replaced_run(folder: Path) -> Iterator[None]:
 
     If that never happens, the old run is back.
     """
-    _put_back(folder)
+    _settle(folder)
     aside = folder / _ASIDE
     for path in _used(folder):
         aside.mkdir(exist_ok=True)
@@ -44,20 +44,24 @@ def replaced_run(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if (folder / CHECKPOINT).exists():
-            shutil.rmtree(aside, ignore_errors=True)
-        _put_back(folder)
+        _settle(folder)
 
 
-def _put_back(folder: Path) -> None:
-    """What was put aside by a call that ended, or was killed, before its first step."""
+def _settle(folder: Path) -> None:
+    """Ends a replacement, also one whose process was killed.
+
+    A checkpoint is the new run's: the first file that is put aside is the old one.
+    """
     aside = folder / _ASIDE
+    if (folder / CHECKPOINT).exists():
+        shutil.rmtree(aside, ignore_errors=True)
     if not aside.is_dir():
         return
-    for path in _used(folder):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for path in aside.iterdir():
-        os.replace(path, folder / path.name)
+    for path in sorted(aside.iterdir(), key=lambda path: path.name == CHECKPOINT):
+        here = folder / path.name
+        if here.is_dir():
+            shutil.rmtree(here)
+        os.replace(path, here)
     aside.rmdir()
 
 
