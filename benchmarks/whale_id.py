@@ -62,7 +62,8 @@ def measure_arms(
                 shares[arm] = chosen_share(features, validation)
                 thresholds[arm] = chosen_threshold(features, validation, shares[arm])
             folder = arguments.work / f"{arm}, {seed}"
-            features, costs = trained(folder, seeded, table, table)
+            whole = {**seeded, "held_out": ""}
+            features, costs = trained(folder, whole, table, table)
             models[arm].append(features)
             found = figures([features], table, thresholds[arm], shares[arm])
             row = {"arm": arm, "seed": seed, **costs, "share": shares[arm], **found}

@@ -57,11 +57,13 @@ class Classes:
         return {name: values.to_numpy("int32") for name, values in found.items()}
 
 
-def training_rows(table: pd.DataFrame) -> pd.DataFrame:
+def training_rows(table: pd.DataFrame, held_out: str = "") -> pd.DataFrame:
     """The rows that a network may be trained on: known identities of the train split.
 
     Args:
         table: DataFrame with `identity`, and `split` if some are for something else.
+        held_out: Column of a split inside of train; what is not train there either is
+            left out. No such column leaves nothing out.
 
     Returns:
         DataFrame with a fresh index.
@@ -72,12 +74,20 @@ def training_rows(table: pd.DataFrame) -> pd.DataFrame:
     rows = table[~table["identity"].isin(OPEN_CLASS)]
     if "split" in rows:
         rows = rows[rows["split"] == "train"]
+    rows = rows[~is_held_out(rows, held_out)]
     if rows["identity"].nunique() < 2:
         raise ValueError(
             "Training needs photographs of two animals at least. "
             + received(rows=len(rows), identities=rows["identity"].nunique())
         )
     return rows.reset_index(drop=True)
+
+
+def is_held_out(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Which rows a split inside of the training part keeps for validation."""
+    if column not in rows:
+        return pd.Series(False, index=rows.index)
+    return ~rows[column].fillna("").isin(["", "train"])
 
 
 def build_network(config: TrainConfig) -> EmbeddingNetwork:

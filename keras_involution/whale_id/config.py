@@ -38,6 +38,10 @@ class TrainConfig:
     image_size: int = _option(256, "Side of the pictures in pixels.")
     margin: float = _option(0.0, "Widens boxes by this share of their sides.")
     on_error: str = _option("stop", "What an unusable picture does: stop or skip.")
+    held_out: str = _option(
+        "val_split",
+        "Column of a split inside of train; its other rows validate. Empty: none.",
+    )
 
     backbone: str = _option("rednet_26", "Name, preset or folder of the backbone.")
     spatial_operator: str = _option("involution", "involution or convolution.")

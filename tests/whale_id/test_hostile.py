@@ -20,6 +20,7 @@ from keras_involution.whale_id import (
     split_table,
     train,
 )
+from keras_involution.whale_id.assemble import training_rows
 from tests.marks import one_backend
 from tests.whale_id.animals import animals
 from tests.whale_id.command import run
@@ -100,6 +101,20 @@ def test_early_stop_needs_something_to_look_at(tmp_path):
         with pytest.raises(ValueError, match=r"`early_stop` looks at.*none"):
             train(each, small(early_stop=1), tmp_path / "run")
     assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_what_is_held_out_is_not_trained_on(tmp_path):
+    table = animals(tmp_path).drop(columns="split").assign(split="train")
+    inside = ["train", "train", "train", "val_known"] * 4
+    table = table.assign(val_split=inside)
+    assert len(training_rows(table, "val_split")) == 12
+    assert len(training_rows(table)) == len(training_rows(table, "nosuch")) == 16
+    seen: list = []
+    train(
+        table, small(epochs=1, early_stop=1, held_out="val_split"), tmp_path / "run",
+        on_progress=lambda progress, total, epoch: seen.append((total, progress)),
+    )  # fmt: skip
+    assert seen[-1][0] == 3 and "map_at_5" in seen[-1][1].history[0]
 
 
 def turned_picture(path) -> None:

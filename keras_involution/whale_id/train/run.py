@@ -21,6 +21,7 @@ from keras_involution.whale_id.assemble import (
     Classes,
     build_network,
     build_training_model,
+    is_held_out,
 )
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.heads import ArcFace, save_centers
@@ -51,7 +52,7 @@ class TrainingRun:
     ) -> None:
         keras.utils.set_random_seed(config.seed)
         self.config, self.folder, self.rows = config, folder, rows
-        self.validation = _validation_rows(table)
+        self.validation = _validation_rows(table, config.held_out)
         self.steps = max(1, len(rows) // config.batch_size)
         self.total = self.steps * config.epochs
         self.classes = Classes.of(rows)
@@ -178,18 +179,19 @@ class TrainingRun:
             self.network = keras.saving.load_model(self.folder / MODEL)
 
 
-def _validation_rows(table: pd.DataFrame) -> pd.DataFrame:
-    if "split" not in table:
-        return table.iloc[:0]
-    return table[table["split"] == "val"].reset_index(drop=True)
+def _validation_rows(table: pd.DataFrame, held_out: str) -> pd.DataFrame:
+    split = table.get("split", pd.Series("train", index=table.index))
+    inside = (split == "train") & is_held_out(table, held_out)
+    return table[(split == "val") | inside].reset_index(drop=True)
 
 
 def _check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
     known = validation["identity"].isin(rows["identity"]).sum()
     if not known:
         raise ValueError(
-            "`early_stop` looks at photographs whose `split` is val and whose animal "
-            f"is trained on; there are none. {received(validation=len(validation))}"
+            "`early_stop` looks at photographs whose `split` is val, or that are held "
+            "out of train, and whose animal is trained on; there are none. "
+            + received(validation=len(validation))
         )
 
 

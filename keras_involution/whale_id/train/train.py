@@ -36,7 +36,8 @@ def train(
 
     Args:
         table: DataFrame with `path` and `identity`; `bbox`, `species` and `split`
-            where known. Rows of the split "val" are what `early_stop` looks at.
+            where known. Rows of the split "val" are what `early_stop` looks at, and
+            those that the column `held_out` of the settings keeps out of the training.
         config: `TrainConfig`.
         folder: Path of the folder.
         resume: Boolean, goes on with the run in the folder, if there is one.
@@ -55,7 +56,7 @@ def train(
         PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
     """
     folder = Path(folder)
-    rows = training_rows(table)
+    rows = training_rows(table, config.held_out)
     aside = replaced_run(folder) if force and not resume else contextlib.nullcontext()
     with aside:
         resumed = prepare(folder, config, resume=resume, force=force)
