@@ -13,7 +13,7 @@ from keras_involution.hub._documents import read_json
 from keras_involution.hub._format import BACKBONE_WEIGHTS_FILE, SHARD_INDEX_FILE
 from keras_involution.hub._weights import shard_names
 
-_DAMAGE = (
+DAMAGE = (
     ValueError,
     LookupError,
     TypeError,
@@ -71,7 +71,7 @@ class Source:
             yield
         except PresetError:
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             what = str(error) or type(error).__name__
             raise PresetError(
                 f"The preset's {name} cannot be used: {what}. "

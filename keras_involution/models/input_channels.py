@@ -33,8 +33,8 @@ def with_image_shape(backbone: RedNetBackbone, image_shape: Shape) -> RedNetBack
     """The same network for images of another shape.
 
     With other channels, the first convolution is adapted so that grey pictures give
-    what they gave: one channel gets the sum of its kernels, more get them in turn,
-    scaled to the same sum.
+    what they gave: one channel gets the sum of its kernels, more get them in turn, and
+    what is missing of the sum in equal parts.
     """
     channels_of(image_shape, backbone.data_format)
     config = {**backbone.get_config(), "image_shape": tuple(image_shape)}

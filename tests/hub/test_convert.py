@@ -255,6 +255,16 @@ def test_cut_off_files(arrays, tmp_path, either_reader, zipped, share):
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize("share", (0.0, 0.001, 0.5, 0.99))
+def test_cut_off_safetensors(arrays, tmp_path, share):
+    path = tmp_path / "x.safetensors"
+    save_file(arrays, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(CheckpointError, match="Received: path="):
+        read_checkpoint(path)
+
+
 def test_tensors_larger_than_their_numbers(tmp_path, without_torch):
     """The description of a tensor is changed in the file."""
     import torch

@@ -23,10 +23,13 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file."""
     try:
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
     except ImportError as error:
-        raise ImportError(
-            "Reading .safetensors files needs safetensors: "
-            'pip install "keras-involution[convert]"'
+        raise ValueError(
+            'it needs safetensors: pip install "keras-involution[convert]"'
         ) from error
-    return load_file(path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error

@@ -81,10 +81,9 @@ def from_checkpoint(
 
 
 def _depth(checkpoint: Checkpoint) -> int:
-    found = [_BLOCK.fullmatch(name) for name in checkpoint.arrays]
     blocks = [0, 0, 0, 0]
-    for match in found:
-        if match:
+    for name in checkpoint.arrays:
+        if match := _BLOCK.fullmatch(name):
             stage, block = int(match[1]), int(match[2])
             blocks[stage - 1] = max(blocks[stage - 1], block + 1)
     for depth, published in STACKWISE_NUM_BLOCKS.items():

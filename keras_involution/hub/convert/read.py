@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_involution._arguments import received
-from keras_involution.hub._source import PresetError
+from keras_involution.hub._source import DAMAGE, PresetError
 from keras_involution.hub.convert.array_file import read_npz, read_safetensors
 from keras_involution.hub.convert.paddle_file import read_paddle
 from keras_involution.hub.convert.torch_file import read_torch
@@ -26,9 +26,7 @@ _READERS: dict[str, Callable[[Path], Any]] = {
     ".npz": read_npz,
 }
 _DAMAGE = (
-    pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, ValueError,
-    LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, OSError,
-    MemoryError, NotImplementedError,
+    *DAMAGE, EOFError, pickle.UnpicklingError, struct.error, zipfile.BadZipFile
 )  # fmt: skip
 _PADDLE = {"._mean": ".running_mean", "._variance": ".running_var"}
 
