@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +23,39 @@ def positive_integer(value: Any, name: str) -> int:
             f"`{name}` must be a positive integer. {received(**{name: value})}"
         )
     return int(value)
+
+
+def whole_number(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not _is_integer(value) or int(value) < 0:
+        raise ValueError(
+            f"`{name}` must be a whole number, 0 or more. {received(**{name: value})}"
+        )
+    return int(value)
+
+
+def positive_number(value: Any, name: str) -> float:
+    if not _is_real(value) or not 0 < value < math.inf:
+        raise ValueError(
+            f"`{name}` must be positive and finite. {received(**{name: value})}"
+        )
+    return float(value)
+
+
+def not_negative(value: Any, name: str) -> float:
+    if not _is_real(value) or not 0 <= value < math.inf:
+        raise ValueError(
+            f"`{name}` must be finite and not negative. {received(**{name: value})}"
+        )
+    return float(value)
+
+
+def at_most(value: float, largest: float, name: str, what: str = "") -> None:
+    """Refuses what could only eat memory; `what` says what the bound is."""
+    if value > largest:
+        bound = f"{largest:,}" + (f", {what}" if what else "")
+        raise ValueError(
+            f"`{name}` must be at most {bound}. {received(**{name: value})}"
+        )
 
 
 def spatial_tuple(value: Any, rank: int, name: str) -> tuple[int, ...]:
@@ -78,11 +113,24 @@ def one_of(value: Any, choices: Sequence[Any], name: str) -> Any:
 
 def rate(value: Any, name: str) -> float:
     """A probability."""
-    if isinstance(value, bool) or not 0 <= value <= 1:
+    if not _is_real(value) or not 0 <= value <= 1:
         raise ValueError(
             f"`{name}` must be between 0 and 1. {received(**{name: value})}"
         )
     return float(value)
+
+
+def drop_rate(value: Any, name: str) -> float:
+    """The probability with which something is left out; not always."""
+    if not _is_real(value) or not 0 <= value < 1:
+        raise ValueError(
+            f"`{name}` must be at least 0 and less than 1. {received(**{name: value})}"
+        )
+    return float(value)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _is_integer(value: Any) -> bool:

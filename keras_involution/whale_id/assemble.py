@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,9 @@ from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.heads import ArcFace, SoftmaxHead, count_margins
 from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
 from keras_involution.whale_id.tables import OPEN_CLASS
+
+# A convolution and a pooling of two each, before the stages of a RedNet.
+_STEM_STRIDES = 4
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ def build_network(config: TrainConfig) -> EmbeddingNetwork:
         dtype=None if config.precision == "float32" else config.precision,
         **given,
     )
+    _check_size(side, backbone)
     return EmbeddingNetwork(
         backbone,
         levels=config.levels,
@@ -123,6 +128,17 @@ def build_network(config: TrainConfig) -> EmbeddingNetwork:
         embedding_size=config.embedding_size,
         dropout=config.dropout,
     )
+
+
+def _check_size(side: int, backbone: keras.Model) -> None:
+    """Below the product of the strides the last maps are one position of padding."""
+    strides = getattr(backbone, "stackwise_strides", None)
+    least = 1 if strides is None else _STEM_STRIDES * math.prod(strides)
+    if side < least:
+        raise ValueError(
+            f"`image_size` must be at least {least}, the product of the strides of the "
+            f"backbone. {received(image_size=side)}"
+        )
 
 
 def build_training_model(

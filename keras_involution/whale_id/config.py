@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -15,6 +14,13 @@ from keras_involution import _arguments
 from keras_involution._arguments import received
 
 HEADS = ("sub_center_arcface", "arcface", "softmax")
+# Beyond these a setting is a slip that would only eat memory or processes.
+_LARGEST = {
+    "image_size": 10_000, "batch_size": 100_000, "sub_centers": 100,
+    "embedding_size": 100_000, "threads": 1_000, "workers": 1_000,
+    "stackwise_num_filters": 100_000, "stackwise_num_blocks": 1_000,
+    "stackwise_strides": 1_000, "kernel_size": 101,
+}  # fmt: skip
 
 
 def _option(default: Any, help: str) -> Any:
@@ -204,24 +210,34 @@ def _number(value: Any, kind: type) -> Any:
 def _check(config: TrainConfig) -> None:
     positive = (
         "image_size", "levels", "cells", "sub_centers", "epochs", "batch_size",
-        "validate_every", "checkpoint_every", "threads",
+        "validate_every", "checkpoint_every", "threads", "early_stop",
+        "embedding_size", "kernel_size", "group_channels", "stackwise_num_filters",
+        "stackwise_num_blocks", "stackwise_strides",
     )  # fmt: skip
     for name in positive:
-        _arguments.positive_integer(getattr(config, name), name)
-    for name in ("warm_up", "dropout", "species_share", "final_share"):
+        for value in _values(config, name):
+            _arguments.positive_integer(value, name)
+    for name in ("workers", "seed"):
+        _arguments.whole_number(getattr(config, name), name)
+    for name in ("p", "scale", "species_scale", "minutes", "clip_norm"):
+        for value in _values(config, name):
+            _arguments.positive_number(value, name)
+    for name, largest in _LARGEST.items():
+        for value in _values(config, name):
+            _arguments.at_most(value, largest, name)
+    for name in ("warm_up", "species_share", "final_share"):
         _arguments.rate(getattr(config, name), name)
+    _arguments.drop_rate(config.dropout, "dropout")
     for name in ("learning_rate", "margin", "head_factor", "weight_decay"):
-        value = getattr(config, name)
-        if not 0 <= value < math.inf:
-            raise ValueError(
-                f"`{name}` must not be negative. {received(**{name: value})}"
-            )
-    if config.early_stop is not None:
-        _arguments.positive_integer(config.early_stop, "early_stop")
-    if config.minutes is not None and not config.minutes > 0:
-        raise ValueError(
-            f"`minutes` must be positive. {received(minutes=config.minutes)}"
-        )
+        _arguments.not_negative(getattr(config, name), name)
     _arguments.one_of(config.head, HEADS, "head")
     precisions = ("float32", "mixed_bfloat16", "mixed_float16")
     _arguments.one_of(config.precision, precisions, "precision")
+
+
+def _values(config: TrainConfig, name: str) -> list[Any]:
+    """The numbers of a setting: none, one, or those of a list."""
+    value = getattr(config, name)
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -40,7 +40,9 @@ def embed_photographs(
 
     Raises:
         PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
+        ValueError: If `batch_size` is no positive integer.
     """
+    _arguments.positive_integer(batch_size, "batch_size")
     rows: list[np.ndarray] = []
     features: list[np.ndarray] = []
     for numbers, images in ordered_batches(photographs, batch_size):
@@ -88,7 +90,8 @@ def embed(
 
     Raises:
         PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
-        ValueError: If `flip` is unknown, or `head` belongs to another network.
+        ValueError: If `flip` is unknown, `batch_size` or `margin` out of range, or
+            `head` belongs to another network.
     """
     _arguments.one_of(flip, FLIPS, "flip")
     photographs = Photographs(table, network.image_size, margin, on_error)

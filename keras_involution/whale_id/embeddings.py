@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_involution._arguments import one_of, received
-from keras_involution.whale_id._files import replaced_file
+from keras_involution._arguments import received
+from keras_involution.whale_id._files import known_suffix, replaced_file
 from keras_involution.whale_id.tables import from_wildlife
 from keras_involution.whale_id.tables._columns import REQUIRED, check_columns
-from keras_involution.whale_id.tables.write import plain_table
+from keras_involution.whale_id.tables.write import plain_table, write_csv
 
 SUFFIXES = (".npz", ".parquet", ".csv")
 
@@ -105,11 +105,9 @@ class Embeddings:
             ValueError: If the suffix is another, or the file is there and `force` is
                 false.
         """
-        suffix = one_of(Path(path).suffix, SUFFIXES, "suffix")
-        with replaced_file(path, force) as draft:
-            {".npz": _to_npz, ".parquet": _to_parquet, ".csv": _to_csv}[suffix](
-                self, draft
-            )
+        write = {".npz": _to_npz, ".parquet": _to_parquet, ".csv": _to_csv}
+        with replaced_file(path, force, SUFFIXES) as draft:
+            write[draft.suffix.lower()](self, draft)
 
     @classmethod
     def load(cls, path: str | Path) -> Embeddings:
@@ -119,7 +117,7 @@ class Embeddings:
             ValueError: If the file is missing, damaged or something else.
         """
         path = Path(path)
-        suffix = one_of(path.suffix, SUFFIXES, "suffix")
+        suffix = known_suffix(path, SUFFIXES)
         if not path.is_file():
             raise ValueError(f"There is no such file. {received(path=str(path))}")
         read = {".npz": _from_npz, ".parquet": _from_parquet, ".csv": _from_csv}[suffix]
@@ -189,7 +187,7 @@ def _to_csv(e: Embeddings, path: Path) -> None:
     names = [f"feature_{i}" for i in range(e.features.shape[1])]
     _check_free(e.table, [c for c in map(str, e.table) if _FEATURE.fullmatch(c)])
     columns = pd.DataFrame(e.features, columns=names)
-    pd.concat([plain_table(e.table), columns], axis=1).to_csv(path, index=False)
+    write_csv(pd.concat([plain_table(e.table), columns], axis=1), path)
 
 
 def _check_free(table: pd.DataFrame, names: list[str]) -> None:

@@ -31,8 +31,10 @@ from keras_involution.whale_id.open_set import (
 )
 from keras_involution.whale_id.retrieve import Ranking
 from keras_involution.whale_id.tables import UNKNOWN
+from keras_involution.whale_id.tables.write import write_csv
 
 KNOWN, OPEN, SPECIES_ROWS, FRAMES = "known animals", "open", "species", "frames"
+SUFFIXES = (".json", ".csv")
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,12 @@ class Evaluation:
         """Writes JSON, or the rows alone where the name ends in `.csv`.
 
         Raises:
-            ValueError: If the file is there and `force` is false.
+            ValueError: If it ends in neither, or the file is there and `force` is
+                false.
         """
-        with replaced_file(path, force) as draft:
-            if Path(path).suffix == ".csv":
-                self.rows.to_csv(draft, index=False)
+        with replaced_file(path, force, SUFFIXES) as draft:
+            if draft.suffix.lower() == ".csv":
+                write_csv(self.rows, draft)
             else:
                 rows = json.loads(self.rows.to_json(orient="records"))
                 content = {"protocol": self.protocol, "rows": rows}
@@ -89,7 +92,8 @@ def evaluate(
 
     Queries of animals without a photograph in the database are new; they count in the
     group "open" only. MAP@5 is Kaggle's; "image mAP" ranks photographs and is another
-    quantity. Intervals hold 95 % of 1000 draws of the queries.
+    quantity. Intervals hold 95 % of 1000 draws of the queries. What cannot be computed,
+    for want of known or of new animals, has no row; the protocol says what and why.
 
     Args:
         ranking: `Ranking` (Q, K) of known animals.
@@ -180,6 +184,8 @@ def _row(group: str, name: str, values: pd.Series) -> Row:
 
 
 def _known(found: pd.DataFrame) -> Iterator[Row]:
+    if found.empty:
+        return
     for rank in (1, 5, 10):
         yield _row(KNOWN, f"top-{rank}", found["rank"] <= rank)
     yield _row(KNOWN, "MAP@5", found["average_precision"])
@@ -194,17 +200,22 @@ def _open(
     if not new.any():
         return
     first: Any = ranking.scores[:, 0]
-    yield _drawn(
-        "AUROC of new", found, lambda f: auroc(list(first[f.index]), list(f["is_new"]))
-    )
+    if not new.all():
+        yield _drawn(
+            "AUROC of new",
+            found,
+            lambda f: auroc(list(first[f.index]), list(f["is_new"])),
+        )
     if threshold is None:
         return
     earned = found["open_average_precision"]
     yield _row(OPEN, "MAP@5", earned)
-    yield _row(OPEN, "MAP@5 of known", earned[~new])
+    if not new.all():
+        yield _row(OPEN, "MAP@5 of known", earned[~new])
     yield _row(OPEN, "MAP@5 of new", earned[new])
     yield _row(OPEN, "called new first", found["answer"] == NEW_LABEL)
-    yield _drawn("BAKS", found, lambda f: baks(*_answers(f)))
+    if not new.all():
+        yield _drawn("BAKS", found, lambda f: baks(*_answers(f)))
     yield _drawn("BAUS", found, lambda f: baus(*_answers(f)))
 
 
@@ -251,9 +262,22 @@ def _protocol(
     known = database[database["identity"] != UNKNOWN]
     animals, new = known["identity"].nunique(), int(found["is_new"].sum())
     floor = new / max(len(found), 1)
-    return {
+    said = {
         "queries": f"{len(found)}, of them {new} of animals not in the database",
         "database": f"{len(known)} photographs of {animals} animals",
         "threshold": "none" if threshold is None else threshold.protocol,
         "floor": f"calling every query new and nothing else: open MAP@5 {floor:.3f}",
     }
+    reason = _left_out(len(found), new)
+    return said | ({"left out": reason} if reason else {})
+
+
+def _left_out(queries: int, new: int) -> str:
+    if not queries:
+        return "everything: there are no queries"
+    if new == queries:
+        return (
+            f"{KNOWN}, {SPECIES_ROWS}, {FRAMES}, AUROC, BAKS and MAP@5 of known: every "
+            "query is of an animal without a photograph in the database"
+        )
+    return "" if new else f"{OPEN}: every query is of an animal in the database"

@@ -87,7 +87,9 @@ def _decoded(
     except PhotographError as error:
         raise PhotographError(f"{name_of(source)}: {error}") from None
     except UnidentifiedImageError:
-        raise PhotographError(f"{name_of(source)}: it is no picture") from None
+        raise PhotographError(
+            f"{name_of(source)}: it is no picture of a known kind"
+        ) from None
     except FileNotFoundError:
         raise PhotographError(f"{name_of(source)}: there is no such file") from None
     except Exception as error:  # Damaged files break decoders in many ways.
@@ -112,21 +114,61 @@ def _upright(
         # JPEG can be unpacked at a fraction of its size; twice the target is enough.
         side = 2 * max(image_size)
         picture.draft("RGB", (side, side))
-    return _in_colour(ImageOps.exif_transpose(picture))
+    return in_colour(ImageOps.exif_transpose(picture), white_of(picture))
 
 
-def _in_colour(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        # Pillow would clip 16 bits to 8 instead of scaling them.
-        values = np.asarray(picture, "float32")
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        picture = Image.fromarray((values.clip(0, top) * (255 / top)).astype("uint8"))
+def in_colour(picture: Image.Image, white: float | None = None) -> Image.Image:
+    """A picture of any mode as RGB.
+
+    Args:
+        picture: Picture.
+        white: Float, the value of white in pictures of more than 8 bits; `None` looks
+            it up in the picture, which must come straight from its file.
+
+    Returns:
+        Picture of the mode "RGB".
+
+    Raises:
+        PhotographError: If what its numbers mean is not known.
+    """
+    if picture.mode[:1] in ("I", "F"):
+        picture = _in_bytes(picture, white_of(picture) if white is None else white)
     if picture.mode in ("P", "PA", "LA", "La", "RGBA", "RGBa"):
         # What is transparent becomes white, not whatever colour lies beneath.
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
     return picture.convert("RGB")
+
+
+def white_of(picture: Image.Image) -> float:
+    """The value of white: the end of the type's range, and 1 for floats.
+
+    Never guessed from the values, which are small in a dark picture of any type.
+    """
+    if picture.mode == "F":
+        return 1.0
+    bits = 16 if picture.mode.startswith("I;16") or picture.format != "TIFF" else 32
+    signed = False
+    if picture.format == "TIFF":
+        tags = picture.tag_v2  # type: ignore[attr-defined]
+        bits, signed = max(tags.get(258, (bits,))), 2 in tags.get(339, ())
+    return float(2 ** (bits - signed) - 1)
+
+
+def _in_bytes(picture: Image.Image, white: float) -> Image.Image:
+    """Values from 0 to white as 0 to 255; Pillow would clip them at 255."""
+    values = np.asarray(picture, "float32")
+    if white > 65535:
+        raise PhotographError("integers of 32 bits, of which no value is white")
+    low, high = values.min(initial=0), values.max(initial=0)
+    if picture.mode == "F" and not (low >= -0.01 and high <= 1.01):
+        raise PhotographError(
+            f"floating-point values from {low:g} to {high:g}, which should be 0 to 1"
+        )
+    return Image.fromarray(
+        np.rint(values.clip(0, white) * (255 / white)).astype("uint8")
+    )
 
 
 def _box(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from keras_involution import _arguments
 from keras_involution._arguments import received
 from keras_involution.visualization import kernel_heatmaps
 from keras_involution.whale_id.model import EmbeddingNetwork
@@ -42,7 +43,8 @@ def kernel_maps(
 
     Raises:
         PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
-        ValueError: If the network has no involution of that name.
+        ValueError: If the network has no involution of that name, or `batch_size` is no
+            positive integer.
 
     Example:
 
@@ -62,6 +64,7 @@ def kernel_maps(
     (8, 8)
     """
     photographs = Photographs(table, network.image_size, 0.0, on_error)
+    _arguments.positive_integer(batch_size, "batch_size")
     names = table["image_id"].astype(str).to_numpy()
     layer = layer or _layer_before_the_last_stage(network)
     maps: dict[str, np.ndarray] = {}

@@ -42,11 +42,9 @@ class CsvLog:
     def write(self, kind: str, step: int, figures: dict[str, float]) -> None:
         path = self.folder / f"{kind}.csv"
         row = {"step": step, **figures}
-        fresh = not path.exists()
+        columns = _with_columns(path, list(row))
         with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            if fresh:
-                writer.writeheader()
+            writer = csv.DictWriter(file, columns)
             writer.writerow({k: _exact(v) for k, v in row.items()})
 
     def close(self) -> None:
@@ -157,8 +155,32 @@ def _keep_until(path: Path, step: int) -> None:
         for line in lines[1:]
         if line.endswith("\n") and int(line.split(",", 1)[0]) <= step
     ]
+    _replace(path, lines[:1] + kept)
+
+
+def _with_columns(path: Path, names: list[str]) -> list[str]:
+    """The columns of a file, which gets those of `names` that it lacks."""
+    lines = [""]
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            # The first line alone: steps are many, and new columns are rare.
+            lines = [file.readline()]
+    columns = [name for name in lines[0].strip().split(",") if name]
+    missing = [name for name in names if name not in columns]
+    if not missing:
+        return columns
+    if columns:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    empty = "," * len(missing)
+    wider = [",".join(columns + missing), *(line + empty for line in lines[1:])]
+    _replace(path, [f"{line}\r\n" for line in wider])
+    return columns + missing
+
+
+def _replace(path: Path, lines: list[str]) -> None:
     draft = path.with_name(f".{path.name}.draft")
-    draft.write_text("".join(lines[:1] + kept), "utf-8", newline="")
+    draft.write_text("".join(lines), "utf-8", newline="")
     draft.replace(path)
 
 

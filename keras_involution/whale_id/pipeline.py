@@ -40,7 +40,7 @@ class Photographs:
     Raises:
         PhotographError: When a picture cannot be used and `on_error` is `"stop"`, or
             none of them can.
-        ValueError: If `on_error` is unknown.
+        ValueError: If `on_error` is unknown, or `margin` or `max_pixels` out of range.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class Photographs:
         self.paths = [str(path) for path in table["path"]]
         self.boxes = [_box_of(box) for box in table.get("bbox", [None] * len(table))]
         self.image_size = image_size
-        self.margin = margin
+        self.margin = _arguments.not_negative(margin, "margin")
         self.on_error = _arguments.one_of(on_error, ON_ERROR, "on_error")
-        self.max_pixels = max_pixels
+        self.max_pixels = _arguments.positive_integer(max_pixels, "max_pixels")
         self.skipped: dict[int, str] = {}
 
     def __len__(self) -> int:
@@ -96,8 +96,14 @@ def ordered_batches(
     Yields:
         Row numbers (B,) and pictures (B, H, W, 3) of bytes. Rows that were left out
         do not occur; the last batch may be smaller.
+
+    Raises:
+        ValueError: If `batch_size` or `threads` is no positive integer.
     """
     import grain
+
+    _arguments.positive_integer(batch_size, "batch_size")
+    _arguments.positive_integer(threads, "threads")
 
     def element(row: int) -> Any:
         image = photographs.read(int(row))
@@ -141,10 +147,14 @@ def training_batches(
         bytes.
 
     Raises:
-        ValueError: If the sampling is unknown, or there are not as many identities as
-            pictures.
+        ValueError: If the sampling is unknown, there are not as many identities as
+            pictures, or a number is out of range.
     """
     import grain
+
+    _arguments.positive_integer(batch_size, "batch_size")
+    _arguments.positive_integer(threads, "threads")
+    _arguments.whole_number(workers, "workers")
 
     if len(identities) != len(photographs) or not len(photographs):
         raise ValueError(

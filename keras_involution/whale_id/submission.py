@@ -11,6 +11,7 @@ from keras_involution._arguments import one_of, received
 from keras_involution.whale_id._files import replaced_file
 from keras_involution.whale_id.open_set import NEW_LABEL
 from keras_involution.whale_id.retrieve import Ranking
+from keras_involution.whale_id.tables.write import write_csv
 
 # Columns, and the label of new animals, of each competition.
 FORMS = {
@@ -18,6 +19,7 @@ FORMS = {
     "humpback": ("Image", "Id", "new_whale"),
 }
 PLACES = 5
+SUFFIXES = (".csv",)
 
 
 def submission_table(
@@ -82,11 +84,12 @@ def write_submission(
         force: Boolean, whether to replace a file that is there.
 
     Raises:
-        ValueError: As `submission_table`; if the file is there and `force` is false.
+        ValueError: As `submission_table`; if the name does not end in `.csv`, or the
+            file is there and `force` is false.
     """
     table = submission_table(ranking, image_ids, form)
-    with replaced_file(path, force) as draft:
-        table.to_csv(draft, index=False)
+    with replaced_file(path, force, SUFFIXES) as draft:
+        write_csv(table, draft)
 
 
 def pseudo_labels(

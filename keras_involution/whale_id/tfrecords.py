@@ -56,11 +56,13 @@ def write_tfrecords(
 
     Raises:
         PhotographError: If a picture cannot be used.
-        ValueError: If there are not as many targets as photographs, a file is there
-            and `force` is false, or TensorFlow is not installed.
+        ValueError: If there are not as many targets as photographs, `shards` or
+            `quality` is out of range, a file is there and `force` is false, or
+            TensorFlow is not installed.
     """
     tf = _tensorflow()
     shards = _arguments.positive_integer(shards, "shards")
+    _arguments.at_most(_arguments.positive_integer(quality, "quality"), 100, "quality")
     if targets is not None and len(targets) != len(table):
         raise ValueError(
             "Every photograph needs a target. "

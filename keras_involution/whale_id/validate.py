@@ -28,14 +28,17 @@ def validate(
         margin: Float, widens boxes by this share of their sides.
 
     Returns:
-        Dictionary: "top_1", "top_5", "map_at_5"; and "auroc" of telling known animals
-        from new ones, if the queries have both.
+        Dictionary: "top_1", "top_5", "map_at_5", if a query can be read whose animal
+        is in the database; and "auroc" of telling known animals from new ones, if the
+        queries have both.
     """
     known = database[~database["identity"].isin(OPEN_CLASS)]
     asked = _embed(network, queries, margin)
     ranking = identify(asked, _embed(network, known, margin), top=5)
     is_new = ~asked.table["identity"].isin(known["identity"]).to_numpy()
     truths = asked.table["identity"][~is_new].to_list()
+    if not truths:
+        return {}
     labels = ranking.labels[~is_new].tolist()
     shares = cumulative_match(truths, labels, (1, 5))
     figures = {
@@ -43,7 +46,7 @@ def validate(
         "top_5": shares[5],
         "map_at_5": map_at_5(truths, labels),
     }
-    if is_new.any() and not is_new.all():
+    if is_new.any():
         figures["auroc"] = auroc(ranking.scores[:, 0].tolist(), is_new.tolist())
     return figures
 

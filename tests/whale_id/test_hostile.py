@@ -237,3 +237,19 @@ def test_a_split_needs_a_column_of_its_own(tmp_path):
     for column in ("identity", "path", ""):
         with pytest.raises(ValueError, match="column of its own"):
             split_table(table, "closed", column=column)
+
+
+def test_validation_without_known_animals_has_no_figures(tmp_path):
+    table, folder = animals(tmp_path), tmp_path / "run"
+    table["identity"] = table["identity"].where(table["split"] != "val", "unknown")
+    train(table, small(epochs=1), folder)
+    text = (folder / "epochs.csv").read_text()
+    assert "nan" not in text and text.startswith("step,epoch,loss,seconds\n")
+
+
+def test_figures_that_come_later_get_a_column(tmp_path):
+    train(animals(tmp_path), small(epochs=4, validate_every=2), tmp_path / "run")
+    rows = pd.read_csv(tmp_path / "run" / "epochs.csv")
+    assert rows["epoch"].to_list() == [1, 2, 3, 4]
+    assert rows["map_at_5"].notna().to_list() == [False, True, False, True]
+    assert (rows["map_at_5"].dropna() <= 1).all() and (rows["seconds"] > 0).all()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
+import struct
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from keras_involution.whale_id import check_table
+from keras_involution.whale_id._pages.pictures import load_picture
 from keras_involution.whale_id.images import PhotographError, read_photograph
 from keras_involution.whale_id.pipeline import (
     Photographs,
@@ -42,6 +47,61 @@ def test_every_mode_becomes_colour(mode):
     assert x.shape == (40, 60, 3) and x.dtype == "uint8"
     if mode in ("L", "RGB", "I;16", "CMYK"):
         np.testing.assert_allclose(x, gradient(), atol=1)
+
+
+def halves(dtype: str, dark: float, light: float) -> Image.Image:
+    """The left half of one value, the right half of another."""
+    values = np.full((8, 16), dark, dtype)
+    values[:, 8:] = light
+    return Image.fromarray(values)
+
+
+def signed_16_bits() -> bytes:
+    """A TIFF of int16, which Pillow reads but does not write."""
+    values = np.asarray(halves("uint16", 0, 16384)).astype("<i2").tobytes()
+    begin = 8 + 2 + 10 * 12 + 4
+    tags = {256: 16, 257: 8, 258: 16, 259: 1, 262: 1, 273: begin, 277: 1, 278: 8}
+    tags |= {279: len(values), 339: 2}
+    directory = b"".join(struct.pack("<HHLL", tag, 4, 1, v) for tag, v in tags.items())
+    return struct.pack("<2sHLH", b"II", 42, 8, 10) + directory + bytes(4) + values
+
+
+@pytest.mark.parametrize(
+    "data, expected",
+    (
+        (file_of(halves("float32", 0, 0.5), "tiff"), 128),
+        (file_of(halves("float32", 0, 1), "tiff"), 255),
+        (file_of(halves("uint16", 0, 32896), "tiff"), 128),
+        (file_of(halves("uint16", 0, 200), "tiff"), 1),  # a dark picture stays dark
+        (file_of(halves("uint16", 0, 200)), 1),
+        (file_of(halves("int32", 0, 32896), "ppm"), 128),
+        (signed_16_bits(), 128),
+    ),
+    ids=("half", "white", "16 bits", "dark", "dark PNG", "PGM", "signed"),
+)
+def test_many_bits_are_scaled_by_their_range(tmp_path, data, expected):
+    x = read_photograph(data)
+    assert (x[:, :8] == 0).all() and (x[:, 8:] == expected).all()
+    (tmp_path / "a.tif").write_bytes(data)
+    assert (load_picture(str(tmp_path / "a.tif"), [0, 0, 16, 8]) == x).all()
+
+
+@pytest.mark.parametrize(
+    "image, reason",
+    (
+        (halves("float32", 0, 255), "from 0 to 255, which should be 0 to 1"),
+        (halves("float32", -1, 1), "from -1 to 1, which"),
+        (halves("float32", 0, np.nan), "nan, which"),
+        (halves("int32", 0, 255), "of 32 bits"),
+    ),
+)
+def test_numbers_without_a_meaning_are_named(tmp_path, image, reason):
+    image.save(tmp_path / "a.tif")
+    with pytest.raises(PhotographError, match=rf"a\.tif: .*{reason}"):
+        read_photograph(tmp_path / "a.tif")
+    row = {"image_id": ["1"], "identity": ["A"], "path": [str(tmp_path / "a.tif")]}
+    [problem] = check_table(pd.DataFrame(row))
+    assert problem.kind == "undecodable" and re.search(reason, problem.what)
 
 
 def test_what_is_transparent_is_white():

@@ -53,7 +53,10 @@ def load_picture(path: str, box: Any = None, side: int = 240) -> np.ndarray:
     """A photograph as bytes (h, w, 3), cut to a box with a margin and shrunk."""
     from PIL import Image, ImageOps
 
+    from keras_involution.whale_id.images import in_colour, white_of
+
     with large_pictures_welcome(), Image.open(path) as picture:
+        white = white_of(picture)
         if not isinstance(box, list):
             picture.draft("RGB", (side, side))
             shown = ImageOps.exif_transpose(picture)
@@ -63,7 +66,7 @@ def load_picture(path: str, box: Any = None, side: int = 240) -> np.ndarray:
             scale = picture.width / whole[0]
             left, top, right, bottom = (round(c * scale) for c in corners)
             shown = picture.crop((left, top, right, bottom))
-        shown = shown.convert("RGB")
+        shown = in_colour(shown, white)
     shown.thumbnail((side, side))
     return np.asarray(shown)
 

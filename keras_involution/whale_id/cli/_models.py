@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from keras_involution.whale_id.cli._rows import load_part
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -49,10 +51,18 @@ def pair_options(command: Command) -> Command:
     """QUERIES and DATABASE, further models, and parts of the files."""
     for decorate in (
         click.option(
-            "--database-rows", metavar="COLUMN=VALUE,...", help="Part of DATABASE."
+            "--database-rows",
+            metavar="COLUMN=VALUE,...",
+            multiple=True,
+            help="Part of DATABASE, as --query-rows.",
         ),
         click.option(
-            "--query-rows", metavar="COLUMN=VALUE,...", help="Part of QUERIES."
+            "--query-rows",
+            metavar="COLUMN=VALUE,...",
+            multiple=True,
+            help="Part of QUERIES. A value with a comma in it is found as it stands; "
+            "given again: further values of the column, or another column that must "
+            "hold as well.",
         ),
         click.option(
             "--also",
@@ -72,8 +82,8 @@ def load_pairs(
     queries: str,
     database: str,
     also: Sequence[tuple[str, str]],
-    query_rows: str | None,
-    database_rows: str | None,
+    query_rows: Sequence[str],
+    database_rows: Sequence[str],
     on_error: str,
 ) -> tuple[list[Embeddings], list[Embeddings]]:
     """The queries and the database of every model, usable rows only."""
@@ -81,24 +91,6 @@ def load_pairs(
     asked = [load_part(q, query_rows) for q, _ in pairs]
     known = [load_part(d, database_rows) for _, d in pairs]
     return usable(asked, on_error), usable(known, on_error)
-
-
-def load_part(path: str, rows: str | None) -> Embeddings:
-    """The rows of a file for which `COLUMN=VALUE,...` holds."""
-    from keras_involution._arguments import received
-    from keras_involution.whale_id import Embeddings
-
-    embeddings = Embeddings.load(path)
-    if rows is None:
-        return embeddings
-    column, sign, values = rows.partition("=")
-    if not sign or column not in embeddings.table:
-        asked = received(rows=rows, columns=list(embeddings.table))
-        raise ValueError(f"Rows are named as COLUMN=VALUE,VALUE. {asked}")
-    part = embeddings.rows(embeddings.table[column].isin(values.split(",")))
-    if not len(part):
-        raise ValueError(f"{path} has no such rows. {received(rows=rows)}")
-    return part
 
 
 def check_same_photographs(models: Sequence[Embeddings]) -> None:

@@ -27,20 +27,23 @@ def command(
 ) -> None:
     """Name every broken row of TABLE; status 1 if there are any and no --fix.
 
-    TABLE is a CSV, parquet or COCO file or a folder with one folder per animal.
+    TABLE is a CSV, parquet or COCO file or a folder with one folder per animal. Names
+    that a spreadsheet would run as a formula are named too, but are not broken.
     """
     with reported():
+        from keras_involution._arguments import received
         from keras_involution.whale_id import (
             check_table,
             fix_table,
             read_table,
             write_table,
         )
-        from keras_involution.whale_id._files import check_writable
+        from keras_involution.whale_id._files import check_outputs
         from keras_involution.whale_id.cli._progress import Progress
+        from keras_involution.whale_id.tables.check import WARNINGS
+        from keras_involution.whale_id.tables.write import SUFFIXES
 
-        if fixed is not None:
-            check_writable(fixed, force)
+        check_outputs(force, fix=(fixed, SUFFIXES))
         rows = read_table(table, images, boxes=boxes)
         with Progress("Pictures", rows["path"].nunique()) as progress:
             problems = check_table(rows, workers=workers, progress=progress)
@@ -50,9 +53,12 @@ def command(
         click.echo(_summary(len(rows), Counter(p.kind for p in problems)))
         if fixed is not None:
             kept = fix_table(rows, problems)
+            if kept.empty:
+                asked = received(rows=len(rows), fix=fixed)
+                raise ValueError(f"Nothing would be left; no table is written. {asked}")
             write_table(kept, fixed, force=force)
             click.echo(f"{fixed}: {len(kept)} of {len(rows)} rows")
-        elif problems:
+        elif any(problem.kind not in WARNINGS for problem in problems):
             context.exit(1)
 
 

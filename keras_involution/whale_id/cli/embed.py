@@ -39,12 +39,13 @@ def command(
     """
     with reported():
         from keras_involution.whale_id import read_table
-        from keras_involution.whale_id._files import check_writable
+        from keras_involution.whale_id._files import check_outputs
         from keras_involution.whale_id.cli._progress import Progress
         from keras_involution.whale_id.embed import embed
+        from keras_involution.whale_id.embeddings import SUFFIXES
         from keras_involution.whale_id.runs import load_run
 
-        check_writable(out, force)
+        check_outputs(force, out=(out, SUFFIXES))
         rows = read_table(table, images, boxes=boxes)
         run = load_run(model)
         passes = 2 if flip == "keep" else 1

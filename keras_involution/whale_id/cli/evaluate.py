@@ -9,7 +9,6 @@ import click
 from keras_involution._commands import reported
 from keras_involution.whale_id.cli._models import (
     check_same_photographs,
-    load_part,
     read_threshold,
     search_options,
     usable,
@@ -17,8 +16,6 @@ from keras_involution.whale_id.cli._models import (
 
 if TYPE_CHECKING:
     from keras_involution.whale_id import Embeddings, Evaluation, Ranking
-
-_WRITTEN = ("out", "per_query", "save_threshold", "save_calibration")
 
 
 @click.command()
@@ -53,14 +50,10 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
     with reported():
         from keras_involution._arguments import received
         from keras_involution.whale_id import write_results
-        from keras_involution.whale_id._files import check_writable
+        from keras_involution.whale_id.embeddings import Embeddings
 
-        for name in _WRITTEN:
-            if options[name] is not None:
-                check_writable(options[name], options["force"])
-        models = usable(
-            [load_part(path, None) for path in embeddings], options["on_error"]
-        )
+        _check_written(options)
+        models = usable([Embeddings.load(p) for p in embeddings], options["on_error"])
         check_same_photographs(models)
         threshold, calibration = _from_validation(models, options)
         result = _measure(models, threshold, options)
@@ -78,6 +71,17 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
         if options["per_query"] is not None:
             write_results(result.queries, options["per_query"], force=force)
     _print(result)
+
+
+def _check_written(options: dict[str, Any]) -> None:
+    from keras_involution.whale_id import evaluation
+    from keras_involution.whale_id._files import check_outputs
+    from keras_involution.whale_id.retrieve import results
+
+    suffixes = {"out": evaluation.SUFFIXES, "per_query": results.SUFFIXES}
+    suffixes |= dict.fromkeys(("save_threshold", "save_calibration"), (".json",))
+    written = {name: (options[name], known) for name, known in suffixes.items()}
+    check_outputs(options["force"], **written)
 
 
 def _split(

@@ -36,13 +36,12 @@ def command(
     """
     with reported():
         from keras_involution.whale_id import Heatmaps, kernel_maps, read_table
-        from keras_involution.whale_id._files import check_writable
+        from keras_involution.whale_id._files import check_outputs
         from keras_involution.whale_id.cli._progress import Progress
-        from keras_involution.whale_id.report.heatmaps import check_npz
+        from keras_involution.whale_id.report.heatmaps import SUFFIXES
         from keras_involution.whale_id.runs import load_run
 
-        check_npz(out)
-        check_writable(out, force)
+        check_outputs(force, out=(out, SUFFIXES))
         rows = read_table(table, images, boxes=boxes)
         network = load_run(model).network
         with Progress("Photographs", len(rows)) as progress:

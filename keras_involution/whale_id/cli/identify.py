@@ -24,9 +24,10 @@ def command(out: str, force: bool, **search: Any) -> None:
     """
     with reported():
         from keras_involution.whale_id import results_table, write_results
-        from keras_involution.whale_id._files import check_writable
+        from keras_involution.whale_id._files import check_outputs
+        from keras_involution.whale_id.retrieve.results import SUFFIXES
 
-        check_writable(out, force)
+        check_outputs(force, out=(out, SUFFIXES))
         found = find_answers(**search)
         results = results_table(
             found.ranking, found.queries, found.database, found.chances

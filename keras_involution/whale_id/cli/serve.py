@@ -11,7 +11,7 @@ from keras_involution._commands import reported
 @click.argument("model", type=click.Path(exists=True))
 @click.argument("database", type=click.Path(exists=True, dir_okay=False))
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 @click.option(
     "--token", envvar="WHALE_ID_TOKEN", help="Bearer token; better as WHALE_ID_TOKEN."
 )

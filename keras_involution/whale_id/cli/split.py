@@ -47,9 +47,10 @@ def command(
     """
     with reported():
         from keras_involution.whale_id import read_table, split_table, write_table
-        from keras_involution.whale_id._files import check_writable
+        from keras_involution.whale_id._files import check_outputs
+        from keras_involution.whale_id.tables.write import SUFFIXES
 
-        check_writable(out, force)
+        check_outputs(force, out=(out, SUFFIXES))
         rows = read_table(table, images, boxes=boxes)
         part = None if within is None else _pair(within)
         result = split_table(rows, column=column, within=part, **options)

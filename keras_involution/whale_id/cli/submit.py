@@ -33,16 +33,22 @@ def command(
     """Write five labels for every photograph of QUERIES to OUT, in Kaggle's form."""
     with reported():
         from keras_involution import whale_id
-        from keras_involution.whale_id._files import check_writable
+        from keras_involution.whale_id import submission
+        from keras_involution.whale_id._files import check_outputs
+        from keras_involution.whale_id.tables import write
 
-        for path in (out, *(pseudo_labels or ())[1:]):
-            check_writable(path, force)
+        least, sure_out = pseudo_labels or (None, None)
+        check_outputs(
+            force,
+            out=(out, submission.SUFFIXES),
+            pseudo_labels=(sure_out, write.SUFFIXES),
+        )
         found = find_answers(**search)
         ranking, table = found.ranking, found.queries
         ids = table["image_id"].to_list()
         whale_id.write_submission(ranking, ids, out, form, force=force)
         click.echo(f"{out}: {len(ranking)} photographs")
-        if pseudo_labels is not None:
-            sure = whale_id.pseudo_labels(ranking, table, pseudo_labels[0])
-            whale_id.write_table(sure, pseudo_labels[1], force=force)
-            click.echo(f"{pseudo_labels[1]}: {len(sure)} sure answers")
+        if least is not None and sure_out is not None:
+            sure = whale_id.pseudo_labels(ranking, table, least)
+            whale_id.write_table(sure, sure_out, force=force)
+            click.echo(f"{sure_out}: {len(sure)} sure answers")

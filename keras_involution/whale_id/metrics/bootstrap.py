@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_involution._arguments import received
+from keras_involution._arguments import positive_integer, received
 
 Interval = tuple[float, float]
 
@@ -33,7 +33,7 @@ def bootstrap_interval(
         Tuple of 2 floats, percentiles of the draws; `nan` without queries.
 
     Raises:
-        ValueError: If `level` is not between 0 and 1.
+        ValueError: If `level` is not between 0 and 1, or `repeats` no positive integer.
 
     Example:
 
@@ -45,6 +45,7 @@ def bootstrap_interval(
     """
     if not 0 < level < 1:
         raise ValueError(f"`level` must be between 0 and 1. {received(level=level)}")
+    positive_integer(repeats, "repeats")
     values = np.asarray(values)
     if not len(values):
         return float("nan"), float("nan")

@@ -52,7 +52,8 @@ class EmbeddingNetwork(keras.Model):
         Tensor, embeddings before they are normalised to length one.
 
     Raises:
-        ValueError: If the backbone has fewer stages than `levels`.
+        ValueError: If the backbone has fewer stages than `levels`, or fewer positions
+            than `cells`.
 
     Example:
 
@@ -256,6 +257,8 @@ def _pooled(
         )
     last = list(pyramid.items())[-levels:]
     data_format = getattr(backbone, "data_format", None)
+    for level, x in last:
+        _check_cells(cells, x, data_format, level)
     pooled = [
         GeneralizedMeanPooling2D(
             p=p, cells=cells, data_format=data_format, name=f"pool_{level}"
@@ -263,6 +266,18 @@ def _pooled(
         for level, x in last
     ]
     return pooled[0] if levels == 1 else layers.Concatenate(name="pooled")(pooled)
+
+
+def _check_cells(
+    cells: tuple[int, int], x: keras.KerasTensor, data_format: str | None, level: str
+) -> None:
+    """More cells than positions would repeat positions, as often as one likes."""
+    sides = x.shape[2:] if data_format == "channels_first" else x.shape[1:3]
+    if any(side is not None and n > side for n, side in zip(cells, sides)):
+        raise ValueError(
+            f"`cells` must be at most {tuple(sides)}, the positions of {level} of the "
+            f"backbone. {received(cells=cells)}"
+        )
 
 
 def _stretching_converter(backbone: keras.Model) -> RedNetImageConverter:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_involution._arguments import one_of, received
+from keras_involution._arguments import one_of, positive_integer, received
 from keras_involution.whale_id._files import replaced_file
 from keras_involution.whale_id.open_set.new_label import NEW_LABEL
 from keras_involution.whale_id.retrieve import Ranking
 
 METHODS = ("isotonic", "logistic")
+SUFFIXES = (".json",)
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ class Calibration:
         """Writes JSON.
 
         Raises:
-            ValueError: If the file is there and `force` is false.
+            ValueError: If the name does not end in `.json`, or the file is there and
+                `force` is false.
         """
-        with replaced_file(path, force) as draft:
+        with replaced_file(path, force, SUFFIXES) as draft:
             draft.write_text(json.dumps(asdict(self)) + "\n", "utf-8")
 
     @classmethod
@@ -104,7 +106,8 @@ def fit_calibration(
         `Calibration`.
 
     Raises:
-        ValueError: If there are no queries, or not one truth for each.
+        ValueError: If there are no queries, not one truth for each, or `top` is no
+            positive integer.
 
     Example:
 
@@ -115,6 +118,7 @@ def fit_calibration(
     array([0., 1.])
     """
     one_of(method, METHODS, "method")
+    positive_integer(top, "top")
     if not len(ranking) or len(truths) != len(ranking):
         raise ValueError(
             "There must be validation queries, and a truth for each. "

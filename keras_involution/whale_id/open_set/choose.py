@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_involution._arguments import one_of, received
+from keras_involution._arguments import one_of, positive_integer, received
 from keras_involution.whale_id.metrics.ranks import ranks_of
 from keras_involution.whale_id.open_set.new_label import NEW_LABEL
 from keras_involution.whale_id.open_set.threshold import Threshold
@@ -67,6 +67,7 @@ def choose_threshold(
     True
     """
     one_of(method, METHODS, "method")
+    positive_integer(least_queries, "least_queries")
     _check(ranking, truths, method, share, new_share, species)
     queries = _Queries(ranking, truths, new_label, new_share)
     everything = np.ones(len(ranking), bool)

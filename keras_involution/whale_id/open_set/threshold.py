@@ -13,6 +13,8 @@ import numpy as np
 from keras_involution._arguments import received
 from keras_involution.whale_id._files import replaced_file
 
+SUFFIXES = (".json",)
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -47,9 +49,10 @@ class Threshold:
         """Writes JSON.
 
         Raises:
-            ValueError: If the file is there and `force` is false.
+            ValueError: If the name does not end in `.json`, or the file is there and
+                `force` is false.
         """
-        with replaced_file(path, force) as draft:
+        with replaced_file(path, force, SUFFIXES) as draft:
             draft.write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
 
     @classmethod

@@ -13,6 +13,8 @@ from keras_involution._arguments import received
 from keras_involution.visualization import overlay
 from keras_involution.whale_id._files import replaced_file
 
+SUFFIXES = (".npz",)
+
 
 class Heatmaps:
     """What is laid over photographs, by their `image_id`.
@@ -80,21 +82,14 @@ class Heatmaps:
             ValueError: If the file is there and `force` is false, or the name does not
                 end in `.npz`.
         """
-        check_npz(path)
         # Not by `np.savez`, to which an image_id would be the name of an argument.
         with (
-            replaced_file(path, force) as draft,
+            replaced_file(path, force, SUFFIXES) as draft,
             zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive,
         ):
             for name, values in self._arrays.items():
                 with archive.open(f"{name}.npy", "w") as file:
                     np.save(file, values, allow_pickle=False)
-
-
-def check_npz(path: str | Path) -> None:
-    """Raises `ValueError` if the name of a file to write does not end in `.npz`."""
-    if Path(path).suffix != ".npz":
-        raise ValueError(f"Heat maps are kept as .npz. {received(path=str(path))}")
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

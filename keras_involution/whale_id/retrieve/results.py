@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_involution._arguments import one_of, received
+from keras_involution._arguments import received
 from keras_involution.whale_id._files import replaced_file
 from keras_involution.whale_id.retrieve.ranking import Ranking
+from keras_involution.whale_id.tables.write import write_csv
 
 SUFFIXES = (".csv", ".npz", ".parquet")
 
@@ -65,10 +66,10 @@ def write_results(
     Raises:
         ValueError: If the suffix is another, or the file is there and `force` is false.
     """
-    suffix = one_of(Path(path).suffix, SUFFIXES, "suffix")
-    with replaced_file(path, force) as draft:
+    with replaced_file(path, force, SUFFIXES) as draft:
+        suffix = draft.suffix.lower()
         if suffix == ".csv":
-            results.to_csv(draft, index=False)
+            write_csv(results, draft)
         elif suffix == ".parquet":
             results.to_parquet(draft, index=False)
         else:

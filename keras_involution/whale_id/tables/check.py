@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,16 @@ from typing import Any
 import pandas as pd
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from keras_involution._arguments import positive_integer
 from keras_involution.whale_id._warnings import large_pictures_welcome
-from keras_involution.whale_id.images import MAX_PIXELS
+from keras_involution.whale_id.images import MAX_PIXELS, in_colour
 from keras_involution.whale_id.tables._columns import UNKNOWN
 from keras_involution.whale_id.tables.species import SPECIES
+
+# Kinds that break nothing here.
+WARNINGS = ("formula",)
+# What begins so is a formula to a spreadsheet, unless it is a number.
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d+(\.\d*)?$)")
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Problem:
     Args:
         row: Label of the row in the table's index.
         kind: String: "missing", "undecodable", "box", "two animals", "repeated id",
-            "species" or "date".
+            "species", "date", or as a warning "formula".
         what: String, a sentence.
         meant: What should stand there, where that is known: a species or a box.
     """
@@ -62,7 +69,11 @@ def check_table(
     Returns:
         List of `Problem`, by row. A picture counts as the same where the bytes of the
         files are, and then it may be in the table twice under two animals only with
-        two different boxes.
+        two different boxes. A "formula" is an `image_id` or `identity` that is right,
+        but that a spreadsheet would run.
+
+    Raises:
+        ValueError: If `workers` is no positive integer.
 
     Example:
 
@@ -72,6 +83,8 @@ def check_table(
     >>> check_table(from_wildlife(pd.DataFrame(df), "/photographs"))[0].kind
     'missing'
     """
+    if workers is not None:
+        positive_integer(workers, "workers")
     paths = list(dict.fromkeys(table["path"]))
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         pictures = dict(zip(paths, progress(pool.map(_look, paths))))
@@ -82,6 +95,7 @@ def check_table(
         *_repeated_ids(table),
         *_species(table),
         *_dates(table),
+        *_formulas(table),
     ]
     place = {row: i for i, row in enumerate(table.index)}
     return sorted(found, key=lambda problem: place[problem.row])
@@ -98,10 +112,10 @@ def _look(path: str) -> _Picture:
                 if image.width * image.height > MAX_PIXELS:
                     reason = f"it has more than {MAX_PIXELS:,} pixels"
                     return _Picture(("undecodable", f"{path}: {reason}"))
-                image.load()
+                in_colour(image)
                 return _Picture(None, _upright_size(image), digest)
     except UnidentifiedImageError:
-        reason = "it is no picture"
+        reason = "it is no picture of a known kind"
     except Exception as error:  # decoders raise whatever they like
         reason = str(error) or type(error).__name__
     return _Picture(("undecodable", f"{path}: {reason}"))
@@ -206,3 +220,11 @@ def _dates(table: pd.DataFrame) -> Iterator[Problem]:
     parsed = pd.to_datetime(written, errors="coerce", format="mixed", utc=True)
     for row in written.index[parsed.isna()]:
         yield Problem(row, "date", f"{table.at[row, 'date']!r} is no date")
+
+
+def _formulas(table: pd.DataFrame) -> Iterator[Problem]:
+    for column in ("image_id", "identity"):
+        names = table[column].astype(str)
+        for row, name in names[names.str.match(_FORMULA)].items():
+            what = f"the {column} {name!r} would be run as a formula by a spreadsheet"
+            yield Problem(row, "formula", what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from keras_involution.whale_id._files import replaced_file
+
+SUFFIXES = (".csv", ".parquet")
 
 
 def write_table(table: pd.DataFrame, path: str | Path, *, force: bool = False) -> None:
@@ -22,17 +25,33 @@ def write_table(table: pd.DataFrame, path: str | Path, *, force: bool = False) -
             leaves the old one.
 
     Raises:
-        ValueError: If the file is there and `force` is false.
+        ValueError: If the suffix is another, or the file is there and `force` is false.
     """
     plain = plain_table(table)
     if "path" in plain:
         folder = os.path.abspath(os.path.dirname(path))
         plain = plain.assign(path=[_from(folder, place) for place in plain["path"]])
-    with replaced_file(path, force) as draft:
-        if Path(path).suffix == ".parquet":
+    with replaced_file(path, force, SUFFIXES) as draft:
+        if draft.suffix.lower() == ".parquet":
             plain.to_parquet(draft, index=False)
         else:
-            plain.to_csv(draft, index=False)
+            write_csv(plain, draft)
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Writes CSV that reads back exactly.
+
+    A name that a spreadsheet would run as a formula, such as `=1+1`, is written as it
+    is: programs read these files, and to them another name is another animal.
+    `check_table` names them.
+    """
+    numeric = pd.api.types.is_numeric_dtype
+    texts = [column for _, column in table.items() if not numeric(column)]
+    # Read back, a carriage return would end the row if it were not quoted.
+    returns = any("\r" in value for column in texts for value in map(str, column))
+    table.to_csv(
+        path, index=False, quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    )
 
 
 def plain_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -139,7 +139,8 @@ class TrainingRun:
                 margin = self.config.margin
                 found = validate(self.network, self.rows, self.validation, margin)
                 figures.update(found)
-            self._judge(figures["map_at_5"], epoch)
+            if "map_at_5" in found:
+                self._judge(found["map_at_5"], epoch)
         progress.history.append(figures)
         self._log("epochs", figures)
 

@@ -1,0 +1,208 @@
+"""Files to write: refused before the work, never under another name's content."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_involution.whale_id import (
+    Embeddings,
+    Evaluation,
+    Ranking,
+    Threshold,
+    identify,
+    results_table,
+    write_results,
+    write_submission,
+    write_table,
+)
+from keras_involution.whale_id._files import check_outputs, check_writable
+from tests.marks import one_backend
+from tests.whale_id.command import run
+from tests.whale_id.pictures import animals, listed
+
+pytestmark = one_backend
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Six photographs of three animals, two each."""
+    table = listed({"A": 2, "B": 2, "C": 2}, split=["train", "test"] * 3)
+    features = np.random.default_rng(0).normal(size=(6, 4))
+    Embeddings(features, table).save(tmp_path / "e.npz")
+    return tmp_path / "e.npz"
+
+
+@pytest.mark.parametrize("suffix", (".xlsx", ".tsv", ""))
+def test_suffixes_that_nobody_writes(file, tmp_path, suffix):
+    embeddings, out = Embeddings.load(file), tmp_path / f"out{suffix}"
+    ranking = identify(embeddings, embeddings)
+    results = results_table(ranking, embeddings.table)
+    evaluation = Evaluation(results, results, {})
+    for write in (
+        lambda: write_table(embeddings.table, out),
+        lambda: write_results(results, out),
+        lambda: embeddings.save(out),
+        lambda: evaluation.save(out),
+        lambda: write_submission(ranking, embeddings.table["image_id"], out),
+        lambda: Threshold(0.5, "by hand").save(out),
+    ):
+        with pytest.raises(ValueError, match=r"must end in \..*Received: path="):
+            write()
+    assert not out.exists()
+
+
+def test_commands_refuse_a_suffix_before_the_work(file, tmp_path):
+    write_table(animals(tmp_path, {"A": 2}), tmp_path / "t.csv")
+    wrong, table = tmp_path / "o.xlsx", tmp_path / "t.csv"
+    for arguments in (
+        ("check", table, "--fix", wrong),
+        ("split", table, wrong),
+        ("embed", table, tmp_path, wrong),  # no network is there to embed with
+        ("identify", file, file, wrong),
+        ("submit", file, file, wrong, "--threshold", "nothing"),
+        ("submit", file, file, tmp_path / "s.csv", "--threshold", "nothing",
+         "--pseudo-labels", 0.5, wrong),
+        *(("evaluate", file, option, wrong, "--threshold", "nothing") for option in
+          ("--out", "--per-query", "--save-threshold", "--save-calibration")),
+    ):  # fmt: skip
+        text = run(*arguments, status=1)
+        assert "must end in ." in text and "o.xlsx" in text, arguments
+    assert not wrong.exists()
+
+
+def test_one_name_for_two_files(file, tmp_path):
+    (tmp_path / "sub").mkdir()
+    same = tmp_path / "sub" / ".." / "x.json"
+    options = ("--out", tmp_path / "x.json", "--save-calibration", same)
+    text = run("evaluate", file, *options, "--threshold", "nothing", status=1)
+    assert "save_calibration" in text and "one and the same file" in text
+    out = tmp_path / "s.csv"
+    options = ("--threshold", "nothing", "--pseudo-labels", 0.5, out)
+    assert "the same file" in run("submit", file, file, out, *options, status=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["e.npz", "sub"]
+    check_outputs(False, out=(tmp_path / "a.csv", [".csv"]), other=(None, []))
+
+
+def test_places_that_cannot_be_written_to(file, tmp_path, monkeypatch):
+    for out in (file / "o.csv", file / "deeper" / "o.csv"):
+        with pytest.raises(ValueError, match=r"no folder.*Received: path="):
+            check_writable(out, False)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    text = run("identify", file, file, tmp_path / "new" / "o.csv", status=1)
+    assert "may not be written to" in text
+
+
+ANIMALS = ['Ann, "the" whale', "O'Brien", "=1+1"]
+
+
+@pytest.fixture
+def named(tmp_path):
+    table = listed(dict.fromkeys(ANIMALS, 2), number=[1, 2] * 3)
+    table["image_id"] = list("abcdef")
+    Embeddings(np.eye(6), table).save(tmp_path / "n.npz")
+    return tmp_path / "n.npz"
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    (
+        ([f"identity={ANIMALS[0]}"], "ab"),
+        ([f"identity={ANIMALS[0]}", "identity==1+1"], "abef"),
+        (["identity==1+1,O'Brien"], "cdef"),
+        (["identity=O'Brien,=1+1", "number=2"], "df"),
+        (["identity=O'Brien,nobody"], "cd"),
+    ),
+)
+@pytest.mark.parametrize("command", ("identify", "report"))
+def test_any_animal_can_be_asked_for(named, tmp_path, options, expected, command):
+    asked = [part for option in options for part in ("--query-rows", option)]
+    if command == "report":
+        shown = ("--out", tmp_path / "r.html", "--on-error", "skip")
+        text = run("report", named, named, *asked, *shown)
+        assert f"{len(expected)} of {len(expected)} photographs" in text
+        return
+    text = run("identify", named, named, tmp_path / "r.csv", *asked)
+    assert "".join(pd.read_csv(tmp_path / "r.csv")["image_id"].unique()) == expected
+    assert ("no row has identity='nobody'" in text) == ("nobody" in str(options))
+
+
+def test_rows_that_are_not_there(named, tmp_path):
+    for rows in ("identity=nobody,none", "identity", "nothing=1", "number=3"):
+        options = ("--query-rows", rows)
+        text = run("identify", named, named, tmp_path / "r.csv", *options, status=1)
+        assert "Received: " in text
+
+
+def evaluated(tmp_path, identities, **options):
+    parts = ["train"] * 2 + ["test"] * (len(identities) - 2)
+    table = listed({"x": len(identities)}, split=parts).assign(identity=identities)
+    file, random = tmp_path / "v.npz", np.random.default_rng(1)
+    features = random.normal(size=(len(table), 4))
+    Embeddings(features, table.assign(val_split=parts)).save(file, force=True)
+    text = run("evaluate", file, "--out", tmp_path / "m.json", "--force")
+    refuse = {"parse_constant": lambda name: pytest.fail(f"{name} is no JSON")}
+    content = json.loads((tmp_path / "m.json").read_text(), **refuse)
+    assert "nan" not in text
+    assert all(None not in row.values() for row in content["rows"])
+    return text, {(row["group"], row["name"]) for row in content["rows"]}
+
+
+@pytest.mark.filterwarnings("error")
+def test_figures_that_cannot_be_computed_are_left_out(tmp_path):
+    text, rows = evaluated(tmp_path, ["A", "B", "C", "D", "unknown"])
+    assert (
+        "left out: known animals" in text and "BAKS and MAP@5 of known: every" in text
+    )
+    assert {group for group, _ in rows} == {"open"}
+    assert ("open", "MAP@5 of new") in rows and ("open", "AUROC of new") not in rows
+    text, rows = evaluated(tmp_path, ["A", "B", "A", "B"])
+    assert "left out: open" in text
+    assert {group for group, _ in rows} == {"known animals"}
+    text, rows = evaluated(tmp_path, ["A", "B", "A", "D"])
+    assert "left out" not in text and ("open", "AUROC of new") in rows
+
+
+def test_csv_files_keep_every_name(tmp_path):
+    names = ["a\rb", 'Ann, "the"\nwhale', "=1+1", "@x", "-2", "+3", "'=4"]
+    ranking = Ranking([[n] for n in names], [[0.5]] * len(names))
+    table = listed({"q": len(names)}).assign(identity=names)
+    write_results(results_table(ranking, table), tmp_path / "r.csv")
+    write_table(table, tmp_path / "t.csv")
+    Embeddings(np.eye(len(names)), table).save(tmp_path / "e.csv")
+    for name in ("r.csv", "t.csv", "e.csv"):
+        with open(tmp_path / name, newline="", encoding="utf-8") as file:
+            assert [row["identity"] for row in csv.DictReader(file)] == names
+        read = pd.read_csv(tmp_path / name, dtype=str)
+        assert read["identity"].to_list() == names
+
+
+def test_a_repair_that_leaves_nothing_is_no_repair(tmp_path):
+    table = animals(tmp_path, {"A": 1, "B": 1})
+    for path in table["path"]:
+        os.truncate(path, 20)
+    write_table(table, tmp_path / "t.csv")
+    (tmp_path / "fixed.csv").write_text("old")
+    options = ("--fix", tmp_path / "fixed.csv", "--force")
+    text = run("check", tmp_path / "t.csv", *options, status=1)
+    assert "row 1 (B_0): undecodable" in text and "Nothing would be left" in text
+    assert (tmp_path / "fixed.csv").read_text() == "old"
+
+
+def test_what_a_spreadsheet_would_run_is_named(tmp_path):
+    table = animals(tmp_path, {"A": 2, "B": 1})
+    table["identity"] = ["=HYPERLINK(1)", "ordinary", "-12.5"]
+    table["image_id"] = ["a", "@b", "c"]
+    write_table(table, tmp_path / "t.csv")
+    text = run("check", tmp_path / "t.csv")
+    assert "row 0 (a): formula: the identity '=HYPERLINK(1)'" in text
+    assert "row 1 (@b): formula: the image_id '@b'" in text
+    assert "3 rows: 2 formula" in text and "row 2" not in text
+    run("check", tmp_path / "t.csv", "--fix", tmp_path / "fixed.csv")
+    fixed = pd.read_csv(tmp_path / "fixed.csv", dtype=str)
+    assert fixed["identity"].to_list() == table["identity"].to_list()
