@@ -136,8 +136,8 @@ def in_colour(picture: Image.Image, white: float | None = None) -> Image.Image:
     if picture.mode in ("P", "PA", "LA", "La", "RGBA", "RGBa"):
         # What is transparent becomes white, not whatever colour lies beneath.
         picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
+        paper = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(paper, picture)
     return picture.convert("RGB")
 
 

@@ -70,13 +70,20 @@ class Tab:
             raise RuntimeError(answer["exceptionDetails"])
         return answer["result"].get("value")
 
-    def open(self, path: Path) -> None:
-        """Opens a file, and waits until it is there."""
-        address = path.as_uri()
+    def open(self, page: Path | str) -> None:
+        """Opens a file or an address, and waits until it is there."""
+        address = page if isinstance(page, str) else page.as_uri()
         self.ask("Page.navigate", url=address)
         self.wait(
             f"location.href === {address!r} && document.readyState === 'complete'"
         )
+
+    def choose(self, selector: str, *files: Path) -> None:
+        """Files in an input, as a person picks them."""
+        root = self.ask("DOM.getDocument")["root"]["nodeId"]
+        found = self.ask("DOM.querySelector", nodeId=root, selector=selector)
+        names = [str(path) for path in files]
+        self.ask("DOM.setFileInputFiles", files=names, nodeId=found["nodeId"])
 
     def wait(self, condition: str) -> None:
         """Until an expression in the page is true."""

@@ -275,6 +275,21 @@ def test_hostile_texts_do_nothing(tab, tmp_path):
 
 
 @needs_browser
+def test_decisions_hold_no_formula(tab, tmp_path):
+    names = ["=1+1", "@SUM(1)", "-2+3", "+4-1", "'=5", "-12.5", "'Ehu"]
+    table = animals(tmp_path, {"x": len(names)}).assign(identity=names, image_id=names)
+    ranking = Ranking([[n] for n in names], [[-0.5]] * len(names), [[0]] * len(names))
+    write_report(ranking, table, table, tmp_path / "r.html")
+    tab.open(tmp_path / "r.html")
+    for query in range(len(names)):
+        click(tab, query, ".candidate .accept")
+    rows = downloaded(tab, tmp_path / "d")[1:]
+    safe = ["'=1+1", "'@SUM(1)", "'-2+3", "'+4-1", "''=5", "-12.5", "'Ehu"]
+    assert [row[0] for row in rows] == [row[2] for row in rows] == safe
+    assert {row[4] for row in rows} == {"-0.500000"}
+
+
+@needs_browser
 def test_heat_maps_and_large_pictures(tab, tmp_path):
     ranking, table = fins()
     maps = {name: np.eye(4) for name in table["image_id"]}

@@ -6,21 +6,19 @@ import io
 import json
 import socket
 import struct
-import threading
-import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from keras_involution.whale_id.assemble import build_network
 from keras_involution.whale_id.embed import embed
 from keras_involution.whale_id.serve import Limits, Matcher, create_app
 from tests.whale_id.animals import animals, picture
+from tests.whale_id.server import served
 from tests.whale_id.settings import small
 
 TOKEN = {"Authorization": "Bearer secret"}
@@ -32,18 +30,8 @@ def address(tmp_path_factory):
     network = build_network(small())
     table = animals(tmp_path_factory.mktemp("animals"))
     matcher = Matcher(network, embed(network, table)[0])
-    app = create_app(matcher, token="secret", limits=LIMITS)
-    config = uvicorn.Config(app, port=0, log_level="error", lifespan="on")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    with served(create_app(matcher, token="secret", limits=LIMITS)) as address:
+        yield address
 
 
 def png(image: np.ndarray) -> bytes:
@@ -178,16 +166,27 @@ def test_clients_at_once_get_their_own_answers_in_batches(address):
 
 
 def figures(address) -> dict[str, float]:
-    text = httpx.get(f"{address}/metrics").text
+    text = httpx.get(f"{address}/metrics", headers=TOKEN).text
     lines = (line.rsplit(" ", 1) for line in text.splitlines())
     return {name.removeprefix("whale_id_"): float(value) for name, value in lines}
 
 
-def test_health_and_metrics_are_open(address):
+def test_health_is_open_and_metrics_are_not(address):
     health = httpx.get(f"{address}/health").json()
     assert health == {"status": "ok", "animals": 4, "photographs": 16}
     post(address, png(picture(0, 0)))
     assert figures(address)['requests_total{code="200"}'] >= 1
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        response = httpx.get(f"{address}/metrics", headers=headers)
+        assert response.status_code == 401 and "whale_id_" not in response.text
+
+
+def test_nothing_is_loaded_from_elsewhere(address):
+    assert "/match" in httpx.get(f"{address}/openapi.json").json()["paths"]
+    for path in ("/docs", "/redoc"):
+        assert httpx.get(f"{address}{path}").status_code == 404
+    page = httpx.get(address).text
+    assert "://" not in page and "src=" not in page and "@import" not in page
 
 
 def test_the_page_posts_to_match(address):

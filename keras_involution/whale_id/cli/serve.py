@@ -43,7 +43,9 @@ def command(
     """Answer which animal a photograph shows, over HTTP.
 
     MODEL is the folder of `whale-id train`, DATABASE the file of `whale-id embed` with
-    the known animals. Outside of this machine (--host) a token is needed.
+    the known animals. Outside of this machine (--host) a token is needed: `POST /match`
+    and `GET /metrics` ask for it as `Authorization: Bearer TOKEN`, and so does the
+    upload page at `/`. `GET /health` is open.
     """
     with reported():
         if token is None and host not in ("127.0.0.1", "localhost", "::1"):

@@ -44,8 +44,9 @@ def write_report(
 
     A person accepts an animal, rejects it, or marks the query as a new animal. The
     browser keeps the decisions, and gives them as a CSV file with the columns
-    `image_id, decision, identity, rank, score, confidence`. Everything is inside the
-    file; it needs no network.
+    `image_id, decision, identity, rank, score, confidence`, in which a name that a
+    spreadsheet would run as a formula has an apostrophe in front. Everything is inside
+    the file; it needs no network.
 
     Args:
         ranking: `Ranking` (Q, K) with `images`, as `identify` gives it, with or without

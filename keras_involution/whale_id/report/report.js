@@ -86,9 +86,17 @@ function rows() {
   return table;
 }
 
+// A person opens this file with a spreadsheet, which would run a name such as =1+1: it
+// gets an apostrophe in front, and so does one that has them there already, so that
+// taking one away again gives every name back. Numbers stay numbers.
+function harmless(text) {
+  const number = /^[+-]?\d+(\.\d*)?$/.test(text);
+  return /^'*[=+\-@\t\r]/.test(text) && !number ? `'${text}` : text;
+}
+
 function csv() {
-  const cell = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  return rows().map((row) => row.map(cell).join(",") + "\r\n").join("");
+  const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  return rows().map((row) => row.map(harmless).map(quoted).join(",") + "\r\n").join("");
 }
 
 function download() {

@@ -3,6 +3,7 @@
 A request holds photographs of one animal as `images[]` and, if the server has a token,
 `Authorization: Bearer TOKEN`. The answer is
 `{"matches": [{"rank": 1, "id": "...", "rating": 0.97, "details": "..."}, ...]}`.
+`GET /metrics` asks for the token too; `GET /health` and the page are open.
 """
 
 # FastAPI reads the annotations of the routes while they are made, so they stay types.
@@ -36,11 +37,13 @@ def create_app(
 
     Args:
         matcher: `Matcher`.
-        token: String that `POST /match` asks for; `None` asks for none.
+        token: String that `POST /match` and `GET /metrics` ask for; `None` asks for
+            none. `GET /health`, which load balancers ask, is always open.
         limits: `Limits`.
 
     Returns:
-        `fastapi.FastAPI` with `/`, `/match`, `/health` and `/metrics`.
+        `fastapi.FastAPI` with `/`, `/match`, `/health`, `/metrics` and `/openapi.json`;
+        nothing that it serves needs another server.
 
     Raises:
         ValueError: If the token is empty.
@@ -65,7 +68,8 @@ def create_app(
         yield
         batcher.close()
 
-    app = FastAPI(title="whale-id", lifespan=lifespan)
+    # FastAPI's own pages load their scripts from elsewhere: on a boat they are blank.
+    app = FastAPI(title="whale-id", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit, largest=limits.body_bytes)
 
     @app.middleware("http")
@@ -100,7 +104,8 @@ def create_app(
         }
 
     @app.get("/metrics", response_class=PlainTextResponse)
-    async def metrics() -> str:
+    async def metrics(request: Request) -> str:
+        _check_token(request, token)
         return figures.text()
 
     @app.get("/", response_class=HTMLResponse)
