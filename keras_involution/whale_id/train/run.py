@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -21,23 +17,24 @@ from keras_involution.whale_id.assemble import (
     Classes,
     build_network,
     build_training_model,
-    is_held_out,
 )
 from keras_involution.whale_id.config import TrainConfig
-from keras_involution.whale_id.heads import ArcFace, save_centers
 from keras_involution.whale_id.logs import Log
 from keras_involution.whale_id.pipeline import Photographs, training_batches
-from keras_involution.whale_id.train.folder import (
-    CHECKPOINT,
-    CLASSES,
-    HEAD,
-    MODEL,
-    write_text,
-)
+from keras_involution.whale_id.train.folder import CHECKPOINT, CLASSES, MODEL
 from keras_involution.whale_id.train.progress import Progress
+from keras_involution.whale_id.train.saved import (
+    TIME_UP,
+    load_progress,
+    save_network,
+    save_progress,
+)
+from keras_involution.whale_id.train.subject import (
+    check_validation,
+    keep_classes,
+    validation_rows,
+)
 from keras_involution.whale_id.validate import validate
-
-_TIME_UP = "the time was up"
 
 
 class TrainingRun:
@@ -52,7 +49,7 @@ class TrainingRun:
     ) -> None:
         keras.utils.set_random_seed(config.seed)
         self.config, self.folder, self.rows = config, folder, rows
-        self.validation = _validation_rows(table, config.held_out)
+        self.validation = validation_rows(table, config.held_out)
         self.steps = max(1, len(rows) // config.batch_size)
         self.total = self.steps * config.epochs
         self.classes = Classes.of(rows)
@@ -75,18 +72,13 @@ class TrainingRun:
             workers=config.workers,
         )
         if config.early_stop:
-            _check_validation(self.validation, rows)
+            check_validation(self.validation, rows)
         goes_on = (folder / CHECKPOINT).exists()
-        _keep_classes(folder / CLASSES, self.classes, rows, goes_on)
+        keep_classes(folder / CLASSES, self.classes, rows, goes_on)
 
     def restore(self) -> None:
-        path = self.folder / CHECKPOINT
-        if path.exists():
-            saved = training.load_checkpoint(path, self.model)
-            self.progress = Progress(**saved)
-            if self.progress.stopped == _TIME_UP:
-                self.progress.stopped = ""
-            self.stream.set_state(_decoded(self.progress.stream))
+        found = load_progress(self.folder, self.model, self.stream)
+        self.progress = found or self.progress
 
     def go(self, on_progress: Callable[[Progress, int, int], None]) -> None:
         progress, config = self.progress, self.config
@@ -98,11 +90,11 @@ class TrainingRun:
             if progress.step % self.steps == 0:
                 self._end_epoch()
             if config.minutes and progress.seconds >= 60 * config.minutes:
-                progress.stopped = progress.stopped or _TIME_UP
+                progress.stopped = progress.stopped or TIME_UP
             if progress.step % config.checkpoint_every == 0:
-                self._save_checkpoint()
+                save_progress(self.folder, self.model, self.progress, self.stream)
             on_progress(progress, self.total, self.steps)
-        self._save_checkpoint()
+        save_progress(self.folder, self.model, self.progress, self.stream)
         if not config.early_stop or progress.best_epoch == 0:
             self._save_network()
         else:
@@ -161,64 +153,7 @@ class TrainingRun:
         for log in self.logs:
             log.write(kind, self.progress.step, figures)
 
-    def _save_checkpoint(self) -> None:
-        self.progress.stream = _encoded(self.stream.get_state())
-        training.save_checkpoint(
-            self.folder / CHECKPOINT, self.model, vars(self.progress)
-        )
-
     def _save_network(self) -> None:
-        """Complete or not at all, with the averaged weights if there are any."""
-        draft = self.folder / f".draft.{os.getpid()}.keras"
-        with training.averaged_weights(self.model.optimizer):
-            self.network.save(draft)
-            head = self.model.get_layer("identity_head")
-            if isinstance(head, ArcFace):
-                save_centers(self.folder / HEAD, head, self.classes.identities)
-        os.replace(draft, self.folder / MODEL)
+        save_network(self.folder, self.network, self.model, self.classes.identities)
         if self.config.average_momentum is not None:
             self.network = keras.saving.load_model(self.folder / MODEL)
-
-
-def _validation_rows(table: pd.DataFrame, held_out: str) -> pd.DataFrame:
-    split = table.get("split", pd.Series("train", index=table.index))
-    inside = (split == "train") & is_held_out(table, held_out)
-    return table[(split == "val") | inside].reset_index(drop=True)
-
-
-def _check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
-    known = validation["identity"].isin(rows["identity"]).sum()
-    if not known:
-        raise ValueError(
-            "`early_stop` looks at photographs whose `split` is val, or that are held "
-            "out of train, and whose animal is trained on; there are none. "
-            + received(validation=len(validation))
-        )
-
-
-def _keep_classes(
-    path: Path, classes: Classes, rows: pd.DataFrame, goes_on: bool
-) -> None:
-    """Writes what the run is about; one that goes on must be about the same."""
-    shown = [c for c in ("path", "identity", "species", "bbox") if c in rows]
-    # The folder of the photographs may have another name by now.
-    names = [os.path.basename(str(path)) for path in rows["path"]]
-    text = rows[shown].assign(path=names).to_csv(index=False)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    facts = json.dumps({**vars(classes), "photographs": digest}, indent=1)
-    if goes_on and path.exists() and path.read_text("utf-8") != facts:
-        raise ValueError(
-            "A run goes on with the photographs and animals that it began with. "
-            + received(file=str(path), photographs=len(rows))
-        )
-    write_text(path, facts)
-
-
-def _encoded(state: Any) -> Any:
-    return {"bytes": state.decode("latin-1")} if isinstance(state, bytes) else state
-
-
-def _decoded(state: Any) -> Any:
-    if isinstance(state, dict) and set(state) == {"bytes"}:
-        return state["bytes"].encode("latin-1")
-    return state

@@ -1,0 +1,50 @@
+"""What a run is about: the photographs that train, and those that validate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from keras_involution._arguments import received
+from keras_involution.whale_id.assemble import Classes, is_held_out
+from keras_involution.whale_id.train.folder import write_text
+
+
+def validation_rows(table: pd.DataFrame, held_out: str) -> pd.DataFrame:
+    """The rows that a run looks at between epochs: val, and held out of train."""
+    split = table.get("split", pd.Series("train", index=table.index))
+    inside = (split == "train") & is_held_out(table, held_out)
+    return table[(split == "val") | inside].reset_index(drop=True)
+
+
+def check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Raises `ValueError` if no row of the validation can tell when to stop."""
+    known = validation["identity"].isin(rows["identity"]).sum()
+    if not known:
+        raise ValueError(
+            "`early_stop` looks at photographs whose `split` is val, or that are held "
+            "out of train, and whose animal is trained on; there are none. "
+            + received(validation=len(validation))
+        )
+
+
+def keep_classes(
+    path: Path, classes: Classes, rows: pd.DataFrame, goes_on: bool
+) -> None:
+    """Writes what the run is about; one that goes on must be about the same."""
+    shown = [c for c in ("path", "identity", "species", "bbox") if c in rows]
+    # The folder of the photographs may have another name by now.
+    names = [os.path.basename(str(path)) for path in rows["path"]]
+    text = rows[shown].assign(path=names).to_csv(index=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    facts = json.dumps({**vars(classes), "photographs": digest}, indent=1)
+    if goes_on and path.exists() and path.read_text("utf-8") != facts:
+        raise ValueError(
+            "A run goes on with the photographs and animals that it began with. "
+            + received(file=str(path), photographs=len(rows))
+        )
+    write_text(path, facts)
