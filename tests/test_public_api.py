@@ -41,6 +41,8 @@ PUBLIC = {
     },
     "keras_involution.models": {
         "Cost",
+        "InvolutionFeaturePyramid",
+        "InvolutionTower",
         "LayerCost",
         "summary_of_cost",
         "RedNet26",

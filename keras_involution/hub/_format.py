@@ -71,7 +71,7 @@ def is_preset_file(name: str) -> bool:
 def check(documents: dict[str, Any]) -> None:
     """Raises where a preset's JSON holds what cannot be read back."""
     config = documents[CONFIG_FILE]
-    _check_backbone(config)
+    checked_backbone(config)
     if TASK_FILE in documents:
         task_from_json(documents[TASK_FILE], "channels_last")
     _values.class_names(documents[METADATA_FILE]["class_names"])
@@ -138,12 +138,15 @@ def metadata_json(model: Any, backbone: RedNetBackbone) -> dict[str, Any]:
     }
 
 
-def backbone_from_json(data: dict[str, Any], changes: dict[str, Any]) -> RedNetBackbone:
-    """The backbone of a config.json, with `changes` in place of saved arguments."""
-    return RedNetBackbone(**{**_check_backbone(data), **changes})
+def backbone_from_json(
+    data: dict[str, Any], changes: dict[str, Any], cls: type[RedNetBackbone]
+) -> RedNetBackbone:
+    """The `cls` of a config.json, with `changes` in place of saved arguments."""
+    return cls(**{**checked_backbone(data), **changes})
 
 
-def _check_backbone(data: dict[str, Any]) -> dict[str, Any]:
+def checked_backbone(data: dict[str, Any]) -> dict[str, Any]:
+    """The arguments in a config.json of a RedNet."""
     registered = data.get("registered_name")
     if registered != _BACKBONE_NAME:
         raise ValueError(f"it describes a {short(registered)}, not a RedNet")

@@ -204,6 +204,7 @@ _BACKBONE: dict[str, Callable] = {
     "group_channels": _integer(2**16),
     "reduction_ratio": _integer(2**16),
     "spatial_operator": _one_of("involution", "convolution"),
+    "drop_path_rate": _rate,
     "image_shape": _optional(_image_shape),
     "data_format": _one_of("channels_last", "channels_first"),
     "name": _name,

@@ -91,31 +91,35 @@ def from_source(
             raise TypeError(
                 f"A backbone has no classes. {received(num_classes=num_classes)}"
             )
-        model = backbone = backbone_of(source, load_weights, {**kwargs, **changes})
+        model = backbone = backbone_of(source, load_weights, {**kwargs, **changes}, cls)
     else:
         backbone = backbone_of(source, load_weights, changes)
         model = _classifier(cls, backbone, source, num_classes, dtype, kwargs)
     if load_weights:
-        _load_weights(model, backbone, source, new_head=num_classes is not None)
+        new_head = num_classes is not None or kwargs.get("include_top") is False
+        _load_weights(model, backbone, source, new_head)
     return model
 
 
 def backbone_of(
-    source: Source, load_weights: bool, changes: dict[str, Any]
+    source: Source,
+    load_weights: bool,
+    changes: dict[str, Any],
+    cls: type[RedNetBackbone] = RedNetBackbone,
 ) -> RedNetBackbone:
-    """The backbone of a preset that was found, without its weights yet."""
+    """The backbone of a preset that was found, a `cls`, without its weights yet."""
     with source.damage_reported(_format.CONFIG_FILE):
         config = source.json(_format.CONFIG_FILE)
     if load_weights:
         _check_sizes(config, source)
     with source.damage_reported(_format.CONFIG_FILE):
-        return _format.backbone_from_json(config, changes)
+        return _format.backbone_from_json(config, changes, cls)
 
 
 def _check_sizes(config: dict[str, Any], source: Source) -> None:
     """Refuses to build a network that the weights files are too small to fill."""
     with source.damage_reported(_format.CONFIG_FILE):
-        arguments = _values.backbone_arguments(config.get("config"))
+        arguments = _format.checked_backbone(config)
     with source.damage_reported(_format.BACKBONE_WEIGHTS_FILE):
         names = source.backbone_weights()
         if missing := [name for name in names if not source.has(name)]:
@@ -141,7 +145,7 @@ def _classifier(
     arguments: dict[str, Any] = {}
     if source.has(_format.TASK_FILE):
         arguments = _saved_arguments(backbone, source)
-    elif num_classes is None:
+    elif num_classes is None and kwargs.get("include_top") is not False:
         raise PresetError(
             "The preset holds a backbone without a head; say how many classes the new "
             f"head has with `num_classes`. {received(preset=source.preset)}"

@@ -38,7 +38,8 @@ def save_to_preset(
     Raises:
         ValueError: If `folder` is a file or holds other files than a preset, or the
             model holds what a preset cannot describe: a preprocessor that is no
-            `RedNetImageConverter`, another backbone, an activation of one's own.
+            `RedNetImageConverter`, another backbone, an activation of one's own, no
+            head.
     """
     backbone = getattr(model, "backbone", model)
     contents = documents(model)
@@ -65,6 +66,11 @@ def documents(model: Any) -> dict[str, Any]:
     Raises:
         ValueError: If the model holds what a preset cannot describe.
     """
+    if not getattr(model, "include_top", True):
+        raise ValueError(
+            "A model without its head is saved as its backbone, with "
+            f"`model.backbone`. {received(model=model.name)}"
+        )
     backbone = getattr(model, "backbone", model)
     found = {
         _format.CONFIG_FILE: _format.backbone_json(backbone),

@@ -9,8 +9,9 @@ from keras import layers
 
 from keras_involution import _arguments, ops
 from keras_involution._typing import Shape, Tensor
-from keras_involution.layers._initializer import PublishedInitializer
+from keras_involution.layers._initializer import PublishedInitializer, fresh
 from keras_involution.layers._pointwise import pointwise_convolution
+from keras_involution.layers._pooling import means_of_windows
 from keras_involution.ops._geometry import Geometry
 
 _POOLINGS = {
@@ -122,7 +123,7 @@ class BaseInvolution(layers.Layer):
         Returns:
             Tensor (B, Ho, Wo, G, Kh, Kw); channels first (B, G, Kh, Kw, Ho, Wo).
         """
-        x = inputs if self.pool is None else self.pool(inputs)
+        x = inputs if self.pool is None else means_of_windows(inputs, self.pool)
         if training and self.reduce_norm.trainable:
             x = self.reduce_norm(self.reduce(x), training=True)
         else:
@@ -205,8 +206,8 @@ class BaseInvolution(layers.Layer):
             filters,
             use_bias=use_bias,
             data_format=self.data_format,
-            kernel_initializer=_fresh(self.kernel_initializer),
-            bias_initializer=_fresh(self.bias_initializer),
+            kernel_initializer=fresh(self.kernel_initializer),
+            bias_initializer=fresh(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             dtype=self.dtype_policy,
             name=name,
@@ -223,8 +224,3 @@ class BaseInvolution(layers.Layer):
             dtype=self.dtype_policy,
             name="pool",
         )
-
-
-def _fresh(initializer: keras.initializers.Initializer) -> Any:
-    """A copy, so that two weights of one shape do not start equal under one seed."""
-    return initializer.__class__.from_config(initializer.get_config())

@@ -38,3 +38,8 @@ class PublishedInitializer(keras.initializers.VarianceScaling):
 
     def get_config(self) -> dict[str, Any]:
         return {"seed": super().get_config()["seed"]}
+
+
+def fresh(initializer: keras.initializers.Initializer) -> Any:
+    """A copy, so that two weights of one shape do not start equal under one seed."""
+    return initializer.__class__.from_config(initializer.get_config())

@@ -1,8 +1,12 @@
-"""Models: the RedNet family."""
+"""Models: the RedNet family, and necks and heads for detectors."""
 
 from keras_involution.models.cost import Cost as Cost
 from keras_involution.models.cost import LayerCost as LayerCost
 from keras_involution.models.cost import summary_of_cost as summary_of_cost
+from keras_involution.models.feature_pyramid import (
+    InvolutionFeaturePyramid as InvolutionFeaturePyramid,
+)
+from keras_involution.models.involution_tower import InvolutionTower as InvolutionTower
 from keras_involution.models.rednet_backbone import RedNetBackbone as RedNetBackbone
 from keras_involution.models.rednet_depths import RedNet26 as RedNet26
 from keras_involution.models.rednet_depths import RedNet38 as RedNet38

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
-from keras import layers
 
 from keras_involution._arguments import received
 from keras_involution._typing import Shape
-from keras_involution.layers._base import BaseInvolution
-
-_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
-_POOLINGS = tuple(
-    getattr(layers, f"{kind}Pooling{rank}D")
-    for kind in ("Max", "Average", "GlobalMax", "GlobalAverage")
-    for rank in (1, 2, 3)
-)
-
-
-Sides = tuple[int, ...]
+from keras_involution.models import _cost_rules
 
 
 @dataclass(frozen=True)
@@ -30,18 +17,18 @@ class LayerCost:
     """The cost of one layer for one image.
 
     Attributes:
-        name: Name of the layer, with those of the models around it.
+        name: Name of the layer, after those of the layers and models around it.
         kind: Name of its class.
         output_shape: Shape of its output without the batch.
         parameters: Number of parameters, without the moving statistics of batch
-            normalisation.
+            normalisation; 0 where a layer is used again.
         multiply_adds: Multiplications of a convolution, an involution or a dense layer.
         others: Operations of biases, normalisation, activations and pooling.
     """
 
     name: str
     kind: str
-    output_shape: Sides
+    output_shape: tuple[int, ...]
     parameters: int
     multiply_adds: int
     others: int
@@ -77,7 +64,7 @@ class Cost:
     def __str__(self) -> str:
         head = ("layer", "output", "parameters", "multiply-adds")
         lines = [
-            (f"{row.name} ({row.kind})", _text(row.output_shape),
+            (f"{row.name} ({row.kind})", " x ".join(map(str, row.output_shape)),
              f"{row.parameters:,}", f"{row.multiply_adds:,}")
             for row in self.rows
         ]  # fmt: skip
@@ -103,7 +90,8 @@ def summary_of_cost(model: keras.Model, input_shape: Sequence[int]) -> Cost:
     which is within 0.006 G of what they say.
 
     Args:
-        model: Functional model of one input; models inside of it are counted too.
+        model: Functional model of one input; models inside of it are counted too, and
+            the layers inside of a layer, those of a feature pyramid for instance.
         input_shape: Tuple, shape of an image without the batch: (H, W, C), or
             (C, H, W) channels first.
 
@@ -132,14 +120,15 @@ def summary_of_cost(model: keras.Model, input_shape: Sequence[int]) -> Cost:
             f"`input_shape` must be positive integers. {received(input_shape=shape)}"
         )
     _check_shape(model, shape)
-    rows: list[LayerCost] = []
-    _count(model, keras.Input(shape), rows)
+    rows = [LayerCost(*row) for row in _cost_rules.rows(model, keras.Input(shape))]
     names = [r.name for r in rows if r.parameters and not r.multiply_adds + r.others]
     return Cost(tuple(rows), tuple(names))
 
 
 def _check_shape(model: keras.Model, shape: Shape) -> None:
     expected = getattr(model, "input_shape", None)
+    if isinstance(expected, list) and len(expected) == 1:
+        expected = expected[0]
     if not isinstance(expected, tuple) or not all(
         side is None or isinstance(side, int) for side in expected
     ):
@@ -155,84 +144,3 @@ def _check_shape(model: keras.Model, shape: Shape) -> None:
             f"`input_shape` must fit the model's {expected[1:]}. "
             + received(input_shape=shape)
         )
-
-
-def _count(model: keras.Model, inputs: Any, rows: list[LayerCost]) -> None:
-    """Appends the cost of every layer between `inputs` and the outputs of a model."""
-
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        outputs = layer(*args, **kwargs)
-        if isinstance(layer, keras.Model):
-            fresh = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:]), args)
-            _count(layer, fresh[0], rows)
-        elif isinstance(layer, layers.Layer):
-            rows.append(_cost_of(layer, _shape(args[0]), _shape(outputs)))
-        return outputs
-
-    if isinstance(model, keras.Sequential):
-        model = keras.Model(model.inputs[0], model.outputs[0])
-    # A clone: the calls would else be added to the graph of the model itself.
-    keras.models.clone_model(model, input_tensors=inputs, call_function=call)
-
-
-def _cost_of(layer: Any, inputs: Sides, outputs: Sides) -> LayerCost:
-    multiply_adds, others = 0, 0
-    if isinstance(layer, BaseInvolution):
-        multiply_adds, others = _of_involution(layer, inputs, outputs)
-    elif isinstance(layer, _CONVOLUTIONS):
-        multiply_adds, others = _of_convolution(layer, outputs)
-    elif isinstance(layer, layers.Dense):
-        multiply_adds = _size(outputs) * inputs[-1]
-        others = layer.units * bool(layer.use_bias)
-    elif isinstance(layer, layers.BatchNormalization):
-        others = 2 * _size(outputs)
-    elif isinstance(layer, layers.ReLU):
-        others = _size(outputs)
-    elif isinstance(layer, _POOLINGS):
-        others = _size(inputs)
-    kind = type(layer).__name__
-    return LayerCost(
-        layer.name, kind, outputs, _parameters(layer), multiply_adds, others
-    )
-
-
-def _of_convolution(layer: Any, outputs: Sides) -> tuple[int, int]:
-    positions = _size(outputs) // layer.filters
-    products = math.prod(layer.kernel.shape)
-    return positions * products, _size(outputs) * bool(layer.use_bias)
-
-
-def _of_involution(layer: Any, inputs: Sides, outputs: Sides) -> tuple[int, int]:
-    channels = outputs[0 if layer.data_format == "channels_first" else -1]
-    positions = _size(outputs) // channels
-    reduced, taps = layer.reduce.filters, math.prod(layer.kernel_size)
-    products = channels * reduced + reduced * layer.span.filters + taps * channels
-    others = positions * (3 * reduced + layer.span.filters)
-    if layer.pool is not None:
-        others += _size(inputs)
-    return positions * products, others
-
-
-def _parameters(layer: Any) -> int:
-    """Without what batch normalisation only keeps; of a frozen layer too."""
-    layer.trainable = True
-    return sum(math.prod(weight.shape) for weight in layer.trainable_weights)
-
-
-def _shape(tensor: Any) -> Sides:
-    tensor = tensor[0] if isinstance(tensor, list | tuple) else tensor
-    sides = tuple(tensor.shape[1:])
-    if None in sides:
-        raise ValueError(
-            "The cost cannot be counted where a layer leaves its shape open. "
-            + received(name=tensor.name, shape=sides)
-        )
-    return sides
-
-
-def _size(shape: Sides) -> int:
-    return math.prod(shape)
-
-
-def _text(shape: Sides) -> str:
-    return " x ".join(map(str, shape))

@@ -38,7 +38,7 @@ def with_image_shape(backbone: RedNetBackbone, image_shape: Shape) -> RedNetBack
     """
     channels_of(image_shape, backbone.data_format)
     config = {**backbone.get_config(), "image_shape": tuple(image_shape)}
-    other = RedNetBackbone.from_config(config)
+    other = type(backbone).from_config(config)
     for source, target in zip(backbone.layers, other.layers):
         weights = source.get_weights()
         if source.name == _FIRST:
@@ -74,8 +74,9 @@ def classifier_with_image_shape(
     config.update(backbone=backbone, preprocessor=converter)
     config["head_dtype"] = classifier.head_dtype
     other = type(classifier)(**config)
-    head = classifier.get_layer("predictions")
-    other.get_layer("predictions").set_weights(head.get_weights())
+    if classifier.include_top:
+        head = classifier.get_layer("predictions")
+        other.get_layer("predictions").set_weights(head.get_weights())
     return other
 
 

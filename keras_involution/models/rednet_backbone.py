@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -37,6 +37,9 @@ class RedNetBackbone(PresetMethods, keras.Model):
         reduction_ratio: Integer, narrowing of the branch that generates the kernels.
         spatial_operator: `"involution"`, or `"convolution"` for the twin with 3x3
             convolutions on the same plan, a ResNet.
+        drop_path_rate: Float from 0 to 1, exclusive: how often the last bottleneck's
+            branch is left out for an image in training (stochastic depth); it grows
+            from 0 in the first bottleneck in equal steps.
         image_shape: Tuple of 3, the shape of an image; `None` for any size.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
             global setting.
@@ -58,8 +61,8 @@ class RedNetBackbone(PresetMethods, keras.Model):
         Tensor, the map of the last stage.
 
     Raises:
-        ValueError: If lists differ in length, sizes do not fit the groups, or
-            `spatial_operator` or `data_format` is unknown.
+        ValueError: If lists differ in length, sizes do not fit the groups,
+            `drop_path_rate` is none, or `spatial_operator` or `data_format` is unknown.
 
     Example:
 
@@ -86,6 +89,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
         group_channels: int = 16,
         reduction_ratio: int = 4,
         spatial_operator: str = "involution",
+        drop_path_rate: float = 0.0,
         image_shape: Shape | None = None,
         data_format: str | None = None,
         dtype: Any = None,
@@ -100,6 +104,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
         )
         _arguments.one_of(spatial_operator, SPATIAL_OPERATORS, "spatial_operator")
         _arguments.odd_window(stem_kernel_size, 2, "stem_kernel_size")
+        drop_path_rate = _arguments.drop_rate(drop_path_rate, "drop_path_rate")
         stem_filters = stages[0][0]
         if spatial_operator == "involution":
             for filters in (stem_filters // 2, *(stage[0] for stage in stages)):
@@ -119,6 +124,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
         inputs = keras.Input(image_shape, name="images")
         x = apply_stem(inputs, stem_filters, stem_kernel_size, settings)
         pyramid_outputs = {}
+        drop_rates = _drop_rates(drop_path_rate, stages)
         for index, (filters, blocks, strides) in enumerate(stages):
             for block in range(blocks):
                 x = apply_bottleneck(
@@ -128,6 +134,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
                     project=block == 0,
                     name=f"stack{index}_block{block}",
                     settings=settings,
+                    drop_rate=next(drop_rates),
                 )
             pyramid_outputs[f"P{index + 2}"] = x
         super().__init__(inputs=inputs, outputs=x, **kwargs)
@@ -143,6 +150,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
         self.group_channels = group_channels
         self.reduction_ratio = reduction_ratio
         self.spatial_operator = spatial_operator
+        self.drop_path_rate = drop_path_rate
         self.image_shape = tuple(image_shape)
         self.data_format = data_format
         self._pyramid_outputs = pyramid_outputs
@@ -216,6 +224,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
             "group_channels": self.group_channels,
             "reduction_ratio": self.reduction_ratio,
             "spatial_operator": self.spatial_operator,
+            "drop_path_rate": self.drop_path_rate,
             "image_shape": self.image_shape,
             "data_format": self.data_format,
             "name": self.name,
@@ -229,6 +238,12 @@ class RedNetBackbone(PresetMethods, keras.Model):
         config["dtype"] = keras.dtype_policies.get(config.get("dtype"))
         config["image_shape"] = tuple(config["image_shape"])
         return cls(**config)
+
+
+def _drop_rates(last: float, stages: list[tuple[int, int, int]]) -> Iterator[float]:
+    """The rate of every bottleneck, from 0 to `last` in equal steps."""
+    count = sum(blocks for _, blocks, _ in stages)
+    return (last * block / max(1, count - 1) for block in range(count))
 
 
 def _check_stages(

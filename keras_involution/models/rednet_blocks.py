@@ -11,6 +11,7 @@ from keras import layers
 from keras_involution.layers import Involution2D
 from keras_involution.layers._initializer import PublishedInitializer
 from keras_involution.layers._pointwise import pointwise_convolution
+from keras_involution.models.residual_add import StochasticDepthAdd
 
 SPATIAL_OPERATORS = ("involution", "convolution")
 
@@ -57,6 +58,7 @@ def apply_bottleneck(
     project: bool,
     name: str,
     settings: BlockSettings,
+    drop_rate: float = 0.0,
 ) -> keras.KerasTensor:
     """(B, H, W, C) to (B, ceil(H / strides), ceil(W / strides), 4 * filters)."""
     shortcut = x
@@ -70,8 +72,21 @@ def apply_bottleneck(
     x = apply_pointwise(x, 4 * filters, 1, f"{name}_3_conv", settings)
     # A residual branch that starts at zero lets deep networks start as shallow ones.
     x = apply_norm(x, f"{name}_3", settings, activation=False, scale="zeros")
-    x = layers.Add(name=f"{name}_add", dtype=settings.dtype)([shortcut, x])
+    x = apply_sum(shortcut, x, drop_rate, f"{name}_add", settings)
     return layers.ReLU(name=f"{name}_out", dtype=settings.dtype)(x)
+
+
+def apply_sum(
+    shortcut: keras.KerasTensor,
+    branch: keras.KerasTensor,
+    drop_rate: float,
+    name: str,
+    settings: BlockSettings,
+) -> keras.KerasTensor:
+    if not drop_rate:
+        return layers.Add(name=name, dtype=settings.dtype)([shortcut, branch])
+    add = StochasticDepthAdd(drop_rate, name=name, dtype=settings.dtype)
+    return add([shortcut, branch])
 
 
 def apply_spatial_operator(

@@ -19,12 +19,14 @@ _DOCSTRING = """RedNet-{depth}, an image classifier of {parameters} M parameters
         spatial_operator: `"involution"`, or `"convolution"` for ResNet-{depth} on the
             same plan.
         stem_kernel_size: Odd integer, window of the involution of the stem.
+        drop_path_rate: Float from 0 to 1, exclusive: how often the last bottleneck's
+            branch is left out for an image in training.
         image_shape: Tuple of 3, the shape of an image; `None` for any size.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
             global setting.
         dtype: dtype or `keras.DTypePolicy` of all layers.
         **kwargs: Further arguments of `RedNetImageClassifier`: `preprocessor`,
-            `pooling`, `activation`, `dropout`, `class_names`, `name`.
+            `pooling`, `activation`, `dropout`, `class_names`, `include_top`, `name`.
 
     Call arguments:
         inputs: Floating-point tensor, prepared as by `preprocessor`.
@@ -34,7 +36,7 @@ _DOCSTRING = """RedNet-{depth}, an image classifier of {parameters} M parameters
         (B, H, W, C), or (B, C, H, W) channels first. Any H and W.
 
     Output shape:
-        (B, num_classes)
+        (B, num_classes); without the head (B, C), or the map of the backbone.
 
     Returns:
         Tensor, logits unless `activation` says otherwise.
@@ -58,6 +60,7 @@ _DOCSTRING = """RedNet-{depth}, an image classifier of {parameters} M parameters
 _DEFAULTS = {
     "spatial_operator": "involution",
     "stem_kernel_size": 3,
+    "drop_path_rate": 0.0,
     "image_shape": None,
     "data_format": None,
     "dtype": None,
@@ -74,6 +77,7 @@ class _RedNetOfOneDepth(RedNetImageClassifier):
         backbone: keras.Model | None = None,
         spatial_operator: str = "involution",
         stem_kernel_size: int = 3,
+        drop_path_rate: float = 0.0,
         image_shape: Sequence[int | None] | None = None,
         data_format: str | None = None,
         dtype: Any = None,
@@ -82,6 +86,7 @@ class _RedNetOfOneDepth(RedNetImageClassifier):
         arguments = {
             "spatial_operator": spatial_operator,
             "stem_kernel_size": stem_kernel_size,
+            "drop_path_rate": drop_path_rate,
             "image_shape": image_shape,
             "data_format": data_format,
             "dtype": dtype,

@@ -30,14 +30,16 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
     Args:
         backbone: `RedNetBackbone`, or any model with one image input and one map as
             output.
-        num_classes: Integer, number of classes.
+        num_classes: Integer, number of classes; without the head it is not used.
         preprocessor: Layer that prepares pictures; `None` is a `RedNetImageConverter`
             to the backbone's image size, or to 224 x 224 where that is open.
-        pooling: `"avg"` or `"max"`.
+        pooling: `"avg"` or `"max"`; without the head also `None`, for the map.
         activation: Activation of the predictions; `None` leaves logits.
         dropout: Float, rate of the dropout before the dense layer.
         head_dtype: dtype of pooling and dense layer; `None` takes the backbone's.
         class_names: List of `num_classes` strings; saved with a preset.
+        include_top: Boolean, whether dropout and dense layer follow the pooling. A
+            model without them gives features; its `backbone` is what a preset holds.
         **kwargs: `name` and `trainable`.
 
     Call arguments:
@@ -49,7 +51,7 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
         (B, H, W, C), or (B, C, H, W) channels first. Any H and W.
 
     Output shape:
-        (B, num_classes)
+        (B, num_classes); without the head (B, C), or the map of `backbone`.
 
     Returns:
         Tensor, logits unless `activation` says otherwise.
@@ -76,48 +78,50 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
     def __init__(
         self,
         backbone: keras.Model,
-        num_classes: int,
+        num_classes: int | None = None,
         preprocessor: keras.layers.Layer | None = None,
-        pooling: str = "avg",
+        pooling: str | None = "avg",
         activation: Any = None,
         dropout: float = 0.0,
         head_dtype: Any = None,
         class_names: Sequence[str] | None = None,
+        include_top: bool = True,
         **kwargs: Any,
     ) -> None:
-        num_classes = _arguments.positive_integer(num_classes, "num_classes")
-        _arguments.one_of(pooling, tuple(_POOLINGS), "pooling")
+        if include_top:
+            num_classes = _arguments.positive_integer(num_classes, "num_classes")
+        else:
+            num_classes = class_names = None
+        poolings = (*_POOLINGS,) if include_top else (*_POOLINGS, None)
+        _arguments.one_of(pooling, poolings, "pooling")
         names = _check_class_names(class_names, num_classes)
         head_dtype = head_dtype or backbone.dtype_policy
         preprocessor = preprocessor or _default_converter(backbone)
 
-        # === Layers ===
-        pooler = _POOLINGS[pooling](
-            data_format=getattr(backbone, "data_format", None),
-            dtype=head_dtype,
-            name="pooler",
-        )
-        output_dropout = layers.Dropout(
-            dropout, dtype=head_dtype, name="output_dropout"
-        )
-        output_dense = layers.Dense(
-            num_classes,
-            activation=activation,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-            dtype=head_dtype,
-            name="predictions",
-        )
-
         # === Functional model ===
         inputs = backbone.input
-        x = pooler(backbone(inputs))
-        super().__init__(
-            inputs=inputs, outputs=output_dense(output_dropout(x)), **kwargs
-        )
+        x = backbone(inputs)
+        if pooling:
+            x = _POOLINGS[pooling](
+                data_format=getattr(backbone, "data_format", None),
+                dtype=head_dtype,
+                name="pooler",
+            )(x)
+        if include_top:
+            x = layers.Dropout(dropout, dtype=head_dtype, name="output_dropout")(x)
+            x = layers.Dense(
+                num_classes,
+                activation=activation,
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+                dtype=head_dtype,
+                name="predictions",
+            )(x)
+        super().__init__(inputs=inputs, outputs=x, **kwargs)
 
         # === Config ===
         self.backbone = backbone
         self.num_classes = num_classes
+        self.include_top = include_top
         self.pooling = pooling
         self.activation = keras.activations.get(activation)
         self.dropout = dropout
@@ -146,7 +150,15 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
         Returns:
             For each picture a list of (name, probability), best first. Without
             `class_names` the names are the class numbers.
+
+        Raises:
+            ValueError: If the model was made without its head.
         """
+        if self.num_classes is None:
+            raise ValueError(
+                "A model without its head gives no classes; call it on what "
+                f"`preprocessor` prepares. {received(include_top=False)}"
+            )
         top = min(_arguments.positive_integer(top, "top"), self.num_classes)
         x = self.preprocessor(images)
         if len(x.shape) == 3:
@@ -173,6 +185,7 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
                 keras.dtype_policies.get(self.head_dtype)
             ),
             "class_names": self.class_names,
+            "include_top": self.include_top,
             "name": self.name,
             "trainable": self.trainable,
         }
@@ -186,7 +199,7 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
 
 
 def _check_class_names(
-    class_names: Sequence[str] | None, num_classes: int
+    class_names: Sequence[str] | None, num_classes: int | None
 ) -> list[str] | None:
     if class_names is None:
         return None

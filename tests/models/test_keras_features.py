@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_involution import RedNet26, RedNetImageClassifier
-from tests.hub.networks import tiny_backbone, tiny_classifier
+from keras_involution import RedNet26, RedNetBackbone, RedNetImageClassifier
+from tests.hub.networks import assert_same_weights, tiny_backbone, tiny_classifier
 from tests.marks import one_backend
 
 
@@ -18,7 +18,8 @@ def examples() -> tuple[np.ndarray, np.ndarray]:
 
 def compiled(model: RedNetImageClassifier) -> RedNetImageClassifier:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.1), loss)
+    jit_compile = keras.config.backend() == "jax"  # XLA on TensorFlow takes long.
+    model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=jit_compile)
     return model
 
 
@@ -115,3 +116,93 @@ def test_settings_of_a_backbone_that_is_there_are_refused():
     assert RedNet26(num_classes=3, backbone=backbone).num_classes == 3
     with pytest.raises(ValueError, match=r"give them to it.*Received: image_shape="):
         RedNet26(backbone=backbone, image_shape=(64, 64, 3))
+
+
+@pytest.mark.parametrize("pooling", ("avg", "max", None))
+@one_backend
+def test_features_without_the_head(pooling, tmp_path):
+    whole, (x, _) = tiny_classifier(), examples()
+    whole.save_to_preset(tmp_path / "p")
+    model = RedNetImageClassifier.from_preset(
+        tmp_path / "p", include_top=False, pooling=pooling
+    )
+    maps = whole.backbone.predict(x, verbose=0)
+    expected = {"avg": maps.mean((1, 2)), "max": maps.max((1, 2)), None: maps}[pooling]
+    features = model.predict(x, verbose=0)
+    np.testing.assert_allclose(features, expected, rtol=1e-5)
+    again = RedNetImageClassifier.from_config(model.get_config())
+    assert again.output_shape == model.output_shape
+    with pytest.raises(ValueError, match=r"gives no classes.*Received"):
+        model.classify(x[0])
+    with pytest.raises(ValueError, match=r"saved as its backbone.*Received"):
+        model.save_to_preset(tmp_path / "q")
+    model.backbone.save_to_preset(tmp_path / "b")
+    model = RedNetImageClassifier.from_preset(
+        tmp_path / "b", include_top=False, pooling=pooling, image_shape=(32, 32, 3)
+    )
+    np.testing.assert_array_equal(model.predict(x, verbose=0), features)
+
+
+@one_backend
+def test_a_head_needs_pooling_and_classes():
+    assert RedNet26(include_top=False).output_shape == (None, 2048)
+    for arguments in ({"pooling": None}, {"num_classes": None}):
+        with pytest.raises(ValueError, match="Received: "):
+            RedNet26(**arguments)
+
+
+def branches(model, x: np.ndarray, training: bool) -> dict[str, np.ndarray]:
+    """What the residual branches add, and the sums, by the names of their layers."""
+    names = [la.name for la in model.layers if la.name.endswith(("_3_bn", "_0_bn"))]
+    adds = [la.name for la in model.layers if la.name.endswith("_add")]
+    outputs = {n: model.get_layer(n).output for n in (*names, *adds)}
+    found = keras.Model(model.input, outputs)(x, training=training)
+    return {n: keras.ops.convert_to_numpy(v) for n, v in found.items()}
+
+
+def test_drop_path_leaves_out_whole_branches(tmp_path):
+    model = tiny_backbone(drop_path_rate=0.5)
+    x = np.repeat(examples()[0], 16, axis=0)
+    shares = []
+    for block in ("stack0_block0", "stack1_block0"):
+        found = branches(model, x, training=True)
+        added = found[f"{block}_add"] - found[f"{block}_0_bn"]
+        kept = np.abs(added).max((1, 2, 3)) > 1e-3
+        shares.append(kept.mean())
+        scale = 1 if block == "stack0_block0" else 2
+        np.testing.assert_allclose(
+            added[kept], scale * found[f"{block}_3_bn"][kept], atol=2e-3
+        )
+    assert shares[0] == 1 and 0.25 < shares[1] < 0.75
+    found = branches(model, x, training=False)
+    for block in ("stack0_block0", "stack1_block0"):
+        expected = found[f"{block}_0_bn"] + found[f"{block}_3_bn"]
+        np.testing.assert_allclose(found[f"{block}_add"], expected, atol=1e-4)
+
+
+@one_backend
+def test_drop_path_in_presets_and_its_rates(tmp_path):
+    model = tiny_backbone(drop_path_rate=0.3, stackwise_num_blocks=[3, 2])
+    adds = [la for la in model.layers if la.name.endswith("_add")]
+    rates = [getattr(la, "rate", 0) for la in adds]
+    np.testing.assert_allclose(rates, [0, 0.075, 0.15, 0.225, 0.3])
+    model.save_to_preset(tmp_path / "p")
+    again = RedNetBackbone.from_preset(tmp_path / "p")
+    assert again.drop_path_rate == 0.3
+    plain = RedNetBackbone.from_preset(tmp_path / "p", drop_path_rate=0.0)
+    assert_same_weights(plain, model)
+    plain.save_to_preset(tmp_path / "q")
+    again = RedNetBackbone.from_preset(tmp_path / "q", drop_path_rate=0.3)
+    assert_same_weights(again, model)
+    for source, target in ((plain, model), (model, plain)):
+        source.save_weights(tmp_path / "a.weights.h5")
+        target.set_weights([0 * w for w in target.get_weights()])
+        target.load_weights(tmp_path / "a.weights.h5")
+        assert_same_weights(target, again)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert_same_weights(loaded, again)
+    assert loaded.get_layer("stack1_block1_add").rate == 0.3
+    for rate in (1.0, -0.1, "half", True):
+        with pytest.raises(ValueError, match=r"less than 1.*Received: drop_path_rate="):
+            tiny_backbone(drop_path_rate=rate)

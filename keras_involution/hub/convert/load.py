@@ -29,7 +29,7 @@ _STEM_BIAS = "stem.1.conv2.conv.bias"
 
 
 def from_checkpoint(
-    cls: type,
+    cls: Any,
     path: str | Path,
     *,
     num_classes: int | None = None,
@@ -59,7 +59,8 @@ def from_checkpoint(
     """
     checkpoint = read_checkpoint(path)
     backbone_only = issubclass(cls, RedNetBackbone)
-    backbone = RedNetBackbone.from_depth(
+    backbone_cls = cls if backbone_only else RedNetBackbone
+    backbone = backbone_cls.from_depth(
         _depth(checkpoint), **_backbone_arguments(checkpoint, dtype),
         **(kwargs if backbone_only else {}),
     )  # fmt: skip
@@ -71,10 +72,11 @@ def from_checkpoint(
         model, head = backbone, None
     else:
         _check_class(cls, backbone, checkpoint)
-        model = cls(
-            backbone=backbone, **_head_arguments(checkpoint, num_classes), **kwargs
-        )
-        head = model.get_layer("predictions") if num_classes is None else None
+        headless = kwargs.get("include_top") is False
+        arguments = {} if headless else _head_arguments(checkpoint, num_classes)
+        model = cls(backbone=backbone, **arguments, **kwargs)
+        new_head = headless or num_classes is not None
+        head = None if new_head else model.get_layer("predictions")
     if load_weights:
         _assign(checkpoint, published_weights(backbone, head), head is None)
     return model

@@ -1,0 +1,39 @@
+"""Averages of images whose size a program leaves open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import layers, ops
+
+from keras_involution._typing import Tensor
+
+
+def means_of_windows(inputs: Tensor, pool: layers.Layer) -> Tensor:
+    """What the average pooling `pool` makes of `inputs`.
+
+    Keras pads by what is missing at the border. For a size that is left open it pads
+    as the example's size needs it, or JAX cannot tell the result's size from another's.
+    Here all are padded alike, and each sum is divided by what its window holds.
+    """
+    axes = range(2, inputs.ndim) if _first(pool) else range(1, inputs.ndim - 1)
+    # TensorFlow's pooling itself takes sizes that are not known, `None`.
+    is_open = any(not isinstance(inputs.shape[a], int | None) for a in axes)
+    # Longer windows may begin before the border, by a number that follows the size.
+    if not is_open or max(pool.strides) > 2:
+        return pool(inputs)
+    ones = ops.ones_like(inputs[:1, :1] if _first(pool) else inputs[:1, ..., :1])
+    return _sums(inputs, axes, pool) / _sums(ones, axes, pool)
+
+
+def _sums(x: Tensor, axes: range, pool: Any) -> Tensor:
+    """The sums over the windows, each divided by the same number."""
+    widths = [(0, 0)] * x.ndim
+    for axis, step in zip(axes, pool.strides):
+        widths[axis] = (0, step - 1)
+    x = ops.pad(x, widths)
+    return ops.average_pool(x, pool.pool_size, pool.strides, "valid", pool.data_format)
+
+
+def _first(pool: Any) -> bool:
+    return pool.data_format == "channels_first"
