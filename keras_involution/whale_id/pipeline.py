@@ -237,8 +237,11 @@ def _order(epoch: int, sampling: str, seed: int, identities: bytes) -> np.ndarra
     return np.array(order[: len(numbers)])
 
 
-def _box_of(value: Any) -> list[float] | None:
+def _box_of(value: Any) -> Any:
     """A box, or `None` for the several ways in which a table says that it has none."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None
-    return [float(v) for v in value]
+    try:
+        return [float(v) for v in value]
+    except (TypeError, ValueError):
+        return value  # `read_photograph` names the picture and the box.

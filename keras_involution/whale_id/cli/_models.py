@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -122,12 +123,16 @@ def read_threshold(text: str | None) -> Threshold | None:
     """A file that `evaluate` wrote, or a number."""
     if text is None:
         return None
+    from keras_involution._arguments import received
     from keras_involution.whale_id import Threshold
 
     try:
-        return Threshold(float(text), f"given: {text}")
+        value = float(text)
     except ValueError:
         return Threshold.load(text)
+    if not math.isfinite(value):
+        raise ValueError(f"`threshold` must be finite. {received(threshold=text)}")
+    return Threshold(value, f"given: {text}")
 
 
 def with_new(

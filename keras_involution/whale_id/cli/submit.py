@@ -33,6 +33,7 @@ def command(
     """Write five labels for every photograph of QUERIES to OUT, in Kaggle's form."""
     with reported():
         from keras_involution import whale_id
+        from keras_involution._arguments import received
         from keras_involution.whale_id import submission
         from keras_involution.whale_id._files import check_outputs
         from keras_involution.whale_id.tables import write
@@ -50,5 +51,8 @@ def command(
         click.echo(f"{out}: {len(ranking)} photographs")
         if least is not None and sure_out is not None:
             sure = whale_id.pseudo_labels(ranking, table, least)
+            if sure.empty:
+                asked = received(pseudo_labels=pseudo_labels)
+                raise ValueError(f"No answer is so sure; no table is written. {asked}")
             whale_id.write_table(sure, sure_out, force=force)
             click.echo(f"{sure_out}: {len(sure)} sure answers")

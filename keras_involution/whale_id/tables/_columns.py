@@ -50,7 +50,10 @@ def standard_table(
     columns: dict[str, Any] = {
         "image_id": _complete(frame, "image_id"),
         "identity": [_identity(value) for value in frame["identity"]],
-        "path": [_absolute(images, path) for path in _complete(frame, "path")],
+        "path": [
+            _absolute(images, str(raw), path)
+            for raw, path in zip(frame["path"], _complete(frame, "path"))
+        ],
     }
     for name in OPTIONAL:
         if name in frame and (boxes or name != "bbox"):
@@ -104,6 +107,15 @@ def parse_box(value: Any) -> Any:
     return box if len(box) == 4 and all(map(math.isfinite, box)) else value
 
 
+def is_box(value: Any) -> bool:
+    """Whether `parse_box` has understood it."""
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and all(isinstance(v, float | int) and math.isfinite(v) for v in value)
+    )
+
+
 def _brackets(text: str) -> str:
     """`(1, 2, 3, 4)`, as Python writes a tuple, is a box too."""
     text = text.strip()
@@ -134,7 +146,10 @@ def _identity(value: Any) -> str:
     return UNKNOWN if name is None or name.lower() in OPEN_CLASS else name
 
 
-def _absolute(images: str | Path, path: str) -> str:
+def _absolute(images: str | Path, raw: str, path: str) -> str:
+    """The path, with blanks at its ends only where a file has them in its name."""
+    if raw != path and os.path.exists(os.path.join(images, raw)):
+        path = raw
     return os.path.abspath(os.path.join(images, path))
 
 

@@ -46,6 +46,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
         pd.errors.EmptyDataError,
     ) as e:
         reason = str(e).strip().rstrip(".")
+        if isinstance(e, UnicodeDecodeError):
+            reason = "it is no UTF-8 text; spreadsheets can save as CSV in UTF-8"
         raise ValueError(
             f"The table cannot be read: {reason}. {received(source=str(path))}"
         ) from e

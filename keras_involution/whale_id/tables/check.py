@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from keras_involution._arguments import positive_integer
 from keras_involution.whale_id._warnings import large_pictures_welcome
 from keras_involution.whale_id.images import MAX_PIXELS, in_colour
-from keras_involution.whale_id.tables._columns import UNKNOWN
+from keras_involution.whale_id.tables._columns import UNKNOWN, is_box
 from keras_involution.whale_id.tables.species import SPECIES
 
 # Kinds that break nothing here.
@@ -142,7 +142,7 @@ def _boxes(table: pd.DataFrame, pictures: dict[str, _Picture]) -> Iterator[Probl
     for row, path, box in zip(table.index, table["path"], table["bbox"]):
         if box is None:
             continue
-        if not (isinstance(box, list) and len(box) == 4):
+        if not is_box(box):
             yield Problem(row, "box", f"the box {box!r} is not [x, y, w, h]")
         elif pictures[path].problem is None:
             yield from _box(row, box, pictures[path].size)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from keras_involution._arguments import received
-from keras_involution.whale_id.tables._columns import standard_table
+from keras_involution.whale_id.tables._columns import is_missing, standard_table
 from keras_involution.whale_id.tables._frames import read_frame
 
 _IDS = ("image_id", "annot_uuid", "uuid", "image_uuid", "file_name", "file_path")
@@ -58,7 +58,9 @@ def read_miewid(
     }
     if {"x", "y", "w", "h"} <= set(frame):
         boxes_of_rows = frame[["x", "y", "w", "h"]].to_numpy().tolist()
-        columns["bbox"] = [b if all(map(str, b)) else None for b in boxes_of_rows]
+        columns["bbox"] = [
+            None if all(map(is_missing, box)) else box for box in boxes_of_rows
+        ]
     used = {"name", "file_path", "file_name", "x", "y", "w", "h", *columns}
     others = {name: frame[name].to_numpy() for name in frame if name not in used}
     return standard_table(pd.DataFrame(columns | others), root, boxes)

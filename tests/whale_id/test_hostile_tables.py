@@ -1,0 +1,86 @@
+"""Tables as they come from other people's hands."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from keras_involution.whale_id import (
+    Embeddings,
+    PhotographError,
+    check_table,
+    fix_table,
+    read_table,
+    split_table,
+    write_table,
+)
+from keras_involution.whale_id.pipeline import Photographs
+from tests.marks import one_backend
+from tests.whale_id.command import run
+from tests.whale_id.pictures import listed, save_picture
+
+pytestmark = one_backend
+
+
+def test_folders_with_any_name(tmp_path):
+    folders = ["Ann ", " Bob", "鯨 一号", "O'Br,ien", "#1"]
+    for folder in folders:
+        for name in (" 0.png", "1 é.png"):
+            save_picture(tmp_path / "f" / folder / name)
+    table = read_table(tmp_path / "f")
+    assert set(table["identity"]) == {name.strip() for name in folders}
+    kinds = {p.kind for p in check_table(table)}
+    assert kinds == {"two animals"}  # all of them are the same picture
+    write_table(split_table(table), tmp_path / "t.csv")
+    assert read_table(tmp_path / "t.csv")["path"].to_list() == table["path"].to_list()
+
+
+def test_blanks_beside_a_path_are_no_part_of_it(tmp_path):
+    save_picture(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("image_id,identity,path\n1, A , a.png \n")
+    assert check_table(read_table(tmp_path / "t.csv")) == []
+
+
+@pytest.mark.parametrize("box", ([1, 2, None, 3], ["a", 2, 3, 4], [1, 2, 3], 7))
+def test_boxes_of_coco_that_are_none(tmp_path, box):
+    save_picture(tmp_path / "a.png")
+    content = {"images": [{"id": 1, "file_name": "a.png"}]}
+    content["annotations"] = [{"id": 5, "image_id": 1, "name": "A", "bbox": box}]
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    table = read_table(tmp_path / "c.json")
+    assert [p.kind for p in check_table(table)] == ["box"]
+    assert fix_table(table).empty
+    with pytest.raises(PhotographError, match=r"a\.png: the box is not"):
+        Photographs(table, (16, 16)).read(0)
+    photographs = Photographs(table, (16, 16), on_error="skip")
+    with pytest.raises(PhotographError, match="No picture of the table"):
+        photographs.read(0)
+
+
+def test_boxes_of_miewid_that_are_half_there(tmp_path):
+    save_picture(tmp_path / "a.png")
+    lines = ["name,file_path,x,y,w,h", "A,a.png,1,2,,4", "A,a.png,,,,"]
+    lines += ["A,a.png,a,b,c,d", "A,a.png,1,2,8,8"]
+    (tmp_path / "m.csv").write_text("\n".join(lines) + "\n")
+    found = check_table(read_table(tmp_path / "m.csv"))
+    assert [(p.row, p.kind) for p in found] == [(0, "box"), (2, "box")]
+
+
+@pytest.mark.parametrize("data", (b"PK\x03\x04\xff\xfe", "1,Ren\xe9".encode("latin-1")))
+def test_what_is_no_text_says_how_to_save_it(tmp_path, data):
+    (tmp_path / "t.xlsx").write_bytes(data)
+    assert "save as CSV in UTF-8" in run("check", tmp_path / "t.xlsx", status=1)
+
+
+def test_numbers_that_are_none(tmp_path):
+    file, out = tmp_path / "e.npz", tmp_path / "o.csv"
+    Embeddings(np.eye(4), listed({"A": 2, "B": 2})).save(file)
+    for value in ("nan", "inf"):
+        options = ("--threshold", value)
+        text = run("identify", file, file, out, *options, status=1)
+        assert f"Received: threshold='{value}'" in text
+    options = ("--threshold", 0.5, "--pseudo-labels", 2.0, tmp_path / "sure.csv")
+    assert "no table is written" in run("submit", file, file, out, *options, status=1)
+    assert not (tmp_path / "sure.csv").exists()
