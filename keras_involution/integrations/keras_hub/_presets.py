@@ -1,0 +1,45 @@
+"""The built-in names, told to keras-hub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_hub.layers import ImageConverter
+from keras_hub.models import ImageClassifier, ImageClassifierPreprocessor
+
+from keras_involution.hub._builtin import folder_of, has_weights
+from keras_involution.models.rednet_presets import PRESETS
+
+
+def register_presets(backbone_cls: type) -> None:
+    """Registers the built-in presets, where keras-hub has a way to do so."""
+    presets = {name: _entry(name) for name in PRESETS}
+    general = (ImageClassifier, ImageClassifierPreprocessor, ImageConverter)
+    try:
+        # Private, and made for keras-hub's own presets: it may go with any release.
+        from keras_hub.src.utils.preset_utils import register_presets as register
+
+        for cls in (backbone_cls, *general):
+            register(presets, cls)
+    except (ImportError, AttributeError, TypeError):
+        return
+
+
+def _entry(name: str) -> dict[str, Any]:
+    metadata = PRESETS[name]["metadata"]
+    return {
+        "metadata": {
+            "description": metadata["description"],
+            "params": metadata["parameters"],
+            "path": "rednet",
+        },
+        # Whatever `from_preset` takes, in spite of its name.
+        "kaggle_handle": _handle(name),
+    }
+
+
+def _handle(name: str) -> str:
+    folder, handle = folder_of(name), PRESETS[name]["handle"]
+    if folder is not None and (handle is None or has_weights(folder)):
+        return str(folder)
+    return str(handle)

@@ -1,0 +1,56 @@
+"""A small RedNet with four stages, for detectors and segmenters, and its training."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+PYRAMID = {
+    "stackwise_num_filters": [4, 4, 8, 8],
+    "stackwise_num_blocks": [1, 1, 1, 1],
+    "kernel_size": 3,
+    "group_channels": 2,
+}
+SIDE = 64
+
+
+def images() -> np.ndarray:
+    """Two prepared pictures (2, 64, 64, 3)."""
+    return np.random.default_rng(0).uniform(-1, 1, (2, SIDE, SIDE, 3)).astype("float32")
+
+
+def boxes() -> np.ndarray:
+    """One box a picture (2, 1, 4): left, top, right, bottom."""
+    return np.array([[[8, 8, 40, 40]], [[20, 20, 60, 60]]], "float32")
+
+
+def masks() -> np.ndarray:
+    """One-hot masks of two classes (2, 64, 64, 2)."""
+    classes = np.random.default_rng(1).integers(0, 2, (2, SIDE, SIDE))
+    return np.eye(2, dtype="float32")[classes]
+
+
+def compiled(task, **arguments):
+    """`task`, compiled; on TensorFlow it runs eagerly: compiling would take minutes."""
+    task.compile(
+        **arguments,
+        run_eagerly=keras.config.backend() == "tensorflow",
+        jit_compile=keras.config.backend() == "jax",
+    )
+    return task
+
+
+def assert_trains(task, backbone, x, y, **arguments) -> None:
+    """`fit` moves the first convolution of the backbone and the last.
+
+    In two steps: the residual branches start at zero, so inner weights move in the
+    second. Whether the loss falls would be chance, with dropout and so few steps.
+    """
+    first, *_, last = (
+        layer for layer in backbone.layers if layer.name.endswith("_conv")
+    )
+    before = [layer.get_weights()[0] for layer in (first, last)]
+    history = task.fit(x, y, batch_size=2, epochs=2, verbose=0, **arguments).history
+    assert np.isfinite(history["loss"]).all()
+    for layer, weights in zip((first, last), before):
+        assert np.abs(layer.get_weights()[0] - weights).max() > 0, layer.name

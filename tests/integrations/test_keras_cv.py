@@ -1,0 +1,86 @@
+"""RedNet as the backbone of keras-cv's models, which keras-hub supersedes.
+
+The package imports nothing of keras-cv; `pyramid_level_inputs` is all that it asks for.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+import keras
+import numpy as np
+import pytest
+
+from keras_involution import RedNetBackbone
+from tests.integrations.networks import (
+    PYRAMID,
+    SIDE,
+    assert_trains,
+    boxes,
+    compiled,
+    images,
+    masks,
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    # keras-cv's own: torch tensors to NumPy as it was before NumPy 2, and a tensor in
+    # place of a dictionary of one.
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
+    "ignore:The structure of `inputs` doesn't match:UserWarning",
+)
+LABELS = np.array([0, 1])
+
+
+@pytest.fixture(scope="module")
+def keras_cv():
+    return pytest.importorskip("keras_cv", reason="keras-cv is an extra")
+
+
+@pytest.fixture
+def backbone():
+    return RedNetBackbone(**PYRAMID, image_shape=(SIDE, SIDE, 3))
+
+
+def test_classifier(keras_cv, backbone):
+    model = keras_cv.models.ImageClassifier(backbone, num_classes=2)
+    compiled(model, optimizer="adam", loss="sparse_categorical_crossentropy")
+    assert_trains(model, backbone, images(), LABELS)
+    scores = model.predict(images(), verbose=0)
+    np.testing.assert_allclose(scores.sum(-1), 1, atol=1e-5)
+
+
+@pytest.fixture
+def detector(keras_cv, backbone):
+    return keras_cv.models.RetinaNet(
+        backbone, num_classes=2, bounding_box_format="xyxy"
+    )
+
+
+def test_retinanet(keras_cv, detector, backbone):
+    compiled(
+        detector,
+        classification_loss="focal",
+        box_loss="smoothl1",
+        optimizer=keras.optimizers.Adam(clipnorm=10.0),
+    )
+    targets = {"boxes": boxes(), "classes": LABELS[:, None].astype("float32")}
+    assert_trains(detector, backbone, images(), targets)
+
+
+def test_retinanet_predicts(detector):
+    missing = importlib.util.find_spec("torchvision") is None
+    if keras.config.backend() == "torch" and missing:
+        # Its non-maximum suppression is torchvision's there, a module of 1.9 GB with
+        # what it brings; training needs none.
+        with pytest.raises(ModuleNotFoundError, match="torchvision"):
+            detector.predict(images(), verbose=0)
+        return
+    found = detector.predict(images(), verbose=0)
+    assert found["boxes"].shape == (2, 100, 4)
+
+
+def test_deeplab(keras_cv, backbone):
+    model = keras_cv.models.DeepLabV3Plus(backbone, num_classes=2)
+    compiled(model, optimizer="adam", loss="categorical_crossentropy")
+    assert_trains(model, backbone, images(), masks())
+    assert model.predict(images(), verbose=0).shape == (2, SIDE, SIDE, 2)
