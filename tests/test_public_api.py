@@ -19,6 +19,7 @@ PUBLIC = {
     },
     "keras_involution.layers": {"Involution1D", "Involution2D", "Involution3D"},
     "keras_involution.ops": {"available_implementations", "involution"},
+    "keras_involution.export": {"export_model", "run_exported"},
     "keras_involution.visualization": {
         "heatmap_grid",
         "kernel_heatmaps",

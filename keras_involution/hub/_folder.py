@@ -22,14 +22,19 @@ _HERE, _RENAME_EXCHANGE = -100, 2
 
 
 @contextlib.contextmanager
-def complete_folder(folder: str | Path, replaced: frozenset[str]) -> Iterator[Path]:
+def complete_folder(
+    folder: str | Path,
+    replaced: frozenset[str],
+    kind: str = "a preset",
+    known_by: tuple[str, ...] = (CONFIG_FILE, TASK_FILE),
+) -> Iterator[Path]:
     """A temporary folder that takes the place of `folder` when the block ends well.
 
     Files of an existing preset that are not among the `replaced` names, a model card
-    say, come along.
+    say, come along. A folder of another `kind` is `known_by` one of these files.
     """
     folder = Path(os.path.realpath(folder))
-    _check_replaceable(folder)
+    _check_replaceable(folder, kind, known_by)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_old_drafts(folder)
     draft = Path(tempfile.mkdtemp(prefix=_prefix(folder), dir=folder.parent))
@@ -55,15 +60,15 @@ def _prefix(folder: Path) -> str:
     return f".{folder.name}.keras_involution_draft."
 
 
-def _check_replaceable(folder: Path) -> None:
+def _check_replaceable(folder: Path, kind: str, known_by: tuple[str, ...]) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
         raise ValueError(f"The preset folder is a file. {received(folder=str(folder))}")
-    is_preset = any((folder / name).is_file() for name in (CONFIG_FILE, TASK_FILE))
-    if any(folder.iterdir()) and not is_preset:
+    is_known = any((folder / name).is_file() for name in known_by)
+    if any(folder.iterdir()) and not is_known:
         raise ValueError(
-            "The folder holds other files than a preset, so it is left alone; name a "
+            f"The folder holds other files than {kind}, so it is left alone; name a "
             f"new or an empty folder. {received(folder=str(folder))}"
         )
 

@@ -22,10 +22,14 @@ class _Pointwise:
     strides: tuple[int, ...]
 
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
-        if self.data_format == "channels_first":
+        strided = max(self.strides) > 1
+        # Sizes that an exported program leaves open: JAX could not tell the size of a
+        # slice from that of a window, and torch would allow only some.
+        is_open = any(not isinstance(n, int | None) for n in inputs.shape[1:-1])
+        if self.data_format == "channels_first" or (strided and is_open):
             # The method of the convolution that stands behind in the order of bases.
             return super().convolution_op(inputs, kernel)  # type: ignore[misc]
-        if max(self.strides) > 1:
+        if strided:
             steps = (slice(None, None, step) for step in self.strides)
             inputs = inputs[(slice(None), *steps)]
         return ops.matmul(inputs, ops.reshape(kernel, kernel.shape[-2:]))

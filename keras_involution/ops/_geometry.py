@@ -95,8 +95,10 @@ class Geometry:
         return (Ellipsis, *tap)
 
     def output_sizes(self, sizes: Shape) -> Shape:
+        # ceil(size / s), in the words that convolutions and slices with an end use: two
+        # sizes that a program leaves open are equal only where they read the same.
         return tuple(
-            None if size is None else -(-size // s)
+            None if size is None else (size - 1) // s + 1
             for size, s in zip(sizes, self.strides)
         )
 

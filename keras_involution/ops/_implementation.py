@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from keras_involution._arguments import received
@@ -28,6 +30,26 @@ class Implementation:
     unsupported_reason: Callable[[Tensor, Tensor, Geometry], str | None]
 
 
+# A variable of the running thread: what one exports, the others go on computing.
+_DEMANDED: contextvars.ContextVar[str | None] = contextvars.ContextVar(
+    "demanded", default=None
+)
+
+
+@contextlib.contextmanager
+def demanded(name: str) -> Iterator[None]:
+    """Within the block every involution of this thread is computed by `name`.
+
+    A layer that names another one included, so that a program which is written down
+    holds nothing but what the place where it will run knows.
+    """
+    token = _DEMANDED.set(name)
+    try:
+        yield
+    finally:
+        _DEMANDED.reset(token)
+
+
 def select(
     implementations: Sequence[Implementation],
     name: str | None,
@@ -36,6 +58,7 @@ def select(
     geometry: Geometry,
 ) -> Implementation:
     """The named implementation, or the first that can run; never silently another."""
+    name = _DEMANDED.get() or name
     if name is None:
         return next(
             i

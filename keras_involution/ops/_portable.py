@@ -6,6 +6,8 @@ tap's weights and added up, so nothing of K * K times the input exists at any ti
 
 from __future__ import annotations
 
+import math
+
 from keras import ops
 
 from keras_involution._typing import Tensor
@@ -20,10 +22,13 @@ def involution(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
     kernels = ops.cast(kernels, wide)
     padded = _pad(_split_groups(ops.cast(inputs, wide), geometry), geometry)
     sizes = [ops.shape(kernels)[axis] for axis in geometry.kernel_spatial_axes]
+    weights = _merge_window(kernels, geometry)
     total = None
-    for tap in geometry.taps():
+    for number, tap in enumerate(geometry.taps()):
         window = padded[_window_slice(tap, sizes, geometry)]
-        weight = kernels[_tap_slice(tap, geometry)]
+        weight = (
+            weights[:, :, number] if geometry.channels_first else weights[..., number]
+        )
         weight = ops.expand_dims(weight, _channel_axis(geometry))
         term = window * weight
         total = term if total is None else total + term
@@ -67,10 +72,12 @@ def _window_slice(tap: tuple[int, ...], sizes: list, geometry: Geometry) -> tupl
     return tuple(index)
 
 
-def _tap_slice(tap: tuple[int, ...], geometry: Geometry) -> tuple:
-    if geometry.channels_first:
-        return (slice(None), slice(None), *tap)
-    return (..., slice(None), *tap)
+def _merge_window(kernels: Tensor, geometry: Geometry) -> Tensor:
+    """(B, Ho, Wo, G, T) or (B, G, T, Ho, Wo): LiteRT slices five axes at most."""
+    shape = list(ops.shape(kernels))
+    axis = 2 if geometry.channels_first else len(shape) - geometry.rank
+    shape[axis : axis + geometry.rank] = [math.prod(geometry.kernel_size)]
+    return ops.reshape(kernels, shape)
 
 
 PORTABLE = Implementation(

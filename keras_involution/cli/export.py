@@ -1,0 +1,124 @@
+"""`keras-involution export`: a preset to a file of another runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from keras_involution._commands import reported
+from keras_involution.cli._photographs import read
+
+FORMATS = ("onnx", "saved_model", "litert", "torch", "stablehlo")
+
+
+@click.command()
+@click.argument("preset")
+@click.argument("output", type=click.Path())
+@click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    help="Read off the suffix of OUTPUT if left out.",
+)
+@click.option(
+    "--image-size",
+    default="any",
+    show_default=True,
+    metavar="N|HxW|any",
+    help="Pixels.",
+)
+@click.option("--batch-size", default="any", show_default=True, metavar="N|any")
+@click.option(
+    "--check",
+    "photograph",
+    metavar="PHOTO",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Compare on a photograph instead of random numbers.",
+)
+def command(
+    preset: str,
+    output: str,
+    format: str | None,
+    image_size: str,
+    batch_size: str,
+    photograph: str | None,
+) -> None:
+    """Write PRESET as OUTPUT: ONNX (.onnx), LiteRT (.tflite), torch.export (.pt2),
+    StableHLO (.stablehlo) or a SavedModel (a folder).
+
+    KERAS_BACKEND decides which of them can be written.
+    """
+    with reported():
+        sizes = _sizes(image_size, "image-size")
+        batch = _sizes(batch_size, "batch-size")
+        from keras_involution.export import export_model
+        from keras_involution.models import RedNetImageClassifier
+
+        model: Any = RedNetImageClassifier.from_preset(preset)
+        try:
+            path = export_model(
+                model, output, format, sizes, None if batch is None else batch[0]
+            )
+        except ImportError as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"{path}: {_bytes(path) / 1e6:.1f} MB")
+        _compare(model, path, sizes, batch, photograph)
+
+
+def _sizes(text: str, option: str) -> tuple[int, ...] | None:
+    """`any` to `None`, `96` to (96,), `96x128` to (96, 128)."""
+    if text == "any":
+        return None
+    sides = text.split("x")
+    limit = 2 if option == "image-size" else 1
+    if len(sides) > limit or not all(s.isdecimal() and int(s) for s in sides):
+        raise click.UsageError(f"--{option} takes numbers or `any`, not {text!r}.")
+    sizes = tuple(int(side) for side in sides)
+    return sizes * 2 if limit == 2 and len(sizes) == 1 else sizes
+
+
+def _compare(
+    model: Any,
+    path: Path,
+    sizes: tuple[int, ...] | None,
+    batch: tuple[int, ...] | None,
+    photograph: str | None,
+) -> None:
+    """Prints the largest difference on one photograph, or on random numbers."""
+    from keras_involution.export import run_exported
+
+    inputs = _inputs(model, sizes, photograph).repeat((batch or (1,))[0], axis=0)
+    try:
+        outputs = run_exported(path, inputs)
+    except ImportError as error:
+        click.echo(f"Not compared with Keras. {error}")
+        return
+    difference = np.abs(outputs - model.predict(inputs, verbose=0)).max()
+    click.echo(f"largest difference to Keras: {difference:.1e}")
+
+
+def _inputs(
+    model: Any, sizes: tuple[int, ...] | None, photograph: str | None
+) -> np.ndarray:
+    """One prepared picture, (1, H, W, 3) or (1, 3, H, W)."""
+    from keras_involution.models import RedNetImageConverter
+
+    converter = model.preprocessor
+    if sizes is not None:
+        config = {**converter.get_config(), "image_size": sizes}
+        converter = RedNetImageConverter.from_config(config)
+    if photograph is None:
+        shape = (*(converter.image_size or (224, 224)), 3)
+        picture = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+    else:
+        picture = read(photograph)
+    if converter.data_format == "channels_first":
+        picture = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    return np.asarray(converter(picture[None]))
+
+
+def _bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

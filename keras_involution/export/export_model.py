@@ -1,0 +1,101 @@
+"""A model to a file of another runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution.export._draft import check_place, complete
+from keras_involution.export._formats import FORMATS, check_can_write, format_of
+from keras_involution.export._signature import check_precision, signature_of
+from keras_involution.ops._implementation import demanded
+
+
+def export_model(
+    model: keras.Model,
+    path: str | Path,
+    format: str | None = None,
+    image_size: int | Sequence[int] | None = None,
+    batch_size: int | None = None,
+    opset_version: int | None = None,
+) -> Path:
+    """Writes what a model computes as a program that needs neither Keras nor this.
+
+    The program takes what `model.predict` takes: prepared tensors, so that pictures go
+    through `model.preprocessor` first, or through its scale and offset. Inside, every
+    involution is written in the plain operators of the format, whatever
+    `implementation` its layer names.
+
+    | format | written on | holds |
+    | --- | --- | --- |
+    | `"onnx"` | TensorFlow (tf2onnx), PyTorch (onnxscript) | any sizes |
+    | `"saved_model"` | TensorFlow; JAX, with TensorFlow beside it | any sizes |
+    | `"litert"` | TensorFlow | any sizes; no operator of TensorFlow's |
+    | `"torch"` | PyTorch | any sizes; a program of `torch.export` |
+    | `"stablehlo"` | JAX | any sizes; a program of `jax.export` for CPU, GPU and TPU |
+
+    Args:
+        model: Keras model with one input, functional or sequential.
+        path: Path of the file, or of the folder of a SavedModel. It appears complete
+            or not at all, in a folder that is there.
+        format: String, as in the table; `None` reads it off the path: `.onnx`,
+            `.tflite`, `.pt2`, `.stablehlo`, or no suffix for a SavedModel.
+        image_size: Integer or tuple, height and width; `None` leaves open what the
+            model leaves open.
+        batch_size: Integer; `None` leaves it open.
+        opset_version: Integer, the version of ONNX's operators; `None` takes what the
+            backend's exporter prefers.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the format cannot hold the model, the sizes or the precision, is
+            not written on this backend, or the path does not fit it.
+        ImportError: If a library that writes the format is missing.
+
+    Example:
+
+    ```python
+    from keras_involution import RedNet26
+    from keras_involution.export import export_model
+
+    model = RedNet26.from_preset("demo/preset")
+    export_model(model, "model.onnx", image_size=96)
+    ```
+    """
+    path = Path(path)
+    name = format_of(path, format)
+    kind = FORMATS[name]
+    if path.suffix != kind.suffix:
+        ending = (
+            f"end with {kind.suffix}" if kind.suffix else "have no suffix: a folder"
+        )
+        raise ValueError(
+            f"The path of this format must {ending}. "
+            + received(path=str(path), format=name)
+        )
+    signature = signature_of(model, image_size, batch_size)
+    _check_opset(opset_version, name)
+    check_place(path, not kind.suffix)
+    check_can_write(name)
+    if kind.float32_only:
+        check_precision(model, kind.title, name)
+    with complete(path, not kind.suffix) as draft, demanded("portable"):
+        kind.write(model, draft, signature, opset_version)
+    return path
+
+
+def _check_opset(opset_version: int | None, name: str) -> None:
+    if opset_version is None:
+        return
+    _arguments.positive_integer(opset_version, "opset_version")
+    if name != "onnx":
+        raise ValueError(
+            "Only ONNX has an `opset_version`. "
+            + received(opset_version=opset_version, format=name)
+        )

@@ -1,0 +1,199 @@
+"""Exported programs compute what the Keras model computes, on their own runtimes."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import keras
+import numpy as np
+import pytest
+
+from keras_involution.export import export_model, run_exported
+from keras_involution.ops import involution as operator
+from keras_involution.ops._implementation import demanded
+from keras_involution.whale_id import EmbeddingNetwork
+from tests.export.networks import classifier, drawn, inputs, involution
+from tests.export.runtimes import RUNTIMES
+
+BACKEND = keras.config.backend()
+WRITTEN = {
+    "tensorflow": ("onnx", "saved_model", "litert"),
+    "jax": ("saved_model", "stablehlo"),
+    "torch": ("onnx", "torch"),
+}[BACKEND]
+pytestmark = [
+    # TensorFlow says so of its own interpreter, and has no other.
+    pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter:UserWarning"),
+]
+
+
+@pytest.fixture(params=WRITTEN)
+def format(request) -> str:
+    if BACKEND == "tensorflow" and request.param == "onnx":
+        pytest.importorskip("tf2onnx", reason="Keras writes ONNX with tf2onnx here")
+    return request.param
+
+
+def assert_same(model, tmp_path, format, *examples, **sizes):
+    run, suffix = RUNTIMES[format]
+    path = tmp_path / f"program{suffix}"
+    assert export_model(model, path, format, **sizes) == path
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    for x in examples:
+        expected = model.predict(x, verbose=0)
+        assert np.abs(expected).max() > 0.05
+        [answer] = run(str(path), x)
+        np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-4)
+        np.testing.assert_array_equal(run_exported(path, x), answer)
+
+
+def test_open_sizes(format, tmp_path):
+    model = classifier(data_format="channels_last")
+    examples = [inputs(2, 40, 48), inputs(1, 33, 47), inputs(3, 35, 38)]
+    assert_same(model, tmp_path, format, *examples)
+
+
+def test_fixed_sizes(format, data_format, tmp_path):
+    model = involution(data_format)
+    x = inputs(2, 9, 12, data_format, 4)
+    assert_same(model, tmp_path, format, x, image_size=(9, 12), batch_size=2)
+
+
+def test_one_layer_with_open_sizes(format, data_format, tmp_path):
+    examples = [inputs(*sizes, data_format, 4) for sizes in ((2, 9, 12), (1, 16, 7))]
+    assert_same(involution(data_format), tmp_path, format, *examples)
+
+
+def test_the_twin_with_an_open_batch(format, tmp_path):
+    model = classifier(spatial_operator="convolution", pooling="max")
+    examples = [inputs(2, 40, 48), inputs(1, 40, 48)]
+    assert_same(model, tmp_path, format, *examples, image_size=(40, 48))
+
+
+def test_an_embedding_network(format, tmp_path):
+    network = EmbeddingNetwork(classifier().backbone, levels=1, embedding_size=4)
+    assert_same(
+        drawn(network), tmp_path, format, inputs(2, 32, 32), image_size=32, batch_size=2
+    )
+
+
+def test_what_is_not_written_here_raises(tmp_path):
+    model = involution("channels_last")
+    for format, (_, suffix) in RUNTIMES.items():
+        if format not in WRITTEN:
+            with pytest.raises(ValueError, match="cannot be written on this backend"):
+                export_model(model, tmp_path / f"program{suffix}", format)
+    assert not list(tmp_path.iterdir())
+
+
+def test_half_precision(tmp_path):
+    model = classifier(dtype="bfloat16")
+    if BACKEND != "jax":
+        suffix = {"tensorflow": ".tflite", "torch": ".onnx"}[BACKEND]
+        with pytest.raises(ValueError, match=r"float32 only.*bfloat16"):
+            export_model(model, tmp_path / f"program{suffix}")
+        return
+    export_model(model, tmp_path / "program.stablehlo", image_size=32)
+    x = inputs(2, 32, 32)
+    [answer] = RUNTIMES["stablehlo"][0](tmp_path / "program.stablehlo", x)
+    with demanded("portable"):
+        expected = keras.ops.convert_to_numpy(model(x))
+    np.testing.assert_allclose(
+        answer.astype("float32"), expected.astype("float32"), atol=2e-2
+    )
+
+
+def test_bad_requests_leave_nothing(tmp_path):
+    model = involution("channels_last")
+    name = {"tensorflow": "a.tflite", "jax": "a.stablehlo", "torch": "a.pt2"}[BACKEND]
+    suffix = name[1:]
+    (tmp_path / "file").write_text("kept")
+    fixed = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    for words, arguments in (
+        ("`format` must be one of", (model, tmp_path / "a.onnx", "tflite")),
+        ("must end with .onnx", (model, tmp_path / "a.tflite", "onnx")),
+        ("have no suffix", (model, tmp_path / "a.onnx", "saved_model")),
+        ("Name a `format`", (model, tmp_path / "a.txt")),
+        ("is not there", (model, tmp_path / "absent" / name)),
+        ("is a file", (model, tmp_path / "file" / name)),
+        ("functional or a built", (keras.Sequential(), tmp_path / name)),
+        ("must be a Keras model", (3, tmp_path / name)),
+        ("must be that of the model", (fixed, tmp_path / name, None, 9)),
+        ("`image_size` must be", (model, tmp_path / name, None, 0)),
+        ("`batch_size` must be", (model, tmp_path / name, None, None, -1)),
+        ("Only ONNX has", (model, tmp_path / name, None, 8, 1, 18)),
+    ):
+        with pytest.raises(ValueError, match=words) as error:
+            export_model(*arguments)
+        assert "Received: " in str(error.value)
+    (tmp_path / f"folder{suffix}").mkdir()
+    with pytest.raises(ValueError, match="is a folder, and a file"):
+        export_model(model, tmp_path / f"folder{suffix}")
+    assert {p.name for p in tmp_path.iterdir()} == {"file", f"folder{suffix}"}
+
+
+def test_an_exporter_that_fails_keeps_the_old_file(tmp_path):
+    name = {"tensorflow": "a.tflite", "jax": "a.stablehlo", "torch": "a.pt2"}[BACKEND]
+    (tmp_path / name).write_text("the old one")
+
+    class Refusing(keras.layers.Layer):
+        def call(self, inputs):
+            if isinstance(inputs, keras.KerasTensor) or not self.armed:
+                return inputs
+            raise RuntimeError("no such operator")
+
+    layer = Refusing()
+    layer.armed = False
+    model = keras.Sequential([keras.Input((4, 4, 1)), layer])
+    layer.armed = True
+    with pytest.raises(ValueError, match=r"cannot write the model.*no such operator"):
+        export_model(model, tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "the old one"
+
+
+def test_a_missing_library_is_named(tmp_path, monkeypatch):
+    real = importlib.util.find_spec
+    gone = {"tensorflow": "tf2onnx", "torch": "onnxscript", "jax": "tensorflow"}[
+        BACKEND
+    ]
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n: None if n == gone else real(n)
+    )
+    path = tmp_path / ("a" if BACKEND == "jax" else "a.onnx")
+    with pytest.raises(ImportError, match=f"pip install {gone}.*Received: format="):
+        export_model(involution("channels_last"), path)
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="ONNX is not written on JAX; it raises")
+def test_a_wrong_opset(tmp_path):
+    if BACKEND == "tensorflow":
+        pytest.importorskip("tf2onnx", reason="Keras writes ONNX with tf2onnx here")
+    for opset in (3, 99):
+        with pytest.raises(ValueError, match=r"exporter.*Received: "):
+            export_model(
+                involution("channels_last"), tmp_path / "a.onnx", None, 8, 1, opset
+            )
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_demand_ends_with_the_block_and_stays_in_its_thread():
+    import threading
+
+    x = np.ones((1, 4, 4, 2), "float32")
+    kernels = np.ones((1, 4, 4, 1, 3, 3), "float32")
+    seen = []
+
+    def elsewhere():
+        try:
+            operator(x, kernels, data_format="channels_last")
+        except ValueError as error:
+            seen.append(error)
+
+    with pytest.raises(ValueError, match="implementation"), demanded("absent"):
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        operator(x, kernels, data_format="channels_last")
+    assert not seen
+    operator(x, kernels, data_format="channels_last")
