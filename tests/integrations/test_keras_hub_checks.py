@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
 from keras_involution import RedNetImageClassifier, RedNetImageConverter
 from keras_involution.layers import Involution2D
 from tests.integrations.networks import PYRAMID, SIDE, images
+from tests.marks import one_backend
 
 for library in ("keras_hub", "tensorflow", "grain"):
     pytest.importorskip(library, reason="keras-hub's checks need it, an extra")
@@ -38,7 +40,7 @@ def test_backbone(checks, adapter):
     checks.run_vision_backbone_test(
         cls=adapter.RedNetBackbone,
         init_kwargs={**PYRAMID, "image_shape": (SIDE, SIDE, 3)},
-        input_data=images(),
+        input_data=keras.ops.convert_to_tensor(images()),
         expected_output_shape=(2, 2, 2, 32),
         expected_pyramid_output_keys=["P2", "P3", "P4", "P5"],
         expected_pyramid_image_sizes=[(16, 16), (8, 8), (4, 4), (2, 2)],
@@ -56,6 +58,7 @@ def test_our_classifier_in_a_file(checks, adapter):
     checks.run_model_saving_test(RedNetImageClassifier, arguments, images())
 
 
+@one_backend
 def test_task(checks, adapter, keras_hub):
     converter = keras_hub.layers.ImageConverter(**CONVERTER)
     checks.run_task_test(
