@@ -1,4 +1,4 @@
-"""A RedNet-26 from scratch on a few hundred photographs."""
+"""A RedNet from scratch on a few hundred photographs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_involution import RedNet26, RedNetImageConverter
+from keras_involution import RedNet26, RedNetImageClassifier, RedNetImageConverter
 
 BATCH_SIZE = 20
 LEARNING_RATE = 1.5e-3
@@ -17,11 +17,15 @@ LABEL_SMOOTHING = 0.1
 WARM_UP = 1 / 8
 
 
-def build_model(class_names: tuple[str, ...], image_size: int) -> RedNet26:
-    """A new RedNet-26 that looks at the whole photograph, stretched to a square."""
+def build_model(
+    class_names: tuple[str, ...],
+    image_size: int,
+    cls: type[RedNetImageClassifier] = RedNet26,
+) -> RedNetImageClassifier:
+    """A new `cls` that looks at the whole photograph, stretched to a square."""
     size = (image_size, image_size)
     converter = RedNetImageConverter(size, crop_to_aspect_ratio=False, antialias=True)
-    return RedNet26(
+    return cls(
         num_classes=len(class_names),
         class_names=class_names,
         image_shape=(*size, 3),
@@ -31,7 +35,7 @@ def build_model(class_names: tuple[str, ...], image_size: int) -> RedNet26:
 
 
 def train(
-    model: RedNet26,
+    model: RedNetImageClassifier,
     images: np.ndarray,
     labels: np.ndarray,
     epochs: int,
@@ -72,7 +76,11 @@ class AugmentedPhotographs(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, model: RedNet26, images: np.ndarray, labels: np.ndarray, seed: int
+        self,
+        model: RedNetImageClassifier,
+        images: np.ndarray,
+        labels: np.ndarray,
+        seed: int,
     ) -> None:
         super().__init__()
         self.images = images

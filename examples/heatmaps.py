@@ -1,0 +1,105 @@
+"""Trains a RedNet-50 and draws what its involution kernels look at.
+
+What it does: trains on the 400 photographs of ten classes as the demo does, measures
+the accuracy on the 200 held-out ones, and draws the heat maps of the paper (the sum
+over the window of each kernel, here the mean over the groups) at one involution of
+every stage for held-out photographs of six classes, at their own size.
+
+How long it takes: 19 minutes of CPU, on 2 cores. `--preset FOLDER` draws a RedNet-50
+that is there already, in seconds.
+
+What to expect: one line an epoch, an accuracy near 0.74 (chance 0.10), and the files
+`heatmaps/heatmaps.jpg` and `heatmaps/preset/`. A map shows where kernels sum to much
+(light) and to little (dark); which of the two the animal or thing gets is up to the
+network, so look at what is set apart from what. From 400 photographs it learns to set
+the object apart from what lies behind it, not its parts.
+
+Command, from the root of the repository:
+
+    KERAS_BACKEND=jax python -m examples.heatmaps
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import keras
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from examples._demo import photographs, training
+from examples.demo import Progress, console
+from keras_involution import RedNet50, visualization
+
+CLASSES = ("butterfly", "grand_piano", "leopard", "motorbike", "starfish", "sunflower")
+STAGES = {
+    "stage 1": "stack0_block2_2_involution",
+    "stage 2": "stack1_block3_2_involution",
+    "stage 3": "stack2_block5_2_involution",
+}
+SIDE, GAP, MARGIN = 128, 6, 84
+
+
+@click.command(help="Train a RedNet-50 and draw the heat maps of its kernels.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("heatmaps"),
+    show_default=True,
+    help="Folder for the picture and the preset.",
+)
+@click.option("--preset", help="A RedNet-50 to draw instead of training one.")
+@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--image-size", type=click.IntRange(32), default=96, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def main(
+    output: Path, preset: str | None, epochs: int, image_size: int, seed: int
+) -> None:
+    keras.utils.set_random_seed(seed)
+    output.mkdir(parents=True, exist_ok=True)
+    if preset is None:
+        model = train(epochs, image_size, seed)
+        model.save_to_preset(output / "preset")
+    else:
+        model = RedNet50.from_preset(preset)
+    images, labels = photographs.load_photographs("test")
+    predictions = model.predict(np.asarray(model.preprocessor(images)), verbose=0)
+    accuracy = float((predictions.argmax(axis=-1) == labels).mean())
+    console.print(f"Held-out accuracy: [bold]{accuracy:.3f}[/] (chance 0.10)")
+    chosen = [photographs.CLASS_NAMES.index(name) for name in CLASSES]
+    firsts = [images[labels == number][0] for number in chosen]
+    sheet(model, firsts).save(output / "heatmaps.jpg", quality=90)
+    console.print(f"Picture: {output / 'heatmaps.jpg'}")
+
+
+def train(epochs: int, image_size: int, seed: int) -> RedNet50:
+    images, labels = photographs.load_photographs("train")
+    model = training.build_model(photographs.CLASS_NAMES, image_size, RedNet50)
+    training.train(model, images, labels, epochs, seed, [Progress(epochs)])
+    return model
+
+
+def sheet(model: RedNet50, pictures: list[np.ndarray]) -> Image.Image:
+    """A column a photograph: itself, then the map of one involution of every stage."""
+    width = MARGIN + len(pictures) * (SIDE + GAP)
+    image = Image.new("RGB", (width, (len(STAGES) + 1) * (SIDE + GAP)), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
+    for row, title in enumerate(("photograph", *STAGES)):
+        draw.text((GAP, row * (SIDE + GAP) + SIDE // 2), title, "black", font)
+    for column, photograph in enumerate(pictures):
+        maps = visualization.photograph_heatmaps(
+            model, photograph, list(STAGES.values()), aggregate="mean"
+        )
+        tiles = [photograph]
+        tiles += [visualization.overlay(photograph, maps[n]) for n in STAGES.values()]
+        for row, pixels in enumerate(tiles):
+            tile = Image.fromarray(pixels).resize(
+                (SIDE, SIDE), Image.Resampling.BICUBIC
+            )
+            image.paste(tile, (MARGIN + column * (SIDE + GAP), row * (SIDE + GAP)))
+    return image
+
+
+if __name__ == "__main__":
+    main()
