@@ -32,7 +32,17 @@ def write_onnx(
     signature: keras.InputSpec,
     opset_version: int | None,
 ) -> None:
+    import onnx
+
+    newest = onnx.defs.onnx_opset_version()
+    if opset_version is not None and opset_version > newest:
+        raise ValueError(
+            f"The newest opset that the installed onnx knows is {newest}. "
+            + received(opset_version=opset_version)
+        )
     _export(model, path, "onnx", signature, opset_version=opset_version)
+    with _reported("onnx"):
+        onnx.checker.check_model(path)
     written = _opset(path)
     if opset_version not in (None, written):
         raise ValueError(

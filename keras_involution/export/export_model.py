@@ -85,7 +85,9 @@ def export_model(
     check_can_write(name)
     if kind.float32_only:
         check_precision(model, kind.title, name)
-    with complete(path, not kind.suffix) as draft, demanded("portable"):
+    # On JAX the program for any XLA; its sizes are worked out far faster when open.
+    operator = "native" if keras.config.backend() == "jax" else "portable"
+    with complete(path, not kind.suffix) as draft, demanded(operator):
         kind.write(model, draft, signature, opset_version)
     return path
 

@@ -34,6 +34,9 @@ class Implementation:
 _DEMANDED: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "demanded", default=None
 )
+# The demands of all threads. `torch.compile` cannot read the variable above, and where
+# this is empty, as it nearly always is, nobody has to.
+_DEMANDS: list[str] = []
 
 
 @contextlib.contextmanager
@@ -44,9 +47,11 @@ def demanded(name: str) -> Iterator[None]:
     holds nothing but what the place where it will run knows.
     """
     token = _DEMANDED.set(name)
+    _DEMANDS.append(name)
     try:
         yield
     finally:
+        _DEMANDS.remove(name)
         _DEMANDED.reset(token)
 
 
@@ -58,7 +63,8 @@ def select(
     geometry: Geometry,
 ) -> Implementation:
     """The named implementation, or the first that can run; never silently another."""
-    name = _DEMANDED.get() or name
+    if _DEMANDS:
+        name = _DEMANDED.get() or name
     if name is None:
         return next(
             i

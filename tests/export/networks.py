@@ -25,7 +25,7 @@ def involution(data_format: str, **kwargs) -> keras.Model:
     """One layer with strides, and a window that is no square."""
     channels_last = data_format == "channels_last"
     shape = (None, None, 4) if channels_last else (4, None, None)
-    layer = Involution2D((3, 5), 2, 2, data_format=data_format, **kwargs)
+    layer = Involution2D((1, 3), 2, 2, data_format=data_format, **kwargs)
     return drawn(keras.Sequential([keras.Input(shape, name="maps"), layer]))
 
 
