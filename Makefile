@@ -42,7 +42,7 @@ lint: .venv/test/installed
 	$(PYTHON) -m venv .venv/test
 	.venv/test/bin/python -m pip install --quiet "torch==2.13.0"
 	.venv/test/bin/python -m pip install --quiet --editable \
-		".[tensorflow,jax,torch,keras-hub,dev]"
+		".[tensorflow,jax,torch,keras-hub,keras-cv,export,dev]"
 	.venv/test/bin/python -m pip install --quiet --no-deps --target .venv/triton \
 		"triton>=3.3"
 	touch $@
