@@ -21,3 +21,12 @@ SMALL: dict[str, Any] = {
 
 def small(**changes: Any) -> TrainConfig:
     return TrainConfig(**{**SMALL, **changes})
+
+
+def one_stage(**changes: Any) -> TrainConfig:
+    """What compiles fastest, where the network does not matter."""
+    stage = {
+        "stackwise_num_filters": [16], "stackwise_num_blocks": [1],
+        "stackwise_strides": [2], "levels": 1,
+    }  # fmt: skip
+    return small(**{**stage, **changes})
