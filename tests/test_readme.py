@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import keras_involution
+from keras_involution import RedNetBackbone
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -22,7 +24,24 @@ def test_the_first_screen_shows_what_matters():
         assert words in first
 
 
-def test_code_blocks_run(tmp_path, monkeypatch):
+@pytest.fixture
+def narrow(monkeypatch):
+    """The published depths with narrow stages and small windows compile in seconds."""
+    from_depth = RedNetBackbone.from_depth
+
+    def of_narrow_stages(cls, depth: int, **kwargs) -> RedNetBackbone:
+        return from_depth(
+            depth,
+            stackwise_num_filters=(8, 8, 16, 16),
+            kernel_size=3,
+            group_channels=4,
+            **kwargs,
+        )
+
+    monkeypatch.setattr(RedNetBackbone, "from_depth", classmethod(of_narrow_stages))
+
+
+def test_code_blocks_run(tmp_path, monkeypatch, narrow):
     monkeypatch.chdir(tmp_path)
     # What `make demo` leaves behind, without its training.
     demo = keras_involution.RedNet26(num_classes=10)

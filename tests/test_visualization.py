@@ -112,16 +112,23 @@ def test_default_layers_shapes_and_an_unchanged_model():
 
 
 def test_the_batch_size_does_not_matter():
-    backbone = small_backbone("channels_last")
-    images = pictures((32, 48, 3), 5)
-    whole = visualization.kernel_heatmaps(backbone, images)
-    parts = visualization.kernel_heatmaps(backbone, images, batch_size=2)
+    model, _ = known_model("channels_last")
+    images = pictures(image_shape("channels_last", channels=2), 5)
+    whole = visualization.kernel_heatmaps(model, images)
+    parts = visualization.kernel_heatmaps(model, images, batch_size=2)
+    assert whole["known"].shape == (5, 2, 8, 12)
     for name in whole:
         np.testing.assert_allclose(whole[name], parts[name], rtol=1e-4, atol=1e-5)
 
 
 def test_half_precision_kernels_are_summed_in_float32():
-    backbone = small_backbone("channels_last", dtype="mixed_bfloat16")
+    backbone = small_backbone(
+        "channels_last",
+        stackwise_num_filters=(8,),
+        stackwise_num_blocks=(1,),
+        stackwise_strides=(1,),
+        dtype="mixed_bfloat16",
+    )
     maps = visualization.kernel_heatmaps(backbone, pictures((32, 48, 3), 1))
     assert {m.dtype.name for m in maps.values()} == {"float32"}
 

@@ -66,13 +66,14 @@ class RedNetBackbone(PresetMethods, keras.Model):
 
     Example:
 
-    >>> import numpy as np
     >>> from keras_involution import RedNetBackbone
     >>> backbone = RedNetBackbone.from_depth(
-    ...     26, image_shape=(None, None, 3), data_format="channels_last"
+    ...     26, image_shape=(64, 96, 3), data_format="channels_last"
     ... )
-    >>> tuple(backbone(np.ones((1, 32, 48, 3), "float32")).shape)
-    (1, 1, 2, 2048)
+    >>> backbone.output_shape
+    (None, 2, 3, 2048)
+    >>> [tuple(map.shape[1:3]) for map in backbone.pyramid_outputs.values()]
+    [(16, 24), (8, 12), (4, 6), (2, 3)]
 
     Reference:
         Li et al., "Involution: Inverting the Inherence of Convolution for Visual

@@ -56,8 +56,8 @@ class Sometimes(layers.Layer):
     >>> import keras, numpy as np
     >>> from keras_involution.whale_id.augment import Sometimes
     >>> gray = Sometimes(keras.layers.RandomGrayscale(1.0), rate=0.05)
-    >>> tuple(gray(np.zeros((4, 8, 8, 3), "float32"), training=True).shape)
-    (4, 8, 8, 3)
+    >>> tuple(gray(np.zeros((4, 16, 16, 3), "float32"), training=True).shape)
+    (4, 16, 16, 3)
 
     Reference:
         The probabilities of an augmentation each, as albumentations has them.
@@ -130,8 +130,8 @@ class Augmentation(layers.Layer):
     >>> import numpy as np
     >>> from keras_involution.whale_id.augment import Augmentation
     >>> augment = Augmentation("happywhale", seed=1)
-    >>> tuple(augment(np.zeros((2, 32, 32, 3), "uint8"), training=True).shape)
-    (2, 32, 32, 3)
+    >>> tuple(augment(np.zeros((4, 16, 16, 3), "uint8"), training=True).shape)
+    (4, 16, 16, 3)
 
     Reference:
         https://www.kaggle.com/c/happy-whale-and-dolphin/discussion/320192

@@ -53,8 +53,8 @@ class RandomAffine(keras.layers.Layer):
     >>> import numpy as np
     >>> from keras_involution.whale_id.random_affine import RandomAffine
     >>> layer = RandomAffine(rotation=10.0, seed=1)
-    >>> tuple(layer(np.zeros((2, 32, 48, 3), "float32"), training=True).shape)
-    (2, 32, 48, 3)
+    >>> tuple(layer(np.zeros((4, 16, 16, 3), "float32"), training=True).shape)
+    (4, 16, 16, 3)
 
     Reference:
         `Affine` and `RandomResizedCrop` of albumentations.

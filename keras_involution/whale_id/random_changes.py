@@ -33,9 +33,9 @@ _SECTIONS = """
 
     >>> import numpy as np
     >>> from keras_involution.whale_id.random_changes import {name}
-    >>> x = np.full((2, 8, 8, 3), 60.0, "float32")
+    >>> x = np.full((4, 16, 16, 3), 60.0, "float32")
     >>> tuple({name}(rate=1.0, seed=1)(x, training=True).shape)
-    (2, 8, 8, 3)
+    (4, 16, 16, 3)
 
     Reference:
         `{name}` of albumentations.

@@ -14,7 +14,7 @@ import pytest
 
 from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import _folder, _format
-from tests.hub.networks import assert_same_weights, tiny_backbone, with_drawn_weights
+from tests.hub.networks import assert_same_weights, tiny_backbone
 from tests.marks import one_backend
 
 KILLED = """
@@ -198,13 +198,11 @@ def test_a_backbone_removes_the_head_of_another(preset):
 
 def test_an_optimizer_is_not_saved(classifier, tmp_path):
     model = RedNetImageClassifier(classifier.backbone, 3)
-    model.compile(optimizer="adam", loss="mse", jit_compile=False)
-    x = np.zeros((1, 32, 32, 3), "float32")
-    model.fit(x, np.zeros((1, 3), "float32"), verbose=0)
+    model.compile(optimizer="adam", loss="mse")
+    model.optimizer.build(model.trainable_variables)
     model.save_to_preset(tmp_path / "p")
     size = (tmp_path / "p" / "task.weights.h5").stat().st_size
     assert size < 4 * 3 * 129 + 20_000
-    with_drawn_weights(classifier)
 
 
 class TestShards:

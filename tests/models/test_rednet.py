@@ -149,7 +149,8 @@ def test_keras_file_round_trip(tmp_path):
 
 
 def test_fit_with_a_keras_dataset_learns():
-    model = RedNetImageClassifier(tiny(), num_classes=2)
+    backbone = RedNetBackbone([16], [1], [2], kernel_size=3, group_channels=8)
+    model = RedNetImageClassifier(backbone, num_classes=2)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.01), loss)
     x, y = noise(16, 16, 16, 3), np.arange(16) // 2 % 2

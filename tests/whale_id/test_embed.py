@@ -11,11 +11,11 @@ from keras_involution.whale_id.embed import embed
 from keras_involution.whale_id.images import read_photograph
 from keras_involution.whale_id.pipeline import Photographs
 from tests.whale_id.animals import animals
-from tests.whale_id.settings import small
+from tests.whale_id.settings import one_stage
 
 
 def test_embeddings_are_in_the_order_of_the_table(tmp_path):
-    network, table = build_network(small()), animals(tmp_path)
+    network, table = build_network(one_stage()), animals(tmp_path)
     embeddings, left_out = embed(network, table, batch_size=5, flip="none")
     images = np.stack([read_photograph(path, (32, 32)) for path in table["path"]])
     np.testing.assert_allclose(embeddings.features, network.embed(images), atol=1e-5)
@@ -26,7 +26,7 @@ def test_embeddings_are_in_the_order_of_the_table(tmp_path):
 
 
 def test_mirrored_pictures_are_averaged_or_kept(tmp_path):
-    network, table = build_network(small()), animals(tmp_path)
+    network, table = build_network(one_stage()), animals(tmp_path)
     mean = embed(network, table)[0].features
     both = embed(network, table, flip="keep")[0]
     expected = both.features + both.flipped
@@ -37,7 +37,7 @@ def test_mirrored_pictures_are_averaged_or_kept(tmp_path):
 
 
 def test_bad_pictures_are_named_and_left_out(tmp_path):
-    network, table = build_network(small()), animals(tmp_path)
+    network, table = build_network(one_stage()), animals(tmp_path)
     (tmp_path / "1_0.png").write_bytes(b"broken")
     embeddings, left_out = embed(network, table, on_error="skip")
     assert len(embeddings) == 15 and list(left_out) == [table.loc[4, "path"]]
@@ -48,7 +48,7 @@ def test_bad_pictures_are_named_and_left_out(tmp_path):
 
 def test_no_more_than_two_batches_are_read_ahead(tmp_path, monkeypatch):
     """The reader waits for the network, however many photographs there are."""
-    network, table = build_network(small()), animals(tmp_path, 4, 16)
+    network, table = build_network(one_stage()), animals(tmp_path, 4, 16)
     read, ahead = [], []
     real_read, real_embed = Photographs.read, network.embed
 

@@ -26,10 +26,19 @@ LIMITS = Limits(files=3, file_bytes=200_000, pixels=1_000_000, batch=4, waiting=
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def embeddings(tmp_path_factory):
     network = build_network(small())
     table = animals(tmp_path_factory.mktemp("animals"))
-    matcher = Matcher(network, embed(network, table)[0])
+    return network, embed(network, table)[0]
+
+
+@pytest.fixture(scope="module")
+def matcher(embeddings):
+    return Matcher(*embeddings)
+
+
+@pytest.fixture(scope="module")
+def address(matcher):
     with served(create_app(matcher, token="secret", limits=LIMITS)) as address:
         yield address
 
@@ -194,17 +203,13 @@ def test_the_page_posts_to_match(address):
     assert 'fetch("match"' in page and '"images[]"' in page
 
 
-def test_a_database_of_another_network_is_refused(tmp_path):
-    network = build_network(small())
-    embeddings, _ = embed(network, animals(tmp_path))
+def test_a_database_of_another_network_is_refused(embeddings):
     other = build_network(small(cells=2))
     with pytest.raises(ValueError, match="Received: database=128, network=512"):
-        Matcher(other, embeddings)
+        Matcher(other, embeddings[1])
 
 
-def test_an_empty_token_is_refused(tmp_path):
-    network = build_network(small())
-    matcher = Matcher(network, embed(network, animals(tmp_path, 2, 1))[0])
+def test_an_empty_token_is_refused(matcher):
     with pytest.raises(ValueError, match="empty token"):
         create_app(matcher, token=" ")
     json.dumps(matcher.matches(np.eye(1, 128), 2))
