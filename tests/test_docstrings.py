@@ -5,13 +5,13 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
-import pkgutil
 
 import keras
 import pytest
 
-import keras_involution
 from keras_involution import RedNetBackbone
+from tests.marks import one_backend
+from tests.test_imports import module_name, modules
 from tests.test_public_api import PUBLIC
 
 LAYER_SECTIONS = (
@@ -29,15 +29,16 @@ OPTIONAL = ("_triton_programs", "integrations")
 
 
 def module_names() -> list[str]:
-    found = pkgutil.walk_packages(keras_involution.__path__, "keras_involution.")
     other = [b for b in ("tensorflow", "jax", "torch") if b != backend()]
     folders = tuple(f"keras_involution.ops.{b}" for b in other)
+    # From the files: `pkgutil.walk_packages` imports the packages on its way, and the
+    # adapter of keras-hub would be there for all other tests of the process.
     return [
-        m.name
-        for m in found
-        if not m.name.startswith(folders)
-        and not m.name.endswith("__main__")
-        and not any(part in m.name for part in OPTIONAL)
+        name
+        for name in map(module_name, modules())
+        if not name.startswith(folders)
+        and not name.endswith("__main__")
+        and not any(part in name for part in OPTIONAL)
     ]
 
 
@@ -64,7 +65,16 @@ def small_windows(monkeypatch):
     monkeypatch.setattr(RedNetBackbone, "from_depth", classmethod(of_small_windows))
 
 
-@pytest.mark.parametrize("name", module_names())
+def examples() -> list:
+    """The published depths are built on every backend by their own tests."""
+    depths = "keras_involution.models.rednet_depths"
+    return [
+        pytest.param(name, marks=one_backend) if name == depths else name
+        for name in module_names()
+    ]
+
+
+@pytest.mark.parametrize("name", examples())
 def test_examples_run(name, small_windows):
     module = importlib.import_module(name)
     assert module.__doc__, f"{name} has no docstring"

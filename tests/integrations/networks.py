@@ -11,6 +11,12 @@ PYRAMID = {
     "kernel_size": 3,
     "group_channels": 2,
 }
+SHORT = {  # where two stages do, since JAX compiles every operation of every shape
+    **PYRAMID,
+    "stackwise_num_filters": [4, 4],
+    "stackwise_num_blocks": [1, 1],
+    "stackwise_strides": [1, 2],
+}
 SIDE = 64
 
 

@@ -14,6 +14,7 @@ import pytest
 from keras_involution import RedNetBackbone
 from tests.integrations.networks import (
     PYRAMID,
+    SHORT,
     SIDE,
     assert_trains,
     boxes,
@@ -41,7 +42,8 @@ def backbone():
     return RedNetBackbone(**PYRAMID, image_shape=(SIDE, SIDE, 3))
 
 
-def test_classifier(keras_cv, backbone):
+def test_classifier(keras_cv):
+    backbone = RedNetBackbone(**SHORT, image_shape=(SIDE, SIDE, 3))
     model = keras_cv.models.ImageClassifier(backbone, num_classes=2)
     compiled(model, optimizer="adam", loss="sparse_categorical_crossentropy")
     assert_trains(model, backbone, images(), LABELS)
