@@ -20,6 +20,21 @@ class _Pointwise:
 
     data_format: str
     strides: tuple[int, ...]
+    kernel: Tensor
+    bias: Tensor
+    use_bias: bool
+    activation: Any
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = self.convolution_op(inputs, self.kernel)
+        if self.use_bias:
+            bias = ops.convert_to_tensor(self.bias, dtype=x.dtype)
+            if self.data_format == "channels_first":
+                bias = ops.reshape(bias, (-1, *(1,) * len(self.strides)))
+            # Not `ops.add`: on TensorFlow, Keras 3.15 adds a bias along the columns
+            # where there are as many of them as channels, channels first or not.
+            x = x + bias
+        return x if self.activation is None else self.activation(x)
 
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         strided = max(self.strides) > 1

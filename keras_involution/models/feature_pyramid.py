@@ -14,6 +14,7 @@ from keras_involution._arguments import received
 from keras_involution._typing import Shape, Tensor
 from keras_involution.layers import Involution2D
 from keras_involution.layers._initializer import fresh
+from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.models.rednet_blocks import SPATIAL_OPERATORS
 
 
@@ -248,15 +249,15 @@ class InvolutionFeaturePyramid(layers.Layer):
         )
 
     def _convolution(self, window: int, strides: int, name: str) -> layers.Layer:
-        return layers.Conv2D(
-            self.num_filters,
-            window,
-            strides=strides,
-            data_format=self.data_format,
-            kernel_initializer=fresh(self.kernel_initializer),
-            dtype=self.dtype_policy,
-            name=name,
-        )
+        settings = {
+            "data_format": self.data_format,
+            "kernel_initializer": fresh(self.kernel_initializer),
+            "dtype": self.dtype_policy,
+            "name": name,
+        }
+        if window == 1:
+            return pointwise_convolution(2, self.num_filters, **settings)
+        return layers.Conv2D(self.num_filters, window, strides=strides, **settings)
 
     def _sides(self, shape: Shape) -> Shape:
         first = self.data_format == "channels_first"

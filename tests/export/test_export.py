@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 
 from keras_involution.export import export_model, run_exported
+from keras_involution.export._formats import FORMATS, format_of
 from keras_involution.ops import involution as operator
 from keras_involution.ops._implementation import demanded
 from keras_involution.whale_id import EmbeddingNetwork
@@ -157,6 +159,24 @@ def test_an_exporter_that_fails_keeps_the_old_file(tmp_path):
     layer.armed = True
     with pytest.raises(ValueError, match=r"cannot write the model.*no such operator"):
         export_model(model, tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "the old one"
+
+
+def test_an_exporter_that_breaks_off_keeps_the_old_file(tmp_path, monkeypatch):
+    name = {"tensorflow": "a.tflite", "jax": "a.stablehlo", "torch": "a.pt2"}[BACKEND]
+    (tmp_path / name).write_text("the old one")
+
+    def write_half(model, path, *args):
+        path.write_text("half of the n")
+        raise KeyboardInterrupt
+
+    kind = FORMATS[format_of(tmp_path / name, None)]
+    monkeypatch.setitem(
+        FORMATS, format_of(tmp_path / name, None), replace(kind, write=write_half)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        export_model(involution("channels_last"), tmp_path / name)
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "the old one"
 

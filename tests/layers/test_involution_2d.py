@@ -47,6 +47,22 @@ def test_unknown_sizes_stay_unknown_and_any_size_runs(strides, data_format):
         assert_near(y, layer(x))
 
 
+@pytest.mark.parametrize("sides", ((6, 6), (6, 5), (5, 6)))
+def test_as_many_columns_as_weights_of_a_position(sides):
+    """Six of each: a bias must not go along the columns for it."""
+    x = noise(2, *sides, 4)
+    values = {}
+    for data_format in ("channels_last", "channels_first"):
+        layer = Involution2D((1, 3), groups=2, data_format=data_format)
+        given = x if data_format == "channels_last" else np.moveaxis(x, -1, 1)
+        layer.build(given.shape)
+        rng = np.random.default_rng(1)
+        layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.weights])
+        values[data_format] = ops.convert_to_numpy(layer(given))
+    last = np.moveaxis(values["channels_first"], 1, -1)
+    assert_near(last, values["channels_last"])
+
+
 def assert_near(a, b, tolerance: float = 1e-5) -> None:
     a, b = (np.asarray(ops.convert_to_numpy(v), "float64") for v in (a, b))
     assert np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b)
