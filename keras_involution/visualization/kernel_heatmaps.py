@@ -134,7 +134,9 @@ def _kernel_sums(layer: Involution2D, x: np.ndarray, batch_size: int) -> np.ndar
     first = layer.data_format == "channels_first"
     parts = []
     for start in range(0, len(x), batch_size):
-        inputs = keras.ops.convert_to_tensor(x[start : start + batch_size])
+        # A layer that is called would cast what it is given; a method does not.
+        part = keras.ops.convert_to_tensor(x[start : start + batch_size])
+        inputs = keras.ops.cast(part, layer.compute_dtype)
         kernels = layer.generate_kernels(inputs, training=False)
         kernels = keras.ops.cast(keras.ops.stop_gradient(kernels), "float32")
         sums = keras.ops.sum(kernels, axis=(2, 3) if first else (-2, -1))
