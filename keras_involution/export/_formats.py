@@ -20,8 +20,8 @@ class Format:
     Args:
         title: What it is called in sentences.
         suffix: What its file's name ends with; empty for a folder.
-        libraries: Backend -> the libraries that write it there. Where a backend is
-            missing, nothing writes it.
+        libraries: Backend -> the libraries that write it there.
+        reason: Why the other backends do not write it.
         float32_only: Whether other precisions cannot be written.
         write: `(model, path, signature, opset_version) -> None`.
     """
@@ -29,6 +29,7 @@ class Format:
     title: str
     suffix: str
     libraries: dict[str, tuple[str, ...]]
+    reason: str
     float32_only: bool
     write: Callable[[keras.Model, Path, keras.InputSpec, int | None], None]
 
@@ -37,11 +38,11 @@ FORMATS = {
     "onnx": Format(
         title="ONNX",
         suffix=".onnx",
-        # Not JAX: jax2onnx writes max pooling in a way that onnxruntime refuses.
         libraries={
             "tensorflow": ("onnx", "tf2onnx"),
             "torch": ("onnx", "onnxscript"),
         },
+        reason="what jax2onnx makes of max pooling is refused by onnxruntime",
         float32_only=True,
         write=_writers.write_onnx,
     ),
@@ -49,6 +50,7 @@ FORMATS = {
         title="A TensorFlow SavedModel",
         suffix="",
         libraries={"tensorflow": (), "jax": ("tensorflow",)},
+        reason="TensorFlow saves its own programs, and those that jax2tf makes",
         float32_only=False,
         write=_writers.write_saved_model,
     ),
@@ -56,6 +58,7 @@ FORMATS = {
         title="LiteRT",
         suffix=".tflite",
         libraries={"tensorflow": ()},
+        reason="its converter reads TensorFlow's programs",
         float32_only=True,
         write=_writers.write_litert,
     ),
@@ -63,6 +66,7 @@ FORMATS = {
         title="A program of torch.export",
         suffix=".pt2",
         libraries={"torch": ()},
+        reason="it traces PyTorch's modules",
         float32_only=False,
         write=_writers.write_torch,
     ),
@@ -70,6 +74,7 @@ FORMATS = {
         title="StableHLO",
         suffix=".stablehlo",
         libraries={"jax": ()},
+        reason="it is what JAX's programs are made of",
         float32_only=False,
         write=_writers.write_stablehlo,
     ),
@@ -96,8 +101,8 @@ def check_can_write(name: str) -> None:
     if backend not in kind.libraries:
         backends = " or ".join(f"KERAS_BACKEND={b}" for b in kind.libraries)
         raise ValueError(
-            f"{kind.title} cannot be written on this backend. Save the model as a "
-            f"preset and export that under {backends}. "
+            f"{kind.title} cannot be written on this backend: {kind.reason}. Save the "
+            f"model as a preset and export that under {backends}. "
             + received(format=name, backend=backend)
         )
     libraries = kind.libraries[backend]
