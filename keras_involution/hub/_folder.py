@@ -64,7 +64,9 @@ def _check_replaceable(folder: Path, kind: str, known_by: tuple[str, ...]) -> No
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise ValueError(f"The preset folder is a file. {received(folder=str(folder))}")
+        raise ValueError(
+            f"The folder for {kind} is a file. {received(folder=str(folder))}"
+        )
     is_known = any((folder / name).is_file() for name in known_by)
     if any(folder.iterdir()) and not is_known:
         raise ValueError(

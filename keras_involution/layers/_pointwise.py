@@ -42,7 +42,8 @@ class _Pointwise:
         # slice from that of a window, and torch would allow only some.
         is_open = any(not isinstance(n, int | None) for n in inputs.shape[1:-1])
         if self.data_format == "channels_first" or (strided and is_open):
-            # The method of the convolution that stands behind in the order of bases.
+            # The method of the convolution that stands behind in the order of bases,
+            # which mypy does not see from here.
             return super().convolution_op(inputs, kernel)  # type: ignore[misc]
         if strided:
             steps = (slice(None, None, step) for step in self.strides)

@@ -60,6 +60,10 @@ def _rows_of(layer: Any, x: Any, y: Any, prefix: str, again: bool) -> Iterator[R
     inner = None if isinstance(layer, BaseInvolution) else _inside(layer, x)
     if inner is not None:
         yield from rows(inner, _fresh(x), f"{name}/", again)
+        # What a layer of layers has beside them; nobody knows what it does with it.
+        own = 0 if again else _size(layer._trainable_variables)
+        if own:
+            yield name, type(layer).__name__, _shape(y), own, 0, 0
         return
     multiply_adds, others = _operations(layer, _shape(x), _shape(y))
     parameters = 0 if again else _parameters(layer)
@@ -122,7 +126,11 @@ def _of_involution(layer: Any, inputs: Sides, outputs: Sides) -> tuple[int, int]
 def _parameters(layer: Any) -> int:
     """Without what batch normalisation only keeps; of a frozen layer too."""
     layer.trainable = True
-    return sum(math.prod(weight.shape) for weight in layer.trainable_weights)
+    return _size(layer.trainable_weights)
+
+
+def _size(weights: list[Any]) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)
 
 
 def _shape(tensor: Any) -> Sides:

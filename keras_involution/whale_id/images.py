@@ -151,6 +151,7 @@ def white_of(picture: Image.Image) -> float:
     bits = 16 if picture.mode.startswith("I;16") or picture.format != "TIFF" else 32
     signed = False
     if picture.format == "TIFF":
+        # Only TIFF pictures have it, and mypy knows the general class.
         tags = picture.tag_v2  # type: ignore[attr-defined]
         bits, signed = max(tags.get(258, (bits,))), 2 in tags.get(339, ())
     return float(2 ** (bits - signed) - 1)

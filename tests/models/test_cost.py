@@ -107,6 +107,25 @@ def test_refusals():
         summary_of_cost(keras.Sequential([layers.Dense(2)]), (4,))
 
 
+def test_weights_of_its_own_beside_the_layers_inside():
+    class Scaled(layers.Layer):
+        def build(self, input_shape):
+            self.scale = self.add_weight(shape=(input_shape[-1],))
+            self.dense = layers.Dense(3)
+            self.dense.build(input_shape)
+
+        def call(self, inputs):
+            return self.dense(inputs * self.scale)
+
+    inputs = keras.Input((4,))
+    shared = Scaled(name="scaled")
+    model = keras.Model(inputs, [shared(inputs), shared(inputs)])
+    cost = summary_of_cost(model, (4,))
+    assert cost.parameters == model.count_params() == 4 + 15
+    assert cost.multiply_adds == 2 * 12
+    assert cost.uncounted == ("scaled",)
+
+
 def test_models_in_models():
     inner = keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.ReLU()])
     inputs = keras.Input((6,))

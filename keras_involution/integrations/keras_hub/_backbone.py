@@ -16,6 +16,7 @@ except ImportError as error:
     ) from error
 
 
+# mypy does not follow bases that are computed, here and below.
 class _ServedByGeneralClasses(type(FeaturePyramidBackbone)):  # type: ignore[misc]
     """Leaves a backbone to keras-hub's general classes.
 
