@@ -41,6 +41,11 @@ def write_onnx(
             + received(opset_version=opset_version)
         )
     _export(model, path, "onnx", signature, opset_version=opset_version)
+    program = onnx.load(path)
+    for node in program.graph.node:
+        # Where PyTorch keeps the lines of code, with the folders of this machine.
+        del node.metadata_props[:]
+    onnx.save(program, path)
     with _reported("onnx"):
         onnx.checker.check_model(path)
     written = _opset(path)
@@ -96,6 +101,11 @@ def write_torch(
     dynamic = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
     with torch.no_grad():
         _export(model, path, "torch", example, dynamic_shapes=dynamic or None)
+    program = torch.export.load(path)
+    for node in program.graph.nodes:
+        # The lines of code that led there, with the folders of this machine.
+        node.meta.pop("stack_trace", None)
+    torch.export.save(program, path)
 
 
 def write_stablehlo(
@@ -109,12 +119,26 @@ def write_stablehlo(
     names = ("b", "d0", "d1", "d2", "c")
     sizes = [name if n is None else str(n) for n, name in zip(signature.shape, names)]
     shape = jax.export.symbolic_shape(", ".join(sizes))
-    with _reported("stablehlo"):
+    with _reported("stablehlo"), _without_places():
         program = jax.export.export(
             jax.jit(lambda inputs: model(inputs, training=False)),
             platforms=("cpu", "cuda", "rocm", "tpu"),
         )(jax.ShapeDtypeStruct(shape, signature.dtype))
         path.write_bytes(program.serialize())
+
+
+@contextlib.contextmanager
+def _without_places() -> Iterator[None]:
+    """What JAX traces does not name the lines of code, and folders, it came from."""
+    import jax
+
+    setting = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, setting)
+    jax.config.update(setting, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(setting, before)
 
 
 def _export(
