@@ -1,0 +1,179 @@
+"""Which process this is, among how many, and where the others are."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keras_involution._arguments import received
+
+_PORT = 12355
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The processes of one run, on one host or on several.
+
+    Args:
+        addresses: Tuple of "host:port": of every process, or of the first one alone,
+            to which the others connect. TensorFlow needs them all. Empty where there is
+            one process.
+        processes: Integer, the number of processes.
+        process: Integer, the number of this one, from 0.
+        local_process: Integer, its number among those of its host.
+        source: String, who said so.
+
+    Raises:
+        ValueError: If the numbers do not fit each other.
+
+    Example:
+
+    >>> from keras_involution.distribution import Hosts
+    >>> environment = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
+    >>> environment |= {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
+    >>> hosts = Hosts.from_environment(environment)
+    >>> hosts.process, hosts.processes, hosts.coordinator, hosts.source
+    (1, 2, '10.0.0.1:29500', 'torchrun')
+    """
+
+    addresses: tuple[str, ...] = ()
+    processes: int = 1
+    process: int = 0
+    local_process: int = 0
+    source: str = "arguments"
+
+    def __post_init__(self) -> None:
+        counts = {0, 1, self.processes} if self.processes == 1 else {1, self.processes}
+        fit = 0 <= self.process < self.processes and len(self.addresses) in counts
+        if not fit or any(":" not in address for address in self.addresses):
+            raise ValueError(
+                "Several processes need numbers from 0 up and the address "
+                '"host:port" of the first or of every one of them. '
+                + received(
+                    addresses=self.addresses,
+                    processes=self.processes,
+                    process=self.process,
+                    source=self.source,
+                )
+            )
+
+    @property
+    def coordinator(self) -> str | None:
+        """The address of the first process; `None` where there is but one."""
+        return self.addresses[0] if self.processes > 1 else None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Hosts:
+        """What the launcher of this process has written into its environment.
+
+        In this order: `KERAS_DISTRIBUTION_JOB_ADDRESSES` and its companions (the number
+        of the process may also be Kubernetes's `JOB_COMPLETION_INDEX`), `TF_CONFIG`,
+        torchrun, a SLURM step, the hosts of a TPU slice. Kaggle and Colab give one
+        host. Without any of these there is one process.
+
+        Args:
+            environment: Dictionary of strings; `None` for that of the process.
+
+        Raises:
+            ValueError: If what is there is incomplete or contradicts itself.
+        """
+        found = os.environ if environment is None else environment
+        for read in (_keras, _tf_config, _torchrun, _slurm, _tpu):
+            try:
+                hosts = read(found)
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    "The environment tells of several processes, but not all that is "
+                    f"needed: {error}. {received(source=read.__name__[1:])}"
+                ) from error
+            if hosts is not None:
+                return hosts
+        return cls(source="no launcher")
+
+
+def _keras(found: Mapping[str, str]) -> Hosts | None:
+    prefix = "KERAS_DISTRIBUTION_"
+    if f"{prefix}NUM_PROCESSES" not in found:
+        return None
+    number = found.get(f"{prefix}PROCESS_ID", found.get("JOB_COMPLETION_INDEX"))
+    if number is None:
+        raise KeyError(f"{prefix}PROCESS_ID")
+    processes = int(found[f"{prefix}NUM_PROCESSES"])
+    named = found.get(f"{prefix}JOB_ADDRESSES", "")
+    addresses = tuple(filter(None, (part.strip() for part in named.split(","))))
+    # Kubernetes gives every pod a host of its own.
+    local = found.get("KERAS_INVOLUTION_LOCAL_PROCESS", "0")
+    return Hosts(addresses, processes, int(number), int(local), "KERAS_DISTRIBUTION")
+
+
+def _tf_config(found: Mapping[str, str]) -> Hosts | None:
+    if "TF_CONFIG" not in found:
+        return None
+    config = json.loads(found["TF_CONFIG"])
+    cluster, task = config.get("cluster", {}), config.get("task", {})
+    if not cluster:
+        return None
+    workers = tuple(cluster.get("chief", [])) + tuple(cluster.get("worker", []))
+    number = int(task.get("index", 0))
+    if task.get("type") == "worker":
+        number += len(cluster.get("chief", []))
+    return Hosts(workers, len(workers), number, source="TF_CONFIG")
+
+
+def _torchrun(found: Mapping[str, str]) -> Hosts | None:
+    if "WORLD_SIZE" not in found or "RANK" not in found:
+        return None
+    address = f"{found['MASTER_ADDR']}:{found['MASTER_PORT']}"
+    local = int(found.get("LOCAL_RANK", 0))
+    world, rank = int(found["WORLD_SIZE"]), int(found["RANK"])
+    return Hosts((address,), world, rank, local, "torchrun")
+
+
+def _slurm(found: Mapping[str, str]) -> Hosts | None:
+    # Only a step, which `srun` starts, has as many processes as tasks: a batch script
+    # itself is one process, whatever it has asked for.
+    if "SLURM_STEP_NODELIST" not in found or "SLURM_PROCID" not in found:
+        return None
+    processes = int(found["SLURM_STEP_NUM_TASKS"])
+    first = _first_node(found["SLURM_STEP_NODELIST"])
+    port = _PORT + int(found.get("SLURM_JOB_ID", 0)) % 20_000
+    number, local = int(found["SLURM_PROCID"]), int(found.get("SLURM_LOCALID", 0))
+    names = _all_nodes(found["SLURM_STEP_NODELIST"])
+    # TensorFlow needs the address of every task; they are known with one a node.
+    addresses = tuple(f"{name}:{port}" for name in names)
+    if len(addresses) != processes:
+        addresses = (f"{first}:{port}",)
+    return Hosts(addresses, processes, number, local, "SLURM")
+
+
+def _tpu(found: Mapping[str, str]) -> Hosts | None:
+    names = [n for n in found.get("TPU_WORKER_HOSTNAMES", "").split(",") if n]
+    if len(names) < 2:
+        return None
+    addresses = tuple(f"{name}:8476" for name in names)
+    return Hosts(addresses, len(names), int(found["TPU_WORKER_ID"]), 0, "a TPU slice")
+
+
+def _first_node(nodes: str) -> str:
+    return _all_nodes(nodes)[0]
+
+
+def _all_nodes(nodes: str) -> list[str]:
+    """The names of `gpu[01-03,07],login`."""
+    names: list[str] = []
+    for part in re.findall(r"[^,\[\]]+(?:\[[^\]]*\][^,\[\]]*)*", nodes):
+        match = re.fullmatch(r"([^\[]*)\[([^\]]*)\](.*)", part)
+        if match is None:
+            names.append(part)
+            continue
+        before, ranges, after = match.groups()
+        for span in ranges.split(","):
+            low, _, high = span.partition("-")
+            for number in range(int(low), int(high or low) + 1):
+                names.append(f"{before}{number:0{len(low)}}{after}")
+    if not names:
+        raise ValueError(f"no node in {nodes!r}")
+    return names
