@@ -1,0 +1,87 @@
+"""What `devices` asks for: a kind of device, a number of them, or some by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+
+KINDS = ("tpu", "gpu", "cpu")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Devices of every process; `None` leaves it to what is found."""
+
+    kind: str | None = None
+    count: int | None = None
+    places: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, devices: Any) -> Request:
+        """From `"auto"`, a kind, a number, or names as `"gpu:0,gpu:1"`.
+
+        Raises:
+            ValueError: If it is none of these.
+        """
+        if isinstance(devices, str):
+            devices = devices.strip().lower()
+            if devices.isdecimal():
+                devices = int(devices)
+        if isinstance(devices, int) and not isinstance(devices, bool):
+            return cls(count=_arguments.positive_integer(devices, "devices"))
+        if devices in (None, "auto"):
+            return cls()
+        if devices in KINDS:
+            return cls(kind=devices)
+        names = devices.split(",") if isinstance(devices, str) else devices
+        return cls._of_names(names, devices)
+
+    @classmethod
+    def _of_names(cls, names: Sequence[Any], devices: Any) -> Request:
+        try:
+            pairs = [str(name).strip().lower().split(":") for name in names]
+            (kind,) = {kind for kind, _ in pairs}
+            places = tuple(int(place) for _, place in pairs)
+        except (TypeError, ValueError):
+            kind, places = "", ()
+        distinct = len(set(places)) == len(places) > 0
+        if kind not in KINDS or not distinct or min(places) < 0:
+            raise ValueError(
+                '`devices` must be "auto", "tpu", "gpu", "cpu", a number, or different '
+                'names of one kind as "gpu:0,gpu:1". ' + received(devices=devices)
+            )
+        return cls(kind, len(places), places)
+
+    def choose(self, found: dict[str, Sequence[Any]]) -> tuple[str, list[Any]]:
+        """The kind and the devices, from those of every kind that this process has.
+
+        Raises:
+            ValueError: If there are not so many.
+        """
+        kind = self.kind or next(kind for kind in KINDS if found.get(kind))
+        present = list(found.get(kind, ()))
+        places = self.places or tuple(range(self.count or len(present)))
+        if not present or max(places) >= len(present):
+            raise ValueError(
+                f"This process has not that many devices; it has {_named(found)}. "
+                "`simulate_devices` makes several of a CPU, to try things. "
+                + received(devices=self._text())
+            )
+        return kind, [present[place] for place in places]
+
+    def _text(self) -> Any:
+        if self.places is not None:
+            return ",".join(f"{self.kind}:{place}" for place in self.places)
+        return self.kind or self.count or "auto"
+
+
+def _named(found: dict[str, Sequence[Any]]) -> str:
+    return ", ".join(counted(len(found[k]), k) for k in KINDS if found.get(k))
+
+
+def counted(number: int, kind: str) -> str:
+    return f"{number} {kind.upper()}{'s' if number > 1 else ''}"

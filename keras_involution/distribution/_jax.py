@@ -1,0 +1,202 @@
+"""Several devices with JAX: `keras.distribution` and `jax.distributed`."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from jax.experimental import multihost_utils
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution.distribution._devices import Request
+from keras_involution.distribution._guards import guarded
+from keras_involution.distribution.data import ShardedDataset
+from keras_involution.distribution.distribution import Distribution
+from keras_involution.distribution.hosts import Hosts
+from keras_involution.distribution.layout import (
+    REDNET_LAYOUTS,
+    FullyShardedLayouts,
+    NamedLayouts,
+)
+
+
+class JaxDistribution(Distribution):
+    """One program over all devices of all processes; XLA parts it."""
+
+    def __init__(
+        self,
+        request: Request,
+        hosts: Hosts,
+        *,
+        strategy: str,
+        model_devices: int | None,
+        layouts: dict[str, Any] | None,
+        seed: int | None,
+        timeout: float,
+    ) -> None:
+        _start(hosts, request, timeout)
+        kind, chosen = request.choose(_of_process(jax.process_index()))
+        local = len(chosen)
+        each = 1 if strategy == "data" else model_devices or 1
+        _arguments.divisible(local, each, "devices", "model_devices")
+        names = [f"{device.platform}:{device.id}" for device in chosen]
+        super().__init__(kind, names, hosts, each)
+        everywhere = [
+            device
+            for process in range(hosts.processes)
+            for device in request.choose(_of_process(process))[1]
+        ]
+        self._keras = _keras_distribution(
+            [f"{device.platform}:{device.id}" for device in everywhere],
+            strategy,
+            model_devices,
+            layouts,
+        )
+        _same_seed(hosts, seed)
+
+    def _open(self, stack: contextlib.ExitStack) -> None:
+        stack.enter_context(self._keras.scope())
+        stack.enter_context(guarded(self, self._check))
+
+    def _check(self, model: Any) -> None:
+        """Weights that were made outside of the block lie on one device."""
+        mesh = self._keras.device_mesh.backend_mesh
+        known = set(mesh.devices.flat)
+        for variable in model.variables:
+            if set(variable.value.sharding.device_set) != known:
+                raise ValueError(
+                    "The model must be built or loaded inside of the block: its "
+                    "weights do not lie on all devices. "
+                    + received(model=model.name, variable=variable.path)
+                )
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        if self.hosts.processes == 1:
+            return np.asarray(array)
+        parts = np.asarray(multihost_utils.process_allgather(np.asarray(array)))
+        return parts.reshape(-1, *parts.shape[2:])
+
+    def barrier(self) -> None:
+        multihost_utils.sync_global_devices("keras_involution")
+
+    def _local_values(self, model: Any) -> list[tuple[Any, Any]]:
+        values = ((variable, variable.value) for variable in model.variables)
+        return [
+            (variable, np.asarray(value.addressable_data(0)))
+            for variable, value in values
+            if value.is_fully_replicated and not value.is_fully_addressable
+        ]
+
+    def _predictor(self, model: Any) -> Callable[[Any], Any]:
+        mesh = self._keras.device_mesh
+        outer = jax.sharding.NamedSharding(
+            mesh.backend_mesh, jax.sharding.PartitionSpec(mesh.axis_names[0])
+        )
+
+        @jax.jit
+        def run(weights: Any, others: Any, batch: Any) -> Any:
+            outputs, _ = model.stateless_call(weights, others, batch, training=False)
+            return jax.lax.with_sharding_constraint(outputs, outer)
+
+        weights = [v.value for v in model.trainable_variables]
+        others = [v.value for v in model.non_trainable_variables]
+
+        def predict(batch: Any) -> Any:
+            whole = keras.tree.map_structure(
+                lambda part: jax.make_array_from_process_local_data(outer, part), batch
+            )
+            return keras.tree.map_structure(_own_rows, run(weights, others, whole))
+
+        return predict
+
+
+def _own_rows(array: jax.Array) -> np.ndarray:
+    """The rows of an array, parted by rows, that lie in this process."""
+    parts = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
+    return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
+
+
+class _Rows:
+    """What both of Keras's kinds of distribution do here alike with data."""
+
+    def distribute_dataset(self, dataset: Any) -> Any:
+        if isinstance(dataset, ShardedDataset):
+            return dataset
+        # Keras itself reads `tf.data` in parts, and refuses all else.
+        return super().distribute_dataset(dataset)  # type: ignore[misc]
+
+
+class _Data(_Rows, keras.distribution.DataParallel):
+    """Every device has all weights and a part of the batch."""
+
+
+class _Model(_Rows, keras.distribution.ModelParallel):
+    """Weights in parts, by layouts that look at the shape as well."""
+
+    def __init__(self, layouts: NamedLayouts | FullyShardedLayouts) -> None:
+        super().__init__(layout_map=layouts.map, batch_dim_name="batch")
+        self._layouts = layouts
+
+    def get_variable_layout(self, variable: Any) -> Any:
+        if getattr(variable, "_layout", None) is not None:
+            return variable._layout
+        axes = self._layouts.axes(variable.path, tuple(variable.shape))
+        return keras.distribution.TensorLayout(axes, self.device_mesh)
+
+
+def _keras_distribution(
+    names: list[str],
+    strategy: str,
+    model_devices: int | None,
+    layouts: dict[str, Any] | None,
+) -> Any:
+    if strategy == "data":
+        return _Data(devices=names)
+    if model_devices is None:
+        mesh = keras.distribution.DeviceMesh((len(names),), ("batch",), names)
+        return _Model(FullyShardedLayouts(mesh))
+    shape = (len(names) // model_devices, model_devices)
+    mesh = keras.distribution.DeviceMesh(shape, ("batch", "model"), names)
+    return _Model(NamedLayouts(mesh, REDNET_LAYOUTS if layouts is None else layouts))
+
+
+def _start(hosts: Hosts, request: Request, timeout: float) -> None:
+    if hosts.processes == 1:
+        return
+    if jax.distributed.is_initialized():
+        return
+    jax.distributed.initialize(
+        coordinator_address=hosts.coordinator,
+        num_processes=hosts.processes,
+        process_id=hosts.process,
+        initialization_timeout=round(timeout),
+        heartbeat_timeout_seconds=30,
+        shutdown_timeout_seconds=30,
+    )
+
+
+def _of_process(process: int) -> dict[str, list[Any]]:
+    """The devices of a process, by kind."""
+    found: dict[str, list[Any]] = {}
+    for kind in ("tpu", "gpu", "cpu"):
+        try:
+            devices = jax.devices(kind)
+        except RuntimeError:
+            continue
+        found[kind] = [d for d in devices if d.process_index == process]
+    return found
+
+
+def _same_seed(hosts: Hosts, seed: int | None) -> None:
+    """Every process must draw the same weights, or their copies differ."""
+    if hosts.processes == 1:
+        return
+    own = random.SystemRandom().randrange(2**31) if seed is None else seed
+    common = multihost_utils.broadcast_one_to_all(np.int32(own))
+    keras.utils.set_random_seed(int(common))

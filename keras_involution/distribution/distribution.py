@@ -1,0 +1,227 @@
+"""What `distribute` returns: a block in which models train on several devices."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution.distribution import _evaluation
+from keras_involution.distribution._devices import counted
+from keras_involution.distribution.data import ShardedDataset
+from keras_involution.distribution.hosts import Hosts
+from keras_involution.distribution.rules import scaled_learning_rate
+
+BATCHES = ("per_device", "global")
+
+
+class Distribution(abc.ABC):
+    """The devices of a run; in its `with` block models are built and trained on them.
+
+    `distribute` makes one.
+
+    Attributes:
+        devices: Tuple of strings, the devices of this process.
+        hosts: `Hosts`, the processes.
+        replicas: Integer, copies of the model in all processes together.
+        notes: Tuple of sentences on what is not as on one device.
+    """
+
+    def __init__(
+        self, kind: str, devices: Sequence[str], hosts: Hosts, model_devices: int = 1
+    ) -> None:
+        self.kind, self.devices, self.hosts = kind, tuple(devices), hosts
+        self.model_devices = model_devices
+        self.notes: tuple[str, ...] = ()
+        self._exits: list[contextlib.ExitStack] = []
+
+    @property
+    def local_replicas(self) -> int:
+        """Copies of the model in this process."""
+        return len(self.devices) // self.model_devices
+
+    @property
+    def replicas(self) -> int:
+        return self.local_replicas * self.hosts.processes
+
+    @property
+    def is_writer(self) -> bool:
+        """Whether this is the one process that writes files: the first."""
+        return self.hosts.process == 0
+
+    def __str__(self) -> str:
+        number = len(self.devices) * self.hosts.processes
+        processes = self.hosts.processes
+        where = f"{processes} processes" if processes > 1 else "one process"
+        copies = "one copy" if self.replicas == 1 else f"{self.replicas} copies"
+        each = f", each over {self.model_devices} devices" * (self.model_devices > 1)
+        text = f"{counted(number, self.kind)} in {where} ({keras.config.backend()})"
+        return "; ".join([f"{text}: {copies} of the model{each}", *self.notes])
+
+    def __enter__(self) -> Distribution:
+        with contextlib.ExitStack() as stack:
+            self._open(stack)
+            self._exits.append(stack.pop_all())
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._exits.pop().__exit__(*error)
+
+    @abc.abstractmethod
+    def _open(self, stack: contextlib.ExitStack) -> None:
+        """Enters what makes the backend build and train on the devices."""
+
+    @abc.abstractmethod
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """The arrays (N, ...) of all processes, one after the other: (P N, ...).
+
+        Every process calls it with an array of the same shape and gets the whole.
+        """
+
+    @abc.abstractmethod
+    def barrier(self) -> None:
+        """Returns when every process has called it."""
+
+    @abc.abstractmethod
+    def _predictor(self, model: Any) -> Callable[[Any], Any]:
+        """From a batch of this process to its predictions, both NumPy arrays."""
+
+    # By what the backend divides a loss that is computed in the block.
+    _loss_factor = 1.0
+
+    def _local_values(self, model: Any) -> list[tuple[Any, Any]]:
+        """Variables that lie in several processes, with values that lie in this one."""
+        return []
+
+    def _reads_parts(self, x: Any) -> bool:
+        """Whether the backend itself gives every process its part of such data."""
+        return False
+
+    def _fit_arguments(self, x: Any) -> dict[str, Any]:
+        """What `fit` needs beside data that `dataset` has made."""
+        # The rows have their order: another order of batches in every process, which
+        # Keras would draw, would mix them.
+        return {"shuffle": False} if isinstance(x, ShardedDataset) else {}
+
+    def to_devices(self, batch: Any) -> Any:
+        """A batch of this process as the backend's `train_on_batch` wants it."""
+        return batch
+
+    def global_batch_size(self, batch_size: int, rule: str = "per_device") -> int:
+        """Photographs of a step, of all devices together.
+
+        Args:
+            batch_size: Integer.
+            rule: `"per_device"`: every copy of the model gets so many. `"global"`: all
+                together do.
+
+        Raises:
+            ValueError: If the rule is unknown, or the copies cannot share it evenly.
+        """
+        _arguments.positive_integer(batch_size, "batch_size")
+        if _arguments.one_of(rule, BATCHES, "rule") == "per_device":
+            return batch_size * self.replicas
+        if batch_size % self.replicas:
+            raise ValueError(
+                "Every copy of the model takes the same share of a batch. "
+                + received(batch_size=batch_size, replicas=self.replicas)
+            )
+        return batch_size
+
+    def learning_rate(
+        self, learning_rate: float, batch_rule: str = "per_device", rule: str = "linear"
+    ) -> float:
+        """The rate for all devices, from the one that suits a single device.
+
+        Args:
+            learning_rate: Float.
+            batch_rule: As of `global_batch_size`; `"global"` changes nothing.
+            rule: As of `scaled_learning_rate`.
+        """
+        factor = self.replicas if batch_rule == "per_device" else 1
+        return scaled_learning_rate(learning_rate, factor, 1, rule)
+
+    def dataset(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        batch_size: int,
+        shuffle: bool = True,
+        seed: int = 0,
+    ) -> Any:
+        """Batches for `fit`, of which every process reads its own rows.
+
+        Step for step, the batches of all processes together are those of one process
+        with the same seed. Rows that do not fill a batch wait for another epoch.
+
+        Args:
+            x: Array, or anything with a length that rows can be taken from; or a
+                dictionary or list of these.
+            y: The same, or `None`.
+            sample_weight: Array or `None`.
+            batch_size: Integer, rows of a step, of all devices together.
+            shuffle: Boolean, another order every epoch.
+            seed: Integer, the same in every process.
+
+        Returns:
+            What `fit` of the backend takes.
+
+        Raises:
+            ValueError: If the copies of the model cannot share a batch evenly, or
+                there are fewer rows than one batch.
+        """
+        self.global_batch_size(batch_size, "global")
+        rows = ShardedDataset(
+            (x, y, sample_weight), batch_size, self.hosts, shuffle=shuffle, seed=seed
+        )
+        return self._dataset(rows)
+
+    def _dataset(self, rows: ShardedDataset) -> Any:
+        return rows
+
+    def predict(self, model: Any, x: Any, *, batch_size: int = 32) -> Any:
+        """What the model says of every row, no row twice and none missed.
+
+        Args:
+            model: Built Keras model.
+            x: As of `dataset`; N rows, the same in every process.
+            batch_size: Integer, rows of a step of one copy of the model.
+
+        Returns:
+            Arrays (N, ...), in every process all of them.
+        """
+        return _evaluation.predict(self, model, x, batch_size)
+
+    def evaluate(
+        self,
+        model: Any,
+        x: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        batch_size: int = 32,
+    ) -> dict[str, float]:
+        """Loss and compiled metrics over every row, as one process has them.
+
+        Args:
+            model: Compiled Keras model.
+            x: As of `dataset`; N rows, the same in every process.
+            y: Arrays (N, ...).
+            sample_weight: Array (N,) or `None`.
+            batch_size: Integer, rows of a step of one copy of the model.
+
+        Returns:
+            Dictionary of name -> value, the same in every process.
+        """
+        predictions = self.predict(model, x, batch_size=batch_size)
+        return _evaluation.figures(
+            self, model, y, predictions, sample_weight, batch_size
+        )

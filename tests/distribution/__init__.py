@@ -1,0 +1,1 @@
+"""Several devices, simulated: the same run as on one."""
