@@ -16,7 +16,6 @@ from keras_involution import _arguments
 from keras_involution._arguments import received
 from keras_involution.distribution._devices import Request
 from keras_involution.distribution._guards import guarded
-from keras_involution.distribution.data import ShardedDataset
 from keras_involution.distribution.distribution import Distribution
 from keras_involution.distribution.hosts import Hosts
 from keras_involution.distribution.layout import (
@@ -122,25 +121,13 @@ def _own_rows(array: jax.Array) -> np.ndarray:
     return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
 
 
-class _Rows:
-    """What both of Keras's kinds of distribution do here alike with data."""
-
-    def distribute_dataset(self, dataset: Any) -> Any:
-        if isinstance(dataset, ShardedDataset):
-            return dataset
-        # Keras itself reads `tf.data` in parts, and refuses all else.
-        return super().distribute_dataset(dataset)  # type: ignore[misc]
-
-
-class _Data(_Rows, keras.distribution.DataParallel):
-    """Every device has all weights and a part of the batch."""
-
-
-class _Model(_Rows, keras.distribution.ModelParallel):
+class _Model(keras.distribution.ModelParallel):
     """Weights in parts, by layouts that look at the shape as well."""
 
     def __init__(self, layouts: NamedLayouts | FullyShardedLayouts) -> None:
-        super().__init__(layout_map=layouts.map, batch_dim_name="batch")
+        super().__init__(
+            layout_map=layouts.map, batch_dim_name="batch", auto_shard_dataset=False
+        )
         self._layouts = layouts
 
     def get_variable_layout(self, variable: Any) -> Any:
@@ -157,7 +144,8 @@ def _keras_distribution(
     layouts: dict[str, Any] | None,
 ) -> Any:
     if strategy == "data":
-        return _Data(devices=names)
+        # Keras would part `tf.data` alone; here `dataset` does.
+        return keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
     if model_devices is None:
         mesh = keras.distribution.DeviceMesh((len(names),), ("batch",), names)
         return _Model(FullyShardedLayouts(mesh))

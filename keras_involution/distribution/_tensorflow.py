@@ -30,7 +30,7 @@ class TensorFlowDistribution(Distribution):
             self.strategy = tf.distribute.TPUStrategy(resolver)
             kind, names = "tpu", _names(tf.config.list_logical_devices("TPU"))
         else:
-            kind, chosen = request.choose(_present())
+            kind, chosen = request.choose(_present(hosts.process))
             names = _names(chosen)
             if hosts.processes == 1:
                 self.strategy = tf.distribute.MirroredStrategy(names)
@@ -147,10 +147,13 @@ def _signature(rows: ShardedDataset, devices: int) -> Any:
     )
 
 
-def _present() -> dict[str, list[Any]]:
-    """The devices of this process, by kind."""
-    here = tf.config.list_logical_devices
-    return {"gpu": list(here("GPU")), "cpu": list(here("CPU"))}
+def _present(process: int) -> dict[str, list[Any]]:
+    """The devices of this process, by kind; workers see those of the others too."""
+    found = {}
+    for kind in ("gpu", "cpu"):
+        devices = tf.config.list_logical_devices(kind.upper())
+        found[kind] = [d for d in devices if f"/task:{process}/" in d.name]
+    return found
 
 
 def _names(devices: list[Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Run as a program: a small RedNet trained on the devices that are asked for.
+"""Run as a program: a small network trained on the devices that are asked for.
 
 KERAS_BACKEND=jax python -m tests.distribution.run FOLDER '{"name": {...}, ...}'
 
@@ -16,9 +16,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.distribution import Hosts, distribute, simulate_devices
 from keras_involution.distribution.data import ShardedDataset
+from keras_involution.layers import Involution2D
 
 EPOCHS, BATCH, ROWS = 2, 8, 27
 
@@ -32,15 +32,23 @@ def examples():
 
 
 def network():
-    """A RedNet of one block with weights that are the same everywhere."""
-    backbone = RedNetBackbone(
-        stackwise_num_filters=[32],
-        stackwise_num_blocks=[1],
-        stackwise_strides=[1],
-        kernel_size=3,
-        data_format="channels_last",
+    """A small network with the layer names of RedNet, its weights the same everywhere.
+
+    Normalised over the batch, so that a copy that sees its own part only is found out.
+    """
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            layers.Conv2D(16, 3, 2, use_bias=False, name="stack0_1_conv"),
+            layers.BatchNormalization(name="stack0_1_bn"),
+            layers.ReLU(),
+            Involution2D(3, groups=2, name="stack0_2_involution"),
+            layers.Conv2D(32, 1, use_bias=False, name="stack0_3_conv"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(4, name="predictions"),
+        ]
     )
-    model = RedNetImageClassifier(backbone, 3, data_format="channels_last")
     random = np.random.default_rng(0)
     model.set_weights([random.uniform(0.02, 0.2, w.shape) for w in model.weights])
     model.compile(
