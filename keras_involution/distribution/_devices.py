@@ -62,7 +62,7 @@ class Request:
         Raises:
             ValueError: If there are not so many.
         """
-        kind = self.kind or next(kind for kind in KINDS if found.get(kind))
+        kind = self.kind or next((k for k in KINDS if found.get(k)), "cpu")
         present = list(found.get(kind, ()))
         places = self.places or tuple(range(self.count or len(present)))
         if not present or max(places) >= len(present):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -93,20 +94,12 @@ class TensorFlowDistribution(Distribution):
         if self.hosts.processes == 1:
             return np.asarray(array)
 
-        @tf.function
-        def whole(value: Any) -> Any:
-            def everywhere(own: Any) -> Any:
-                context = tf.distribute.get_replica_context()
-                return context.all_gather(own, axis=0)
-
-            return self.strategy.run(everywhere, args=(value,))
-
         # Every device of a process takes a share, and the shares come back in order.
         length = len(array)
         missing = -length % self.local_replicas
         filled = np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
-        results = self.strategy.experimental_local_results(whole(self._parted(filled)))
-        parts = np.split(results[0].numpy(), self.hosts.processes)
+        whole = self.strategy.gather(self._parted(filled), axis=0).numpy()
+        parts = np.split(whole, self.hosts.processes)
         return np.concatenate([part[:length] for part in parts])
 
     def barrier(self) -> None:
@@ -152,7 +145,11 @@ def _present(process: int) -> dict[str, list[Any]]:
     found = {}
     for kind in ("gpu", "cpu"):
         devices = tf.config.list_logical_devices(kind.upper())
-        found[kind] = [d for d in devices if f"/task:{process}/" in d.name]
+        found[kind] = [
+            device
+            for device in devices
+            if "/task:" not in device.name or f"/task:{process}/" in device.name
+        ]
     return found
 
 
@@ -182,7 +179,23 @@ def _several_workers(hosts: Hosts, timeout: float) -> Any:
         cluster, task_type="worker", task_id=hosts.process, rpc_layer="grpc"
     )
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=timeout)
-    return tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+    strategy.reduce = functools.partial(_reduce, strategy.reduce)
+    return strategy
+
+
+def _reduce(plain: Any, operation: Any, value: Any, axis: int | None = None) -> Any:
+    """`Strategy.reduce` for what Keras gives it with several workers.
+
+    That is a whole batch, inputs and targets, where it takes tensors; and the first
+    axis of figures that have none.
+    """
+
+    def one(tensor: Any) -> Any:
+        rank = getattr(tensor, "values", (tensor,))[0].shape.rank
+        return plain(operation, tensor, axis if rank else None)
+
+    return keras.tree.map_structure(one, value)
 
 
 def _check_addresses(hosts: Hosts) -> None:

@@ -72,10 +72,15 @@ def train(arguments: dict | None) -> dict[str, np.ndarray]:
         predictions = model.predict(x, batch_size=4, verbose=0)
         weights = model.get_weights()
     else:
+        epochs = arguments.pop("epochs", EPOCHS)
         with distribute(**arguments) as devices:
             model = network()
             data = devices.dataset(x, y, batch_size=BATCH, seed=1)
-            history = model.fit(data, epochs=EPOCHS, verbose=0).history
+            begun = keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda *_: print("epoch", flush=True)
+            )
+            history = model.fit(data, epochs=epochs, verbose=0, callbacks=[begun])
+            history = history.history
             figures = devices.evaluate(model, x, y, batch_size=4)
             predictions = devices.predict(model, x, batch_size=4)
             weights = model.get_weights()
