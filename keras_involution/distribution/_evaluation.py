@@ -27,7 +27,7 @@ def predict(distribution: Distribution, model: Any, x: Any, batch_size: int) -> 
     steps = math.ceil(math.ceil(count / hosts.processes) / size)
     filled = np.zeros(steps * size, int)
     filled[: len(rows)] = rows
-    run = distribution._predictor(model)
+    run = distribution._predictor_of(model)
     parts = [run(take(x, part)) for part in np.split(filled, steps)] if steps else []
     kept = _kept(count, hosts, steps * size)
 
@@ -36,6 +36,15 @@ def predict(distribution: Distribution, model: Any, x: Any, batch_size: int) -> 
         return (distribution.gather(local) if hosts.processes > 1 else local)[kept]
 
     return keras.tree.map_structure(whole, *parts)
+
+
+def predict_here(distribution: Distribution, model: Any, x: Any) -> Any:
+    """What the model says of a batch of this process, shared by its devices."""
+    count, devices = rows_of(x), distribution.local_replicas
+    filled = np.zeros(math.ceil(count / devices) * devices, int)
+    filled[:count] = np.arange(count)
+    outputs = distribution._predictor_of(model)(take(x, filled))
+    return keras.tree.map_structure(lambda array: array[:count], outputs)
 
 
 def _kept(count: int, hosts: Hosts, length: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from keras_involution._arguments import received
+from keras_involution.distribution._evaluation import predict_here
 from keras_involution.distribution.data import ShardedDataset
 
 if TYPE_CHECKING:
@@ -36,9 +37,25 @@ def guarded(
         kwargs |= distribution._fit_arguments(x)
         return plain(model, x, *args, **kwargs)
 
+    def train_on_batch(
+        plain: Any, model: Any, x: Any, y: Any = None, weights: Any = None, **kwargs: Any
+    ) -> Any:
+        as_dictionary = kwargs.pop("return_dict", False)
+        weights = kwargs.pop("sample_weight", weights)
+        plain(model, *distribution.to_devices((x, y, weights)), **kwargs)
+        # Of all devices and processes; the plain method tells of the first.
+        figures = {n: float(v) for n, v in model.get_metrics_result().items()}
+        values = list(figures.values())
+        return figures if as_dictionary else values if len(values) > 1 else values[0]
+
+    def predict_on_batch(plain: Any, model: Any, x: Any) -> Any:
+        return predict_here(distribution, model, x)
+
     with contextlib.ExitStack() as stack:
         stack.enter_context(_replaced("make_train_function", make_train_function))
         stack.enter_context(_replaced("fit", fit))
+        stack.enter_context(_replaced("train_on_batch", train_on_batch))
+        stack.enter_context(_replaced("predict_on_batch", predict_on_batch))
         for method in ("evaluate", "predict") if several else ():
             stack.enter_context(_replaced(method, functools.partial(_refuse, method)))
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -84,6 +84,27 @@ class JaxDistribution(Distribution):
     def barrier(self) -> None:
         multihost_utils.sync_global_devices("keras_involution")
 
+    def whole(self, variable: Any) -> np.ndarray:
+        value = variable.value
+        if value.is_fully_addressable or value.is_fully_replicated:
+            return np.asarray(keras.ops.convert_to_numpy(variable))
+        return np.asarray(multihost_utils.process_allgather(value, tiled=True))
+
+    @contextlib.contextmanager
+    def _on_one_device(self, model: Any, values: list[np.ndarray]) -> Iterator[Any]:
+        if self.hosts.processes == 1 or isinstance(
+            self._keras, keras.distribution.DataParallel
+        ):
+            yield model
+            return
+        keras.distribution.set_distribution(None)
+        try:
+            copy = type(model).from_config(model.get_config())
+            copy.set_weights(values)
+            yield copy
+        finally:
+            keras.distribution.set_distribution(self._keras)
+
     def _local_values(self, model: Any) -> list[tuple[Any, Any]]:
         values = ((variable, variable.value) for variable in model.variables)
         return [
@@ -103,10 +124,9 @@ class JaxDistribution(Distribution):
             outputs, _ = model.stateless_call(weights, others, batch, training=False)
             return jax.lax.with_sharding_constraint(outputs, outer)
 
-        weights = [v.value for v in model.trainable_variables]
-        others = [v.value for v in model.non_trainable_variables]
-
         def predict(batch: Any) -> Any:
+            weights = [v.value for v in model.trainable_variables]
+            others = [v.value for v in model.non_trainable_variables]
             whole = keras.tree.map_structure(
                 lambda part: jax.make_array_from_process_local_data(outer, part), batch
             )

@@ -34,11 +34,16 @@ class TorchDistribution(Distribution):
                 timeout=datetime.timedelta(seconds=timeout),
             )
         super().__init__(kind, names, hosts)
+        self._keras = _keras_distribution()
 
     def _open(self, stack: contextlib.ExitStack) -> None:
+        if self._keras is not None:
+            stack.enter_context(self._keras.scope())
         stack.enter_context(guarded(self, self._prepare))
 
     def _prepare(self, model: Any) -> None:
+        if self._keras is not None:
+            return
         if self.hosts.processes == 1 or getattr(model, "_joined_processes", False):
             return
         model._joined_processes = True
@@ -151,6 +156,15 @@ def _join_metrics(model: Any) -> None:
 
     model.get_metrics_result = result
     model.train_step = step(model.train_step)
+
+
+def _keras_distribution() -> Any:
+    """Keras's own distribution of PyTorch, where it has one: later than 3.15."""
+    try:
+        devices = keras.distribution.list_devices()
+    except (AttributeError, NotImplementedError):
+        return None
+    return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
 
 
 def _device(request: Request, hosts: Hosts) -> tuple[str, list[str]]:

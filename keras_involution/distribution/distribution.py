@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -40,6 +42,7 @@ class Distribution(abc.ABC):
         self.model_devices = model_devices
         self.notes: tuple[str, ...] = ()
         self._exits: list[contextlib.ExitStack] = []
+        self._predictors: Any = weakref.WeakKeyDictionary()
 
     @property
     def local_replicas(self) -> int:
@@ -91,6 +94,12 @@ class Distribution(abc.ABC):
     @abc.abstractmethod
     def _predictor(self, model: Any) -> Callable[[Any], Any]:
         """From a batch of this process to its predictions, both NumPy arrays."""
+
+    def _predictor_of(self, model: Any) -> Callable[[Any], Any]:
+        """The same function for every batch of a model: it is compiled once."""
+        if model not in self._predictors:
+            self._predictors[model] = self._predictor(model)
+        return self._predictors[model]
 
     # By what the backend divides a loss that is computed in the block.
     _loss_factor = 1.0
@@ -199,6 +208,35 @@ class Distribution(abc.ABC):
             Arrays (N, ...), in every process all of them.
         """
         return _evaluation.predict(self, model, x, batch_size)
+
+    def whole(self, variable: Any) -> np.ndarray:
+        """A variable's value, put together from all devices and processes.
+
+        Every process calls it for the same variables in the same order.
+        """
+        return keras.ops.convert_to_numpy(variable)
+
+    def save_to_preset(self, model: Any, folder: str | Path, **arguments: Any) -> None:
+        """Writes a preset as the model's own method does, from one process alone.
+
+        Every process calls it; all go on when the folder is complete. Weights that lie
+        in parts are put together, so that any number of devices can load them.
+
+        Args:
+            model: Model with `save_to_preset`.
+            folder: Path of the folder.
+            **arguments: Of the model's `save_to_preset`.
+        """
+        values = [self.whole(variable) for variable in model.weights]
+        if self.is_writer:
+            with self._on_one_device(model, values) as copy:
+                copy.save_to_preset(folder, **arguments)
+        self.barrier()
+
+    @contextlib.contextmanager
+    def _on_one_device(self, model: Any, values: list[np.ndarray]) -> Iterator[Any]:
+        """The model with all its weights in this process."""
+        yield model
 
     def evaluate(
         self,

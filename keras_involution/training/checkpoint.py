@@ -6,38 +6,52 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from keras_involution._arguments import received
 
+if TYPE_CHECKING:
+    from keras_involution.distribution import Distribution
+
 
 def save_checkpoint(
-    path: str | Path, model: keras.Model, progress: dict[str, Any]
+    path: str | Path,
+    model: keras.Model,
+    progress: dict[str, Any],
+    distribution: Distribution | None = None,
 ) -> None:
     """Writes weights, random states, the optimizer and the progress of a run.
 
     The file appears complete or not at all: whatever interrupts the writing leaves
-    the last one as it was.
+    the last one as it was. It says nothing of devices: the run goes on with any number
+    of them.
 
     Args:
         path: Path of the file, "*.npz".
         model: Compiled model whose optimizer is built.
         progress: Dictionary of JSON values.
+        distribution: `Distribution` of the run, whose processes all call this: the
+            first one writes, and all go on when the file is complete. `None` for a
+            process that runs alone.
 
     Raises:
         OSError: If the file cannot be written.
     """
-    path = Path(path)
+    whole = keras.ops.convert_to_numpy if distribution is None else distribution.whole
+    arrays = {name: whole(v) for name, v in _variables(model).items()}
+    arrays["progress"] = np.frombuffer(json.dumps(progress).encode(), "uint8")
+    if distribution is None or distribution.is_writer:
+        _write(Path(path), arrays)
+    if distribution is not None:
+        distribution.barrier()
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    arrays = {
-        name: keras.ops.convert_to_numpy(variable)
-        for name, variable in _variables(model).items()
-    }
-    arrays["progress"] = np.frombuffer(json.dumps(progress).encode(), "uint8")
     try:
         with draft.open("wb") as file:
             plain: Any = {name: _plain(a) for name, a in arrays.items()}
