@@ -173,7 +173,9 @@ def _tpu(request: Request) -> Any:
     return resolver
 
 
+@functools.cache
 def _several_workers(hosts: Hosts, timeout: float) -> Any:
+    """One for all blocks of a process: TensorFlow joins a cluster once."""
     cluster = tf.train.ClusterSpec({"worker": list(hosts.addresses)})
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         cluster, task_type="worker", task_id=hosts.process, rpc_layer="grpc"

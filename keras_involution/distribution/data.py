@@ -85,6 +85,7 @@ class ShardedDataset(keras.utils.PyDataset):
         hosts: `Hosts`.
         shuffle: Boolean.
         seed: Integer.
+        epoch: Integer, the number of the first epoch.
 
     Raises:
         ValueError: If lengths differ, or there are fewer rows than one batch.
@@ -98,6 +99,7 @@ class ShardedDataset(keras.utils.PyDataset):
         *,
         shuffle: bool,
         seed: int,
+        epoch: int = 0,
     ) -> None:
         super().__init__()
         self.parts, self.hosts = parts, hosts
@@ -111,7 +113,7 @@ class ShardedDataset(keras.utils.PyDataset):
                 "There must be rows for one batch. "
                 + received(rows=self.count, batch_size=batch_size)
             )
-        self.epoch = 0
+        self.epoch = _arguments.whole_number(epoch, "epoch")
         self._order = self._new_order()
 
     def __len__(self) -> int:

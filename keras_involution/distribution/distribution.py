@@ -165,6 +165,7 @@ class Distribution(abc.ABC):
         batch_size: int,
         shuffle: bool = True,
         seed: int = 0,
+        epoch: int = 0,
     ) -> Any:
         """Batches for `fit`, of which every process reads its own rows.
 
@@ -179,6 +180,7 @@ class Distribution(abc.ABC):
             batch_size: Integer, rows of a step, of all devices together.
             shuffle: Boolean, another order every epoch.
             seed: Integer, the same in every process.
+            epoch: Integer, the epoch to begin with, where a run goes on.
 
         Returns:
             What `fit` of the backend takes.
@@ -188,8 +190,9 @@ class Distribution(abc.ABC):
                 there are fewer rows than one batch.
         """
         self.global_batch_size(batch_size, "global")
+        parts = (x, y, sample_weight)
         rows = ShardedDataset(
-            (x, y, sample_weight), batch_size, self.hosts, shuffle=shuffle, seed=seed
+            parts, batch_size, self.hosts, shuffle=shuffle, seed=seed, epoch=epoch
         )
         return self._dataset(rows)
 

@@ -1,29 +1,38 @@
-"""Run as a program: a small network trained on the devices that are asked for.
+"""Run as a program: trainings of a small network on the devices that are asked for.
 
-KERAS_BACKEND=jax python -m tests.distribution.run FOLDER '{"name": {...}, ...}'
+KERAS_BACKEND=jax python -m tests.distribution.run FOLDER RUNS.json
 
-Every entry is one training: `simulate` devices, the arguments of `distribute`, or none
-of them for one device without it. Losses, weights, predictions and metrics are written
-to FOLDER/name-PROCESS.npz.
+RUNS is a list of dictionaries. {"simulate": 4} comes first. In the others "name" says
+where losses, weights, predictions and metrics go, FOLDER/name.npz; "arguments" are those
+of `distribute`, and without them Keras trains as on any one device; "epochs" and
+"resume", the name of a run whose checkpoint is gone on with, are options; "die" is the
+number of the process that kills itself after an epoch. "preset" writes a RedNet from its
+devices instead, and "loads" reads it.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_involution import RedNetImageClassifier
 from keras_involution.distribution import Hosts, distribute, simulate_devices
 from keras_involution.distribution.data import ShardedDataset
 from keras_involution.layers import Involution2D
+from keras_involution.training import load_checkpoint, save_checkpoint
+from tests.hub.networks import tiny_classifier
 
-EPOCHS, BATCH, ROWS = 2, 8, 27
+BATCH, ROWS = 8, 27
 
 
-def examples():
+def examples() -> tuple[np.ndarray, np.ndarray]:
     """Pictures (27, 16, 16, 3) and classes: 8 does not divide them."""
     random = np.random.default_rng(3)
     classes = random.integers(0, 3, ROWS).astype("int32")
@@ -31,7 +40,7 @@ def examples():
     return (noise + classes[:, None, None, None]).astype("float32"), classes
 
 
-def network():
+def network() -> keras.Model:
     """A small network with the layer names of RedNet, its weights the same everywhere.
 
     Normalised over the batch, so that a copy that sees its own part only is found out.
@@ -44,7 +53,7 @@ def network():
             layers.BatchNormalization(name="stack0_1_bn"),
             layers.ReLU(),
             Involution2D(3, groups=2, name="stack0_2_involution"),
-            layers.Conv2D(32, 1, use_bias=False, name="stack0_3_conv"),
+            layers.Conv2D(64, 1, use_bias=False, name="stack0_3_conv"),
             layers.GlobalAveragePooling2D(),
             layers.Dense(4, name="predictions"),
         ]
@@ -55,51 +64,101 @@ def network():
         keras.optimizers.SGD(0.05, momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        # Compiling takes longer than the three steps.
+        # Compiling takes longer than the steps.
         jit_compile=keras.config.backend() == "jax",
     )
     return model
 
 
-def train(arguments: dict | None) -> dict[str, np.ndarray]:
+def alone(epochs: int, **_: Any) -> dict[str, Any]:
+    """Keras itself, with the same batches."""
     x, y = examples()
-    if arguments is None:
-        # As on any single device: Keras itself, with the same batches.
+    model = network()
+    rows = ShardedDataset((x, y, None), BATCH, Hosts(), shuffle=True, seed=1)
+    history = model.fit(rows, epochs=epochs, shuffle=False, verbose=0).history
+    figures = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True)
+    predictions = model.predict(x, batch_size=4, verbose=0)
+    return found(history, figures, predictions, model)
+
+
+def together(
+    folder: Path,
+    name: str,
+    arguments: dict[str, Any],
+    epochs: int,
+    resume: str | None = None,
+    die: int | None = None,
+) -> dict[str, Any]:
+    x, y = examples()
+    with distribute(**arguments) as devices:
         model = network()
-        data = ShardedDataset((x, y, None), BATCH, Hosts(), shuffle=True, seed=1)
-        history = model.fit(data, epochs=EPOCHS, shuffle=False, verbose=0).history
-        figures = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True)
-        predictions = model.predict(x, batch_size=4, verbose=0)
-        weights = model.get_weights()
-    else:
-        epochs = arguments.pop("epochs", EPOCHS)
-        with distribute(**arguments) as devices:
-            model = network()
-            data = devices.dataset(x, y, batch_size=BATCH, seed=1)
-            begun = keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda *_: print("epoch", flush=True)
-            )
-            history = model.fit(data, epochs=epochs, verbose=0, callbacks=[begun])
-            history = history.history
-            figures = devices.evaluate(model, x, y, batch_size=4)
-            predictions = devices.predict(model, x, batch_size=4)
-            weights = model.get_weights()
-    found = {"losses": history["loss"], "accuracies": history["accuracy"]}
-    found |= {f"metric_{name}": value for name, value in figures.items()}
-    found |= {f"weight_{i}": value for i, value in enumerate(weights)}
-    return {name: np.asarray(v) for name, v in found.items()} | {
-        "predictions": predictions
+        done = 0
+        if resume is not None:
+            progress = load_checkpoint(folder / f"{resume}.checkpoint.npz", model)
+            done = progress["epochs"]
+        data = devices.dataset(x, y, batch_size=BATCH, seed=1, epoch=done)
+        end = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: die == devices.hosts.process and kill()
+        )
+        fitted = model.fit(data, epochs=epochs, verbose=0, callbacks=[end])
+        figures = devices.evaluate(model, x, y, batch_size=4)
+        predictions = devices.predict(model, x, batch_size=4)
+        path = folder / f"{name}.checkpoint.npz"
+        save_checkpoint(path, model, {"epochs": done + epochs}, devices)
+        return found(
+            fitted.history, figures, predictions, model, [*map(devices.whole, model.weights)]
+        )  # fmt: skip
+
+
+def found(
+    history: dict, figures: dict, predictions: Any, model: Any, weights: Any = None
+) -> dict[str, Any]:
+    weights = model.get_weights() if weights is None else weights
+    return {
+        "losses": history["loss"],
+        "accuracies": history["accuracy"],
+        "predictions": predictions,
+        **{f"metric_{name}": value for name, value in figures.items()},
+        **{f"weight_{i}": value for i, value in enumerate(weights)},
     }
 
 
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def write_preset(folder: Path, name: str, arguments: dict[str, Any]) -> None:
+    with distribute(**arguments) as devices:
+        devices.save_to_preset(tiny_classifier(), folder / name)
+
+
+def read_preset(
+    folder: Path, name: str, arguments: dict[str, Any], loads: str
+) -> dict[str, Any]:
+    with distribute(**arguments) as devices:
+        model = RedNetImageClassifier.from_preset(folder / loads)
+        return {f"weight_{i}": devices.whole(w) for i, w in enumerate(model.weights)}
+
+
 def main(folder: str, runs: str) -> None:
-    wanted = json.loads(runs)
-    if count := wanted.pop("simulate", None):
-        simulate_devices(count)
-    for name, arguments in wanted.items():
+    here = Path(folder)
+    own = os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "0")
+    for run in json.loads(runs):
+        if "simulate" in run:
+            simulate_devices(run["simulate"])
+            continue
         keras.backend.clear_session()
         keras.utils.set_random_seed(0)
-        np.savez(Path(folder) / f"{name}.npz", **train(arguments))
+        if run.pop("preset", False):
+            write_preset(here, **run)
+            continue
+        if "loads" in run:
+            results = read_preset(here, **run)
+        elif "arguments" in run:
+            results = together(here, **run)
+        else:
+            results = alone(**run)
+        np.savez(here / f"{run['name']}-{own}.npz", **results)
 
 
 if __name__ == "__main__":
