@@ -92,7 +92,8 @@ def _to_npz(
         for name in ("features", "flipped", "logits"):
             if name in shapes:
                 shape = (sum(map(len, rows)), *shapes[name])
-                parts = (read_part(path, name).tobytes() for path in paths)
+                arrays = (read_part(path, name) for path in paths)
+                parts = (array.astype("<f4").tobytes() for array in arrays)
                 _write_member(file, name, shape, "<f4", parts)
         # Written twice, for its length alone at first, so that nobody holds it.
         length = sum(map(len, _csv_texts(table, rows)))

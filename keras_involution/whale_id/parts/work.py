@@ -86,7 +86,8 @@ def read_part(path: Path, name: str) -> np.ndarray:
         ValueError: If the file is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy leaves a file open that it cannot read.
+        with path.open("rb") as data, np.load(data, allow_pickle=False) as file:
             return file[name]
     except Exception as error:  # Damaged archives break in many ways.
         raise ValueError(
