@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TextIO
 
 _LAST_LINES = 12
+# For what a signal cannot end, such as a disk that does not answer.
+_LAST_SECONDS = 5.0
 _WRITING = threading.Lock()
 
 
@@ -80,9 +82,9 @@ class Child:
         """Ends it and what it has started, and waits for its last lines."""
         if self.status is None:
             self._send("kill")
-        self._process.wait()
+        self.wait(_LAST_SECONDS)
         # A process that has left the group may still hold the pipe.
-        self._reader.join(timeout=5)
+        self._reader.join(_LAST_SECONDS)
 
     def wait(self, seconds: float) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):

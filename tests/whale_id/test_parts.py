@@ -165,7 +165,7 @@ def test_parts_of_something_else_are_refused(tmp_path, files, table, change):
     assert {path.name for path in other.root.iterdir()} == {other.folder.name, "notes"}
 
 
-def command_for(network, files, job, monkeypatch):
+def command_for(network, files, job):
     """A worker that says what it sees; its parts are written here."""
 
     def command(share: str) -> list[str]:
@@ -181,7 +181,7 @@ def test_the_first_of_several_hosts_waits_and_joins(
 ):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     job = build_job(table, files, tmp_path / "e.npz", part_size=PART)
-    command = command_for(network, files, job, monkeypatch)
+    command = command_for(network, files, job)
     first, second = (Hosts(("h:1",), 2, number, number) for number in (0, 1))
     with pytest.raises(TimeoutError, match=r"2 of 4 parts.*Received: missing=\[1, 3\]"):
         embed_on_devices(job, files, command, hosts=first, timeout=0.1)
