@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ def embed_photographs(
     batch_size: int = 32,
     flip: str = "average",
     on_batch: Callable[[int], None] | None = None,
+    part: range | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Embeds pictures in their order; no more than three batches are held at a time.
 
@@ -33,6 +35,8 @@ def embed_photographs(
         batch_size: Integer.
         flip: `"average"`, `"none"` or `"mirrored"`, as of `EmbeddingNetwork.embed`.
         on_batch: Function that is called with the number of pictures done.
+        part: Range of the rows to embed, every batch filled up, so that one compiled
+            program serves all parts; `None` for all rows.
 
     Returns:
         Row numbers (M,) of the pictures that could be used, and their embeddings
@@ -45,9 +49,9 @@ def embed_photographs(
     _arguments.positive_integer(batch_size, "batch_size")
     rows: list[np.ndarray] = []
     features: list[np.ndarray] = []
-    for numbers, images in ordered_batches(photographs, batch_size):
+    for numbers, images in ordered_batches(photographs, batch_size, rows=part):
         # The last batch is filled up: another shape would be compiled again.
-        missing = batch_size - len(images) if features else 0
+        missing = batch_size - len(images) if features or part else 0
         filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         features.append(network.embed(filled, flip=flip)[: len(images)])
         rows.append(numbers)
@@ -56,6 +60,22 @@ def embed_photographs(
     if not rows:
         return np.zeros(0, int), np.zeros((0, network.output_shape[-1]), "float32")
     return np.concatenate(rows), np.concatenate(features)
+
+
+def embed_views(
+    network: EmbeddingNetwork, photographs: Photographs, flip: str, **options: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """`embed_photographs` with one of `FLIPS`.
+
+    Returns:
+        Row numbers, embeddings, and with `"keep"` those of the mirrored pictures.
+    """
+
+    def one(view: str) -> tuple[np.ndarray, np.ndarray]:
+        return embed_photographs(network, photographs, flip=view, **options)
+
+    rows, features = one("average" if flip == "average" else "none")
+    return rows, features, one("mirrored")[1] if flip == "keep" else None
 
 
 def embed(
@@ -95,14 +115,9 @@ def embed(
     """
     _arguments.one_of(flip, FLIPS, "flip")
     photographs = Photographs(table, network.image_size, margin, on_error)
-
-    def one(view: str) -> tuple[np.ndarray, np.ndarray]:
-        return embed_photographs(
-            network, photographs, batch_size=batch_size, flip=view, on_batch=on_batch
-        )
-
-    rows, features = one("average" if flip == "average" else "none")
-    flipped = one("mirrored")[1] if flip == "keep" else None
+    rows, features, flipped = embed_views(
+        network, photographs, flip, batch_size=batch_size, on_batch=on_batch
+    )
     logits, classes = None, None
     if head is not None:
         centers, classes = load_centers(head, features.shape[1])

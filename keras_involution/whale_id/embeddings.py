@@ -173,7 +173,7 @@ def _from_npz(path: Path) -> dict[str, Any]:
 
 
 def _to_parquet(e: Embeddings, path: Path) -> None:
-    _check_free(e.table, ["features"])
+    check_free(e.table, ".parquet")
     plain_table(e.table).assign(features=list(e.features)).to_parquet(path, index=False)
 
 
@@ -185,13 +185,15 @@ def _from_parquet(path: Path) -> dict[str, Any]:
 
 def _to_csv(e: Embeddings, path: Path) -> None:
     names = [f"feature_{i}" for i in range(e.features.shape[1])]
-    _check_free(e.table, [c for c in map(str, e.table) if _FEATURE.fullmatch(c)])
+    check_free(e.table, ".csv")
     columns = pd.DataFrame(e.features, columns=names)
     write_csv(pd.concat([plain_table(e.table), columns], axis=1), path)
 
 
-def _check_free(table: pd.DataFrame, names: list[str]) -> None:
-    taken = [name for name in names if name in table]
+def check_free(table: pd.DataFrame, suffix: str) -> None:
+    """Refuses a table with columns that a file of this kind needs for itself."""
+    needed = {".parquet": re.compile("features"), ".csv": _FEATURE}.get(suffix)
+    taken = [name for name in map(str, table) if needed and needed.fullmatch(name)]
     if taken:
         raise ValueError(
             "These columns of the table have names that the file needs for the "

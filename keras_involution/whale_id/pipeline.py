@@ -84,7 +84,10 @@ class Photographs:
 
 
 def ordered_batches(
-    photographs: Photographs, batch_size: int, threads: int = 2
+    photographs: Photographs,
+    batch_size: int,
+    threads: int = 2,
+    rows: range | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """All pictures once, in order, read a batch ahead.
 
@@ -92,6 +95,7 @@ def ordered_batches(
         photographs: `Photographs`.
         batch_size: Integer.
         threads: Integer, threads that read.
+        rows: Range of row numbers to read; `None` for all.
 
     Yields:
         Row numbers (B,) and pictures (B, H, W, 3) of bytes. Rows that were left out
@@ -110,8 +114,9 @@ def ordered_batches(
         return None if image is None else (np.int64(row), image)
 
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=batch_size)
-    rows = grain.MapDataset.range(len(photographs)).map(element)
-    yield from rows.to_iter_dataset(options).batch(batch_size)
+    rows = range(len(photographs)) if rows is None else rows
+    pictures = grain.MapDataset.range(rows.start, rows.stop).map(element)
+    yield from pictures.to_iter_dataset(options).batch(batch_size)
 
 
 def training_batches(

@@ -28,6 +28,40 @@ class Run:
     head: Path | None
 
 
+@dataclass(frozen=True)
+class RunFiles:
+    """Where a trained network lies, before anything is loaded.
+
+    Attributes:
+        model: Path of the `.keras` file.
+        margin: By which boxes were widened in training.
+        head: Path of the centres of the head, or `None`.
+    """
+
+    model: Path
+    margin: float
+    head: Path | None
+
+
+def run_files(path: str | Path) -> RunFiles:
+    """What the folder of `train`, or a `.keras` file by itself, consists of.
+
+    Raises:
+        ValueError: If there is no finished network.
+    """
+    path = Path(path)
+    file = path / MODEL if path.is_dir() else path
+    if not file.is_file():
+        raise ValueError(
+            f"There is no network; the run may not be over. {received(path=str(file))}"
+        )
+    folder = path if path.is_dir() else None
+    settings = folder and folder / CONFIG
+    margin = load_config(settings).margin if settings and settings.exists() else 0.0
+    head = folder and folder / HEAD
+    return RunFiles(file, margin, head if head and head.exists() else None)
+
+
 def load_run(path: str | Path) -> Run:
     """Reads the folder of `train`, or a `.keras` file by itself.
 
@@ -42,25 +76,16 @@ def load_run(path: str | Path) -> Run:
     Raises:
         ValueError: If there is no finished network, or it is something else.
     """
-    path = Path(path)
-    file = path / MODEL if path.is_dir() else path
-    if not file.is_file():
-        raise ValueError(
-            f"There is no network; the run may not be over. {received(path=str(file))}"
-        )
+    files = run_files(path)
     try:
-        network = keras.saving.load_model(file, compile=False)
+        network = keras.saving.load_model(files.model, compile=False)
     except Exception as error:  # Damaged archives break in many ways.
         raise ValueError(
-            f"The network cannot be read: {error}. {received(path=str(file))}"
+            f"The network cannot be read: {error}. {received(path=str(files.model))}"
         ) from error
     if not isinstance(network, EmbeddingNetwork):
         raise ValueError(
             "The file holds no `EmbeddingNetwork`. "
-            + received(path=str(file), found=type(network).__name__)
+            + received(path=str(files.model), found=type(network).__name__)
         )
-    folder = path if path.is_dir() else None
-    settings = folder and folder / CONFIG
-    margin = load_config(settings).margin if settings and settings.exists() else 0.0
-    head = folder and folder / HEAD
-    return Run(network, margin, head if head and head.exists() else None)
+    return Run(network, files.margin, files.head)

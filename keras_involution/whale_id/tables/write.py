@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -45,13 +46,16 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     is: programs read these files, and to them another name is another animal.
     `check_table` names them.
     """
+    table.to_csv(path, index=False, quoting=csv_quoting(table))
+
+
+def csv_quoting(table: pd.DataFrame) -> Literal[0, 1]:
+    """How a table has to be quoted so that it reads back exactly."""
     numeric = pd.api.types.is_numeric_dtype
     texts = [column for _, column in table.items() if not numeric(column)]
     # Read back, a carriage return would end the row if it were not quoted.
     returns = any("\r" in value for column in texts for value in map(str, column))
-    table.to_csv(
-        path, index=False, quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
-    )
+    return csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
 
 
 def plain_table(table: pd.DataFrame) -> pd.DataFrame:

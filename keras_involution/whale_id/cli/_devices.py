@@ -1,0 +1,65 @@
+"""The options of `whale-id embed` for several processes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from keras_involution.whale_id.cli._options import Command
+
+
+class _Devices(click.ParamType):
+    name = "N|auto"
+
+    def convert(self, value: Any, param: Any, context: Any) -> int | str:
+        if value == "auto":
+            return value
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor auto.", param, context)
+
+
+def devices_options(command: Command) -> Command:
+    """`--devices` and what belongs to it."""
+    for decorate in (
+        click.option("--share", hidden=True),
+        click.option(
+            "--timeout",
+            default=3600.0,
+            show_default=True,
+            help="Seconds that the first of several hosts waits for the next part.",
+        ),
+        click.option(
+            "--part-size",
+            default=1024,
+            show_default=True,
+            help="Photographs of a part, with --devices.",
+        ),
+        click.option(
+            "--devices",
+            type=_Devices(),
+            help="Processes, each with a GPU of its own if there are any; auto takes "
+            "all GPUs, or half of the cores. Under srun, torchrun or Kubernetes each "
+            "process that they start is one.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
+def worker_command(
+    source: tuple[str, str | None, bool], share: str, options: dict[str, Any]
+) -> list[str]:
+    """The command line of one that writes a share of the parts."""
+    table, images, boxes = source
+    command = [sys.executable, "-m", "keras_involution.whale_id.cli", "embed"]
+    command += [f"--share={share}"]
+    command += [f"--images={images}"] if images is not None else []
+    command += [] if boxes else ["--no-boxes"]
+    command += ["--head"] if options["head"] else []
+    for name in ("flip", "margin", "batch_size", "on_error", "part_size"):
+        command.append(f"--{name.replace('_', '-')}={options[name]}")
+    return [*command, "--", table, options["model"], options["out"]]
