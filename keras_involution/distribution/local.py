@@ -44,6 +44,13 @@ def _listed_gpus() -> list[str]:
     return [name for name in names if name.isdecimal()] if not listed.returncode else []
 
 
+def has_tpu(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether this host has a TPU, or is told of one, without starting it."""
+    found = os.environ if environment is None else environment
+    told = ("TPU_NAME", "COLAB_TPU_ADDR", "TPU_ACCELERATOR_TYPE")
+    return any(name in found for name in told) or os.path.exists("/dev/accel0")
+
+
 def available_cores() -> int:
     """Number of the cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):

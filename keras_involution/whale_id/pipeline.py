@@ -11,6 +11,7 @@ import pandas as pd
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
+from keras_involution.distribution import Hosts, shard_dataset
 from keras_involution.whale_id.images import (
     MAX_PIXELS,
     ON_ERROR,
@@ -129,6 +130,8 @@ def training_batches(
     seed: int = 0,
     threads: int = 2,
     workers: int = 0,
+    hosts: Hosts | None = None,
+    start: int = 0,
 ) -> Any:
     """An endless stream of shuffled batches, the same for the same seed.
 
@@ -139,13 +142,15 @@ def training_batches(
     Args:
         photographs: `Photographs`.
         identities: Class numbers (N,).
-        batch_size: Integer.
+        batch_size: Integer, of all processes together.
         sampling: `"shuffle"` takes every picture once an epoch; `"balanced"` every
             identity equally often, and its pictures by turns.
         views: Name of the random views, as in `views.VIEWS`.
         seed: Integer.
         threads: Integer, threads that read.
         workers: Integer, processes that read; 0 reads in this one.
+        hosts: `Hosts`; of every batch each process reads its share. `None` reads all.
+        start: Integer, the place in the stream to begin at.
 
     Returns:
         Iterator of dictionaries: "row" (B,), "identity" (B,), "images" (B, H, W, 3) of
@@ -170,8 +175,13 @@ def training_batches(
     options = grain.ReadOptions(
         num_threads=threads, prefetch_buffer_size=2 * batch_size
     )
-    dataset = grain.MapDataset.range(_ENDLESS).map(stream).to_iter_dataset(options)
-    dataset = dataset.batch(batch_size, drop_remainder=True)
+    hosts = hosts or Hosts()
+    places = grain.MapDataset.range(start, _ENDLESS)
+    dataset = shard_dataset(places, hosts).map(stream).to_iter_dataset(options)
+    local = _arguments.divisible(
+        batch_size, hosts.processes, "batch_size", "processes"
+    )
+    dataset = dataset.batch(local, drop_remainder=True)
     if workers:
         _parse_flags()
         dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))

@@ -1,4 +1,4 @@
-"""The options of `whale-id embed` for several processes."""
+"""The options for several devices, and the processes that they start."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import click
+import keras
 
 from keras_involution.whale_id.cli._options import Command
 
@@ -63,3 +64,33 @@ def worker_command(
     for name in ("flip", "margin", "batch_size", "on_error", "part_size"):
         command.append(f"--{name.replace('_', '-')}={options[name]}")
     return [*command, "--", table, options["model"], options["out"]]
+
+
+def trained_in_processes(devices: str) -> bool:
+    """Starts this very command once for each device, where the backend wants that.
+
+    PyTorch does, and every backend on a host with nothing but its processor. Whether
+    it did; the processes that are started, here or by a launcher, do not.
+    """
+    from keras_involution.distribution import Hosts, launch
+    from keras_involution.distribution.local import (
+        has_tpu,
+        parted_threads,
+        visible_gpus,
+    )
+
+    gpus = visible_gpus()
+    number = int(devices) if devices.isdecimal() else 0
+    if devices == "auto" and keras.config.backend() == "torch":
+        number = len(gpus)
+    several = keras.config.backend() == "torch" or not (gpus or has_tpu())
+    if number < 2 or not several or Hosts.from_environment().processes > 1:
+        return False
+    launch(
+        [sys.executable, "-m", "keras_involution.whale_id.cli", *sys.argv[1:]],
+        number,
+        environment={} if gpus else parted_threads(number),
+        gpus=bool(gpus),
+        output=sys.stderr,
+    )
+    return True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_involution._commands import reported
+from keras_involution.whale_id.cli._devices import trained_in_processes
 from keras_involution.whale_id.cli._options import table_source
 from keras_involution.whale_id.config import TrainConfig, load_config
 
@@ -60,6 +61,7 @@ _INTEGERS = _Integers()
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in FOLDER.")
 @click.option("--force", is_flag=True, help="Replace the run in FOLDER.")
+@click.option("--devices", help="auto, a number, gpu, or names: gpu:0,gpu:1.")
 @click.option("--track", type=click.Choice(["wandb", "trackio"]), help="Tracker.")
 @_setting_options
 def command(
@@ -70,6 +72,7 @@ def command(
     config: str | None,
     resume: bool,
     force: bool,
+    devices: str | None,
     track: str | None,
     **settings: Any,
 ) -> None:
@@ -77,18 +80,27 @@ def command(
 
     Flags replace what --config says; all settings are written to FOLDER/config.yaml.
     Rows of the split "val" are what --early-stop looks at.
+
+    --devices spreads every batch over several devices of this host, in processes of
+    their own where the backend wants that. Under srun, torchrun or Kubernetes the
+    processes that they start train together; FOLDER is one that all of them see.
     """
     with reported():
         given = {name: value for name, value in settings.items() if value is not None}
         chosen = load_config(config, **given)
+        if devices is not None and trained_in_processes(devices):
+            click.echo(f"{folder}: trained")
+            return
+        from keras_involution.distribution import distribute
         from keras_involution.whale_id import read_table
         from keras_involution.whale_id.train import train
 
         rows = read_table(table, images, boxes=boxes)
         line = _Line()
+        spread = None if devices is None else distribute(devices, seed=chosen.seed)
         train(
-            rows, chosen, folder,
-            resume=resume, force=force, track=track, on_progress=line,
+            rows, chosen, folder, resume=resume, force=force, track=track,
+            distribution=spread, on_progress=line,
         )  # fmt: skip
     click.echo(f"{folder}: {line.ended}")
 

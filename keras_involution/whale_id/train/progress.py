@@ -19,6 +19,7 @@ class Progress:
         stopped: Why the run ended, or nothing.
         stream: Place in the stream of photographs.
         history: Figures of every epoch.
+        processes: Processes that shared the stream.
     """
 
     step: int = 0
@@ -29,3 +30,4 @@ class Progress:
     stopped: str = ""
     stream: Any = None
     history: list[dict[str, float]] = field(default_factory=list)
+    processes: int = 1

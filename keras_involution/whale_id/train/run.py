@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ import pandas as pd
 
 from keras_involution import training
 from keras_involution._arguments import received
+from keras_involution.distribution import Distribution, Hosts
 from keras_involution.whale_id.assemble import (
     Classes,
     build_network,
@@ -26,6 +28,7 @@ from keras_involution.whale_id.train.progress import Progress
 from keras_involution.whale_id.train.saved import (
     TIME_UP,
     load_progress,
+    place_in_stream,
     save_network,
     save_progress,
 )
@@ -46,8 +49,11 @@ class TrainingRun:
         table: pd.DataFrame,
         config: TrainConfig,
         folder: Path,
+        distribution: Distribution | None = None,
     ) -> None:
         keras.utils.set_random_seed(config.seed)
+        self.distribution = distribution
+        self.hosts = Hosts() if distribution is None else distribution.hosts
         self.config, self.folder, self.rows = config, folder, rows
         self.validation = validation_rows(table, config.held_out)
         self.steps = max(1, len(rows) // config.batch_size)
@@ -58,11 +64,19 @@ class TrainingRun:
         self.model = build_training_model(
             self.network, self.classes, config, self.steps
         )
-        self.progress = Progress()
+        self.progress = Progress(processes=self.hosts.processes)
         self.logs: list[Log] = []
-        side = config.image_size
-        self.stream = training_batches(
-            Photographs(rows, (side, side), config.margin, config.on_error),
+        self.stream = self._stream(0)
+        if config.early_stop:
+            check_validation(self.validation, rows)
+        if self.hosts.process == 0:
+            goes_on = (folder / CHECKPOINT).exists()
+            keep_classes(folder / CLASSES, self.classes, rows, goes_on)
+
+    def _stream(self, start: int) -> Any:
+        config, side = self.config, self.config.image_size
+        return training_batches(
+            Photographs(self.rows, (side, side), config.margin, config.on_error),
             self.numbers["identity"],
             config.batch_size,
             sampling=config.sampling,
@@ -70,15 +84,22 @@ class TrainingRun:
             seed=config.seed,
             threads=config.threads,
             workers=config.workers,
+            hosts=self.hosts,
+            start=start,
         )
-        if config.early_stop:
-            check_validation(self.validation, rows)
-        goes_on = (folder / CHECKPOINT).exists()
-        keep_classes(folder / CLASSES, self.classes, rows, goes_on)
 
     def restore(self) -> None:
-        found = load_progress(self.folder, self.model, self.stream)
-        self.progress = found or self.progress
+        found = load_progress(self.folder, self.model)
+        if found is None:
+            return
+        self.progress = found
+        if found.processes == self.hosts.processes:
+            self.stream.set_state(place_in_stream(found))
+        else:
+            # Shared by others, the stream has no state for these: it goes on behind
+            # the steps that were taken. Pictures left out on the way are not counted.
+            self.stream = self._stream(found.step * self.config.batch_size)
+            found.processes = self.hosts.processes
 
     def go(self, on_progress: Callable[[Progress, int, int], None]) -> None:
         progress, config = self.progress, self.config
@@ -89,16 +110,27 @@ class TrainingRun:
             self._log("steps", {"loss": loss, "learning_rate": self._rate()})
             if progress.step % self.steps == 0:
                 self._end_epoch()
-            if config.minutes and progress.seconds >= 60 * config.minutes:
+            if config.minutes and self._seconds() >= 60 * config.minutes:
                 progress.stopped = progress.stopped or TIME_UP
             if progress.step % config.checkpoint_every == 0:
-                save_progress(self.folder, self.model, self.progress, self.stream)
+                self._save_progress()
             on_progress(progress, self.total, self.steps)
-        save_progress(self.folder, self.model, self.progress, self.stream)
+        self._save_progress()
         if not config.early_stop or progress.best_epoch == 0:
             self._save_network()
         else:
             self.network = keras.saving.load_model(self.folder / MODEL)
+
+    def _seconds(self) -> float:
+        """By the clock of the first process: all must stop at the same step."""
+        if self.distribution is None:
+            return self.progress.seconds
+        return float(self.distribution.gather(np.array([self.progress.seconds]))[0])
+
+    def _save_progress(self) -> None:
+        save_progress(
+            self.folder, self.model, self.progress, self.stream, self.distribution
+        )
 
     def _step(self) -> float:
         batch = next(self.stream)
@@ -154,6 +186,10 @@ class TrainingRun:
             log.write(kind, self.progress.step, figures)
 
     def _save_network(self) -> None:
-        save_network(self.folder, self.network, self.model, self.classes.identities)
+        names = self.classes.identities
+        if self.hosts.process == 0:
+            save_network(self.folder, self.network, self.model, names)
+        if self.distribution is not None:
+            self.distribution.barrier()
         if self.config.average_momentum is not None:
             self.network = keras.saving.load_model(self.folder / MODEL)

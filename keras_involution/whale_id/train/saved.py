@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_involution import training
+from keras_involution.distribution import Distribution
 from keras_involution.whale_id.heads import ArcFace, save_centers
 from keras_involution.whale_id.model import EmbeddingNetwork
 from keras_involution.whale_id.train.folder import CHECKPOINT, HEAD, MODEL
@@ -19,23 +20,32 @@ TIME_UP = "the time was up"
 
 
 def save_progress(
-    folder: Path, model: keras.Model, progress: Progress, stream: Any
+    folder: Path,
+    model: keras.Model,
+    progress: Progress,
+    stream: Any,
+    distribution: Distribution | None = None,
 ) -> None:
     """Writes the checkpoint: weights, optimizer, progress, place in the stream."""
     progress.stream = _encoded(stream.get_state())
-    training.save_checkpoint(folder / CHECKPOINT, model, vars(progress))
+    path = folder / CHECKPOINT
+    training.save_checkpoint(path, model, vars(progress), distribution)
 
 
-def load_progress(folder: Path, model: keras.Model, stream: Any) -> Progress | None:
-    """Brings model and stream to where the checkpoint is, if there is one."""
+def load_progress(folder: Path, model: keras.Model) -> Progress | None:
+    """Brings the model to where the checkpoint is, if there is one."""
     path = folder / CHECKPOINT
     if not path.exists():
         return None
     progress = Progress(**training.load_checkpoint(path, model))
     if progress.stopped == TIME_UP:
         progress.stopped = ""
-    stream.set_state(_decoded(progress.stream))
     return progress
+
+
+def place_in_stream(progress: Progress) -> Any:
+    """The state of the stream of a run, for a stream of as many processes."""
+    return _decoded(progress.stream)
 
 
 def save_network(

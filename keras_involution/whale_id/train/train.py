@@ -6,8 +6,10 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from keras_involution.distribution import Distribution
 from keras_involution.whale_id.assemble import training_rows
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.logs import open_logs
@@ -25,6 +27,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     track: str | None = None,
+    distribution: Distribution | None = None,
     on_progress: Callable[[Progress, int, int], None] | None = None,
 ) -> EmbeddingNetwork:
     """Trains a network on the photographs of a table.
@@ -43,6 +46,9 @@ def train(
         resume: Boolean, goes on with the run in the folder, if there is one.
         force: Boolean, replaces the run in the folder.
         track: `"wandb"` or `"trackio"`, or `None`.
+        distribution: What `distribute` returns, for several devices. The batch of the
+            settings is that of all of them. With several processes all call this, the
+            first writes, and all see the folder; every one validates by itself.
         on_progress: Function that is called after every step with the progress, the
             steps of the whole run and those of an epoch.
 
@@ -57,14 +63,22 @@ def train(
     """
     folder = Path(folder)
     rows = training_rows(table, config.held_out)
-    aside = replaced_run(folder) if force and not resume else contextlib.nullcontext()
-    with aside:
-        resumed = prepare(folder, config, resume=resume, force=force)
-        run = TrainingRun(rows, table, config, folder)
+    writes = distribution is None or distribution.is_writer
+    with contextlib.ExitStack() as stack:
+        if force and not resume and writes:
+            stack.enter_context(replaced_run(folder))
+        if distribution is not None:
+            distribution.global_batch_size(config.batch_size, "global")
+            stack.enter_context(distribution)
+        resumed = writes and prepare(folder, config, resume=resume, force=force)
+        if distribution is not None:
+            resumed = bool(distribution.gather(np.array([resumed], "int32"))[0])
+        run = TrainingRun(rows, table, config, folder, distribution)
         if resumed:
             run.restore()
-        config.save(folder / CONFIG)
-        run.logs = open_logs(folder, run.progress.step, config.to_dict(), track)
+        if writes:
+            config.save(folder / CONFIG)
+            run.logs = open_logs(folder, run.progress.step, config.to_dict(), track)
         try:
             run.go(on_progress or (lambda *_: None))
         finally:
