@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ class Request:
             )
         return cls(kind, len(places), places)
 
-    def choose(self, found: dict[str, Sequence[Any]]) -> tuple[str, list[Any]]:
+    def choose(self, found: Mapping[str, Sequence[Any]]) -> tuple[str, list[Any]]:
         """The kind and the devices, from those of every kind that this process has.
 
         Raises:
@@ -79,7 +79,7 @@ class Request:
         return self.kind or self.count or "auto"
 
 
-def _named(found: dict[str, Sequence[Any]]) -> str:
+def _named(found: Mapping[str, Sequence[Any]]) -> str:
     return ", ".join(counted(len(found[k]), k) for k in KINDS if found.get(k))
 
 

@@ -38,10 +38,16 @@ def guarded(
         return plain(model, x, *args, **kwargs)
 
     def train_on_batch(
-        plain: Any, model: Any, x: Any, y: Any = None, weights: Any = None, **kwargs: Any
+        plain: Any,
+        model: Any,
+        x: Any,
+        y: Any = None,
+        weights: Any = None,
+        **kwargs: Any,
     ) -> Any:
         as_dictionary = kwargs.pop("return_dict", False)
         weights = kwargs.pop("sample_weight", weights)
+        distribution._build(model, (x, y, weights))
         plain(model, *distribution.to_devices((x, y, weights)), **kwargs)
         # Of all devices and processes; the plain method tells of the first.
         figures = {n: float(v) for n, v in model.get_metrics_result().items()}

@@ -137,7 +137,9 @@ class JaxDistribution(Distribution):
 
 def _own_rows(array: jax.Array) -> np.ndarray:
     """The rows of an array, parted by rows, that lie in this process."""
-    parts = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
+    parts = {
+        shard.index[0].start or 0: shard.data for shard in array.addressable_shards
+    }
     return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
 
 

@@ -60,11 +60,16 @@ class TensorFlowDistribution(Distribution):
         # TensorFlow gives every worker its part of its own datasets.
         return isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset))
 
+    def _build(self, model: Any, batch: Any) -> None:
+        model._symbolic_build(data_batch=batch)
+
     def to_devices(self, batch: Any) -> Any:
         """A batch (B, ...) of this process, a share for each of its devices."""
         return keras.tree.map_structure(self._parted, batch)
 
     def _parted(self, array: Any) -> Any:
+        if array is None:
+            return None
         parts = np.split(np.asarray(array), self.local_replicas)
 
         def part(context: Any) -> Any:

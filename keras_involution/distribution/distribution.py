@@ -112,6 +112,9 @@ class Distribution(abc.ABC):
         """Whether the backend itself gives every process its part of such data."""
         return False
 
+    def _build(self, model: Any, batch: Any) -> None:
+        """Builds metrics from a plain batch, where Keras cannot from one in parts."""
+
     def _fit_arguments(self, x: Any) -> dict[str, Any]:
         """What `fit` needs beside data that `dataset` has made."""
         # The rows have their order: another order of batches in every process, which

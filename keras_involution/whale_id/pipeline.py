@@ -178,9 +178,7 @@ def training_batches(
     hosts = hosts or Hosts()
     places = grain.MapDataset.range(start, _ENDLESS)
     dataset = shard_dataset(places, hosts).map(stream).to_iter_dataset(options)
-    local = _arguments.divisible(
-        batch_size, hosts.processes, "batch_size", "processes"
-    )
+    local = _arguments.divisible(batch_size, hosts.processes, "batch_size", "processes")
     dataset = dataset.batch(local, drop_remainder=True)
     if workers:
         _parse_flags()

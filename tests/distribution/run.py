@@ -3,11 +3,11 @@
 KERAS_BACKEND=jax python -m tests.distribution.run FOLDER RUNS.json
 
 RUNS is a list of dictionaries. {"simulate": 4} comes first. In the others "name" says
-where losses, weights, predictions and metrics go, FOLDER/name.npz; "arguments" are those
-of `distribute`, and without them Keras trains as on any one device; "epochs" and
-"resume", the name of a run whose checkpoint is gone on with, are options; "die" is the
-number of the process that kills itself after an epoch. "preset" writes a RedNet from its
-devices instead, and "loads" reads it.
+where losses, weights, predictions and metrics go, FOLDER/name-PROCESS.npz; "arguments"
+are those of `distribute`, and without them Keras trains as on any one device; "epochs"
+and "resume", the name of a run whose checkpoint is gone on with, are options; "die" is
+the number of the process that kills itself after an epoch. "preset" writes a RedNet
+from its devices instead, and "loads" reads it.
 """
 
 from __future__ import annotations
@@ -105,9 +105,8 @@ def together(
         predictions = devices.predict(model, x, batch_size=4)
         path = folder / f"{name}.checkpoint.npz"
         save_checkpoint(path, model, {"epochs": done + epochs}, devices)
-        return found(
-            fitted.history, figures, predictions, model, [*map(devices.whole, model.weights)]
-        )  # fmt: skip
+        weights = [devices.whole(weight) for weight in model.weights]
+        return found(fitted.history, figures, predictions, model, weights)
 
 
 def found(

@@ -121,7 +121,9 @@ def test_four_devices_train_as_one(in_one_process):
     assert_same(in_one_process / "data-0.npz", in_one_process / "one-0.npz")
     losses = results(in_one_process / "one-0.npz")["losses"]
     assert losses[1] < losses[0] - 0.1, "a network that does not learn shows nothing"
-    assert "Running on 4 CPUs in one process" in (in_one_process / "said.txt").read_text()
+    assert (
+        "Running on 4 CPUs in one process" in (in_one_process / "said.txt").read_text()
+    )
 
 
 @on_jax
@@ -133,7 +135,8 @@ def test_weights_in_parts_on_two_times_two_devices(in_one_process):
 def test_a_run_on_four_devices_goes_on_with_two(in_one_process):
     """From weights that lay in parts to weights that lie whole on each device."""
     began, went_on, one = [
-        results(in_one_process / f"{name}-0.npz") for name in ("began", "went_on", "one")
+        results(in_one_process / f"{name}-0.npz")
+        for name in ("began", "went_on", "one")
     ]
     losses = [*began["losses"], *went_on["losses"]]
     np.testing.assert_allclose(losses, one["losses"], rtol=2e-5)

@@ -11,6 +11,9 @@ import keras
 from keras_involution.whale_id.cli._options import Command
 
 
+_WHALE_ID = (sys.executable, "-m", "keras_involution.whale_id.cli")
+
+
 class _Devices(click.ParamType):
     name = "N|auto"
 
@@ -56,7 +59,7 @@ def worker_command(
 ) -> list[str]:
     """The command line of one that writes a share of the parts."""
     table, images, boxes = source
-    command = [sys.executable, "-m", "keras_involution.whale_id.cli", "embed"]
+    command = [*_WHALE_ID, "embed"]
     command += [f"--share={share}"]
     command += [f"--images={images}"] if images is not None else []
     command += [] if boxes else ["--no-boxes"]
@@ -87,7 +90,8 @@ def trained_in_processes(devices: str) -> bool:
     if number < 2 or not several or Hosts.from_environment().processes > 1:
         return False
     launch(
-        [sys.executable, "-m", "keras_involution.whale_id.cli", *sys.argv[1:]],
+        # Of the devices that it sees, each takes what there is.
+        [*_WHALE_ID, *sys.argv[1:], "--devices=auto"],
         number,
         environment={} if gpus else parted_threads(number),
         gpus=bool(gpus),
