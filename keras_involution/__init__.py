@@ -1,5 +1,6 @@
 """Involution layers and RedNet image models for Keras 3."""
 
+from keras_involution import distribution as distribution
 from keras_involution import layers as layers
 from keras_involution import models as models
 from keras_involution import ops as ops

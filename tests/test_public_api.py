@@ -19,6 +19,17 @@ PUBLIC = {
     },
     "keras_involution.layers": {"Involution1D", "Involution2D", "Involution3D"},
     "keras_involution.ops": {"available_implementations", "involution"},
+    "keras_involution.distribution": {
+        "Distribution",
+        "Hosts",
+        "distribute",
+        "launch",
+        "scaled_learning_rate",
+        "shard_dataset",
+        "shard_files",
+        "shard_rows",
+        "simulate_devices",
+    },
     "keras_involution.export": {"export_model", "run_exported"},
     "keras_involution.visualization": {
         "heatmap_grid",

@@ -11,7 +11,6 @@ import keras
 
 from keras_involution._arguments import received
 from keras_involution.distribution._evaluation import predict_here
-from keras_involution.distribution.data import ShardedDataset
 
 if TYPE_CHECKING:
     from keras_involution.distribution.distribution import Distribution
@@ -92,10 +91,10 @@ def _check_data(distribution: Distribution, x: Any, arguments: dict[str, Any]) -
             "Keras would validate each process's rows by themselves. "
             + received(validation_data=type(validation[0]))
         )
-    if not isinstance(x, ShardedDataset) and not distribution._reads_parts(x):
+    if not distribution._reads_parts(x):
         raise ValueError(
-            "Every process would train on all rows: pass what `dataset` of the "
-            f"distribution returns. {received(x=type(x))}"
+            "Every process would train on all rows: pass what `dataset` or `stream` of "
+            f"the distribution returns. {received(x=type(x))}"
         )
 
 

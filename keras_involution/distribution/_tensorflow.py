@@ -46,7 +46,8 @@ class TensorFlowDistribution(Distribution):
         stack.enter_context(guarded(self, self._prepare))
 
     def _prepare(self, model: Any) -> None:
-        if model.distribute_strategy is not self.strategy:
+        values = [getattr(v.value, "_value", v.value) for v in model.variables]
+        if not all(isinstance(v, tf.distribute.DistributedValues) for v in values):
             raise ValueError(
                 "The model must be built or loaded inside of the block: its weights "
                 f"lie on one device. {received(model=model.name)}"
@@ -58,10 +59,12 @@ class TensorFlowDistribution(Distribution):
 
     def _reads_parts(self, x: Any) -> bool:
         # TensorFlow gives every worker its part of its own datasets.
-        return isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset))
+        ours = (tf.data.Dataset, tf.distribute.DistributedDataset)
+        return isinstance(x, ours) or super()._reads_parts(x)
 
-    def _build(self, model: Any, batch: Any) -> None:
+    def _build(self, model: Any, batch: Any) -> Any:
         model._symbolic_build(data_batch=batch)
+        return model
 
     def to_devices(self, batch: Any) -> Any:
         """A batch (B, ...) of this process, a share for each of its devices."""
@@ -90,10 +93,17 @@ class TensorFlowDistribution(Distribution):
         self._kept.append(dataset)
         return dataset
 
+    def _stream(self, dataset: Any, batch_size: int) -> Any:
+        share = batch_size // self.local_replicas
+        batches = dataset.batch(share, drop_remainder=True)
+        batches = batches.prefetch(2 * self.local_replicas)
+        return self.strategy.distribute_datasets_from_function(lambda context: batches)
+
     def _fit_arguments(self, x: Any) -> dict[str, Any]:
         # At the end of its data TensorFlow would let some devices take one step more.
         steps = self._steps.get(id(x))
-        return {} if steps is None else {"shuffle": False, "steps_per_epoch": steps}
+        given = {} if steps is None else {"steps_per_epoch": steps}
+        return given | super()._fit_arguments(x)
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         if self.hosts.processes == 1:

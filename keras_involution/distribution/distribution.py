@@ -42,6 +42,8 @@ class Distribution(abc.ABC):
         self.model_devices = model_devices
         self.notes: tuple[str, ...] = ()
         self._exits: list[contextlib.ExitStack] = []
+        # Streams that hold the rows of this process alone.
+        self._own: list[Any] = []
         self._predictors: Any = weakref.WeakKeyDictionary()
 
     @property
@@ -109,17 +111,18 @@ class Distribution(abc.ABC):
         return []
 
     def _reads_parts(self, x: Any) -> bool:
-        """Whether the backend itself gives every process its part of such data."""
-        return False
+        """Whether every process gets its part of such data, and no more."""
+        return isinstance(x, ShardedDataset) or any(x is own for own in self._own)
 
-    def _build(self, model: Any, batch: Any) -> None:
+    def _build(self, model: Any, batch: Any) -> Any:
         """Builds metrics from a plain batch, where Keras cannot from one in parts."""
+        return model
 
     def _fit_arguments(self, x: Any) -> dict[str, Any]:
         """What `fit` needs beside data that `dataset` has made."""
         # The rows have their order: another order of batches in every process, which
         # Keras would draw, would mix them.
-        return {"shuffle": False} if isinstance(x, ShardedDataset) else {}
+        return {"shuffle": False} if self._reads_parts(x) else {}
 
     def to_devices(self, batch: Any) -> Any:
         """A batch of this process as the backend's `train_on_batch` wants it."""
@@ -201,6 +204,29 @@ class Distribution(abc.ABC):
 
     def _dataset(self, rows: ShardedDataset) -> Any:
         return rows
+
+    def stream(self, dataset: Any, *, batch_size: int) -> Any:
+        """Batches for `fit` of a `tf.data.Dataset` that is this process's own part.
+
+        Args:
+            dataset: `tf.data.Dataset` of single examples without an end (`repeat()`),
+                as of the files that `shard_files` gives to this process.
+            batch_size: Integer, examples of a step, of all devices together.
+
+        Returns:
+            What `fit` of the backend takes, with `steps_per_epoch`, the same in all
+            processes.
+
+        Raises:
+            ValueError: If the copies of the model cannot share a batch evenly.
+        """
+        size = self.global_batch_size(batch_size, "global")
+        stream = self._stream(dataset, size // self.hosts.processes)
+        self._own.append(stream)
+        return stream
+
+    def _stream(self, dataset: Any, batch_size: int) -> Any:
+        return dataset.batch(batch_size, drop_remainder=True).prefetch(2)
 
     def predict(self, model: Any, x: Any, *, batch_size: int = 32) -> Any:
         """What the model says of every row, no row twice and none missed.

@@ -139,6 +139,17 @@ def read_preset(
         return {f"weight_{i}": devices.whole(w) for i, w in enumerate(model.weights)}
 
 
+def from_outside(arguments: dict[str, Any]) -> dict[str, Any]:
+    x, y = examples()
+    model = network()
+    with distribute(**arguments) as devices:
+        try:
+            model.fit(devices.dataset(x, y, batch_size=BATCH), verbose=0)
+        except ValueError as error:
+            return {"error": str(error)}
+    return {"error": ""}
+
+
 def main(folder: str, runs: str) -> None:
     here = Path(folder)
     own = os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "0")
@@ -153,6 +164,8 @@ def main(folder: str, runs: str) -> None:
             continue
         if "loads" in run:
             results = read_preset(here, **run)
+        elif run.pop("outside", False):
+            results = from_outside(run["arguments"])
         elif "arguments" in run:
             results = together(here, **run)
         else:

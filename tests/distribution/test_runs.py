@@ -65,6 +65,7 @@ def in_one_process(tmp_path_factory):
     runs.append({"name": "data", **four})
     if BACKEND == "jax":
         half = {"epochs": 1, "arguments": PARTS}
+        runs.append({"name": "outside", "outside": True, **four})
         runs += [
             {"name": "halves", "arguments": HALVES, "epochs": EPOCHS},
             {"name": "began", **half},
@@ -124,6 +125,12 @@ def test_four_devices_train_as_one(in_one_process):
     assert (
         "Running on 4 CPUs in one process" in (in_one_process / "said.txt").read_text()
     )
+
+
+@on_jax
+def test_a_model_from_outside_of_the_block_is_refused(in_one_process):
+    said = str(results(in_one_process / "outside-0.npz")["error"])
+    assert "must be built or loaded inside of the block" in said
 
 
 @on_jax

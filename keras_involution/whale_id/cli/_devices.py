@@ -10,7 +10,6 @@ import keras
 
 from keras_involution.whale_id.cli._options import Command
 
-
 _WHALE_ID = (sys.executable, "-m", "keras_involution.whale_id.cli")
 
 

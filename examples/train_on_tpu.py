@@ -1,0 +1,117 @@
+"""Trains a RedNet on a TPU from TFRecord files, on TensorFlow or on JAX.
+
+What it does: writes the 400 shipped photographs into TFRecord files in the schema of
+the Happywhale notebooks, reads them back with `tf.data`, every process its own files,
+and trains RedNet-26 in bfloat16 on all cores of the TPU, with a rate that rises, stays
+and falls. Real data lies in a bucket (`--files "gs://bucket/*.tfrec"`).
+
+How long it takes: a minute of compiling, then seconds an epoch on a TPU v3-8.
+
+What to expect: one line on what it runs on (`Running on 8 TPUs ...`), and the loss
+falling from 2.4. Without a TPU it runs on what there is.
+
+Commands, from the root of the repository; Kaggle and Colab need nothing else, and every
+worker of a slice runs the same command:
+
+    KERAS_BACKEND=tensorflow python -m examples.train_on_tpu
+    KERAS_BACKEND=jax python -m examples.train_on_tpu
+
+To try it on four parts of a processor (TensorFlow is needed for `tf.data`):
+
+    KERAS_BACKEND=tensorflow python -m examples.train_on_tpu --simulate 4 --epochs 1
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+import keras
+import pandas as pd
+from PIL import Image
+
+from examples._demo import photographs
+from examples._demo.training import build_model
+from keras_involution import distribution, training
+from keras_involution.whale_id.tfrecords import (
+    count_tfrecords,
+    tfrecord_dataset,
+    write_tfrecords,
+)
+
+
+@click.command(help="Train on a TPU from TFRecord files.")
+@click.option("--devices", default="auto", show_default=True)
+@click.option(
+    "--files", help="Pattern of TFRecord files; else the shipped photographs."
+)
+@click.option("--batch-size", default=16, show_default=True, help="Of each core.")
+@click.option("--epochs", default=3, show_default=True)
+@click.option("--image-size", default=64, show_default=True)
+@click.option("--simulate", default=0, help="Devices to make of the processor.")
+def main(
+    devices: str,
+    files: str | None,
+    batch_size: int,
+    epochs: int,
+    image_size: int,
+    simulate: int,
+) -> None:
+    if simulate:
+        distribution.simulate_devices(simulate)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        distribution.distribute(devices, seed=0) as spread,
+    ):
+        if spread.kind == "tpu":
+            keras.config.set_dtype_policy("mixed_bfloat16")
+        paths = shipped(Path(folder)) if files is None else found(files)
+        size = spread.global_batch_size(batch_size)
+        steps = count_tfrecords(paths) // size
+        model = build_model(photographs.CLASS_NAMES, image_size)
+        rate = spread.learning_rate(0.0125)
+        schedule = training.RampSustainDecay(rate, steps, steps, 0.8, steps)
+        model.compile(
+            keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+        own = distribution.shard_files(paths, spread.hosts)
+        data = spread.stream(examples(model, own, image_size), batch_size=size)
+        verbose = 2 if spread.is_writer else 0
+        model.fit(data, epochs=epochs, steps_per_epoch=steps, verbose=verbose)
+
+
+def examples(model: keras.Model, paths: list, image_size: int):
+    """Endless pictures (h, w, 3) as the network wants them, with their classes."""
+    import tensorflow as tf
+
+    scale = tf.constant(model.preprocessor.scale, tf.float32)
+    offset = tf.constant(model.preprocessor.offset, tf.float32)
+    data = tfrecord_dataset(paths, (image_size, image_size)).cache()
+    data = data.shuffle(2048).repeat()
+    return data.map(lambda image, t: (tf.cast(image, tf.float32) * scale + offset, t))
+
+
+def shipped(folder: Path, shards: int = 8) -> list[Path]:
+    """TFRecord files of the shipped photographs."""
+    images, classes = photographs.load_photographs("train")
+    rows = []
+    for number, image in enumerate(images):
+        path = folder / f"{number:03}.png"
+        Image.fromarray(image).save(path)
+        rows.append({"image_id": path.stem, "path": str(path)})
+    table = pd.DataFrame(rows).assign(target=classes).sample(frac=1, random_state=0)
+    targets = table["target"].to_list()
+    return write_tfrecords(table, folder, "train", targets=targets, shards=shards)
+
+
+def found(pattern: str) -> list[str]:
+    import tensorflow as tf
+
+    return sorted(tf.io.gfile.glob(pattern))
+
+
+if __name__ == "__main__":
+    main()
