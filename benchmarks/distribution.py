@@ -1,0 +1,151 @@
+"""Several devices: what sharing a step costs here, and what a network would cost there.
+
+Measured: the training step of RedNet-26 with the same whole batch on one process and on
+N processes of one core each, as `launch` starts them: efficiency is the pictures a
+second of N over N times those of one. Processes share memory bandwidth, so this is what
+this host gives, and an upper bound for what the package adds.
+
+On paper: a step's gradients are summed over D devices. A ring moves 2 (D - 1) / D times
+their bytes through every device's link (Patarasuk and Yuan 2009). Printed against the
+time of the step's arithmetic, for RedNet-50 on 8 GPUs and on a TPU v5e-16.
+
+About two minutes on 2 cores:
+
+    KERAS_BACKEND=torch python -m benchmarks.distribution
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """Devices and their links; figures of the makers' data sheets.
+
+    Attributes:
+        devices: Number of them.
+        flops: Operations a second of one, dense, bfloat16.
+        link: Bytes a second that one sends to its neighbours in a ring.
+        reached: Share of `flops` that training of such networks reaches.
+    """
+
+    name: str
+    devices: int
+    flops: float
+    link: float
+    reached: float = 0.3
+
+
+PLACES = (
+    # H100 SXM data sheet: 989 Tflop/s; NVLink 900 GB/s, both directions together.
+    Place("8 H100, NVLink", 8, 989e12, 450e9),
+    # The same through PCIe 5.0 x16: 64 GB/s in each direction.
+    Place("8 H100, PCIe 5", 8, 989e12, 64e9),
+    # Cloud TPU documentation: 197 Tflop/s; 1,600 Gbit/s over four links of a 2D torus.
+    Place("TPU v5e-16", 16, 197e12, 1600e9 / 8 / 4),
+)
+
+
+def on_paper(batch: int = 128, size: int = 224) -> list[dict]:
+    """A step of RedNet-50, `batch` pictures a device, gradients in float32."""
+    from keras_involution import RedNet50
+    from keras_involution.models import summary_of_cost
+
+    cost = summary_of_cost(RedNet50(image_shape=(size, size, 3)))
+    gradients = 4 * cost.parameters
+    # Forward and twice as much backward; two operations a multiply-add.
+    operations = 3 * 2 * cost.multiply_adds * batch
+    rows = []
+    for place in PLACES:
+        sent = 2 * (place.devices - 1) / place.devices * gradients
+        compute = operations / (place.flops * place.reached)
+        talk = sent / place.link
+        rows.append(
+            {
+                "place": place.name,
+                "MB sent a step": sent / 1e6,
+                "ms computing": 1e3 * compute,
+                "ms sending": 1e3 * talk,
+                "efficiency, nothing hidden": compute / (compute + talk),
+            }
+        )
+    return rows
+
+
+def train(batch: int, size: int, steps: int) -> None:
+    """What every process runs; the first prints the seconds of a step."""
+    import keras
+    import numpy as np
+
+    from keras_involution import RedNet26
+    from keras_involution.distribution import distribute
+
+    random = np.random.default_rng(0)
+    with distribute("auto", verbose=False) as devices:
+        model = RedNet26(num_classes=10, image_shape=(size, size, 3))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.01), loss)
+        own = batch // devices.hosts.processes
+        x = random.normal(size=(own, size, size, 3)).astype("float32")
+        y = random.integers(0, 10, own)
+        seconds = []
+        for _ in range(steps + 2):
+            devices.barrier()
+            start = time.perf_counter()
+            model.train_on_batch(x, y)
+            seconds.append(time.perf_counter() - start)
+    if devices.is_writer:
+        Path(os.environ["SECONDS"]).write_text(str(statistics.median(seconds[2:])))
+
+
+def measured(processes: int, batch: int, size: int, steps: int) -> float:
+    """Pictures a second of so many processes, each on a core of its own."""
+    from keras_involution.distribution import launch
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "seconds"
+        command = [sys.executable, "-m", "benchmarks.distribution", "--train"]
+        command += [f"--batch={batch}", f"--size={size}", f"--steps={steps}"]
+        environment = {"SECONDS": str(path), "OMP_NUM_THREADS": "1", "NPROC": "1"}
+        launch(command, processes, environment=environment)
+        return batch / float(path.read_text())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--train", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--output", type=Path)
+    given = parser.parse_args()
+    settings = (given.batch, given.size, given.steps)
+    if given.train:
+        train(*settings)
+        return
+    one = measured(1, *settings)
+    several = measured(given.processes, *settings)
+    found = {
+        "processes": given.processes,
+        "pictures a second, one": one,
+        "pictures a second, all": several,
+        "efficiency": several / one / given.processes,
+        "on paper": on_paper(),
+    }
+    print(json.dumps(found, indent=2))
+    if given.output:
+        given.output.write_text(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""`whale-id train --devices`: processes that train one network, gone on with by one."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from keras_involution.whale_id import write_table
+from tests.marks import one_backend
+from tests.whale_id.animals import animals
+from tests.whale_id.command import run
+from tests.whale_id.settings import one_stage
+
+
+def losses(folder) -> np.ndarray:
+    with (folder / "steps.csv").open(newline="") as file:
+        return np.array([float(row["loss"]) for row in csv.DictReader(file)])
+
+
+@one_backend
+def test_two_processes_begin_a_run_that_one_goes_on_with(tmp_path):
+    """All as if one had trained from the start, but for rounding, which Adam magnifies.
+
+    The first step shows that gradients, statistics and losses are those of the whole
+    batch: with a process's own half the loss would be another one.
+    """
+    write_table(animals(tmp_path), tmp_path / "table.csv")
+    one_stage(checkpoint_every=2).save(tmp_path / "settings.yaml")
+    given = ["train", tmp_path / "table.csv"]
+    config = ["--config", tmp_path / "settings.yaml"]
+    run(*given, tmp_path / "one", *config)
+    command = [sys.executable, "-m", "keras_involution.whale_id.cli"]
+    command += [*given, tmp_path / "two", *config, "--devices=2", "--minutes=1e-6"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    begun = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert begun.returncode == 0, begun.stderr[-2000:]
+    assert "[0] Running on 2 CPUs in 2 processes (torch)" in begun.stderr
+    first = losses(tmp_path / "two")
+    np.testing.assert_allclose(first, losses(tmp_path / "one")[:1], rtol=2e-4)
+    run(*given, tmp_path / "two", *config, "--resume", "--minutes=100")
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(two) == len(one) == 9
+    np.testing.assert_allclose(two, one, rtol=1e-2)
