@@ -4,6 +4,8 @@ from keras_involution.training.checkpoint import load_checkpoint as load_checkpo
 from keras_involution.training.checkpoint import save_checkpoint as save_checkpoint
 from keras_involution.training.optimizers import averaged_weights as averaged_weights
 from keras_involution.training.optimizers import build_optimizer as build_optimizer
+from keras_involution.training.recipes import RECIPES as RECIPES
+from keras_involution.training.recipes import Recipe as Recipe
 from keras_involution.training.schedules import RampSustainDecay as RampSustainDecay
 from keras_involution.training.schedules import WarmUp as WarmUp
 from keras_involution.training.schedules import build_schedule as build_schedule

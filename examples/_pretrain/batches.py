@@ -1,0 +1,74 @@
+"""Batches whose contents depend on the seed and the number of the step alone."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from examples._pretrain.pictures import Pictures
+from examples._pretrain.views import random_views, whole_views
+from keras_involution import RedNetImageConverter
+
+
+class Batches(keras.utils.PyDataset):
+    """The steps `first` to `last` of a run: prepared views and one-hot targets.
+
+    Args:
+        pictures: Pictures of the training.
+        rows: The rows of it to use (N,).
+        steps: Range of the steps.
+        batch_size: Integer.
+        size: Integer, sides of the views.
+        area: Tuple of 2 floats, shares of a picture that a view shows.
+        seed: Integer.
+        num_classes: Integer.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        rows: np.ndarray,
+        steps: range,
+        batch_size: int,
+        size: int,
+        area: tuple[float, float],
+        seed: int,
+        num_classes: int,
+    ) -> None:
+        super().__init__(workers=1, max_queue_size=4)
+        self.pictures, self.rows, self.steps = pictures, rows, steps
+        self.batch_size, self.size, self.area = batch_size, size, area
+        self.seed, self.num_classes = seed, num_classes
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        step = self.steps[index]
+        rows = self.rows_of(step)
+        random = np.random.default_rng((self.seed, 1, step))
+        images = np.stack([self.pictures.images[row] for row in rows])
+        views = random_views(images, self.size, random, self.area)
+        targets = np.zeros((len(rows), self.num_classes), "float32")
+        targets[np.arange(len(rows)), self.pictures.labels[rows]] = 1
+        return prepared(views), targets
+
+    def rows_of(self, step: int) -> np.ndarray:
+        """Every epoch holds every row once, but for the last few."""
+        epoch, place = divmod(step, len(self.rows) // self.batch_size)
+        order = np.random.default_rng((self.seed, 0, epoch)).permutation(self.rows)
+        return order[place * self.batch_size : (place + 1) * self.batch_size]
+
+
+def held_out_batches(images: np.ndarray, size: int, batch_size: int) -> np.ndarray:
+    """Yields prepared batches of whole pictures, in order."""
+    for start in range(0, len(images), batch_size):
+        yield prepared(whole_views(images[start : start + batch_size], size))
+
+
+def prepared(views: np.ndarray) -> np.ndarray:
+    """As the preprocessor of the model does it, without its resizing."""
+    converter = RedNetImageConverter(data_format="channels_last")
+    return views * np.array(converter.scale, "float32") + np.array(
+        converter.offset, "float32"
+    )
