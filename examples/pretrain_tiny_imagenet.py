@@ -45,7 +45,9 @@ DEPTHS = ("26", "38", "50", "101", "152")
     default="involution",
     show_default=True,
 )
-@click.option("--recipe", type=click.Choice(sorted(RECIPES)), default="rednet_few_epochs")
+@click.option(
+    "--recipe", type=click.Choice(sorted(RECIPES)), default="rednet_few_epochs"
+)
 @click.option("--image-size", type=click.IntRange(32), default=64, show_default=True)
 @click.option("--epochs", type=click.IntRange(1), help="The recipe's, if not given.")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
@@ -69,9 +71,7 @@ def main(
     chosen = RECIPES[recipe]
     train = pictures.load_split(data, "train", output / "cache")
     held_out = pictures.load_split(data, "val", output / "cache")
-    rows = pictures.rows_without_copies(
-        train.images, held_out.images, output / "cache"
-    )
+    rows = pictures.rows_without_copies(train.images, held_out.images, output / "cache")
     console.print(
         f"{len(rows)} of {len(train.images)} training pictures; the others show a "
         f"validation picture. {len(held_out.images)} to validate."

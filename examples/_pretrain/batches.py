@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 
 from examples._pretrain.pictures import Pictures
 from examples._pretrain.views import random_views, whole_views
 from keras_involution import RedNetImageConverter
+from keras_involution.training import Recipe
 
 
 class Batches(keras.utils.PyDataset):
@@ -19,7 +22,7 @@ class Batches(keras.utils.PyDataset):
         steps: Range of the steps.
         batch_size: Integer.
         size: Integer, sides of the views.
-        area: Tuple of 2 floats, shares of a picture that a view shows.
+        recipe: `Recipe`, says what is done to pictures.
         seed: Integer.
         num_classes: Integer.
     """
@@ -31,13 +34,13 @@ class Batches(keras.utils.PyDataset):
         steps: range,
         batch_size: int,
         size: int,
-        area: tuple[float, float],
+        recipe: Recipe,
         seed: int,
         num_classes: int,
     ) -> None:
         super().__init__(workers=1, max_queue_size=4)
         self.pictures, self.rows, self.steps = pictures, rows, steps
-        self.batch_size, self.size, self.area = batch_size, size, area
+        self.batch_size, self.size, self.recipe = batch_size, size, recipe
         self.seed, self.num_classes = seed, num_classes
 
     def __len__(self) -> int:
@@ -48,9 +51,11 @@ class Batches(keras.utils.PyDataset):
         rows = self.rows_of(step)
         random = np.random.default_rng((self.seed, 1, step))
         images = np.stack([self.pictures.images[row] for row in rows])
-        views = random_views(images, self.size, random, self.area)
+        views = random_views(images, self.size, random, self.recipe.crop_area)
         targets = np.zeros((len(rows), self.num_classes), "float32")
         targets[np.arange(len(rows)), self.pictures.labels[rows]] = 1
+        augment = self.recipe.build_augmentation()
+        views, targets = augment(views, targets, seed=int(random.integers(2**31)))
         return prepared(views), targets
 
     def rows_of(self, step: int) -> np.ndarray:
@@ -60,7 +65,9 @@ class Batches(keras.utils.PyDataset):
         return order[place * self.batch_size : (place + 1) * self.batch_size]
 
 
-def held_out_batches(images: np.ndarray, size: int, batch_size: int) -> np.ndarray:
+def held_out_batches(
+    images: np.ndarray, size: int, batch_size: int
+) -> Iterator[np.ndarray]:
     """Yields prepared batches of whole pictures, in order."""
     for start in range(0, len(images), batch_size):
         yield prepared(whole_views(images[start : start + batch_size], size))

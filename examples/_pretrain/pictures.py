@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, features
 
-
 SAME = 5.0
 """Grey levels by which thumbnails of one picture differ at most."""
 
@@ -54,12 +53,10 @@ def decode_sheets(path: Path) -> Pictures:
     if not features.check("avif"):
         raise RuntimeError("Pillow was built without AVIF; 11.3 on PyPI has it.")
     with np.load(path) as file:
-        data, starts, side = file["sheets"].tobytes(), file["offsets"], int(file["tile"])
-        counts = (
-            file["counts"]
-            if "counts" in file
-            else np.full(len(starts) - 1, int(file["per_class"]))
-        )
+        data, starts = file["sheets"].tobytes(), file["offsets"]
+        counts = file["counts"] if "counts" in file else file["per_class"]
+        counts = np.broadcast_to(counts, len(starts) - 1)
+        side = int(file["tile"])
     images = [
         _tiles(data[start:end], side)[:count]
         for start, end, count in zip(starts[:-1], starts[1:], counts)

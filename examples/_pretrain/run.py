@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
 
 from examples._pretrain.batches import Batches, held_out_batches
 from examples._pretrain.network import save_half
 from examples._pretrain.pictures import Pictures
 from keras_involution import RedNetImageClassifier, training
+from keras_involution._arguments import received
 
 CHECKPOINT, HISTORY, PRESET = "checkpoint.npz", "history.csv", "preset"
 SEGMENT = 20
@@ -42,11 +43,19 @@ class Settings:
     held_out_step: int = 5
     seed: int = 0
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a run that goes on must have in common with its beginning."""
+        recipe = {name: str(value) for name, value in asdict(self.recipe).items()}
+        names = ("image_size", "epochs", "batch_size", "minutes", "seed")
+        return {name: getattr(self, name) for name in names} | recipe
+
 
 @dataclass
 class Progress:
     """How far a run is; what a checkpoint keeps beside weights and optimizer."""
 
+    described: dict[str, Any] = field(default_factory=dict)
     step: int = 0
     seconds: float = 0.0
     share: float = 0.0
@@ -76,10 +85,15 @@ class PretrainingRun:
         )
         optimizer = recipe.build_optimizer(recipe.rate(settings.batch_size))
         model.compile(optimizer, recipe.build_loss())
-        self.progress = Progress()
+        self.progress = Progress(settings.described)
         path = settings.output / CHECKPOINT
         if path.exists():
             self.progress = Progress(**training.load_checkpoint(path, model))
+            if self.progress.described != settings.described:
+                raise ValueError(
+                    f"The folder holds a run with {self.progress.described}. "
+                    + received(**settings.described)
+                )
         self.started = time.perf_counter() - self.progress.seconds
         self.saved = self.progress.seconds
 
@@ -123,7 +137,7 @@ class PretrainingRun:
             range(first, last),
             settings.batch_size,
             settings.recipe.image_size(middle, settings.image_size),
-            settings.recipe.crop_area,
+            settings.recipe,
             settings.seed,
             self.model.num_classes,
         )
