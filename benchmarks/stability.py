@@ -77,7 +77,7 @@ def largest_value(model: RedNetImageClassifier, images: np.ndarray) -> float:
     ends = ("_2_involution", "_2_conv")
     outputs = [x.output for x in backbone.layers if x.name.endswith(ends)]
     found = keras.Model(backbone.input, outputs)(images, training=True)
-    return max(float(keras.ops.max(keras.ops.abs(x))) for x in found)
+    return max(float(np.abs(keras.ops.convert_to_numpy(x)).max()) for x in found)
 
 
 @click.command(help="Train at the published rate and above it.")
@@ -95,7 +95,7 @@ def main(depth: int, image_size: int, steps: int) -> None:
             losses, largest = train(model, factor, steps, warm_up_steps=steps // 4)
             row = [losses[0], max(losses), float(np.mean(losses[-8:])), largest]
             table.add_row(operator, name, *(f"{value:.3g}" for value in row))
-            console.print(operator, name, [round(loss, 2) for loss in losses])
+            console.print(f"{operator}, {name}: {losses[0]:.2f} to {losses[-1]:.2f}")
     console.print(table)
 
 

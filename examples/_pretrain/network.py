@@ -18,7 +18,11 @@ MAX_FILE = 15 / 1024
 
 
 def build_network(
-    depth: int, image_size: int, class_names: list[str], **arguments: Any
+    depth: int,
+    image_size: int,
+    class_names: list[str],
+    dtype: str = "float32",
+    **arguments: Any,
 ) -> RedNetImageClassifier:
     """A new classifier of pictures of any size, whose preset stretches them to one."""
     converter = RedNetImageConverter(
@@ -32,6 +36,9 @@ def build_network(
         class_names=class_names,
         preprocessor=converter,
         data_format="channels_last",
+        dtype=dtype,
+        # Logits of three digits would tie, and a tie is no answer.
+        head_dtype="float32" if dtype.startswith("mixed") else None,
         **arguments,
     )
 

@@ -110,9 +110,7 @@ class PretrainingRun:
             if progress.step % every == 0 or self.over:
                 progress.history.append(self._evaluate())
                 self._write_history()
-                save_half(
-                    self.model, self.settings.output / PRESET, self.settings.build
-                )
+                self._write_preset()
                 self.save()
                 report(progress.history[-1])
             elif progress.seconds - self.saved >= 60 * self.settings.checkpoint_minutes:
@@ -190,6 +188,11 @@ class PretrainingRun:
                 ranks.extend((scores > own[:, None]).sum(-1))
         found = np.array(ranks)
         return float((found == 0).mean()), float((found < 5).mean())
+
+    def _write_preset(self) -> None:
+        settings = self.settings
+        with training.averaged_weights(self.model.optimizer):
+            save_half(self.model, settings.output / PRESET, settings.build)
 
     def _write_history(self) -> None:
         path = self.settings.output / HISTORY

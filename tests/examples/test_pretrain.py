@@ -24,11 +24,13 @@ from keras_involution import (
     RedNetImageClassifier,
     RedNetImageConverter,
 )
-from keras_involution.training import RECIPES
+from keras_involution.training import RECIPES, averaged_weights
 from tests.marks import one_backend
 
 NAMES = ["crane, a bird", "crane, a machine", "watch", "leopard", "lotus"]
-RECIPE = dataclasses.replace(RECIPES["rednet_few_epochs"], sizes=((0.0, 1.0),))
+RECIPE = dataclasses.replace(
+    RECIPES["rednet_few_epochs"], sizes=((0.0, 1.0),), average_momentum=0.5
+)
 
 
 def small_photographs(split: str, classes: int = 5, each: int = 8) -> pictures.Pictures:
@@ -118,13 +120,19 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     """What is on the disk in the middle of a run against the run that went on."""
     monkeypatch.setattr(run, "SEGMENT", 2)
     whole, copy, reported = new_run(tmp_path / "whole"), tmp_path / "copy", []
-    segment = run.PretrainingRun._segment
+    segment, seen = run.PretrainingRun._segment, []
+
+    def batches(*arguments):
+        made = Batches(*arguments)
+        seen.extend(made.steps)
+        return made
 
     def observed(self, every):
         if self.progress.step == 7:
             shutil.copytree(tmp_path / "whole", copy)
         segment(self, every)
 
+    monkeypatch.setattr(run, "Batches", batches)
     monkeypatch.setattr(run.PretrainingRun, "_segment", observed)
     whole.go(reported.append)
     assert [figures["step"] for figures in reported] == [5, 10]
@@ -132,6 +140,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     second = new_run(copy)
     assert second.progress.step == 7
     second.go(lambda figures: None)
+    assert seen == [*range(10), 7, 8, 9]
     for one, two in zip(whole.model.get_weights(), second.model.get_weights()):
         np.testing.assert_array_equal(one, two)
     names = ("step", "learning_rate", "loss", "top_1", "top_5", "pictures")
@@ -147,7 +156,9 @@ def check_preset(folder, finished: run.PretrainingRun) -> None:
     loaded = RedNetImageClassifier.from_preset(folder / run.PRESET)
     assert loaded.backbone.dtype_policy.name == "float32"
     assert loaded.class_names == NAMES
-    for one, two in zip(loaded.get_weights(), finished.model.get_weights()):
+    with averaged_weights(finished.model.optimizer):
+        averages = finished.model.get_weights()
+    for one, two in zip(loaded.get_weights(), averages):
         np.testing.assert_array_equal(one, two.astype("float16").astype("float32"))
     with (folder / run.HISTORY).open() as file:
         rows = list(csv.DictReader(file))
@@ -258,7 +269,11 @@ def test_an_epoch_has_every_picture_once_in_an_order_of_its_own():
 
 @one_backend
 def test_weights_too_large_for_half_precision_stay_finite(tmp_path):
-    model = network.build_network(26, 32, NAMES, drop_path_rate=0.1)
+    model = network.build_network(
+        26, 32, NAMES, dtype="mixed_bfloat16", drop_path_rate=0.1
+    )
+    assert model.get_layer("predictions").compute_dtype == "float32"
+    assert model.backbone.layers[-1].compute_dtype == "bfloat16"
     model.get_layer("predictions").bias.assign([1e6, -1e6, 0, 1, 2])
     build = functools.partial(network.build_network, 26, 32, NAMES)
     network.save_half(model, tmp_path / "preset", build)
