@@ -8,7 +8,7 @@ way.
 
 How long it takes: 14 minutes on one core of a busy machine.
 
-What to expect: no NaN, and at the published rate, scaled to the batch, a loss that falls
+What to expect: no NaN, and at the published rate, scaled to the batch, a loss falling
 from 2.3 to 1.3. `benchmarks/RESULTS.md` has the table, under Stability.
 
 Command, from the root of the repository:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-import keras
 import numpy as np
 
 from examples._pretrain.pictures import Pictures
@@ -13,7 +14,7 @@ from keras_involution import RedNetImageConverter
 from keras_involution.training import Recipe
 
 
-class Batches(keras.utils.PyDataset):
+class Batches:
     """The steps `first` to `last` of a run: prepared views and one-hot targets.
 
     Args:
@@ -38,7 +39,6 @@ class Batches(keras.utils.PyDataset):
         seed: int,
         num_classes: int,
     ) -> None:
-        super().__init__(workers=1, max_queue_size=4)
         self.pictures, self.rows, self.steps = pictures, rows, steps
         self.batch_size, self.size, self.recipe = batch_size, size, recipe
         self.seed, self.num_classes = seed, num_classes
@@ -57,6 +57,16 @@ class Batches(keras.utils.PyDataset):
         augment = self.recipe.build_augmentation()
         views, targets = augment(views, targets, seed=int(random.integers(2**31)))
         return prepared(views), targets
+
+    def ahead(self, count: int = 3) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The batches in order, of which a thread prepares the next few."""
+        with ThreadPoolExecutor(1) as pool:
+            first = range(min(count, len(self)))
+            waiting = deque(pool.submit(self.__getitem__, index) for index in first)
+            for number in range(len(self)):
+                yield waiting.popleft().result()
+                if number + count < len(self):
+                    waiting.append(pool.submit(self.__getitem__, number + count))
 
     def rows_of(self, step: int) -> np.ndarray:
         """Every epoch holds every row once, but for the last few."""

@@ -139,8 +139,11 @@ class PretrainingRun:
             settings.seed,
             self.model.num_classes,
         )
-        result = self.model.fit(batches, shuffle=False, verbose=0)
-        progress.losses.append(result.history["loss"][-1])
+        # Not `fit`: at its end Keras puts the moving averages in place of the weights.
+        self.model.reset_metrics()
+        for images, targets in batches.ahead():
+            logs = self.model.train_on_batch(images, targets, return_dict=True)
+        progress.losses.append(float(logs["loss"]))
         if not math.isfinite(progress.losses[-1]):
             raise ValueError(f"The loss is no number after step {last}.")
         progress.step, progress.seconds = last, time.perf_counter() - self.started
