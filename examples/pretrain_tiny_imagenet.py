@@ -10,7 +10,7 @@ How long it takes: what `--minutes` says, of work; without it, six epochs. On tw
 that were busy with other work too, PyTorch with `--dtype-policy mixed_bfloat16` trained
 75 pictures a second at 32 pixels and 50 at 48.
 
-What to expect: a row of `history.csv` an epoch, `checkpoint.npz` of 92 MB, and `preset/`
+What to expect: a row of `history.csv` an epoch, `checkpoint.npz` of 92 MB, `preset/`
 of 16 MB. After the first epoch, all of it at 32 pixels, top-1 was 0.055 (chance 0.005)
 and top-5 0.19 on 2,000 validation pictures.
 
