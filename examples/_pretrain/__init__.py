@@ -1,0 +1,1 @@
+"""Parts of `examples/pretrain_tiny_imagenet.py`."""

@@ -1,0 +1,91 @@
+"""Batches whose contents depend on the seed and the number of the step alone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from examples._pretrain.pictures import Pictures
+from examples._pretrain.views import random_views, whole_views
+from keras_involution import RedNetImageConverter
+from keras_involution.training import Recipe
+
+
+class Batches:
+    """The steps `first` to `last` of a run: prepared views and one-hot targets.
+
+    Args:
+        pictures: Pictures of the training.
+        rows: The rows of it to use (N,).
+        steps: Range of the steps.
+        batch_size: Integer.
+        size: Integer, sides of the views.
+        recipe: `Recipe`, says what is done to pictures.
+        seed: Integer.
+        num_classes: Integer.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        rows: np.ndarray,
+        steps: range,
+        batch_size: int,
+        size: int,
+        recipe: Recipe,
+        seed: int,
+        num_classes: int,
+    ) -> None:
+        self.pictures, self.rows, self.steps = pictures, rows, steps
+        self.batch_size, self.size, self.recipe = batch_size, size, recipe
+        self.seed, self.num_classes = seed, num_classes
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        step = self.steps[index]
+        rows = self.rows_of(step)
+        random = np.random.default_rng((self.seed, 1, step))
+        images = np.stack([self.pictures.images[row] for row in rows])
+        views = random_views(images, self.size, random, self.recipe.crop_area)
+        targets = np.zeros((len(rows), self.num_classes), "float32")
+        targets[np.arange(len(rows)), self.pictures.labels[rows]] = 1
+        augment = self.recipe.build_augmentation()
+        views, targets = augment(views, targets, seed=int(random.integers(2**31)))
+        return prepared(views), targets
+
+    def ahead(self, count: int = 3) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The batches in order, of which a thread prepares the next few."""
+        with ThreadPoolExecutor(1) as pool:
+            first = range(min(count, len(self)))
+            waiting = deque(pool.submit(self.__getitem__, index) for index in first)
+            for number in range(len(self)):
+                yield waiting.popleft().result()
+                if number + count < len(self):
+                    waiting.append(pool.submit(self.__getitem__, number + count))
+
+    def rows_of(self, step: int) -> np.ndarray:
+        """Every epoch holds every row once, but for the last few."""
+        epoch, place = divmod(step, len(self.rows) // self.batch_size)
+        order = np.random.default_rng((self.seed, 0, epoch)).permutation(self.rows)
+        return order[place * self.batch_size : (place + 1) * self.batch_size]
+
+
+def held_out_batches(
+    images: np.ndarray, size: int, batch_size: int
+) -> Iterator[np.ndarray]:
+    """Yields prepared batches of whole pictures, in order."""
+    for start in range(0, len(images), batch_size):
+        yield prepared(whole_views(images[start : start + batch_size], size))
+
+
+def prepared(views: np.ndarray) -> np.ndarray:
+    """As the preprocessor of the model does it, without its resizing."""
+    converter = RedNetImageConverter(data_format="channels_last")
+    return views * np.array(converter.scale, "float32") + np.array(
+        converter.offset, "float32"
+    )

@@ -1,0 +1,207 @@
+"""One run: segments of steps, evaluations, checkpoints, and how far it is."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from examples._pretrain.batches import Batches, held_out_batches
+from examples._pretrain.network import save_half
+from examples._pretrain.pictures import Pictures
+from keras_involution import RedNetImageClassifier, training
+from keras_involution._arguments import received
+
+CHECKPOINT, HISTORY, PRESET = "checkpoint.npz", "history.csv", "preset"
+SEGMENT = 20
+"""Steps between two looks at the clock."""
+
+
+@dataclass
+class Settings:
+    """What a run does not change: how it is called, and what it is given."""
+
+    output: Path
+    train: Pictures
+    rows: np.ndarray
+    held_out: Pictures
+    build: Callable[..., RedNetImageClassifier]
+    recipe: training.Recipe
+    image_size: int
+    epochs: int
+    batch_size: int
+    minutes: float | None = None
+    checkpoint_minutes: float = 5.0
+    evaluations_an_epoch: int = 1
+    held_out_step: int = 5
+    seed: int = 0
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a run that goes on must have in common with its beginning."""
+        recipe = {name: str(value) for name, value in asdict(self.recipe).items()}
+        names = ("image_size", "epochs", "batch_size", "minutes", "seed")
+        return {name: getattr(self, name) for name in names} | recipe
+
+
+@dataclass
+class Progress:
+    """How far a run is; what a checkpoint keeps beside weights and optimizer."""
+
+    described: dict[str, Any] = field(default_factory=dict)
+    step: int = 0
+    seconds: float = 0.0
+    share: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class PretrainingRun:
+    """A run that a checkpoint in its folder continues.
+
+    The learning rate and the size of the pictures follow the share of the run that is
+    done: of its steps, or of its minutes where these are over sooner. So a schedule
+    reaches its end on a slow machine too.
+
+    Args:
+        settings: `Settings`.
+        model: The network to train.
+    """
+
+    def __init__(self, settings: Settings, model: RedNetImageClassifier) -> None:
+        self.settings, self.model = settings, model
+        recipe = settings.recipe
+        self.steps = len(settings.rows) // settings.batch_size
+        self.total = self.steps * settings.epochs
+        self.schedule = recipe.build_schedule(
+            settings.batch_size, self.steps, settings.epochs
+        )
+        optimizer = recipe.build_optimizer(recipe.rate(settings.batch_size))
+        model.compile(optimizer, recipe.build_loss())
+        self.progress = Progress(settings.described)
+        path = settings.output / CHECKPOINT
+        if path.exists():
+            self.progress = Progress(**training.load_checkpoint(path, model))
+            if self.progress.described != settings.described:
+                raise ValueError(
+                    f"The folder holds a run with {self.progress.described}. "
+                    + received(**settings.described)
+                )
+        self.started = time.perf_counter() - self.progress.seconds
+        self.saved = self.progress.seconds
+
+    @property
+    def over(self) -> bool:
+        return self.progress.share >= 1
+
+    def go(self, report: Callable[[dict[str, float]], None]) -> None:
+        """Trains to the end; `report` is handed every evaluation."""
+        every = max(1, self.steps // self.settings.evaluations_an_epoch)
+        while not self.over:
+            self._segment(every)
+            progress = self.progress
+            if progress.step % every == 0 or self.over:
+                progress.history.append(self._evaluate())
+                self._write_history()
+                self._write_preset()
+                self.save()
+                report(progress.history[-1])
+            elif progress.seconds - self.saved >= 60 * self.settings.checkpoint_minutes:
+                self.save()
+
+    def save(self) -> None:
+        path = self.settings.output / CHECKPOINT
+        training.save_checkpoint(path, self.model, asdict(self.progress))
+        self.saved = self.progress.seconds
+
+    def _segment(self, every: int) -> None:
+        """Up to `SEGMENT` steps at one rate and size."""
+        settings, progress = self.settings, self.progress
+        first = progress.step
+        last = min(first + SEGMENT, self.total, (first // every + 1) * every)
+        middle = self._share((first + last) / 2)
+        rate = float(self.schedule(round(middle * self.total)))
+        self.model.optimizer.learning_rate = rate
+        batches = Batches(
+            settings.train,
+            settings.rows,
+            range(first, last),
+            settings.batch_size,
+            settings.recipe.image_size(middle, settings.image_size),
+            settings.recipe,
+            settings.seed,
+            self.model.num_classes,
+        )
+        # Not `fit`: at its end Keras puts the moving averages in place of the weights.
+        self.model.reset_metrics()
+        for images, targets in batches.ahead():
+            logs = self.model.train_on_batch(images, targets, return_dict=True)
+        progress.losses.append(float(logs["loss"]))
+        if not math.isfinite(progress.losses[-1]):
+            raise ValueError(f"The loss is no number after step {last}.")
+        progress.step, progress.seconds = last, time.perf_counter() - self.started
+        progress.share = self._share(last)
+
+    def _share(self, step: float) -> float:
+        """The share of the run that is done, of its steps or of its time."""
+        share, minutes = step / self.total, self.settings.minutes
+        if minutes:
+            share = max(share, self.progress.seconds / (60 * minutes))
+        return min(share, 1.0)
+
+    def _evaluate(self) -> dict[str, float]:
+        settings, progress = self.settings, self.progress
+        step = 1 if self.over else settings.held_out_step
+        top_1, top_5 = self.accuracies(step)
+        figures = {
+            "step": progress.step,
+            "epoch": round(progress.step / self.steps, 3),
+            "minutes": round(progress.seconds / 60, 2),
+            "image_size": settings.recipe.image_size(
+                progress.share, settings.image_size
+            ),
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "loss": round(float(np.mean(progress.losses)), 4),
+            "pictures": len(settings.held_out.labels[::step]),
+            "top_1": round(top_1, 4),
+            "top_5": round(top_5, 4),
+        }
+        progress.losses = []
+        progress.seconds = time.perf_counter() - self.started
+        return figures
+
+    def accuracies(self, step: int = 1) -> tuple[float, float]:
+        """Top-1 and top-5 on every `step`-th picture held out, at the full size."""
+        settings, ranks = self.settings, []
+        images, labels = (array[::step] for array in settings.held_out)
+        with training.averaged_weights(self.model.optimizer):
+            for batch in held_out_batches(
+                images, settings.image_size, settings.batch_size
+            ):
+                scores = np.asarray(self.model.predict_on_batch(batch), "float32")
+                truth = labels[len(ranks) : len(ranks) + len(scores)]
+                own = scores[np.arange(len(scores)), truth]
+                ranks.extend((scores > own[:, None]).sum(-1))
+        found = np.array(ranks)
+        return float((found == 0).mean()), float((found < 5).mean())
+
+    def _write_preset(self) -> None:
+        settings = self.settings
+        with training.averaged_weights(self.model.optimizer):
+            save_half(self.model, settings.output / PRESET, settings.build)
+
+    def _write_history(self) -> None:
+        path = self.settings.output / HISTORY
+        draft = path.with_name(f".{path.name}")
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(self.progress.history[0]))
+            writer.writeheader()
+            writer.writerows(self.progress.history)
+        os.replace(draft, path)

@@ -1,0 +1,119 @@
+"""Pretrains a RedNet on Tiny-ImageNet: 100,000 pictures of 64 x 64 pixels, 200 classes.
+
+What it does: decodes the pictures once, trains by a recipe of
+`keras_involution.training`, first on smaller pictures, evaluates on the 10,000
+validation pictures, and writes a preset of float16 weights in files below 16 MiB. A
+run that was interrupted goes on where its last checkpoint is, at most five minutes
+back; a machine that is too slow for `--epochs` still ends its schedule in `--minutes`.
+
+How long it takes: what `--minutes` says, of work; without it, six epochs. On two cores
+that were busy with other work too, PyTorch with `--dtype-policy mixed_bfloat16` trained
+75 pictures a second at 32 pixels and 50 at 48.
+
+What to expect: a row of `history.csv` an epoch, `checkpoint.npz` of 92 MB, `preset/`
+of 16 MB. After the first epoch, all of it at 32 pixels, top-1 was 0.055 (chance 0.005)
+and top-5 0.19 on 2,000 validation pictures.
+
+Command, from the root of the repository:
+
+    KERAS_BACKEND=torch python -m examples.pretrain_tiny_imagenet \
+        --data tiny-imagenet-200 --output pretrained --epochs 6 --minutes 95
+
+`--data` is a folder with `train-0.npz` ... and `val.npz`, sheets of 64-pixel tiles, and
+`classes.csv`. The pictures are ImageNet's, for non-commercial research and education,
+and no part of this repository. Training pictures that show a validation picture, in
+whatever compression, are left out.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import click
+import keras
+from rich.console import Console
+
+from examples._pretrain import pictures
+from examples._pretrain.network import build_network
+from examples._pretrain.run import PretrainingRun, Settings
+from keras_involution.training import RECIPES
+
+console = Console(highlight=False)
+DEPTHS = ("26", "38", "50", "101", "152")
+
+
+@click.command(help="Pretrain a RedNet on Tiny-ImageNet; goes on by itself.")
+@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--output", type=click.Path(path_type=Path), default=Path("pretrained"))
+@click.option("--depth", type=click.Choice(DEPTHS), default="26", show_default=True)
+@click.option(
+    "--spatial-operator",
+    type=click.Choice(("involution", "convolution")),
+    default="involution",
+    show_default=True,
+)
+@click.option(
+    "--recipe", type=click.Choice(sorted(RECIPES)), default="rednet_few_epochs"
+)
+@click.option("--image-size", type=click.IntRange(32), default=64, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), help="The recipe's, if not given.")
+@click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
+@click.option("--minutes", type=click.FloatRange(0, min_open=True))
+@click.option("--dtype-policy", default="float32", show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def main(
+    data: Path,
+    output: Path,
+    depth: str,
+    spatial_operator: str,
+    recipe: str,
+    image_size: int,
+    epochs: int | None,
+    batch_size: int,
+    minutes: float | None,
+    dtype_policy: str,
+    seed: int,
+) -> None:
+    keras.utils.set_random_seed(seed)
+    chosen = RECIPES[recipe]
+    train = pictures.load_split(data, "train", output / "cache")
+    held_out = pictures.load_split(data, "val", output / "cache")
+    rows = pictures.rows_without_copies(train.images, held_out.images, output / "cache")
+    console.print(
+        f"{len(rows)} of {len(train.images)} training pictures; the others show a "
+        f"validation picture. {len(held_out.images)} to validate."
+    )
+    build = functools.partial(
+        build_network,
+        int(depth),
+        image_size,
+        pictures.class_names(data),
+        spatial_operator=spatial_operator,
+    )
+    settings = Settings(
+        output=output,
+        train=train,
+        rows=rows,
+        held_out=held_out,
+        build=build,
+        recipe=chosen,
+        image_size=image_size,
+        epochs=epochs or chosen.epochs,
+        batch_size=batch_size,
+        minutes=minutes,
+        seed=seed,
+    )
+    run = PretrainingRun(
+        settings, build(dtype=dtype_policy, drop_path_rate=chosen.drop_path_rate)
+    )
+    console.print(
+        f"RedNet-{depth} ({spatial_operator}) on {keras.config.backend()}, "
+        f"step {run.progress.step} of {run.total}."
+    )
+    run.go(lambda figures: console.print(figures))
+    console.print(f"Preset: {output / 'preset'}")
+
+
+if __name__ == "__main__":
+    main()

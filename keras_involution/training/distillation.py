@@ -1,0 +1,121 @@
+"""A network that learns from labels and from a larger network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution._typing import Tensor
+
+
+def build_distiller(
+    student: keras.Model,
+    teacher: keras.Model,
+    *,
+    temperature: float = 2.0,
+    label_share: float = 0.5,
+) -> keras.distillation.Distiller:
+    """A model to compile and fit, which trains `student` alone.
+
+    The loss is `label_share` times the compiled loss on the labels plus the rest times
+    `temperature ** 2 * KL(softmax(teacher / temperature), softmax(student /
+    temperature))`.
+
+    Args:
+        student: `keras.Model` that gives logits.
+        teacher: `keras.Model` that gives logits of the same classes from the same
+            inputs, as `teacher_of_classes` makes it; it is frozen.
+        temperature: Float, by which both logits are divided.
+        label_share: Float from 0 to 1, the share of the labels in the loss.
+
+    Returns:
+        `keras.distillation.Distiller`; its `student` is the trained model.
+
+    Raises:
+        ValueError: If teacher and student differ in shapes, or a number is out of its
+            range.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_involution.training import build_distiller
+    >>> teacher, student = (keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    ...     for _ in range(2))
+    >>> model = build_distiller(student, teacher)
+    >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    >>> model.compile("sgd", loss)
+    >>> history = model.fit(np.ones((2, 4)), np.array([0, 2]), verbose=0)
+    """
+    _arguments.positive_number(temperature, "temperature")
+    _arguments.rate(label_share, "label_share")
+    # An instance: named by a string, Keras 3.15 takes the divergence of bare logits.
+    loss = keras.distillation.LogitsDistillation(
+        float(temperature), keras.losses.KLDivergence()
+    )
+    return keras.distillation.Distiller(
+        teacher, student, loss, student_loss_weight=float(label_share)
+    )
+
+
+def teacher_of_classes(
+    teacher: keras.Model,
+    student: keras.Model,
+    *,
+    prepare: keras.layers.Layer | None = None,
+    classes: Sequence[int] | None = None,
+    probabilities: bool = False,
+) -> keras.Model:
+    """A teacher that takes what the student takes and answers in its classes.
+
+    Args:
+        teacher: `keras.Model` of one image.
+        student: `keras.Model` of one image, whose inputs the new model has.
+        prepare: Layer from the student's inputs to the teacher's.
+        classes: Sequence of integers, for each of the student's classes the number
+            that it has for the teacher; `None` if they have the same classes.
+        probabilities: Boolean, whether the teacher gives probabilities.
+
+    Returns:
+        `keras.Model` that gives float32 logits.
+
+    Raises:
+        ValueError: If a class is none of the teacher's.
+    """
+    [given] = student.inputs
+    images = keras.Input(given.shape[1:], dtype=given.dtype)
+    x = teacher(prepare(images) if prepare else images)
+    count = x.shape[-1]
+    if classes is not None and not all(0 <= number < count for number in classes):
+        raise ValueError(
+            f"Every class must be a number below {count}, the classes of the teacher. "
+            + received(classes=list(classes))
+        )
+    return keras.Model(images, _Logits(classes, probabilities)(x), name="teacher")
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class _Logits(keras.layers.Layer):
+    """Logits of some classes, from logits or probabilities of all."""
+
+    def __init__(
+        self, classes: Sequence[int] | None, probabilities: bool, **kwargs: object
+    ) -> None:
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.classes = None if classes is None else [int(number) for number in classes]
+        self.probabilities = probabilities
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = ops.log(ops.maximum(inputs, 1e-7)) if self.probabilities else inputs
+        return x if self.classes is None else ops.take(x, self.classes, axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        count = input_shape[-1] if self.classes is None else len(self.classes)
+        return (*input_shape[:-1], count)
+
+    def get_config(self) -> dict[str, object]:
+        own = {"classes": self.classes, "probabilities": self.probabilities}
+        return {**super().get_config(), **own}

@@ -1,0 +1,48 @@
+"""Recipes by name: the published one, a long one of today, and one of a few epochs."""
+
+from __future__ import annotations
+
+from keras_involution.training.recipe import Recipe
+
+RECIPES: dict[str, Recipe] = {
+    # cls/configs/_base_/schedules/imagenet_bs2048_coslr_130e.py of the published code.
+    "rednet_imagenet": Recipe(
+        optimizer="sgd_coupled_decay",
+        learning_rate=0.8,
+        base_batch_size=2048,
+        epochs=130,
+        weight_decay=1e-4,
+        schedule="epoch_cosine",
+        warm_up_epochs=5,
+    ),
+    "rednet_modern": Recipe(
+        optimizer="adamw",
+        learning_rate=2e-3,
+        base_batch_size=1024,
+        scaling="square_root",
+        epochs=100,
+        weight_decay=0.05,
+        warm_up_epochs=5,
+        final_share=0.001,
+        clip_norm=1.0,
+        sizes=((0.0, 0.5), (0.35, 0.75), (0.7, 1.0)),
+        rand_augment=0.3,
+        mix_up=0.2,
+        cut_mix=1.0,
+        average_momentum=0.9998,
+        drop_path_rate=0.05,
+    ),
+    # A few epochs cannot learn by heart: little is done against it.
+    "rednet_few_epochs": Recipe(
+        optimizer="adamw",
+        learning_rate=2e-3,
+        base_batch_size=128,
+        scaling="square_root",
+        epochs=6,
+        weight_decay=0.05,
+        warm_up_epochs=0.25,
+        clip_norm=1.0,
+        crop_area=(0.35, 1.0),
+        sizes=((0.0, 0.5), (0.3, 0.75), (0.9, 1.0)),
+    ),
+}
