@@ -2,8 +2,8 @@
 
 Measured: the training step of RedNet-26 with the same whole batch on one process and on
 N processes of one core each, as `launch` starts them: efficiency is the pictures a
-second of N over N times those of one. Processes share memory bandwidth, so this is what
-this host gives, and an upper bound for what the package adds.
+second of N over N times those of one. Beside it stand N processes that do the same
+shares of the work and know nothing of each other: what the host itself takes away.
 
 On paper: a step's gradients are summed over D devices. A ring moves 2 (D - 1) / D times
 their bytes through every device's link (Patarasuk and Yuan 2009). Printed against the
@@ -60,7 +60,7 @@ def on_paper(batch: int = 128, size: int = 224) -> list[dict]:
     from keras_involution import RedNet50
     from keras_involution.models import summary_of_cost
 
-    cost = summary_of_cost(RedNet50(image_shape=(size, size, 3)))
+    cost = summary_of_cost(RedNet50(), (size, size, 3))
     gradients = 4 * cost.parameters
     # Forward and twice as much backward; two operations a multiply-add.
     operations = 3 * 2 * cost.multiply_adds * batch
@@ -107,15 +107,22 @@ def train(batch: int, size: int, steps: int) -> None:
         Path(os.environ["SECONDS"]).write_text(str(statistics.median(seconds[2:])))
 
 
-def measured(processes: int, batch: int, size: int, steps: int) -> float:
-    """Pictures a second of so many processes, each on a core of its own."""
+def measured(
+    processes: int, batch: int, size: int, steps: int, *, strangers: bool = False
+) -> float:
+    """Pictures a second of so many processes, each with the threads of one core."""
     from keras_involution.distribution import launch
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "seconds"
         command = [sys.executable, "-m", "benchmarks.distribution", "--train"]
-        command += [f"--batch={batch}", f"--size={size}", f"--steps={steps}"]
+        own = batch // processes if strangers else batch
+        command += [f"--batch={own}", f"--size={size}", f"--steps={steps}"]
         environment = {"SECONDS": str(path), "OMP_NUM_THREADS": "1", "NPROC": "1"}
+        if strangers:
+            environment["KERAS_DISTRIBUTION_NUM_PROCESSES"] = "1"
+            environment["KERAS_DISTRIBUTION_PROCESS_ID"] = "0"
+            environment["KERAS_DISTRIBUTION_JOB_ADDRESSES"] = ""
         launch(command, processes, environment=environment)
         return batch / float(path.read_text())
 
@@ -135,11 +142,14 @@ def main() -> None:
         return
     one = measured(1, *settings)
     several = measured(given.processes, *settings)
+    strangers = measured(given.processes, *settings, strangers=True)
     found = {
         "processes": given.processes,
         "pictures a second, one": one,
         "pictures a second, all": several,
+        "pictures a second, strangers": strangers,
         "efficiency": several / one / given.processes,
+        "efficiency, strangers": strangers / one / given.processes,
         "on paper": on_paper(),
     }
     print(json.dumps(found, indent=2))
