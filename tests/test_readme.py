@@ -10,6 +10,7 @@ import pytest
 
 import keras_involution
 from keras_involution import RedNetBackbone
+from tests.marks import one_backend
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -41,6 +42,7 @@ def narrow(monkeypatch):
     monkeypatch.setattr(RedNetBackbone, "from_depth", classmethod(of_narrow_stages))
 
 
+@one_backend
 def test_code_blocks_run(tmp_path, monkeypatch, narrow):
     monkeypatch.chdir(tmp_path)
     # What `make demo` leaves behind, without its training.
