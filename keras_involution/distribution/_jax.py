@@ -40,6 +40,11 @@ class JaxDistribution(Distribution):
         timeout: float,
     ) -> None:
         _start(hosts, request, timeout)
+        if jax.process_count() != hosts.processes:
+            raise ValueError(
+                "JAX was started with another number of processes. "
+                + received(hosts=hosts, started=jax.process_count())
+            )
         kind, chosen = request.choose(_of_process(jax.process_index()))
         local = len(chosen)
         each = 1 if strategy == "data" else model_devices or 1

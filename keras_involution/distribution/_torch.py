@@ -33,6 +33,11 @@ class TorchDistribution(Distribution):
                 world_size=hosts.processes,
                 timeout=datetime.timedelta(seconds=timeout),
             )
+        if hosts.processes > 1 and dist.get_world_size() != hosts.processes:
+            raise ValueError(
+                "PyTorch was started with another number of processes. "
+                + received(hosts=hosts, started=dist.get_world_size())
+            )
         super().__init__(kind, names, hosts)
         self._keras = _keras_distribution()
 
@@ -44,17 +49,22 @@ class TorchDistribution(Distribution):
     def _prepare(self, model: Any) -> None:
         if self._keras is not None:
             return
-        if self.hosts.processes == 1 or getattr(model, "_joined_processes", False):
+        if self.hosts.processes == 1:
+            return
+        # A model that is compiled again has another optimizer.
+        optimizer = model.optimizer
+        if not getattr(optimizer, "_joined_processes", False):
+            optimizer._joined_processes = True
+            if not optimizer.built:
+                optimizer.build(model.trainable_variables)
+            with torch.no_grad():
+                for variable in [*model.variables, *optimizer.variables]:
+                    # Every process begins with the weights of the first.
+                    dist.broadcast(variable.value, 0)
+            optimizer.apply = functools.partial(_apply, optimizer.apply)
+        if getattr(model, "_joined_processes", False):
             return
         model._joined_processes = True
-        optimizer = model.optimizer
-        if not optimizer.built:
-            optimizer.build(model.trainable_variables)
-        with torch.no_grad():
-            for variable in [*model.variables, *optimizer.variables]:
-                # Every process begins with the weights of the first.
-                dist.broadcast(variable.value, 0)
-        optimizer.apply = functools.partial(_apply, optimizer.apply)
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer._moments = functools.partial(_moments, layer)

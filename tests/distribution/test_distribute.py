@@ -238,6 +238,27 @@ def test_what_every_process_would_read_whole_is_refused(monkeypatch):
 
 
 @one_backend
+def test_a_model_that_is_compiled_again_is_joined_again(monkeypatch):
+    """Its new optimizer would else train every process by itself."""
+    import torch.distributed
+
+    summed = []
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda tensor, source: None)
+    monkeypatch.setattr(torch.distributed, "all_reduce", summed.append)
+    devices = distribute("cpu", verbose=False)
+    devices.hosts = Hosts(AT, 2, 0)
+    x = np.ones((4, 2), "float32")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    with devices:
+        for rate in (0.1, 0.2):
+            model.compile(keras.optimizers.SGD(rate), "mse")
+            summed.clear()
+            model.train_on_batch(x, x[:, :1])
+            assert [tuple(t.shape) for t in summed if t.ndim] == [(3,)]
+
+
+@one_backend
 def test_keras_own_distribution_of_pytorch_is_used_where_it_answers(monkeypatch):
     """Keras 3.15 has none; this is what a later one is asked."""
     entered = []
