@@ -8,13 +8,12 @@ from typing import Any
 import keras
 
 from keras_involution import _arguments
+from keras_involution.distribution import scaled_learning_rate
 from keras_involution.training.augmentation import Augmentation
 from keras_involution.training.coupled_decay import SGDWithCoupledDecay
 from keras_involution.training.epoch_cosine import EpochCosine
 from keras_involution.training.optimizers import build_optimizer
 from keras_involution.training.schedules import build_schedule
-
-SCALINGS = ("linear", "none", "square_root")
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,8 @@ class Recipe:
             `"sgd_coupled_decay"`, the published one.
         learning_rate: Float, the highest rate at `base_batch_size` pictures a step.
         base_batch_size: Integer.
-        scaling: `"linear"`, `"square_root"` or `"none"`: how the rate follows the
-            batch size.
+        scaling: How the rate follows the batch size: a rule of
+            `distribution.scaled_learning_rate`.
         epochs: Integer.
         weight_decay: Float; of `"sgd_coupled_decay"` for every variable, otherwise
             normalisation and biases are left out.
@@ -80,11 +79,9 @@ class Recipe:
 
     def rate(self, batch_size: int) -> float:
         """The highest learning rate for steps of `batch_size` pictures."""
-        _arguments.one_of(self.scaling, SCALINGS, "scaling")
-        size = _arguments.positive_integer(batch_size, "batch_size")
-        share = size / self.base_batch_size
-        power = {"linear": 1.0, "none": 0.0, "square_root": 0.5}[self.scaling]
-        return self.learning_rate * share**power
+        return scaled_learning_rate(
+            self.learning_rate, batch_size, self.base_batch_size, self.scaling
+        )
 
     def image_size(self, progress: float, full_size: int, multiple: int = 16) -> int:
         """The sides of the pictures at a share of the run: progressive resizing.

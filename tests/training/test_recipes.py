@@ -69,7 +69,7 @@ def test_the_optimizer_comes_back_from_its_config():
 
 
 @pytest.mark.parametrize(
-    ("scaling", "expected"), [("linear", 0.4), ("square_root", 0.2), ("none", 0.1)]
+    ("scaling", "expected"), [("linear", 0.4), ("square_root", 0.2), ("constant", 0.1)]
 )
 def test_the_rate_follows_the_batch_size(scaling, expected):
     recipe = Recipe("sgd", 0.1, 64, 1, scaling=scaling)
