@@ -63,10 +63,12 @@ def write_saved_model(
     opset_version: int | None,
 ) -> None:
     # TensorFlow cannot follow the gradients of a JAX program when it saves it.
-    options: dict[str, Any] = {}
     if keras.config.backend() == "jax":
-        options["jax2tf_kwargs"] = {"with_gradient": False}
-    _export(model, path, "tf_saved_model", signature, **options)
+        options = {"jax2tf_kwargs": {"with_gradient": False}}
+        with _without_places():
+            _export(model, path, "tf_saved_model", signature, **options)
+    else:
+        _export(model, path, "tf_saved_model", signature)
 
 
 def write_litert(

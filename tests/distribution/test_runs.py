@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 BACKEND = keras.config.backend()
-EPOCHS = 2
+EPOCHS = 3
 PARTS = {"strategy": "model"}
 HALVES = {"strategy": "model", "model_devices": 2}
 
@@ -64,12 +64,12 @@ def in_one_process(tmp_path_factory):
     four = {"arguments": {"devices": 4}, "epochs": EPOCHS}
     runs.append({"name": "data", **four})
     if BACKEND == "jax":
-        half = {"epochs": 1, "arguments": PARTS}
         runs.append({"name": "outside", "outside": True, **four})
         runs += [
             {"name": "halves", "arguments": HALVES, "epochs": EPOCHS},
-            {"name": "began", **half},
-            {"name": "went_on", "resume": "began", "arguments": {"devices": 2},
+            {"name": "two", "arguments": {"devices": 2}, "epochs": 1},
+            {"name": "four", "resume": "two", "arguments": PARTS, "epochs": 1},
+            {"name": "last", "resume": "four", "arguments": {"devices": 1},
              "epochs": 1},
             {"name": "preset", "preset": True, "arguments": PARTS},
             {"name": "loaded", "loads": "preset", "arguments": HALVES},
@@ -139,18 +139,13 @@ def test_weights_in_parts_on_two_times_two_devices(in_one_process):
 
 
 @on_jax
-def test_a_run_on_four_devices_goes_on_with_two(in_one_process):
-    """From weights that lay in parts to weights that lie whole on each device."""
-    began, went_on, one = [
-        results(in_one_process / f"{name}-0.npz")
-        for name in ("began", "went_on", "one")
-    ]
-    losses = [*began["losses"], *went_on["losses"]]
-    np.testing.assert_allclose(losses, one["losses"], rtol=2e-5)
-    assert_same(
-        in_one_process / "went_on-0.npz", in_one_process / "one-0.npz",
-        skip=("losses", "accuracies"),
-    )  # fmt: skip
+def test_a_run_goes_on_with_more_devices_and_with_fewer(in_one_process):
+    """An epoch on two devices, one on four that hold parts, and one on a single one."""
+    runs = [in_one_process / f"{name}-0.npz" for name in ("two", "four", "last")]
+    alone = in_one_process / "one-0.npz"
+    losses = np.concatenate([results(run)["losses"] for run in runs])
+    np.testing.assert_allclose(losses, results(alone)["losses"], rtol=2e-5)
+    assert_same(runs[-1], alone, skip=("losses", "accuracies"))
 
 
 @on_jax
