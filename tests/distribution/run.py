@@ -5,9 +5,9 @@ KERAS_BACKEND=jax python -m tests.distribution.run FOLDER RUNS.json
 RUNS is a list of dictionaries. {"simulate": 4} comes first. In the others "name" says
 where losses, weights, predictions and metrics go, FOLDER/name-PROCESS.npz; "arguments"
 are those of `distribute`, and without them Keras trains as on any one device; "epochs"
-and "resume", the name of a run whose checkpoint is gone on with, are options; "die" is
-the number of the process that kills itself after an epoch. "preset" writes a RedNet
-from its devices instead, and "loads" reads it.
+and "resume", the name of a run whose checkpoint is gone on with, are options; "trains"
+leaves metrics and predictions out; "die" is the number of the process that kills itself
+after an epoch. "preset" writes a RedNet from its devices instead, and "loads" reads it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def alone(epochs: int, **_: Any) -> dict[str, Any]:
     history = model.fit(rows, epochs=epochs, shuffle=False, verbose=0).history
     figures = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True)
     predictions = model.predict(x, batch_size=4, verbose=0)
-    return found(history, figures, predictions, model)
+    return found(history, model.get_weights()) | measured(figures, predictions)
 
 
 def together(
@@ -88,6 +89,7 @@ def together(
     epochs: int,
     resume: str | None = None,
     die: int | None = None,
+    trains: bool = False,
 ) -> dict[str, Any]:
     x, y = examples()
     with distribute(**arguments) as devices:
@@ -101,25 +103,26 @@ def together(
             on_epoch_end=lambda *_: die == devices.hosts.process and kill()
         )
         fitted = model.fit(data, epochs=epochs, verbose=0, callbacks=[end])
-        figures = devices.evaluate(model, x, y, batch_size=4)
-        predictions = devices.predict(model, x, batch_size=4)
+        results = found(fitted.history, map(devices.whole, model.weights))
         path = folder / f"{name}.checkpoint.npz"
         save_checkpoint(path, model, {"epochs": done + epochs}, devices)
-        weights = [devices.whole(weight) for weight in model.weights]
-        return found(fitted.history, figures, predictions, model, weights)
+        if not trains:
+            figures = devices.evaluate(model, x, y, batch_size=4)
+            results |= measured(figures, devices.predict(model, x, batch_size=4))
+        return results
 
 
-def found(
-    history: dict, figures: dict, predictions: Any, model: Any, weights: Any = None
-) -> dict[str, Any]:
-    weights = model.get_weights() if weights is None else weights
+def found(history: dict[str, list[float]], weights: Iterable[Any]) -> dict[str, Any]:
     return {
         "losses": history["loss"],
         "accuracies": history["accuracy"],
-        "predictions": predictions,
-        **{f"metric_{name}": value for name, value in figures.items()},
         **{f"weight_{i}": value for i, value in enumerate(weights)},
     }
+
+
+def measured(figures: dict[str, float], predictions: Any) -> dict[str, Any]:
+    named = {f"metric_{name}": value for name, value in figures.items()}
+    return named | {"predictions": predictions}
 
 
 def kill() -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 BACKEND = keras.config.backend()
-EPOCHS = 3
+EPOCHS = 4
 PARTS = {"strategy": "model"}
 HALVES = {"strategy": "model", "model_devices": 2}
 
@@ -65,12 +65,12 @@ def in_one_process(tmp_path_factory):
     runs.append({"name": "data", **four})
     if BACKEND == "jax":
         runs.append({"name": "outside", "outside": True, **four})
+        once = {"epochs": 1, "trains": True}
         runs += [
-            {"name": "halves", "arguments": HALVES, "epochs": EPOCHS},
-            {"name": "two", "arguments": {"devices": 2}, "epochs": 1},
-            {"name": "four", "resume": "two", "arguments": PARTS, "epochs": 1},
-            {"name": "last", "resume": "four", "arguments": {"devices": 1},
-             "epochs": 1},
+            {"name": "two", "arguments": {"devices": 2}, **once},
+            {"name": "four", "resume": "two", "arguments": PARTS, **once},
+            {"name": "halves", "resume": "four", "arguments": HALVES, **once},
+            {"name": "last", "resume": "halves", "arguments": {"devices": 1}, **once},
             {"name": "preset", "preset": True, "arguments": PARTS},
             {"name": "loaded", "loads": "preset", "arguments": HALVES},
         ]  # fmt: skip
@@ -108,10 +108,11 @@ def results(path: Path) -> dict[str, np.ndarray]:
         return {name: file[name] for name in file.files}
 
 
-def assert_same(path: Path, expected: Path, skip: tuple[str, ...] = ()) -> None:
+def assert_same(path: Path, expected: Path, beginning: str = "") -> None:
     found, wanted = results(path), results(expected)
-    assert set(found) == set(wanted)
-    for name in sorted(set(wanted) - set(skip)):
+    names = sorted(name for name in wanted if name.startswith(beginning))
+    assert names == sorted(name for name in found if name.startswith(beginning))
+    for name in names:
         np.testing.assert_allclose(
             found[name], wanted[name], rtol=2e-5, atol=2e-6, err_msg=name
         )
@@ -134,18 +135,14 @@ def test_a_model_from_outside_of_the_block_is_refused(in_one_process):
 
 
 @on_jax
-def test_weights_in_parts_on_two_times_two_devices(in_one_process):
-    assert_same(in_one_process / "halves-0.npz", in_one_process / "one-0.npz")
-
-
-@on_jax
 def test_a_run_goes_on_with_more_devices_and_with_fewer(in_one_process):
-    """An epoch on two devices, one on four that hold parts, and one on a single one."""
-    runs = [in_one_process / f"{name}-0.npz" for name in ("two", "four", "last")]
+    """An epoch each on two, on four that hold parts, on two times two, on a single."""
+    names = ("two", "four", "halves", "last")
+    runs = [in_one_process / f"{name}-0.npz" for name in names]
     alone = in_one_process / "one-0.npz"
     losses = np.concatenate([results(run)["losses"] for run in runs])
     np.testing.assert_allclose(losses, results(alone)["losses"], rtol=2e-5)
-    assert_same(runs[-1], alone, skip=("losses", "accuracies"))
+    assert_same(runs[-1], alone, "weight_")
 
 
 @on_jax
