@@ -33,12 +33,17 @@ class HeatMaps:
 
 @dataclass(frozen=True)
 class Results:
-    """What the program found."""
+    """What the program found.
+
+    `class_accuracies` are those of the network that began from the preset,
+    `from_nothing` those of one that was trained the same way without it.
+    """
 
     class_names: tuple[str, ...]
     class_accuracies: list[float]
+    from_nothing: list[float]
     held_out: int
-    accuracy: float
+    preset: str
     setting: str
     seconds: float
     rankings: list[Ranking]
@@ -51,7 +56,10 @@ def write_report(results: Results, path: Path) -> None:
     maps = results.heatmaps
     page = Template((_HERE / "report.html").read_text("utf-8")).substitute(
         style=(_HERE / "report.css").read_text("utf-8"),
-        accuracy=f"{results.accuracy:.1%}",
+        preset=escape(results.preset),
+        accuracy=f"{np.mean(results.class_accuracies):.1%}",
+        from_nothing=f"{np.mean(results.from_nothing):.1%}",
+        gain=f"{100 * np.mean(_gains(results)):+.1f}",
         held_out=results.held_out,
         chance=f"{1 / len(results.class_names):.0%}",
         right=right,
@@ -70,12 +78,19 @@ def write_report(results: Results, path: Path) -> None:
     path.write_text(page, "utf-8")
 
 
+def _gains(results: Results) -> np.ndarray:
+    return np.subtract(results.class_accuracies, results.from_nothing)
+
+
 def _class_rows(results: Results) -> str:
+    shares = zip(results.class_names, results.class_accuracies, results.from_nothing)
     return "\n".join(
         f'<tr><th scope="row">{escape(name.replace("_", " "))}</th>'
-        f'<td><div class="bar" style="width: {share:.0%}"></div></td>'
-        f'<td class="number">{share:.0%}</td></tr>'
-        for name, share in zip(results.class_names, results.class_accuracies)
+        f'<td><div class="bar" style="width: {share:.0%}"></div>'
+        f'<div class="bar before" style="width: {before:.0%}"></div></td>'
+        f'<td class="number">{share:.0%}</td>'
+        f'<td class="number soft">{before:.0%}</td></tr>'
+        for name, share, before in shares
     )
 
 

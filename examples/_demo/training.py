@@ -1,4 +1,4 @@
-"""A RedNet from scratch on a few hundred photographs."""
+"""A RedNet on a few hundred photographs, from pretrained weights or from none."""
 
 from __future__ import annotations
 
@@ -23,15 +23,30 @@ def build_model(
     cls: type[RedNetImageClassifier] = RedNet26,
 ) -> RedNetImageClassifier:
     """A new `cls` that looks at the whole photograph, stretched to a square."""
-    size = (image_size, image_size)
-    converter = RedNetImageConverter(size, crop_to_aspect_ratio=False, antialias=True)
     return cls(
         num_classes=len(class_names),
         class_names=class_names,
-        image_shape=(*size, 3),
+        image_shape=(image_size, image_size, 3),
         data_format="channels_last",
-        preprocessor=converter,
+        preprocessor=whole_photographs(image_size),
     )
+
+
+def load_model(
+    preset: str, class_names: tuple[str, ...], image_size: int
+) -> RedNetImageClassifier:
+    """A RedNet-26 with the weights of a preset and a new head."""
+    return RedNet26.from_preset(
+        preset,
+        num_classes=len(class_names),
+        class_names=class_names,
+        preprocessor=whole_photographs(image_size),
+    )
+
+
+def whole_photographs(image_size: int) -> RedNetImageConverter:
+    size = (image_size, image_size)
+    return RedNetImageConverter(size, crop_to_aspect_ratio=False, antialias=True)
 
 
 def train(

@@ -163,8 +163,9 @@ def results(fins: list[photographs.Fin]) -> report.Results:
     return report.Results(
         class_names=("cat & dog", "<b>"),
         class_accuracies=[0.5, 1.0],
+        from_nothing=[0.25, 0.5],
         held_out=40,
-        accuracy=0.75,
+        preset="tiny<preset>",
         setting="1 epoch",
         seconds=90,
         rankings=ranking.rank(fins, embeddings),
@@ -182,7 +183,7 @@ def test_the_report_holds_every_photograph(tmp_path):
         assert alternatives.count(f"Heat map over fin {f.image_id}") == 1
     assert len(page.pictures) == 10 * (2 + report.SHOWN)
     assert decoded(page.pictures[0]).shape == fins[0].image.shape
-    for expected in ("75.0%", "1.5 min", "CC BY 4.0"):
+    for expected in ("75.0%", "37.5%", "+37.5 points", "1.5 min", "CC BY 4.0"):
         assert expected in " ".join(page.words)
 
 
@@ -207,7 +208,9 @@ def test_the_report_escapes_names_and_needs_no_network(tmp_path):
 def test_the_whole_program(tmp_path, monkeypatch):
     """With a network too small to learn: it must say so, and still report."""
     monkeypatch.setattr(training, "build_model", tiny_model)
+    tiny_model(tuple("abc"), 32).save_to_preset(tmp_path / "start")
     arguments = ["--output", str(tmp_path), "--epochs", "1", "--image-size", "32"]
+    arguments += ["--preset", str(tmp_path / "start")]
     outcome = CliRunner().invoke(demo.main, arguments)
     assert outcome.exit_code == 1, outcome.output
     assert re.search(r"Held-out accuracy 0\.\d+ < 0\.65", outcome.output)

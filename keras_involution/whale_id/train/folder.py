@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keras_involution._arguments import received
+from keras_involution.training.logs import TRACKER
 from keras_involution.whale_id.config import TrainConfig, load_config
-from keras_involution.whale_id.logs import TRACKER
 
 CHECKPOINT, CONFIG, MODEL = "checkpoint.npz", "config.yaml", "model.keras"
 CLASSES, HEAD = "classes.json", "head.npz"

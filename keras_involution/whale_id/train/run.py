@@ -15,13 +15,13 @@ import pandas as pd
 from keras_involution import training
 from keras_involution._arguments import received
 from keras_involution.distribution import Distribution, Hosts
+from keras_involution.training.logs import Log
 from keras_involution.whale_id.assemble import (
     Classes,
     build_network,
     build_training_model,
 )
 from keras_involution.whale_id.config import TrainConfig
-from keras_involution.whale_id.logs import Log
 from keras_involution.whale_id.pipeline import Photographs, training_batches
 from keras_involution.whale_id.train.folder import CHECKPOINT, CLASSES, MODEL
 from keras_involution.whale_id.train.progress import Progress

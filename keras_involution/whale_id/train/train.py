@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from keras_involution.distribution import Distribution
+from keras_involution.training.logs import open_logs
 from keras_involution.whale_id.assemble import training_rows
 from keras_involution.whale_id.config import TrainConfig
-from keras_involution.whale_id.logs import open_logs
 from keras_involution.whale_id.model import EmbeddingNetwork
 from keras_involution.whale_id.train.folder import CONFIG, prepare, replaced_run
 from keras_involution.whale_id.train.progress import Progress
@@ -78,7 +78,9 @@ def train(
             run.restore()
         if writes:
             config.save(folder / CONFIG)
-            run.logs = open_logs(folder, run.progress.step, config.to_dict(), track)
+            run.logs = open_logs(
+                folder, run.progress.step, config.to_dict(), track, "whale-id"
+            )
         try:
             run.go(on_progress or (lambda *_: None))
         finally:

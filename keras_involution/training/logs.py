@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import importlib
 import importlib.util
+import logging
 import uuid
 from pathlib import Path
 from typing import Any, Protocol
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
-from keras_involution.whale_id.images import logger
 
+logger = logging.getLogger("keras_involution.training")
 TRACKERS = ("wandb", "trackio")
 TRACKER = "tracker.txt"
 
@@ -78,12 +79,15 @@ class TrackerLog:
         name: `"wandb"` or `"trackio"`.
         folder: Path of the folder of the run, which names it.
         settings: Dictionary of the settings of the run.
+        project: String, under which the tracker files it.
 
     Raises:
         ValueError: If the tracker is unknown or not installed.
     """
 
-    def __init__(self, name: str, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, name: str, folder: Path, settings: dict[str, Any], project: str
+    ) -> None:
         _arguments.one_of(name, TRACKERS, "track")
         if importlib.util.find_spec(name) is None:
             raise ValueError(
@@ -98,7 +102,7 @@ class TrackerLog:
             "trackio": {"name": f"{folder.name}-{mark}"},
         }
         self.tracker.init(
-            project="whale-id", config=settings, resume="allow", **names[name]
+            project=project, config=settings, resume="allow", **names[name]
         )
 
     def write(self, kind: str, step: int, figures: dict[str, float]) -> None:
@@ -109,7 +113,11 @@ class TrackerLog:
 
 
 def open_logs(
-    folder: Path, step: int, settings: dict[str, Any], track: str | None
+    folder: Path,
+    step: int,
+    settings: dict[str, Any],
+    track: str | None,
+    project: str,
 ) -> list[Log]:
     """All logs of a run.
 
@@ -118,6 +126,7 @@ def open_logs(
         step: Integer, the last step that counts.
         settings: Dictionary of the settings of the run.
         track: Name of a tracker, or `None`.
+        project: String, under which the tracker files it.
 
     Returns:
         List of logs.
@@ -127,7 +136,7 @@ def open_logs(
     """
     logs: list[Log] = []
     if track is not None:
-        logs.append(TrackerLog(track, folder, settings))
+        logs.append(TrackerLog(track, folder, settings, project))
     logs.append(CsvLog(folder, step))
     if importlib.util.find_spec("tensorboard") is None:
         logger.info("tensorboard is not installed: the figures go to CSV files only")

@@ -6,20 +6,20 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from examples._pretrain.batches import Batches, held_out_batches
-from examples._pretrain.network import save_half
-from examples._pretrain.pictures import Pictures
+from examples._training.batches import Batches, held_out_batches
+from examples._training.pictures import Pictures
 from keras_involution import RedNetImageClassifier, training
 from keras_involution._arguments import received
+from keras_involution.training.logs import Log
 
-CHECKPOINT, HISTORY, PRESET = "checkpoint.npz", "history.csv", "preset"
+CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"
 SEGMENT = 20
 """Steps between two looks at the clock."""
 
@@ -32,7 +32,8 @@ class Settings:
     train: Pictures
     rows: np.ndarray
     held_out: Pictures
-    build: Callable[..., RedNetImageClassifier]
+    keep: Callable[[RedNetImageClassifier, list[dict[str, float]]], None]
+    """Handed the model with its averaged weights after every evaluation, and these."""
     recipe: training.Recipe
     image_size: int
     epochs: int
@@ -42,6 +43,7 @@ class Settings:
     evaluations_an_epoch: int = 1
     held_out_step: int = 5
     seed: int = 0
+    logs: Sequence[Log] = ()
 
     @property
     def described(self) -> dict[str, Any]:
@@ -63,7 +65,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-class PretrainingRun:
+class TrainingRun:
     """A run that a checkpoint in its folder continues.
 
     The learning rate and the size of the pictures follow the share of the run that is
@@ -79,6 +81,11 @@ class PretrainingRun:
         self.settings, self.model = settings, model
         recipe = settings.recipe
         self.steps = len(settings.rows) // settings.batch_size
+        if not self.steps:
+            raise ValueError(
+                "A batch must not be larger than the training set. "
+                + received(batch_size=settings.batch_size, pictures=len(settings.rows))
+            )
         self.total = self.steps * settings.epochs
         self.schedule = recipe.build_schedule(
             settings.batch_size, self.steps, settings.epochs
@@ -109,8 +116,7 @@ class PretrainingRun:
             progress = self.progress
             if progress.step % every == 0 or self.over:
                 progress.history.append(self._evaluate())
-                self._write_history()
-                self._write_preset()
+                self._keep()
                 self.save()
                 report(progress.history[-1])
             elif progress.seconds - self.saved >= 60 * self.settings.checkpoint_minutes:
@@ -144,6 +150,7 @@ class PretrainingRun:
         for images, targets in batches.ahead():
             logs = self.model.train_on_batch(images, targets, return_dict=True)
         progress.losses.append(float(logs["loss"]))
+        self._log("steps", last, {"loss": progress.losses[-1], "learning_rate": rate})
         if not math.isfinite(progress.losses[-1]):
             raise ValueError(f"The loss is no number after step {last}.")
         progress.step, progress.seconds = last, time.perf_counter() - self.started
@@ -192,10 +199,17 @@ class PretrainingRun:
         found = np.array(ranks)
         return float((found == 0).mean()), float((found < 5).mean())
 
-    def _write_preset(self) -> None:
-        settings = self.settings
+    def _keep(self) -> None:
+        history = self.progress.history
+        self._write_history()
         with training.averaged_weights(self.model.optimizer):
-            save_half(self.model, settings.output / PRESET, settings.build)
+            self.settings.keep(self.model, history)
+        step, figures = int(history[-1]["step"]), history[-1]
+        self._log("epochs", step, {k: v for k, v in figures.items() if k != "step"})
+
+    def _log(self, kind: str, step: int, figures: dict[str, float]) -> None:
+        for log in self.settings.logs:
+            log.write(kind, step, figures)
 
     def _write_history(self) -> None:
         path = self.settings.output / HISTORY

@@ -1,0 +1,99 @@
+"""A preset of this project: its weights, and what is known about them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras_involution
+from keras_involution import RedNetBackbone, RedNetImageConverter
+from keras_involution.hub import CardFacts, Metric, model_card
+
+RESULTS = Path(__file__).parents[1] / "results"
+DATA = "Tiny-ImageNet, validation, re-encoded"
+
+TRAINING_DATA = """The training pictures of Tiny-ImageNet, 100,000 of 200 classes of
+ImageNet at 64 x 64, in a copy that was re-encoded once (AVIF), less the 7 that show a
+picture of the validation set. No validation picture was trained on. What was run, on
+two cores of a processor, with random crops and mirroring, first on smaller pictures:
+
+```
+{command}
+```
+
+That is {epochs:.1f} epochs of cross entropy with label smoothing, no teacher, and
+{minutes:.0f} minutes of work."""
+LICENCE = """ImageNet's terms, for non-commercial research and education
+(https://www.image-net.org/download.php); no picture of it is part of this package"""
+LIMITS = """Trained for a few epochs on a processor, it knows far less than an ImageNet
+network trained for 130: top-1 of {top_1:.1%} on its own classes, where chance is 0.5 %.
+Use it as a start for training on data of one's own, not for its answers. It has seen
+pictures of 64 pixels and below, stretched to squares; the table says what it makes of
+other sizes. Its 200 classes are animals, things and foods of ImageNet's choice, no
+whale or dolphin among them, and what is biased in ImageNet is biased here. The files
+hold float16 values; they are computed with in float32."""
+
+
+def build_model(name: str, metadata: dict[str, Any], folder: Path) -> Any:
+    """The architecture, with the class names of the folder."""
+    names = json.loads((folder / "metadata.json").read_text("utf-8"))["class_names"]
+    layout, size = {"data_format": "channels_last"}, metadata["image_size"]
+    depth = metadata["depth"]
+    converter = RedNetImageConverter(
+        (size, size),
+        crop_to_aspect_ratio=False,
+        antialias=True,
+        name="image_converter",
+        **layout,
+    )
+    return getattr(keras_involution, f"RedNet{depth}")(
+        num_classes=len(names),
+        class_names=names,
+        backbone=RedNetBackbone.from_depth(depth, name="red_net_backbone", **layout),
+        preprocessor=converter,
+        name=name,
+    )
+
+
+def card(model: Any, name: str, metadata: dict[str, Any]) -> str:
+    results = json.loads((RESULTS / f"accuracy_{name}.json").read_text("utf-8"))
+    measured, command = results["rows"], results["machine"]["command"]
+    trained = json.loads((RESULTS / f"training_{name}.json").read_text("utf-8"))
+    metrics = [
+        Metric(
+            f"Top-{k} accuracy (%), {row['image_size']} x {row['image_size']}",
+            round(100 * row[f"top_{k}"], 2),
+            DATA,
+            command,
+        )
+        for row in measured
+        for k in (1, 5)
+    ]
+    own = next(r for r in measured if r["image_size"] == metadata["image_size"])
+    facts = CardFacts(
+        description=metadata["description"],
+        usage=usage(model, name),
+        training_data=TRAINING_DATA.format(**trained["machine"], **trained["rows"][-1]),
+        data_licence=LICENCE,
+        metrics=metrics,
+        intended_use=(
+            "A start for training on photographs of one's own, above all where they "
+            "are few; demonstrations and tests that need weights without a network."
+        ),
+        limits=LIMITS.format(top_1=own["top_1"]),
+    )
+    return model_card(model, f"keras-involution/{name}", facts, licence="apache-2.0")
+
+
+def usage(model: Any, name: str) -> str:
+    cls = type(model).__name__
+    return (
+        "The weights come with the package, no download:\n\n"
+        "```python\nimport keras_involution\n\n"
+        f'model = keras_involution.{cls}.from_preset("{name}")\n'
+        "print(model.classify(photographs))  # any sizes, values 0 to 255\n\n"
+        "# A new head, to train on classes of one's own:\n"
+        f"model = keras_involution.{cls}.from_preset(\n"
+        f'    "{name}", num_classes=10\n)\n```'
+    )
