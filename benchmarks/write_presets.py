@@ -1,8 +1,9 @@
 """Writes the folders of the built-in presets from the table of the family.
 
 It makes `presets/<name>/` with config, preprocessor, metadata and card. The weights of
-a preset that this project trained come from `--weights`; those that are there stay. A test fails while table and folders differ. It takes about a
-minute on 2 cores. Expect one line a preset.
+a preset that this project trained come from `--weights`; those that are there stay. A
+test fails while table and folders differ. It takes about a minute on 2 cores. Expect
+one line a preset.
 
     KERAS_BACKEND=torch python -m benchmarks.write_presets \
         --weights rednet_26_tiny_imagenet pretrained/preset
