@@ -34,13 +34,12 @@ import click
 import keras
 from rich.console import Console
 
-from examples._training import pictures, tiny_imagenet
-from examples._training.network import build_network, save_half
-from examples._training.run import Settings, TrainingRun
+from examples._pretrain import pictures
+from examples._pretrain.network import build_network
+from examples._pretrain.run import PretrainingRun, Settings
 from keras_involution.training import RECIPES
 
 console = Console(highlight=False)
-PRESET = "preset"
 DEPTHS = ("26", "38", "50", "101", "152")
 
 
@@ -78,8 +77,8 @@ def main(
 ) -> None:
     keras.utils.set_random_seed(seed)
     chosen = RECIPES[recipe]
-    train = tiny_imagenet.load_split(data, "train", output / "cache")
-    held_out = tiny_imagenet.load_split(data, "val", output / "cache")
+    train = pictures.load_split(data, "train", output / "cache")
+    held_out = pictures.load_split(data, "val", output / "cache")
     rows = pictures.rows_without_copies(train.images, held_out.images, output / "cache")
     console.print(
         f"{len(rows)} of {len(train.images)} training pictures; the others show a "
@@ -89,7 +88,7 @@ def main(
         build_network,
         int(depth),
         image_size,
-        tiny_imagenet.class_names(data),
+        pictures.class_names(data),
         spatial_operator=spatial_operator,
     )
     settings = Settings(
@@ -97,7 +96,7 @@ def main(
         train=train,
         rows=rows,
         held_out=held_out,
-        keep=lambda model, history: save_half(model, output / PRESET, build),
+        build=build,
         recipe=chosen,
         image_size=image_size,
         epochs=epochs or chosen.epochs,
@@ -105,7 +104,7 @@ def main(
         minutes=minutes,
         seed=seed,
     )
-    run = TrainingRun(
+    run = PretrainingRun(
         settings, build(dtype=dtype_policy, drop_path_rate=chosen.drop_path_rate)
     )
     console.print(
@@ -113,7 +112,7 @@ def main(
         f"step {run.progress.step} of {run.total}."
     )
     run.go(lambda figures: console.print(figures))
-    console.print(f"Preset: {output / PRESET}")
+    console.print(f"Preset: {output / 'preset'}")
 
 
 if __name__ == "__main__":

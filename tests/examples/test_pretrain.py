@@ -16,8 +16,8 @@ from PIL import Image, features
 
 from examples import pretrain_tiny_imagenet
 from examples._demo.photographs import load_photographs
-from examples._training import network, pictures, run, tiny_imagenet, views
-from examples._training.batches import Batches
+from examples._pretrain import network, pictures, run, views
+from examples._pretrain.batches import Batches
 from keras_involution import (
     RedNet26,
     RedNetBackbone,
@@ -27,7 +27,6 @@ from keras_involution import (
 from keras_involution.training import RECIPES, averaged_weights
 from tests.marks import one_backend
 
-PRESET = pretrain_tiny_imagenet.PRESET
 NAMES = ["crane, a bird", "crane, a machine", "watch", "leopard", "lotus"]
 RECIPE = dataclasses.replace(
     RECIPES["rednet_few_epochs"], sizes=((0.0, 1.0),), average_momentum=0.5
@@ -90,13 +89,13 @@ def tiny_network(
 
 
 def settings(folder, **changes: object) -> run.Settings:
-    build, preset = functools.partial(tiny_network, 26, 32, NAMES), folder / PRESET
+    build = functools.partial(tiny_network, 26, 32, NAMES)
     arguments = {
         "output": folder,
         "train": small_photographs("train"),
         "rows": np.arange(40),
         "held_out": small_photographs("test"),
-        "keep": lambda model, history: network.save_half(model, preset, build),
+        "build": build,
         "recipe": RECIPE,
         "image_size": 32,
         "epochs": 2,
@@ -107,10 +106,10 @@ def settings(folder, **changes: object) -> run.Settings:
     return run.Settings(**arguments)
 
 
-def new_run(folder, **changes: object) -> run.TrainingRun:
+def new_run(folder, **changes: object) -> run.PretrainingRun:
     keras.utils.set_random_seed(0)
     chosen = settings(folder, **changes)
-    return run.TrainingRun(chosen, tiny_network(26, 32, NAMES, "float32"))
+    return run.PretrainingRun(chosen, chosen.build(dtype="float32"))
 
 
 @pytest.mark.skipif(
@@ -121,7 +120,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     """What is on the disk in the middle of a run against the run that went on."""
     monkeypatch.setattr(run, "SEGMENT", 2)
     whole, copy, reported = new_run(tmp_path / "whole"), tmp_path / "copy", []
-    segment, seen = run.TrainingRun._segment, []
+    segment, seen = run.PretrainingRun._segment, []
 
     def batches(*arguments):
         made = Batches(*arguments)
@@ -134,10 +133,10 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
         segment(self, every)
 
     monkeypatch.setattr(run, "Batches", batches)
-    monkeypatch.setattr(run.TrainingRun, "_segment", observed)
+    monkeypatch.setattr(run.PretrainingRun, "_segment", observed)
     whole.go(reported.append)
     assert [figures["step"] for figures in reported] == [5, 10]
-    monkeypatch.setattr(run.TrainingRun, "_segment", segment)
+    monkeypatch.setattr(run.PretrainingRun, "_segment", segment)
     second = new_run(copy)
     assert second.progress.step == 7
     second.go(lambda figures: None)
@@ -152,9 +151,9 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
         new_run(copy, seed=1)
 
 
-def check_preset(folder, finished: run.TrainingRun) -> None:
+def check_preset(folder, finished: run.PretrainingRun) -> None:
     """It is float32 to build and float16 on disk, and answers as the network does."""
-    loaded = RedNetImageClassifier.from_preset(folder / PRESET)
+    loaded = RedNetImageClassifier.from_preset(folder / run.PRESET)
     assert loaded.backbone.dtype_policy.name == "float32"
     assert loaded.class_names == NAMES
     with averaged_weights(finished.model.optimizer):
@@ -213,12 +212,12 @@ def test_the_whole_program(tmp_path, monkeypatch):
 def test_sheets_are_cut_where_the_tiles_are(tmp_path):
     photographs = small_photographs("train")
     write_pack(tmp_path, train=photographs)
-    decoded = tiny_imagenet.load_split(tmp_path, "train", tmp_path / "cache")
+    decoded = pictures.load_split(tmp_path, "train", tmp_path / "cache")
     np.testing.assert_array_equal(decoded.labels, photographs.labels)
     difference = decoded.images.astype("float32") - photographs.images
     assert np.abs(difference).mean((1, 2, 3)).max() < 10
     with pytest.raises(FileNotFoundError, match="No test"):
-        tiny_imagenet.load_split(tmp_path, "test", tmp_path / "cache")
+        pictures.load_split(tmp_path, "test", tmp_path / "cache")
 
 
 @one_backend

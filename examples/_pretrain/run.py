@@ -6,20 +6,20 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from examples._training.batches import Batches, held_out_batches
-from examples._training.pictures import Pictures
+from examples._pretrain.batches import Batches, held_out_batches
+from examples._pretrain.network import save_half
+from examples._pretrain.pictures import Pictures
 from keras_involution import RedNetImageClassifier, training
 from keras_involution._arguments import received
-from keras_involution.training.logs import Log
 
-CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"
+CHECKPOINT, HISTORY, PRESET = "checkpoint.npz", "history.csv", "preset"
 SEGMENT = 20
 """Steps between two looks at the clock."""
 
@@ -32,8 +32,7 @@ class Settings:
     train: Pictures
     rows: np.ndarray
     held_out: Pictures
-    keep: Callable[[RedNetImageClassifier, list[dict[str, float]]], None]
-    """Handed the model with its averaged weights after every evaluation, and these."""
+    build: Callable[..., RedNetImageClassifier]
     recipe: training.Recipe
     image_size: int
     epochs: int
@@ -43,7 +42,6 @@ class Settings:
     evaluations_an_epoch: int = 1
     held_out_step: int = 5
     seed: int = 0
-    logs: Sequence[Log] = ()
 
     @property
     def described(self) -> dict[str, Any]:
@@ -65,7 +63,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-class TrainingRun:
+class PretrainingRun:
     """A run that a checkpoint in its folder continues.
 
     The learning rate and the size of the pictures follow the share of the run that is
@@ -81,11 +79,6 @@ class TrainingRun:
         self.settings, self.model = settings, model
         recipe = settings.recipe
         self.steps = len(settings.rows) // settings.batch_size
-        if not self.steps:
-            raise ValueError(
-                "A batch must not be larger than the training set. "
-                + received(batch_size=settings.batch_size, pictures=len(settings.rows))
-            )
         self.total = self.steps * settings.epochs
         self.schedule = recipe.build_schedule(
             settings.batch_size, self.steps, settings.epochs
@@ -116,7 +109,8 @@ class TrainingRun:
             progress = self.progress
             if progress.step % every == 0 or self.over:
                 progress.history.append(self._evaluate())
-                self._keep()
+                self._write_history()
+                self._write_preset()
                 self.save()
                 report(progress.history[-1])
             elif progress.seconds - self.saved >= 60 * self.settings.checkpoint_minutes:
@@ -150,7 +144,6 @@ class TrainingRun:
         for images, targets in batches.ahead():
             logs = self.model.train_on_batch(images, targets, return_dict=True)
         progress.losses.append(float(logs["loss"]))
-        self._log("steps", last, {"loss": progress.losses[-1], "learning_rate": rate})
         if not math.isfinite(progress.losses[-1]):
             raise ValueError(f"The loss is no number after step {last}.")
         progress.step, progress.seconds = last, time.perf_counter() - self.started
@@ -199,17 +192,10 @@ class TrainingRun:
         found = np.array(ranks)
         return float((found == 0).mean()), float((found < 5).mean())
 
-    def _keep(self) -> None:
-        history = self.progress.history
-        self._write_history()
+    def _write_preset(self) -> None:
+        settings = self.settings
         with training.averaged_weights(self.model.optimizer):
-            self.settings.keep(self.model, history)
-        step, figures = int(history[-1]["step"]), history[-1]
-        self._log("epochs", step, {k: v for k, v in figures.items() if k != "step"})
-
-    def _log(self, kind: str, step: int, figures: dict[str, float]) -> None:
-        for log in self.settings.logs:
-            log.write(kind, step, figures)
+            save_half(self.model, settings.output / PRESET, settings.build)
 
     def _write_history(self) -> None:
         path = self.settings.output / HISTORY

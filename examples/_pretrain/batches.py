@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from examples._training.pictures import Pictures
-from examples._training.views import random_views, whole_views
+from examples._pretrain.pictures import Pictures
+from examples._pretrain.views import random_views, whole_views
 from keras_involution import RedNetImageConverter
 from keras_involution.training import Recipe
 
