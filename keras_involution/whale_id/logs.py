@@ -78,12 +78,19 @@ class TrackerLog:
         name: `"wandb"` or `"trackio"`.
         folder: Path of the folder of the run, which names it.
         settings: Dictionary of the settings of the run.
+        project: String, what the tracker lists the run under.
 
     Raises:
         ValueError: If the tracker is unknown or not installed.
     """
 
-    def __init__(self, name: str, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        settings: dict[str, Any],
+        project: str = "whale-id",
+    ) -> None:
         _arguments.one_of(name, TRACKERS, "track")
         if importlib.util.find_spec(name) is None:
             raise ValueError(
@@ -98,7 +105,7 @@ class TrackerLog:
             "trackio": {"name": f"{folder.name}-{mark}"},
         }
         self.tracker.init(
-            project="whale-id", config=settings, resume="allow", **names[name]
+            project=project, config=settings, resume="allow", **names[name]
         )
 
     def write(self, kind: str, step: int, figures: dict[str, float]) -> None:

@@ -12,12 +12,12 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from examples._pretrain import network, pictures, run, views
+from examples._pretrain.batches import Batches
 from PIL import Image, features
 
 from examples import pretrain_tiny_imagenet
 from examples._demo.photographs import load_photographs
-from examples._pretrain import network, pictures, run, views
-from examples._pretrain.batches import Batches
 from keras_involution import (
     RedNet26,
     RedNetBackbone,
