@@ -42,12 +42,12 @@ from rich.console import Console
 
 from examples._training import folder as names
 from examples._training import plots, splits
-from examples._training.classifier import Choices, begin, continued, tested
+from examples._training.classifier import Choices, begin, continued, measured
 from examples._training.datasets import EXPECTED, open_collection
 from examples._training.logs import TRACKERS, open_trackers
 from keras_involution.training import RECIPES
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 DEPTHS = ("26", "38", "50", "101", "152")
 PATH, PRESENT = click.Path(path_type=Path), click.Path(exists=True, path_type=Path)
 
@@ -186,7 +186,7 @@ def resume_command(run: Path) -> None:
 def test_command(run: Path, weights: str) -> None:
     """Measure a run on its test pictures, and draw what came out."""
     plots.check_matplotlib()
-    figures, confusion = tested(run, weights)
+    figures, confusion = measured(run, weights)
     classes = list(figures["class_accuracies"])
     plots.draw_confusion(confusion, classes, run / names.CONFUSION)
     plots.draw_curves(run / "history.csv", run / names.CURVES)

@@ -1,4 +1,4 @@
-"""A classifier in a folder of its own: begun, continued after anything, and tested."""
+"""A classifier in a folder of its own: begun, continued after anything, measured."""
 
 from __future__ import annotations
 
@@ -128,7 +128,12 @@ def begin(folder: Path, choices: Choices, force: bool = False) -> Data:
     splits.write_split(folder / names.SPLIT, collection.names, parts)
     data = _data(folder, choices, model, lambda: collection)
     data.check(collection.class_names)
-    recorded = {"choices": asdict(choices), "versions": names.versions()}
+    # The recipe as it is now: its name may mean another one when the run goes on.
+    recorded = {
+        "choices": asdict(choices),
+        "recipe": asdict(choices.training_recipe()),
+        "versions": names.versions(),
+    }
     names.write_json(folder / names.SETTINGS, recorded)
     return data
 
@@ -154,7 +159,7 @@ def continued(folder: Path) -> TrainingRun:
         head_dtype=head_dtype(choices.dtype_policy),
     )
     model.backbone.trainable = not choices.probe
-    data, recipe = _data(folder, choices, model), choices.training_recipe()
+    data, recipe = _data(folder, choices, model), Recipe(**settings["recipe"])
     return TrainingRun(
         Settings(
             output=folder,
@@ -175,7 +180,7 @@ def continued(folder: Path) -> TrainingRun:
     )
 
 
-def tested(
+def measured(
     folder: Path, weights: str = names.BEST
 ) -> tuple[dict[str, Any], np.ndarray]:
     """The figures of the test part, written down, and the confusion matrix.

@@ -60,7 +60,7 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """`choices` and `versions` of the run in a folder."""
+    """`choices`, `recipe` and `versions` of the run in a folder."""
     path = folder / SETTINGS
     if not path.is_file():
         raise ValueError(

@@ -56,12 +56,13 @@ def draw_confusion(confusion: np.ndarray, class_names: list[str], path: Path) ->
         f"{np.diag(shares)[totals[:, 0] > 0].mean():.1%} of the mean class",
         color=INK, fontsize=11, loc="left",
     )  # fmt: skip
-    matrix.set_xlabel("taken for", color=SOFT)
-    matrix.set_ylabel("class", color=SOFT)
     if count <= LABELLED:
         _label(matrix, confusion, shares, class_names)
+    number = "" if count <= LABELLED else ", by its number from 0"
+    matrix.set_xlabel(f"taken for{number}", color=SOFT)
+    matrix.set_ylabel(f"class{number}", color=SOFT)
     _list_pairs(listed, confusion, class_names)
-    figure.savefig(path, dpi=130)
+    _save(figure, path)
 
 
 _TICKS = np.array([0, 0.05, 0.25, 0.5, 1])
@@ -72,7 +73,7 @@ def _label(
 ) -> None:
     places = range(len(class_names))
     names = [_short(name) for name in class_names]
-    matrix.set_xticks(places, names, rotation=60, ha="right", rotation_mode="anchor")
+    matrix.set_xticks(places, names, rotation=90)
     matrix.set_yticks(places, names)
     for i, j in zip(*np.nonzero(confusion)):
         color = "white" if shares[i, j] > 0.3 else INK
@@ -102,11 +103,14 @@ def draw_curves(history: Path, path: Path) -> None:
     losses, accuracies, rates = figure.subplots(3, 1, sharex=True)
 
     def draw(axes: Axes, names: dict[str, str]) -> None:
-        for (name, label), color in zip(names.items(), COLORS):
+        # Classes of one size have the same mean: the dashes let the line be seen.
+        for (name, label), color, style in zip(names.items(), COLORS, ("-", "--", "-")):
             values = [row[name] for row in rows]
-            axes.plot(epochs, values, "o-", ms=3.5, color=color, label=label)
+            axes.plot(
+                epochs, values, style, marker="o", ms=3.5, color=color, label=label
+            )
 
-    draw(losses, {"loss": "training", "val_loss": "validation"})
+    draw(losses, {"loss": "training, augmented", "val_loss": "validation"})
     draw(
         accuracies,
         {"top_1": "accuracy", "mean_per_class": "mean of classes", "top_5": "top 5"},
@@ -119,20 +123,28 @@ def draw_curves(history: Path, path: Path) -> None:
         color=INK, fontsize=10, loc="right",
     )  # fmt: skip
     accuracies.set_ylim(0, 1.02)
-    losses.set_ylim(bottom=0)
-    rates.set_ylim(bottom=0)
+    losses.set_ylim(0, 1.06 * max(max(r["loss"], r["val_loss"]) for r in rows))
+    rates.set_ylim(0, 1.06 * max(row["learning_rate"] for row in rows))
     rates.set_xlabel("epoch", color=SOFT)
+    rates.locator_params(axis="x", integer=True)
     for axes, title in ((losses, "loss"), (accuracies, "validation"), (rates, "")):
         _plain(axes, title or "learning rate")
     losses.legend(frameon=False)
     accuracies.legend(frameon=False)
-    figure.savefig(path, dpi=130)
+    _save(figure, path)
 
 
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Complete or not at all, with all that stands at the edges."""
+    draft = path.with_name(f".{path.name}")
+    figure.savefig(draft, dpi=130, format="png", bbox_inches="tight")
+    draft.replace(path)
 
 
 def _plain(axes: Any, title: str) -> None:
