@@ -34,9 +34,12 @@ import click
 import keras
 from rich.console import Console
 
-from examples._pretrain import pictures
-from examples._pretrain.network import build_network
-from examples._pretrain.run import PretrainingRun, Settings
+from examples._training.cache import decode
+from examples._training.datasets import tiny_imagenet
+from examples._training.network import build_network, save_half
+from examples._training.pictures import rows_without_copies
+from examples._training.run import Settings, TrainingRun
+from keras_involution import RedNetImageClassifier
 from keras_involution.training import RECIPES
 
 console = Console(highlight=False)
@@ -77,26 +80,35 @@ def main(
 ) -> None:
     keras.utils.set_random_seed(seed)
     chosen = RECIPES[recipe]
-    train = pictures.load_split(data, "train", output / "cache")
-    held_out = pictures.load_split(data, "val", output / "cache")
-    rows = pictures.rows_without_copies(train.images, held_out.images, output / "cache")
+    pack = tiny_imagenet.open_pack(data)
+    if pack is None:
+        raise click.BadParameter(f"{data} has no train-0.npz, val.npz and classes.csv.")
+    decoded = decode(lambda: pack, output / "cache", lambda found: found.tile or 0)
+    every, held_out_rows = decoded.rows("train"), decoded.rows("test")
+    rows = rows_without_copies(
+        decoded.pictures.images, every, held_out_rows, output / "cache"
+    )
     console.print(
-        f"{len(rows)} of {len(train.images)} training pictures; the others show a "
-        f"validation picture. {len(held_out.images)} to validate."
+        f"{len(rows)} of {len(every)} training pictures; the others show a "
+        f"validation picture. {len(held_out_rows)} to validate."
     )
     build = functools.partial(
         build_network,
         int(depth),
         image_size,
-        pictures.class_names(data),
+        pack.class_names,
         spatial_operator=spatial_operator,
     )
+
+    def keep(model: RedNetImageClassifier, best: bool) -> None:
+        save_half(model, output / "preset", build)
+
     settings = Settings(
         output=output,
-        train=train,
+        pictures=decoded.pictures,
         rows=rows,
-        held_out=held_out,
-        build=build,
+        held_out_rows=held_out_rows,
+        keep=keep,
         recipe=chosen,
         image_size=image_size,
         epochs=epochs or chosen.epochs,
@@ -104,7 +116,7 @@ def main(
         minutes=minutes,
         seed=seed,
     )
-    run = PretrainingRun(
+    run = TrainingRun(
         settings, build(dtype=dtype_policy, drop_path_rate=chosen.drop_path_rate)
     )
     console.print(

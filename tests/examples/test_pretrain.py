@@ -16,15 +16,13 @@ from PIL import Image, features
 
 from examples import pretrain_tiny_imagenet
 from examples._demo.photographs import load_photographs
-from examples._pretrain import network, pictures, run, views
-from examples._pretrain.batches import Batches
-from keras_involution import (
-    RedNet26,
-    RedNetBackbone,
-    RedNetImageClassifier,
-    RedNetImageConverter,
-)
+from examples._training import network, pictures, run, views
+from examples._training.batches import Batches
+from examples._training.cache import decode
+from examples._training.datasets import sheets, tiny_imagenet
+from keras_involution import RedNet26, RedNetImageClassifier
 from keras_involution.training import RECIPES, averaged_weights
+from tests.examples.tiny_network import tiny_network
 from tests.marks import one_backend
 
 NAMES = ["crane, a bird", "crane, a machine", "watch", "leopard", "lotus"]
@@ -65,37 +63,21 @@ def write_pack(folder, **splits: pictures.Pictures) -> None:
         writer.writerows(rows)
 
 
-def tiny_network(
-    depth: int, image_size: int, class_names: list[str], dtype: str, **arguments: object
-) -> RedNetImageClassifier:
-    backbone = RedNetBackbone(
-        stackwise_num_filters=(4,),
-        stackwise_num_blocks=(1,),
-        stackwise_strides=(1,),
-        kernel_size=3,
-        group_channels=2,
-        data_format="channels_last",
-        dtype=dtype,
-    )
-    converter = RedNetImageConverter(
-        (image_size, image_size), data_format="channels_last"
-    )
-    return RedNetImageClassifier(
-        backbone=backbone,
-        num_classes=len(class_names),
-        class_names=class_names,
-        preprocessor=converter,
-    )
+BUILD = functools.partial(tiny_network, 26, 32, NAMES)
 
 
 def settings(folder, **changes: object) -> run.Settings:
-    build = functools.partial(tiny_network, 26, 32, NAMES)
     arguments = {
         "output": folder,
-        "train": small_photographs("train"),
+        "pictures": pictures.Pictures(
+            *map(
+                np.concatenate,
+                zip(small_photographs("train"), small_photographs("test")),
+            )
+        ),
         "rows": np.arange(40),
-        "held_out": small_photographs("test"),
-        "build": build,
+        "held_out_rows": np.arange(40, 80),
+        "keep": lambda model, best: network.save_half(model, folder / "preset", BUILD),
         "recipe": RECIPE,
         "image_size": 32,
         "epochs": 2,
@@ -106,10 +88,9 @@ def settings(folder, **changes: object) -> run.Settings:
     return run.Settings(**arguments)
 
 
-def new_run(folder, **changes: object) -> run.PretrainingRun:
+def new_run(folder, **changes: object) -> run.TrainingRun:
     keras.utils.set_random_seed(0)
-    chosen = settings(folder, **changes)
-    return run.PretrainingRun(chosen, chosen.build(dtype="float32"))
+    return run.TrainingRun(settings(folder, **changes), BUILD(dtype="float32"))
 
 
 @pytest.mark.skipif(
@@ -120,7 +101,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     """What is on the disk in the middle of a run against the run that went on."""
     monkeypatch.setattr(run, "SEGMENT", 2)
     whole, copy, reported = new_run(tmp_path / "whole"), tmp_path / "copy", []
-    segment, seen = run.PretrainingRun._segment, []
+    segment, seen = run.TrainingRun._segment, []
 
     def batches(*arguments):
         made = Batches(*arguments)
@@ -133,10 +114,10 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
         segment(self, every)
 
     monkeypatch.setattr(run, "Batches", batches)
-    monkeypatch.setattr(run.PretrainingRun, "_segment", observed)
+    monkeypatch.setattr(run.TrainingRun, "_segment", observed)
     whole.go(reported.append)
     assert [figures["step"] for figures in reported] == [5, 10]
-    monkeypatch.setattr(run.PretrainingRun, "_segment", segment)
+    monkeypatch.setattr(run.TrainingRun, "_segment", segment)
     second = new_run(copy)
     assert second.progress.step == 7
     second.go(lambda figures: None)
@@ -151,9 +132,9 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
         new_run(copy, seed=1)
 
 
-def check_preset(folder, finished: run.PretrainingRun) -> None:
+def check_preset(folder, finished: run.TrainingRun) -> None:
     """It is float32 to build and float16 on disk, and answers as the network does."""
-    loaded = RedNetImageClassifier.from_preset(folder / run.PRESET)
+    loaded = RedNetImageClassifier.from_preset(folder / "preset")
     assert loaded.backbone.dtype_policy.name == "float32"
     assert loaded.class_names == NAMES
     with averaged_weights(finished.model.optimizer):
@@ -166,7 +147,7 @@ def check_preset(folder, finished: run.PretrainingRun) -> None:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["5", "10"]
     assert [row["pictures"] for row in rows] == ["8", "40"]
-    images, labels = finished.settings.held_out
+    images, labels = small_photographs("test")
     views = loaded.preprocessor(images)
     scores = keras.ops.convert_to_numpy(loaded.predict_on_batch(views))
     assert float(rows[-1]["top_1"]) == (scores.argmax(-1) == labels).mean()
@@ -212,12 +193,16 @@ def test_the_whole_program(tmp_path, monkeypatch):
 def test_sheets_are_cut_where_the_tiles_are(tmp_path):
     photographs = small_photographs("train")
     write_pack(tmp_path, train=photographs)
-    decoded = pictures.load_split(tmp_path, "train", tmp_path / "cache")
-    np.testing.assert_array_equal(decoded.labels, photographs.labels)
-    difference = decoded.images.astype("float32") - photographs.images
+    assert tiny_imagenet.open_pack(tmp_path) is None
+    write_pack(tmp_path, train=photographs, val=photographs)
+    pack = tiny_imagenet.open_pack(tmp_path)
+    np.testing.assert_array_equal(pack.labels[:40], photographs.labels)
+    assert pack.given == ["train"] * 40 + ["test"] * 40
+    decoded = decode(lambda: pack, tmp_path / "cache", lambda found: found.tile)
+    difference = decoded.pictures.images[40:].astype("float32") - photographs.images
     assert np.abs(difference).mean((1, 2, 3)).max() < 10
-    with pytest.raises(FileNotFoundError, match="No test"):
-        pictures.load_split(tmp_path, "test", tmp_path / "cache")
+    smaller = list(sheets.read_sheets([tmp_path / "val.npz"], 16))
+    assert len(smaller) == 40 and smaller[0].shape == (16, 16, 3)
 
 
 @one_backend

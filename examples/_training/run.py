@@ -13,26 +13,31 @@ from typing import Any
 
 import numpy as np
 
-from examples._pretrain.batches import Batches, held_out_batches
-from examples._pretrain.network import save_half
-from examples._pretrain.pictures import Pictures
+from examples._training.batches import Batches, held_out_batches
+from examples._training.metrics import figures_of
+from examples._training.pictures import Pictures
 from keras_involution import RedNetImageClassifier, training
 from keras_involution._arguments import received
 
-CHECKPOINT, HISTORY, PRESET = "checkpoint.npz", "history.csv", "preset"
+CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"
 SEGMENT = 20
 """Steps between two looks at the clock."""
 
 
 @dataclass
 class Settings:
-    """What a run does not change: how it is called, and what it is given."""
+    """What a run does not change: how it is called, and what it is given.
+
+    `rows` are the pictures to train on, `held_out_rows` those to validate on. `keep`
+    is handed the model after every validation, with the weights that were validated,
+    and whether they were better than all before.
+    """
 
     output: Path
-    train: Pictures
+    pictures: Pictures
     rows: np.ndarray
-    held_out: Pictures
-    build: Callable[..., RedNetImageClassifier]
+    held_out_rows: np.ndarray
+    keep: Callable[[RedNetImageClassifier, bool], None]
     recipe: training.Recipe
     image_size: int
     epochs: int
@@ -63,7 +68,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-class PretrainingRun:
+class TrainingRun:
     """A run that a checkpoint in its folder continues.
 
     The learning rate and the size of the pictures follow the share of the run that is
@@ -73,12 +78,20 @@ class PretrainingRun:
     Args:
         settings: `Settings`.
         model: The network to train.
+
+    Raises:
+        ValueError: If the folder holds another run, or the pictures are no batch.
     """
 
     def __init__(self, settings: Settings, model: RedNetImageClassifier) -> None:
         self.settings, self.model = settings, model
         recipe = settings.recipe
         self.steps = len(settings.rows) // settings.batch_size
+        if not self.steps:
+            raise ValueError(
+                "The pictures to train on must be one batch at least. "
+                + received(pictures=len(settings.rows), batch_size=settings.batch_size)
+            )
         self.total = self.steps * settings.epochs
         self.schedule = recipe.build_schedule(
             settings.batch_size, self.steps, settings.epochs
@@ -108,9 +121,7 @@ class PretrainingRun:
             self._segment(every)
             progress = self.progress
             if progress.step % every == 0 or self.over:
-                progress.history.append(self._evaluate())
-                self._write_history()
-                self._write_preset()
+                self._validate()
                 self.save()
                 report(progress.history[-1])
             elif progress.seconds - self.saved >= 60 * self.settings.checkpoint_minutes:
@@ -130,7 +141,7 @@ class PretrainingRun:
         rate = float(self.schedule(round(middle * self.total)))
         self.model.optimizer.learning_rate = rate
         batches = Batches(
-            settings.train,
+            settings.pictures,
             settings.rows,
             range(first, last),
             settings.batch_size,
@@ -138,6 +149,7 @@ class PretrainingRun:
             settings.recipe,
             settings.seed,
             self.model.num_classes,
+            self.model.preprocessor,
         )
         # Not `fit`: at its end Keras puts the moving averages in place of the weights.
         self.model.reset_metrics()
@@ -156,10 +168,29 @@ class PretrainingRun:
             share = max(share, self.progress.seconds / (60 * minutes))
         return min(share, 1.0)
 
-    def _evaluate(self) -> dict[str, float]:
+    def _validate(self) -> None:
+        """A row of the history, and the weights that it speaks of."""
+        best = max((row["top_1"] for row in self.progress.history), default=-1.0)
+        # The averages where the recipe keeps them: what is measured is what is kept.
+        with training.averaged_weights(self.model.optimizer):
+            figures = self._figures()
+            self.settings.keep(self.model, figures["top_1"] > best)
+        self.progress.history.append(figures)
+        self._write_history()
+
+    def _figures(self) -> dict[str, float]:
         settings, progress = self.settings, self.progress
-        step = 1 if self.over else settings.held_out_step
-        top_1, top_5 = self.accuracies(step)
+        rows = settings.held_out_rows[:: 1 if self.over else settings.held_out_step]
+        found = figures_of(
+            scores_of(
+                self.model,
+                settings.pictures.images,
+                rows,
+                settings.image_size,
+                settings.batch_size,
+            ),
+            settings.pictures.labels[rows],
+        )
         figures = {
             "step": progress.step,
             "epoch": round(progress.step / self.steps, 3),
@@ -169,39 +200,32 @@ class PretrainingRun:
             ),
             "learning_rate": float(self.model.optimizer.learning_rate),
             "loss": round(float(np.mean(progress.losses)), 4),
-            "pictures": len(settings.held_out.labels[::step]),
-            "top_1": round(top_1, 4),
-            "top_5": round(top_5, 4),
+            "pictures": len(rows),
+            **{name: round(value, 4) for name, value in found.items()},
         }
         progress.losses = []
         progress.seconds = time.perf_counter() - self.started
         return figures
 
-    def accuracies(self, step: int = 1) -> tuple[float, float]:
-        """Top-1 and top-5 on every `step`-th picture held out, at the full size."""
-        settings, ranks = self.settings, []
-        images, labels = (array[::step] for array in settings.held_out)
-        with training.averaged_weights(self.model.optimizer):
-            for batch in held_out_batches(
-                images, settings.image_size, settings.batch_size
-            ):
-                scores = np.asarray(self.model.predict_on_batch(batch), "float32")
-                truth = labels[len(ranks) : len(ranks) + len(scores)]
-                own = scores[np.arange(len(scores)), truth]
-                ranks.extend((scores > own[:, None]).sum(-1))
-        found = np.array(ranks)
-        return float((found == 0).mean()), float((found < 5).mean())
-
-    def _write_preset(self) -> None:
-        settings = self.settings
-        with training.averaged_weights(self.model.optimizer):
-            save_half(self.model, settings.output / PRESET, settings.build)
-
     def _write_history(self) -> None:
         path = self.settings.output / HISTORY
         draft = path.with_name(f".{path.name}")
         with draft.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(self.progress.history[0]))
+            writer = csv.DictWriter(file, list(self.progress.history[-1]))
             writer.writeheader()
             writer.writerows(self.progress.history)
         os.replace(draft, path)
+
+
+def scores_of(
+    model: RedNetImageClassifier,
+    images: np.ndarray,
+    rows: np.ndarray,
+    size: int,
+    batch_size: int,
+) -> np.ndarray:
+    """The logits of whole pictures, in the order of `rows`: float32 (N, classes)."""
+    batches = held_out_batches(images, rows, size, batch_size, model.preprocessor)
+    return np.concatenate(
+        [np.asarray(model.predict_on_batch(batch), "float32") for batch in batches]
+    )

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from examples._pretrain.pictures import Pictures
-from examples._pretrain.views import random_views, whole_views
+from examples._training.pictures import Pictures
+from examples._training.views import random_views, whole_views
 from keras_involution import RedNetImageConverter
 from keras_involution.training import Recipe
 
@@ -26,6 +26,7 @@ class Batches:
         recipe: `Recipe`, says what is done to pictures.
         seed: Integer.
         num_classes: Integer.
+        converter: `RedNetImageConverter`, how values are scaled; `None` is the default.
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class Batches:
         recipe: Recipe,
         seed: int,
         num_classes: int,
+        converter: RedNetImageConverter | None = None,
     ) -> None:
         self.pictures, self.rows, self.steps = pictures, rows, steps
         self.batch_size, self.size, self.recipe = batch_size, size, recipe
         self.seed, self.num_classes = seed, num_classes
+        self.converter = converter
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -56,7 +59,7 @@ class Batches:
         targets[np.arange(len(rows)), self.pictures.labels[rows]] = 1
         augment = self.recipe.build_augmentation()
         views, targets = augment(views, targets, seed=int(random.integers(2**31)))
-        return prepared(views), targets
+        return prepared(views, self.converter), targets
 
     def ahead(self, count: int = 3) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The batches in order, of which a thread prepares the next few."""
@@ -76,16 +79,23 @@ class Batches:
 
 
 def held_out_batches(
-    images: np.ndarray, size: int, batch_size: int
+    images: np.ndarray,
+    rows: np.ndarray,
+    size: int,
+    batch_size: int,
+    converter: RedNetImageConverter | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yields prepared batches of whole pictures, in order."""
-    for start in range(0, len(images), batch_size):
-        yield prepared(whole_views(images[start : start + batch_size], size))
+    """Yields prepared batches of whole pictures, in the order of `rows`."""
+    for start in range(0, len(rows), batch_size):
+        found = images[rows[start : start + batch_size]]
+        yield prepared(whole_views(found, size), converter)
 
 
-def prepared(views: np.ndarray) -> np.ndarray:
+def prepared(
+    views: np.ndarray, converter: RedNetImageConverter | None = None
+) -> np.ndarray:
     """As the preprocessor of the model does it, without its resizing."""
-    converter = RedNetImageConverter(data_format="channels_last")
+    converter = converter or RedNetImageConverter(data_format="channels_last")
     return views * np.array(converter.scale, "float32") + np.array(
         converter.offset, "float32"
     )

@@ -1,1 +1,0 @@
-"""Parts of `examples/pretrain_tiny_imagenet.py`."""

@@ -1,0 +1,1 @@
+"""What the examples that train on pictures share."""

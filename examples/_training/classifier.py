@@ -1,0 +1,306 @@
+"""A classifier in a folder of its own: begun, continued after anything, measured."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from examples._training import folder as names
+from examples._training import metrics, splits
+from examples._training.cache import Decoded, decode
+from examples._training.datasets import open_collection
+from examples._training.datasets.collection import Collection
+from examples._training.logs import check_trackers
+from examples._training.network import build_network, head_dtype, network_of_preset
+from examples._training.run import Settings, TrainingRun, scores_of
+from keras_involution import RedNetImageClassifier
+from keras_involution._arguments import received
+from keras_involution.training import RECIPES, Recipe
+
+OPERATORS = {"rednet": "involution", "resnet": "convolution"}
+DEFAULT_SIZE = 64
+BATCH_SIZE = 64
+"""Pictures of a batch that is no training step."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person chose for a run; all of it are JSON values."""
+
+    data: str
+    leave_out: list[str]
+    split: str | None = None
+    model: str = "rednet"
+    depth: str = "26"
+    preset: str | None = None
+    probe: bool = False
+    recipe: str = "rednet_few_epochs"
+    learning_rate: float | None = None
+    epochs: int | None = None
+    batch_size: int = 64
+    image_size: int | None = None
+    minutes: float | None = None
+    evaluations_an_epoch: int = 1
+    dtype_policy: str = "float32"
+    seed: int = 0
+    on_error: str = "stop"
+    track: list[str] = dataclasses.field(default_factory=list)
+
+    def training_recipe(self) -> Recipe:
+        """The recipe with the changes; a rate that is given is the highest one."""
+        recipe = RECIPES[self.recipe]
+        if self.learning_rate is not None:
+            recipe = dataclasses.replace(
+                recipe,
+                learning_rate=self.learning_rate,
+                base_batch_size=self.batch_size,
+            )
+        # A frozen network is run as at inference: nothing in it is dropped.
+        return dataclasses.replace(recipe, drop_path_rate=0.0) if self.probe else recipe
+
+
+@dataclass(frozen=True)
+class Data:
+    """The pictures of a run and their parts."""
+
+    decoded: Decoded
+    parts: list[str]
+
+    def rows(self, part: str) -> np.ndarray:
+        """The rows of a part, less those that could not be decoded."""
+        skipped = self.decoded.skipped
+        return np.array(
+            [
+                row
+                for row, (name, own) in enumerate(zip(self.decoded.names, self.parts))
+                if own == part and name not in skipped
+            ],
+            int,
+        )
+
+    def check(self, class_names: list[str]) -> None:
+        """Raises `ValueError` if a class cannot be learned, or nothing validates."""
+        labels = self.decoded.pictures.labels
+        missing = set(range(len(class_names))) - set(
+            labels[self.rows("train")].tolist()
+        )
+        if missing:
+            without = [class_names[label] for label in sorted(missing)]
+            raise ValueError(
+                "Every class must have a picture to train on; leave out those that "
+                f"have none. {received(classes=without)}"
+            )
+        if not len(self.rows("val")):
+            raise ValueError(
+                "The split must have pictures to validate on. " + received(val=0)
+            )
+
+
+def begin(folder: Path, choices: Choices, force: bool = False) -> Data:
+    """Fills the folder of a run with all that `continued` needs.
+
+    Raises:
+        ValueError: If the choices do not fit each other, the data or the folder.
+    """
+    if choices.probe and choices.preset is None:
+        raise ValueError(
+            "A probe is of the features of a preset: name one. " + received(probe=True)
+        )
+    check_trackers(choices.track)
+    collection = open_collection(Path(choices.data), choices.leave_out)
+    if choices.split is None:
+        parts = splits.split_by_shares(collection, seed=choices.seed)
+    else:
+        parts = splits.read_split(Path(choices.split), collection.names)
+    names.prepare_folder(folder, force)
+    keras.utils.set_random_seed(choices.seed)
+    model = _new_network(choices, collection.class_names)
+    model.save_to_preset(folder / names.START)
+    splits.write_split(folder / names.SPLIT, collection.names, parts)
+    data = _data(folder, choices, model, lambda: collection)
+    data.check(collection.class_names)
+    # The recipe as it is now: its name may mean another one when the run goes on.
+    recorded = {
+        "choices": asdict(choices),
+        "recipe": asdict(choices.training_recipe()),
+        "versions": names.versions(),
+    }
+    names.write_json(folder / names.SETTINGS, recorded)
+    return data
+
+
+def continued(folder: Path) -> TrainingRun:
+    """The run of a folder, at its last checkpoint.
+
+    Raises:
+        ValueError: If there is no run, or it was begun on another backend.
+    """
+    settings = names.read_settings(folder)
+    begun_on = settings["versions"]["backend"]
+    if begun_on != keras.config.backend():
+        raise ValueError(
+            f"The run was begun on {begun_on} and goes on there only: set "
+            f"KERAS_BACKEND={begun_on}. {received(backend=keras.config.backend())}"
+        )
+    choices = Choices(**settings["choices"])
+    keras.utils.set_random_seed(choices.seed)
+    model = RedNetImageClassifier.from_preset(
+        folder / names.START,
+        dtype=choices.dtype_policy,
+        head_dtype=head_dtype(choices.dtype_policy),
+    )
+    model.backbone.trainable = not choices.probe
+    data, recipe = _data(folder, choices, model), Recipe(**settings["recipe"])
+    return TrainingRun(
+        Settings(
+            output=folder,
+            pictures=data.decoded.pictures,
+            rows=data.rows("train"),
+            held_out_rows=data.rows("val"),
+            keep=_keeper(folder),
+            recipe=recipe,
+            image_size=model.preprocessor.image_size[0],
+            epochs=choices.epochs or recipe.epochs,
+            batch_size=choices.batch_size,
+            minutes=choices.minutes,
+            evaluations_an_epoch=choices.evaluations_an_epoch,
+            held_out_step=1,
+            seed=choices.seed,
+        ),
+        model,
+    )
+
+
+def measured(
+    folder: Path, weights: str = names.BEST
+) -> tuple[dict[str, Any], np.ndarray]:
+    """The figures of the test part, written down, and the confusion matrix.
+
+    Raises:
+        ValueError: If there is no run, it has no weights yet, or no test part.
+    """
+    choices = Choices(**names.read_settings(folder)["choices"])
+    if not (folder / weights).is_dir():
+        raise ValueError(
+            "The run has not been validated yet, so there are no weights to test. "
+            + received(weights=weights)
+        )
+    model = RedNetImageClassifier.from_preset(folder / weights)
+    data = _data(folder, choices, model)
+    rows, pictures = data.rows("test"), data.decoded.pictures
+    if not len(rows):
+        raise ValueError(f"The split has no pictures to test. {received(test=0)}")
+    size = model.preprocessor.image_size[0]
+    scores = scores_of(model, pictures.images, rows, size, BATCH_SIZE)
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            f"The network answers with no numbers. {received(weights=weights)}"
+        )
+    labels, classes = pictures.labels[rows], model.class_names
+    confusion = metrics.confusion_of(labels, scores.argmax(-1), len(classes))
+    _write_predictions(
+        folder, [data.decoded.names[r] for r in rows], labels, scores, classes
+    )
+    figures = _test_figures(scores, labels, confusion, classes)
+    figures = {"weights": weights, **figures, "skipped": len(data.decoded.skipped)}
+    names.write_json(folder / names.TEST, figures)
+    return figures, confusion
+
+
+def side_of(collection: Collection, image_size: int) -> int:
+    """A little more than the views have, for crops; no more than the pictures have."""
+    side = math.ceil(image_size * 8 / 7)
+    return min(side, collection.tile or side)
+
+
+def _new_network(choices: Choices, class_names: list[str]) -> RedNetImageClassifier:
+    rate = choices.training_recipe().drop_path_rate
+    if choices.preset is not None:
+        return network_of_preset(choices.preset, class_names, choices.image_size, rate)
+    return build_network(
+        int(choices.depth),
+        choices.image_size or DEFAULT_SIZE,
+        class_names,
+        spatial_operator=OPERATORS[choices.model],
+        drop_path_rate=rate,
+    )
+
+
+def _data(
+    folder: Path,
+    choices: Choices,
+    model: RedNetImageClassifier,
+    find: Callable[[], Collection] | None = None,
+) -> Data:
+    """The cache, decoded anew from where the data were if it is not there."""
+    converter = model.preprocessor
+    decoded = decode(
+        find or (lambda: open_collection(Path(choices.data), choices.leave_out)),
+        folder / names.CACHE,
+        functools.partial(side_of, image_size=converter.image_size[0]),
+        crop=converter.crop_to_aspect_ratio,
+        on_error=choices.on_error,
+    )
+    return Data(decoded, splits.read_split(folder / names.SPLIT, decoded.names))
+
+
+def _keeper(folder: Path) -> Callable[[RedNetImageClassifier, bool], None]:
+    """Writes float32 presets, whatever the training computes in."""
+    plain = RedNetImageClassifier.from_preset(folder / names.START, load_weights=False)
+
+    def keep(model: RedNetImageClassifier, best: bool) -> None:
+        plain.set_weights(model.get_weights())
+        for name in (names.BEST, names.LAST) if best else (names.LAST,):
+            plain.save_to_preset(folder / name)
+
+    return keep
+
+
+def _test_figures(
+    scores: np.ndarray, labels: np.ndarray, confusion: np.ndarray, classes: list[str]
+) -> dict[str, Any]:
+    found, counts = metrics.figures_of(scores, labels), confusion.sum(-1)
+    return {
+        "pictures": len(labels),
+        "accuracy": found["top_1"],
+        "mean_per_class_accuracy": found["mean_per_class"],
+        "top_5_accuracy": found["top_5"],
+        "loss": found["val_loss"],
+        "class_accuracies": {
+            name: float(confusion[i, i] / counts[i]) if counts[i] else None
+            for i, name in enumerate(classes)
+        },
+        "most_confused": [
+            {"class": classes[i], "taken_for": classes[j], "pictures": n}
+            for i, j, n in metrics.confused_pairs(confusion)
+        ],
+    }
+
+
+def _write_predictions(
+    folder: Path,
+    pictures: list[str],
+    labels: np.ndarray,
+    scores: np.ndarray,
+    classes: list[str],
+) -> None:
+    path = folder / names.PREDICTIONS
+    draft = path.with_name(f".{path.name}")
+    ranks, shares = metrics.ranks(scores, labels), metrics.probabilities(scores)
+    with draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", "class", "prediction", "probability", "rank"])
+        for name, label, share, rank in zip(pictures, labels, shares, ranks):
+            best = share.argmax()
+            row = [name, classes[label], classes[best], f"{share[best]:.4f}", rank + 1]
+            writer.writerow(row)
+    draft.replace(path)

@@ -1,0 +1,162 @@
+"""Pictures of a run: who is taken for whom, and how it went."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from examples._training.metrics import confused_pairs
+from keras_involution._arguments import received
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LABELLED = 30
+"""Classes above which the matrix shows neither names nor numbers."""
+LISTED = 20
+INK, SOFT, LINE = "#1d2b36", "#5b6b78", "#d5dde3"
+COLORS = ("#1b6ca8", "#d1603d", "#5a8f5a")
+
+
+def check_matplotlib() -> None:
+    """Raises `ValueError` where matplotlib is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError(
+            'The pictures need matplotlib: pip install "keras-involution[plots]". '
+            + received(matplotlib=None)
+        )
+
+
+def draw_confusion(confusion: np.ndarray, class_names: list[str], path: Path) -> None:
+    """The matrix as shares of each class, and a list of the most common mistakes.
+
+    Args:
+        confusion: Integers (i, j), pictures of class i that were taken for class j.
+        class_names: List of strings.
+        path: Path of the picture.
+    """
+    count = len(class_names)
+    side = max(4.5, min(0.42 * count, 9)) if count <= LABELLED else 8.0
+    figure = _figure(side + 5.2, side + 1.2)
+    matrix, listed = figure.subplots(1, 2, width_ratios=(side, 3.4))
+    totals = confusion.sum(-1, keepdims=True)
+    shares = confusion / np.maximum(totals, 1)
+    # The root: single mistakes of many classes would be too pale to see.
+    image = matrix.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=matrix, shrink=0.5, pad=0.02, ticks=np.sqrt(_TICKS))
+    figure.axes[-1].set_yticklabels([f"{tick:.0%}" for tick in _TICKS])
+    right = np.trace(confusion) / max(confusion.sum(), 1)
+    matrix.set_title(
+        f"{right:.1%} of {confusion.sum():,} pictures right, "
+        f"{np.diag(shares)[totals[:, 0] > 0].mean():.1%} of the mean class",
+        color=INK, fontsize=11, loc="left",
+    )  # fmt: skip
+    if count <= LABELLED:
+        _label(matrix, confusion, shares, class_names)
+    number = "" if count <= LABELLED else ", by its number from 0"
+    matrix.set_xlabel(f"taken for{number}", color=SOFT)
+    matrix.set_ylabel(f"class{number}", color=SOFT)
+    _list_pairs(listed, confusion, class_names)
+    _save(figure, path)
+
+
+_TICKS = np.array([0, 0.05, 0.25, 0.5, 1])
+
+
+def _label(
+    matrix: Axes, confusion: np.ndarray, shares: np.ndarray, class_names: list[str]
+) -> None:
+    places = range(len(class_names))
+    names = [_short(name) for name in class_names]
+    matrix.set_xticks(places, names, rotation=90)
+    matrix.set_yticks(places, names)
+    for i, j in zip(*np.nonzero(confusion)):
+        color = "white" if shares[i, j] > 0.3 else INK
+        text = str(confusion[i, j])
+        matrix.text(j, i, text, ha="center", va="center", color=color, fontsize=8)
+
+
+def _list_pairs(axes: Axes, confusion: np.ndarray, class_names: list[str]) -> None:
+    axes.axis("off")
+    axes.set_title("most often taken for another", color=INK, fontsize=11, loc="left")
+    pairs = confused_pairs(confusion, LISTED)
+    totals = confusion.sum(-1)
+    lines = [
+        f"{_short(class_names[i])} \u2192 {_short(class_names[j])}: {n} of {totals[i]}"
+        for i, j, n in pairs
+    ]
+    text = "\n".join(lines) if lines else "none"
+    axes.text(0, 1, text, va="top", color=INK, fontsize=9, linespacing=1.6)
+
+
+def draw_curves(history: Path, path: Path) -> None:
+    """Losses, accuracies and learning rates of a `history.csv` over the epochs."""
+    with history.open(encoding="utf-8", newline="") as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    epochs = [row["epoch"] for row in rows]
+    figure = _figure(7.5, 8)
+    losses, accuracies, rates = figure.subplots(3, 1, sharex=True)
+
+    def draw(axes: Axes, names: dict[str, str]) -> None:
+        # Classes of one size have the same mean: the dashes let the line be seen.
+        for (name, label), color, style in zip(names.items(), COLORS, ("-", "--", "-")):
+            values = [row[name] for row in rows]
+            axes.plot(
+                epochs, values, style, marker="o", ms=3.5, color=color, label=label
+            )
+
+    draw(losses, {"loss": "training, augmented", "val_loss": "validation"})
+    draw(
+        accuracies,
+        {"top_1": "accuracy", "mean_per_class": "mean of classes", "top_5": "top 5"},
+    )
+    draw(rates, {"learning_rate": "learning rate"})
+    best = max(range(len(rows)), key=lambda row: (rows[row]["top_1"], -row))
+    accuracies.plot(epochs[best], rows[best]["top_1"], "o", ms=11, mfc="none", mec=INK)
+    accuracies.set_title(
+        f"best: {rows[best]['top_1']:.1%} after epoch {epochs[best]:g}",
+        color=INK, fontsize=10, loc="right",
+    )  # fmt: skip
+    accuracies.set_ylim(0, 1.02)
+    losses.set_ylim(0, 1.06 * max(max(r["loss"], r["val_loss"]) for r in rows))
+    rates.set_ylim(0, 1.06 * max(row["learning_rate"] for row in rows))
+    rates.set_xlabel("epoch", color=SOFT)
+    rates.locator_params(axis="x", integer=True)
+    for axes, title in ((losses, "loss"), (accuracies, "validation"), (rates, "")):
+        _plain(axes, title or "learning rate")
+    losses.legend(frameon=False)
+    accuracies.legend(frameon=False)
+    _save(figure, path)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Complete or not at all, with all that stands at the edges."""
+    draft = path.with_name(f".{path.name}")
+    figure.savefig(draft, dpi=130, format="png", bbox_inches="tight")
+    draft.replace(path)
+
+
+def _plain(axes: Any, title: str) -> None:
+    axes.set_title(title, color=INK, fontsize=11, loc="left")
+    axes.grid(color=LINE, lw=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=SOFT)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _short(name: str) -> str:
+    # matplotlib reads a dollar as the beginning of a formula.
+    text = name if len(name) <= 24 else f"{name[:23]}\u2026"
+    return text.replace("$", r"\$")
