@@ -30,7 +30,7 @@ class FromStudent(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         # Before the resizing, where there are fewer pixels; both are linear.
-        x = inputs * self.factor + self.shift
+        x = ops.add(ops.multiply(inputs, self.factor), self.shift)
         size = (self.image_size, self.image_size)
         return ops.image.resize(
             x, size, interpolation="bilinear", data_format="channels_last"
