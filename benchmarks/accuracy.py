@@ -24,10 +24,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from examples._training.tiny_imagenet import load_split
 
 from benchmarks._measure import devices, machine, report
 from examples._training.batches import held_out_batches
-from examples._training.tiny_imagenet import load_split
 from keras_involution import RedNetImageClassifier
 
 COLUMNS = ("image_size", "pictures", "top_1", "top_5")

@@ -32,10 +32,10 @@ from typing import Any
 
 import keras
 import numpy as np
+from examples._training.sheets import decode_sheets
 
 from benchmarks._measure import devices, machine, probes, report
 from examples._demo import photographs, training
-from examples._training.sheets import decode_sheets
 from keras_involution import RedNetImageClassifier
 
 COLUMNS = ("start", "trained", "seed", "epochs", "mean class accuracy", "seconds")

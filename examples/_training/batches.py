@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,9 @@ from examples._training.pictures import Pictures
 from examples._training.views import random_views, whole_views
 from keras_involution import RedNetImageConverter
 from keras_involution.training import Recipe
+
+THREADS = max(1, min(8, (os.cpu_count() or 1) // 2))
+"""Threads that prepare pictures; two cores have one to spare for it."""
 
 
 class Batches:
@@ -61,9 +65,12 @@ class Batches:
         views, targets = augment(views, targets, seed=int(random.integers(2**31)))
         return prepared(views, self.converter), targets
 
-    def ahead(self, count: int = 3) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The batches in order, of which a thread prepares the next few."""
-        with ThreadPoolExecutor(1) as pool:
+    def ahead(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The batches in order, of which threads prepare the next few."""
+        # RandAugment is a Keras layer, and runs where the backend does.
+        threads = 1 if self.recipe.rand_augment else THREADS
+        count = threads + 2
+        with ThreadPoolExecutor(threads) as pool:
             first = range(min(count, len(self)))
             waiting = deque(pool.submit(self.__getitem__, index) for index in first)
             for number in range(len(self)):

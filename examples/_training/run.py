@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from examples._teacher.distillation import Distillation
 from examples._training.batches import Batches, held_out_batches
 from examples._training.metrics import figures_of
 from examples._training.pictures import Pictures
@@ -47,13 +48,15 @@ class Settings:
     evaluations_an_epoch: int = 1
     held_out_step: int = 5
     seed: int = 0
+    distillation: Distillation | None = None
 
     @property
     def described(self) -> dict[str, Any]:
         """What a run that goes on must have in common with its beginning."""
         recipe = {name: str(value) for name, value in asdict(self.recipe).items()}
         names = ("image_size", "epochs", "batch_size", "minutes", "seed")
-        return {name: getattr(self, name) for name in names} | recipe
+        taught = self.distillation.described if self.distillation else {}
+        return {name: getattr(self, name) for name in names} | recipe | taught
 
 
 @dataclass
@@ -98,6 +101,8 @@ class TrainingRun:
         )
         optimizer = recipe.build_optimizer(recipe.rate(settings.batch_size))
         model.compile(optimizer, recipe.build_loss())
+        teach = settings.distillation
+        self.trained = teach(model) if teach else model
         self.progress = Progress(settings.described)
         path = settings.output / CHECKPOINT
         if path.exists():
@@ -152,9 +157,9 @@ class TrainingRun:
             self.model.preprocessor,
         )
         # Not `fit`: at its end Keras puts the moving averages in place of the weights.
-        self.model.reset_metrics()
+        self.trained.reset_metrics()
         for images, targets in batches.ahead():
-            logs = self.model.train_on_batch(images, targets, return_dict=True)
+            logs = self.trained.train_on_batch(images, targets, return_dict=True)
         progress.losses.append(float(logs["loss"]))
         if not math.isfinite(progress.losses[-1]):
             raise ValueError(f"The loss is no number after step {last}.")

@@ -1,0 +1,137 @@
+"""EfficientNet-Lite, for answers only: its normalisations are in its convolutions.
+
+Reference: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
+Networks", 2019. Lite leaves out squeeze-and-excitation, has ReLU6 for swish, and scales
+neither the stem, the head, nor how often the first and the last stage repeat.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+
+from keras_involution._typing import Tensor
+
+
+class Stage(NamedTuple):
+    """Blocks of one kind, before scaling; the first of them has the strides."""
+
+    repeats: int
+    kernel_size: int
+    strides: int
+    expansion: int
+    filters: int
+
+
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+
+
+def build_efficientnet_lite(
+    width: float,
+    depth: float,
+    *,
+    stages: Sequence[Stage] = STAGES,
+    stem_filters: int = 32,
+    head_filters: int = 1280,
+    num_classes: int = 1000,
+    dtype: str = "float32",
+) -> keras.Model:
+    """A network whose layers bear the names of its published modules.
+
+    Args:
+        width: Float, by which the stages' filters are multiplied.
+        depth: Float, by which their repeats are.
+        stages: Sequence of `Stage`.
+        stem_filters: Integer.
+        head_filters: Integer.
+        num_classes: Integer.
+        dtype: Name of the dtype of all but the logits, which are float32.
+
+    Returns:
+        `keras.Model` from pictures (B, H, W, 3), `(bytes - 127) / 128`, to logits.
+    """
+    # === Stem ===
+    images = keras.Input((None, None, 3), dtype=dtype)
+    x = _convolution(images, stem_filters, 3, 2, "conv_stem", dtype)
+
+    # === Blocks ===
+    number = 0
+    for place, stage in enumerate(stages):
+        fixed = place in (0, len(stages) - 1)
+        repeats = stage.repeats if fixed else math.ceil(depth * stage.repeats)
+        filters = scaled_filters(stage.filters, width)
+        for repeat in range(repeats):
+            strides = stage.strides if repeat == 0 else 1
+            x = _apply_block(x, stage, filters, strides, f"blocks_{number}", dtype)
+            number += 1
+
+    # === Head ===
+    x = _convolution(x, head_filters, 1, 1, "conv_head", dtype)
+    x = keras.layers.GlobalAveragePooling2D(
+        data_format="channels_last", dtype=dtype, name="pool"
+    )(x)
+    x = keras.layers.Dense(num_classes, dtype="float32", name="fc")(x)
+    return keras.Model(images, x, name="efficientnet_lite")
+
+
+def scaled_filters(filters: int, width: float) -> int:
+    """The multiple of 8 that is nearest, but at least nine tenths of what was asked."""
+    asked = filters * width
+    nearest = max(8, int(asked + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * asked else nearest
+
+
+def _apply_block(
+    x: Tensor, stage: Stage, filters: int, strides: int, name: str, dtype: str
+) -> Tensor:
+    """Widen, look around, narrow; and add what came in, where it fits."""
+    given, channels = x, x.shape[-1]
+    if stage.expansion != 1:
+        x = _convolution(
+            x, stage.expansion * channels, 1, 1, f"{name}_expand_conv", dtype
+        )
+    x = keras.layers.DepthwiseConv2D(
+        stage.kernel_size,
+        strides,
+        "same",
+        data_format="channels_last",
+        activation="relu6",
+        dtype=dtype,
+        name=f"{name}_depthwise_conv",
+    )(x)
+    x = _convolution(x, filters, 1, 1, f"{name}_project_conv", dtype, activation=None)
+    if strides == 1 and filters == channels:
+        x = keras.layers.Add(dtype=dtype, name=f"{name}_add")([x, given])
+    return x
+
+
+def _convolution(
+    x: Tensor,
+    filters: int,
+    kernel_size: int,
+    strides: int,
+    name: str,
+    dtype: str,
+    activation: str | None = "relu6",
+) -> Tensor:
+    return keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        strides,
+        "same",
+        data_format="channels_last",
+        activation=activation,
+        dtype=dtype,
+        name=name,
+    )(x)

@@ -1,0 +1,40 @@
+"""What a student is given, made into what its teacher takes."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_involution import RedNetImageConverter
+from keras_involution._typing import Tensor
+
+MIDDLE, SPREAD = 127.0, 128.0
+"""EfficientNet-Lite takes `(bytes - 127) / 128`."""
+
+
+class FromStudent(keras.layers.Layer):
+    """Undoes what `RedNetImageConverter` has done, scales, and resizes to a square.
+
+    Args:
+        image_size: Integer, the sides of what it gives.
+    """
+
+    def __init__(self, image_size: int) -> None:
+        super().__init__(dtype="float32", trainable=False)
+        self.image_size = image_size
+        converter = RedNetImageConverter(data_format="channels_last")
+        scale, offset = np.array(converter.scale), np.array(converter.offset)
+        self.factor = (1 / (scale * SPREAD)).astype("float32")
+        self.shift = ((-offset / scale - MIDDLE) / SPREAD).astype("float32")
+
+    def call(self, inputs: Tensor) -> Tensor:
+        # Before the resizing, where there are fewer pixels; both are linear.
+        x = ops.add(ops.multiply(inputs, self.factor), self.shift)
+        size = (self.image_size, self.image_size)
+        return ops.image.resize(
+            x, size, interpolation="bilinear", data_format="channels_last"
+        )
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (input_shape[0], self.image_size, self.image_size, input_shape[-1])
