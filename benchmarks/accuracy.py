@@ -22,44 +22,29 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
-import numpy as np
-from examples._training.tiny_imagenet import load_split
-
 from benchmarks._measure import devices, machine, report
-from examples._training.batches import held_out_batches
+from examples._training.cache import decode
+from examples._training.datasets import open_collection
+from examples._training.metrics import figures_of
+from examples._training.run import scores_of
 from keras_involution import RedNetImageClassifier
 
 COLUMNS = ("image_size", "pictures", "top_1", "top_5")
 COMMAND = "python -m benchmarks.accuracy {preset} --data tiny-imagenet-200"
 
 
-def accuracies(
-    model: RedNetImageClassifier, images: np.ndarray, labels: np.ndarray, size: int
-) -> report.Row:
-    """One row: shares of pictures (N, H, W, 3) whose class is first, or of five."""
-    scores = np.concatenate(
-        [
-            keras.ops.convert_to_numpy(model.predict_on_batch(batch))
-            for batch in held_out_batches(images, size, 100)
-        ]
-    )
-    own = scores[np.arange(len(labels)), labels]
-    ranks = (scores > own[:, None]).sum(-1)
-    return {
-        "image_size": size,
-        "pictures": len(labels),
-        "top_1": float((ranks == 0).mean()),
-        "top_5": float((ranks < 5).mean()),
-    }
-
-
 def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
     model = RedNetImageClassifier.from_preset(arguments.preset, dtype="float32")
-    images, labels = load_split(arguments.data, "val", arguments.cache)
+    found = decode(
+        lambda: open_collection(arguments.data),
+        arguments.cache,
+        lambda collection: collection.tile or max(arguments.sizes),
+    )
+    rows = found.rows(arguments.part)[:: arguments.every]
     for size in arguments.sizes:
-        step = arguments.every
-        row = accuracies(model, images[::step], labels[::step], size)
+        scores = scores_of(model, found.pictures.images, rows, size, 100)
+        figures = figures_of(scores, found.pictures.labels[rows])
+        row = {"image_size": size, "pictures": len(rows), **figures}
         print(report.table([row], COLUMNS), flush=True)
         yield row
 
@@ -70,6 +55,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("build/tiny_imagenet"))
     parser.add_argument("--sizes", nargs="*", type=int, default=(48, 64, 96))
+    parser.add_argument("--part", default="test", help="of the data, as they give it")
     parser.add_argument("--every", type=int, default=1, help="of how many pictures one")
     parser.add_argument("--output", type=Path, help="a folder for JSON")
     arguments = parser.parse_args()

@@ -25,6 +25,7 @@ file of sheets:
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,31 +33,33 @@ from typing import Any
 
 import keras
 import numpy as np
-from examples._training.sheets import decode_sheets
 
 from benchmarks._measure import devices, machine, probes, report
 from examples._demo import photographs, training
+from examples._training.cache import decode
+from examples._training.datasets import open_collection
 from keras_involution import RedNetImageClassifier
 
 COLUMNS = ("start", "trained", "seed", "epochs", "mean class accuracy", "seconds")
 STARTS = ("preset", "random")
 
 
-def load(data: Path | None, leave_out: list[str]) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Photographs (N, H, W, 3), class numbers (N,), and parts: test (N,) or `None`."""
-    if data is None:
+def load(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Photographs (N, H, W, 3), class numbers (N,), and whether to test on each one.
+
+    The last is `None` where the parts are to be drawn.
+    """
+    if arguments.data is None:
         parts = [photographs.load_photographs(split) for split in ("train", "test")]
         images, labels = (np.concatenate(arrays) for arrays in zip(*parts))
         return images, labels, np.arange(len(labels)) >= len(parts[0][0])
-    with np.load(data) as file:
-        names = file["classes"].tolist()
-    unknown = set(leave_out) - set(names)
-    if unknown:
-        raise ValueError(f"No such classes. Received: leave_out={sorted(unknown)}")
-    images, labels = decode_sheets(data)
-    kept = [n for n, name in enumerate(names) if name not in leave_out]
-    rows = np.isin(labels, kept)
-    return images[rows], np.searchsorted(kept, labels[rows]), None
+    with tempfile.TemporaryDirectory() as folder:
+        found = decode(
+            lambda: open_collection(arguments.data, arguments.leave_out),
+            Path(folder) / "cache",
+            lambda collection: collection.tile or 2 * arguments.image_size,
+        )
+        return np.array(found.pictures.images), found.pictures.labels, None
 
 
 def part(
@@ -84,7 +87,7 @@ def mean_class_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
-    images, labels, given = load(arguments.data, arguments.leave_out)
+    images, labels, given = load(arguments)
     classes = int(labels.max()) + 1
     for seed in arguments.seeds:
         rows = part(labels, seed, *arguments.per_class)

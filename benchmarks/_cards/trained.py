@@ -22,8 +22,8 @@ two cores of a processor, with random crops and mirroring, first on smaller pict
 {command}
 ```
 
-That is {epochs:.1f} epochs of cross entropy with label smoothing, no teacher, and
-{minutes:.0f} minutes of work."""
+That is {epoch:.1f} epochs of cross entropy with label smoothing, without a teacher, in
+{minutes:.0f} minutes of work. {remark}"""
 LICENCE = """ImageNet's terms, for non-commercial research and education
 (https://www.image-net.org/download.php); no picture of it is part of this package"""
 LIMITS = """Trained for a few epochs on a processor, it knows far less than an ImageNet

@@ -11,17 +11,19 @@ def command() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from keras_involution.hub._builtin import folder_of, has_weights
     from keras_involution.models.rednet_presets import PRESETS
 
-    table = Table(caption="Accuracies as their sources published them.")
+    table = Table(caption="Top-1 on the classes that each was trained for.")
     for column in ("name", "parameters", "top-1 %", "weights"):
         table.add_column(column, no_wrap=True)
     for name, preset in PRESETS.items():
-        metadata = preset["metadata"]
+        metadata, folder = preset["metadata"], folder_of(name)
+        shipped = folder is not None and has_weights(folder)
         table.add_row(
             name,
             f"{metadata['parameters']:,}",
             f"{metadata['accuracy']['top_1']}",
-            preset["handle"] or "published nowhere",
+            "in the package" if shipped else preset["handle"] or "published nowhere",
         )
     Console().print(table)

@@ -6,16 +6,19 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import keras_involution
 from benchmarks.write_presets import files_of
+from examples._demo.photographs import CLASS_NAMES, load_photographs
 from keras_involution import RedNet26, RedNet50, RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import PresetError, _builtin, _locate
 from keras_involution.models.rednet_presets import PRESETS
 from tests.hub.networks import assert_same_weights, tiny_classifier
 from tests.marks import one_backend
 
+TRAINED = "rednet_26_tiny_imagenet"
 CHECKOUT = Path(keras_involution.__file__).parents[1] / "presets"
 DEPTHS = {name: preset["metadata"]["depth"] for name, preset in PRESETS.items()}
 
@@ -32,13 +35,31 @@ def without_versions(files: dict[str, str]) -> dict[str, object]:
 @pytest.mark.parametrize("name", PRESETS)
 @one_backend
 def test_folders_are_what_the_classes_write(name):
-    folder = CHECKOUT / name
-    written = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
+    files = [f for f in (CHECKOUT / name).iterdir() if f.suffix != ".h5"]
+    written = {path.name: path.read_text("utf-8") for path in files}
     assert without_versions(written) == without_versions(files_of(name))
 
 
 def test_every_folder_is_in_the_table():
     assert {path.name for path in CHECKOUT.iterdir()} == set(PRESETS)
+
+
+def test_weights_that_come_along():
+    """Half precision on disk, float32 in the model; they know a butterfly."""
+    sizes = [file.stat().st_size for file in CHECKOUT.rglob("*.h5")]
+    assert max(sizes) < 20e6 and sum(sizes) < 45e6
+    model = RedNet26.from_preset(TRAINED)
+    parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    assert parameters == PRESETS[TRAINED]["metadata"]["parameters"]
+    assert model.dtype_policy.name == model.backbone.dtype_policy.name == "float32"
+    for weight in model.get_weights():
+        np.testing.assert_array_equal(weight, weight.astype("float16"))
+    images, labels = load_photographs("test")
+    butterflies = images[labels == CLASS_NAMES.index("butterfly")]
+    scores = np.asarray(model.predict(np.asarray(model.preprocessor(butterflies))))
+    names = [{model.class_names[i] for i in row[-5:]} for row in scores.argsort(-1)]
+    right = sum(bool(five & {"monarch", "sulphur butterfly"}) for five in names)
+    assert right >= 10, "of 20 photographs; by chance it would be 1"
 
 
 @pytest.mark.parametrize("name", ["rednet_26_imagenet", "rednet_50_imagenet"])
@@ -72,7 +93,7 @@ def test_another_depth():
 def test_classes_list_the_presets_that_they_load():
     assert set(RedNetImageClassifier.presets) == set(PRESETS)
     assert set(RedNetBackbone.presets) == set(PRESETS)
-    assert list(RedNet26.presets) == ["rednet_26_imagenet"]
+    assert list(RedNet26.presets) == ["rednet_26_imagenet", TRAINED]
     entry = RedNet50.presets["rednet_50_imagenet"]
     assert entry["accuracy"] == {"top_1": 78.35, "top_5": 94.13}
     assert entry["accuracy_source"].startswith("published, ")
