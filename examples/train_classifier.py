@@ -7,12 +7,15 @@ into training, validation and test, as text in `split.csv`; trains by a recipe o
 validates without augmentation after every epoch and keeps the best weights; and tests
 those on pictures that neither training nor validation has seen.
 
-How long it takes: pictures are decoded once, a thousand of a folder in a few seconds.
-On two CPU cores RedNet-26 trains some 50 pictures a second at 64 pixels. `--minutes`
-ends the schedule in time on a machine that is too slow for its epochs.
+How long it takes: on one thread of a CPU that was busy with other work too, twelve
+epochs of RedNet-26 on 350 photographs at 64 pixels took 6 minutes. `--minutes` ends the
+schedule in time on a machine that is too slow for its epochs.
 
 What to expect: `history.csv` with a row an epoch, the presets `best/` and `last/`, and
-from `test` the files `test.json`, `predictions.csv`, `confusion.png`, `curves.png`.
+from `test` the files `test.json`, `predictions.csv`, `confusion.png`, `curves.png`. On
+the 200 test photographs of `examples/data/caltech101-mini` those twelve epochs, in
+batches of 20, gave an accuracy of 0.52 (chance 0.10), and six epochs of `--probe` at a
+rate of 0.003, on a RedNet-26 that had begun to learn Tiny-ImageNet, 0.68.
 
 Commands, from the root of the repository:
 

@@ -116,7 +116,8 @@ def predictions(folder: Path) -> list[dict[str, str]]:
 def test_validation_sees_whole_pictures_and_averaged_weights(tmp_path):
     """The last row of the history is what the last preset does on the files."""
     data, folder = write_folder(tmp_path / "data"), tmp_path / "run"
-    begin(folder, choices(data, epochs=2))
+    # A rate at which two epochs move the answers far from those of other views.
+    begin(folder, choices(data, epochs=2, learning_rate=0.1))
     training = continued(folder)
     training.go(lambda figures: None)
     names = names_in(data)
@@ -127,7 +128,7 @@ def test_validation_sees_whole_pictures_and_averaged_weights(tmp_path):
     labels = np.array([model.class_names.index(names[r].split("/")[0]) for r in rows])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, scores)
     last = history_of(folder)[-1]
-    assert float(last["val_loss"]) == pytest.approx(float(loss), abs=1e-3)
+    assert float(last["val_loss"]) == pytest.approx(float(loss), abs=1e-4)
     assert float(last["top_1"]) == pytest.approx(
         (scores.argmax(-1) == labels).mean(), abs=1e-4
     )
