@@ -21,6 +21,8 @@ from keras_involution import RedNetImageClassifier, training
 from keras_involution._arguments import received
 
 CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"
+RENEWED = 5_000
+"""Pictures over which the statistics of normalisation are taken in the end."""
 SEGMENT = 20
 """Steps between two looks at the clock."""
 
@@ -178,10 +180,28 @@ class TrainingRun:
         best = max((row["top_1"] for row in self.progress.history), default=-1.0)
         # The averages where the recipe keeps them: what is measured is what is kept.
         with training.averaged_weights(self.model.optimizer):
+            if self.over:
+                self._renew()
             figures = self._figures()
             self.settings.keep(self.model, figures["top_1"] > best)
         self.progress.history.append(figures)
         self._write_history()
+
+    def _renew(self) -> None:
+        """Statistics of whole pictures: training saw parts of them, enlarged."""
+        settings, size = self.settings, self.settings.batch_size
+        rows = np.random.default_rng((settings.seed, 2)).permutation(settings.rows)
+        rows = rows[: max(size, min(len(rows), RENEWED) // size * size)]
+        training.renew_statistics(
+            self.model,
+            held_out_batches(
+                settings.pictures.images,
+                rows,
+                settings.image_size,
+                size,
+                self.model.preprocessor,
+            ),
+        )
 
     def _figures(self) -> dict[str, float]:
         settings, progress = self.settings, self.progress

@@ -18,3 +18,4 @@ from keras_involution.training.recipes import RECIPES as RECIPES
 from keras_involution.training.schedules import RampSustainDecay as RampSustainDecay
 from keras_involution.training.schedules import WarmUp as WarmUp
 from keras_involution.training.schedules import build_schedule as build_schedule
+from keras_involution.training.statistics import renew_statistics as renew_statistics
