@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import keras_involution
 from keras_involution import RedNetBackbone
 from tests.marks import one_backend
 
@@ -45,9 +44,6 @@ def narrow(monkeypatch):
 @one_backend
 def test_code_blocks_run(tmp_path, monkeypatch, narrow):
     monkeypatch.chdir(tmp_path)
-    # What `make demo` leaves behind, without its training.
-    demo = keras_involution.RedNet26(num_classes=10)
-    demo.save_to_preset("demo/preset")
     names = {
         "photograph": np.zeros((60, 80, 3), "uint8"),
         "images": np.zeros((2, 32, 32, 3), "uint8"),
