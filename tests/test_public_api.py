@@ -79,6 +79,7 @@ PUBLIC = {
         "build_optimizer",
         "build_schedule",
         "load_checkpoint",
+        "renew_statistics",
         "save_checkpoint",
         "teacher_of_classes",
     },
