@@ -213,7 +213,7 @@ def test_the_whole_program(tmp_path, monkeypatch):
     arguments += ["--preset", str(tmp_path / "start")]
     outcome = CliRunner().invoke(demo.main, arguments)
     assert outcome.exit_code == 1, outcome.output
-    assert re.search(r"Held-out accuracy 0\.\d+ < 0\.65", outcome.output)
+    assert re.search(r"Held-out accuracy 0\.\d+ < 0\.75", outcome.output)
     assert "Ten fins are no measurement" in re.sub(r"\s+", " ", outcome.output)
     page = Page((tmp_path / "report.html").read_text("utf-8"))
     assert len(page.pictures) == 10 * (2 + report.SHOWN)
