@@ -1,15 +1,16 @@
 """What pretrained weights are worth on other data: probes and fine-tuning.
 
-What it does: parts the photographs at random, so many of each class to train on and at
-most so many to test on, once a seed. From the preset and from random weights it trains
-a linear probe (a softmax on the pooled features of the frozen network, of a photograph
-and its mirror image) and the whole network, and prints the mean accuracy of the classes
-on the photographs to test on. The weight decay of a probe is chosen on a fifth of the
-photographs to train on. The whole network is trained as the demo does, from either
-start at the same rate, which was chosen on a part of caltech101-mini's training set.
+What it does: keeps the parts that the data give, or parts the photographs at random, so
+many of each class to train on and at most so many to test on, once a seed. It trains a
+RedNet from the preset, a RedNet from random weights and its convolutional twin from
+random weights: a linear probe of each (a softmax on the pooled features of the frozen
+network, of a photograph and its mirror image), and the whole network. It prints the
+mean accuracy of the classes on the photographs to test on. The weight decay of a probe
+is chosen on a fifth of the photographs to train on. The whole network is trained as
+the demo does, from all starts at the same rate, which was chosen on a part of
+caltech101-mini's training set.
 
-How long it takes: a probe seconds, the whole network on 2,970 photographs of 48 pixels
-half a minute an epoch on two cores.
+How long it takes: every row tells its seconds.
 
 What to expect: a row a run, the means over the seeds, and `transfer_DATA.json` in
 `--output`.
@@ -38,97 +39,87 @@ from benchmarks._measure import devices, machine, probes, report
 from examples._demo import photographs, training
 from examples._training.cache import decode
 from examples._training.datasets import open_collection
+from examples._training.metrics import figures_of
+from examples._training.network import build_network, network_of_preset
+from examples._training.pictures import Pictures
+from examples._training.splits import split_by_counts
 from keras_involution import RedNetImageClassifier
 
 COLUMNS = ("start", "trained", "seed", "epochs", "mean class accuracy", "seconds")
-STARTS = ("preset", "random")
+SHIPPED = photographs.DATA / "caltech101-mini"
+Rows = tuple[np.ndarray, np.ndarray]
+"""Row numbers to train on, and to test on."""
 
 
-def load(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Photographs (N, H, W, 3), class numbers (N,), and whether to test on each one.
-
-    The last is `None` where the parts are to be drawn.
-    """
-    if arguments.data is None:
-        parts = [photographs.load_photographs(split) for split in ("train", "test")]
-        images, labels = (np.concatenate(arrays) for arrays in zip(*parts))
-        return images, labels, np.arange(len(labels)) >= len(parts[0][0])
+def load(arguments: argparse.Namespace) -> tuple[Pictures, list[str], list[Rows]]:
+    """The photographs, the names of their classes, and the parts of every seed."""
+    collection = open_collection(arguments.data, arguments.leave_out)
     with tempfile.TemporaryDirectory() as folder:
         found = decode(
-            lambda: open_collection(arguments.data, arguments.leave_out),
+            lambda: collection,
             Path(folder) / "cache",
-            lambda collection: collection.tile or 2 * arguments.image_size,
+            lambda found: found.tile or 2 * arguments.image_size,
         )
-        return np.array(found.pictures.images), found.pictures.labels, None
+        pictures = Pictures(np.array(found.pictures.images), found.pictures.labels)
+    counts = dict(zip(("train", "test"), arguments.per_class))
+    given = np.array(collection.given)
+    rows = []
+    for seed in arguments.seeds:
+        parts = given
+        if "test" not in collection.given:
+            parts = np.array(split_by_counts(collection, counts, seed))
+        rows.append((np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")))
+    return pictures, collection.class_names, rows
 
 
-def part(
-    labels: np.ndarray, seed: int, train: int, test: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and to test on, drawn class by class."""
-    random, chosen = np.random.default_rng(seed), ([], [])
-    for label in np.unique(labels):
-        rows = random.permutation(np.flatnonzero(labels == label))
-        chosen[0].append(rows[:train])
-        chosen[1].append(rows[train : train + test])
-    return np.concatenate(chosen[0]), np.concatenate(chosen[1])
-
-
-def build(start: str, preset: str, classes: int, size: int) -> RedNetImageClassifier:
-    names = tuple(map(str, range(classes)))
+def build(start: str, arguments: argparse.Namespace, names: list[str]) -> Any:
+    size = arguments.image_size
     if start == "preset":
-        return training.load_model(preset, names, size)
-    return training.build_model(names, size)
+        return network_of_preset(arguments.preset, names, size)
+    operator = "convolution" if start == "random twin" else "involution"
+    return build_network(arguments.depth, size, names, spatial_operator=operator)
 
 
-def mean_class_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
-    right = predicted == labels
-    return float(np.mean([right[labels == label].mean() for label in set(labels)]))
+STARTS = ("preset", "random", "random twin")
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
-    images, labels, given = load(arguments)
-    classes = int(labels.max()) + 1
-    for seed in arguments.seeds:
-        rows = part(labels, seed, *arguments.per_class)
-        if given is not None:
-            rows = np.flatnonzero(~given), np.flatnonzero(given)
-        for start in STARTS:
+    pictures, names, parts = load(arguments)
+    for seed, rows in zip(arguments.seeds, parts):
+        labels = pictures.labels[rows[1]]
+        for start in arguments.starts:
             for way in arguments.ways:
                 began = time.perf_counter()
                 keras.utils.set_random_seed(seed)
-                model = build(start, arguments.preset, classes, arguments.image_size)
-                found = WAYS[way](model, images, labels, rows, arguments, seed)
+                model = build(start, arguments, names)
+                scores = WAYS[way](model, pictures, rows, arguments.epochs, seed)
                 yield {
                     "start": start,
                     "trained": way,
                     "seed": seed,
                     "epochs": arguments.epochs if way == "whole" else None,
-                    "mean class accuracy": mean_class_accuracy(found, labels[rows[1]]),
+                    "mean class accuracy": figures_of(scores, labels)["mean_per_class"],
                     "seconds": time.perf_counter() - began,
                 }
 
 
 def by_probe(
-    model: Any, images: np.ndarray, labels: np.ndarray, rows: Any, *_: Any
+    model: RedNetImageClassifier, pictures: Pictures, rows: Rows, *_: int
 ) -> np.ndarray:
+    """Logits of the photographs to test on."""
     train, _ = rows
-    features = probes.features(model, images[np.concatenate(rows)])
+    features = probes.features(model, pictures.images[np.concatenate(rows)])
     ours, others = features[: len(train)], features[len(train) :]
-    return probes.predict(ours, labels[train], others)
+    return probes.predict(ours, pictures.labels[train], others)
 
 
 def by_training(
-    model: Any,
-    images: np.ndarray,
-    labels: np.ndarray,
-    rows: Any,
-    arguments: argparse.Namespace,
-    seed: int,
+    model: RedNetImageClassifier, pictures: Pictures, rows: Rows, epochs: int, seed: int
 ) -> np.ndarray:
     train, test = rows
-    training.train(model, images[train], labels[train], arguments.epochs, seed, [])
-    return probes.logits(model, images[test]).argmax(-1)
+    images, labels = pictures
+    training.train(model, images[train], labels[train], epochs, seed, [])
+    return probes.logits(model, images[test])
 
 
 WAYS = {"probe": by_probe, "whole": by_training}
@@ -155,13 +146,17 @@ def means(rows: list[report.Row]) -> list[report.Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--preset", required=True)
-    parser.add_argument("--data", type=Path, help="a file of sheets")
+    parser.add_argument("--depth", type=int, default=26, help="without a preset")
+    parser.add_argument(
+        "--data", type=Path, default=SHIPPED, help="as train_classifier"
+    )
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="CLASS")
     parser.add_argument("--per-class", nargs=2, type=int, default=(30, 50))
     parser.add_argument("--seeds", nargs="*", type=int, default=(0, 1, 2))
+    parser.add_argument("--starts", nargs="*", choices=STARTS, default=STARTS)
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--image-size", type=int, default=48)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--output", type=Path, help="a folder for JSON")
     arguments = parser.parse_args()
     head = machine.describe(devices.open_device("cpu"))
@@ -173,8 +168,7 @@ def main() -> None:
         print(report.table([row], COLUMNS), flush=True)
     print(report.table(means(rows), list(means(rows)[0])))
     if arguments.output:
-        name = "caltech101-mini" if arguments.data is None else arguments.data.stem
-        path = arguments.output / f"transfer_{name}.json"
+        path = arguments.output / f"transfer_{arguments.data.stem}.json"
         report.write_json(path, head, rows + means(rows))
 
 

@@ -46,7 +46,7 @@ from rich.console import Console
 from examples._teacher.distillation import TEACHERS, Distillation, imagenet_classes
 from examples._training.cache import decode
 from examples._training.datasets import tiny_imagenet
-from examples._training.network import build_network, save_half
+from examples._training.network import build_network, place_weights, save_half
 from examples._training.pictures import rows_without_copies
 from examples._training.run import Settings, TrainingRun
 from keras_involution import RedNetImageClassifier
@@ -70,6 +70,7 @@ DEPTHS = ("26", "38", "50", "101", "152")
     "--recipe", type=click.Choice(sorted(RECIPES)), default="rednet_few_epochs"
 )
 @click.option("--image-size", type=click.IntRange(32), default=64, show_default=True)
+@click.option("--from-preset", "preset", help="Weights to begin with: name, folder...")
 @click.option("--epochs", type=click.IntRange(1), help="The recipe's, if not given.")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True))
@@ -97,6 +98,7 @@ def main(
     spatial_operator: str,
     recipe: str,
     image_size: int,
+    preset: str | None,
     epochs: int | None,
     batch_size: int,
     minutes: float | None,
@@ -151,9 +153,10 @@ def main(
         seed=seed,
         distillation=taught,
     )
-    run = TrainingRun(
-        settings, build(dtype=dtype_policy, drop_path_rate=chosen.drop_path_rate)
-    )
+    model = build(dtype=dtype_policy, drop_path_rate=chosen.drop_path_rate)
+    if preset:
+        place_weights(model, preset)
+    run = TrainingRun(settings, model)
     console.print(
         f"RedNet-{depth} ({spatial_operator}) on {keras.config.backend()}, "
         f"step {run.progress.step} of {run.total}."

@@ -45,9 +45,11 @@ from rich.console import Console
 
 from examples._training import folder as names
 from examples._training import plots, splits
-from examples._training.classifier import Choices, begin, continued, measured
+from examples._training.choices import Choices
+from examples._training.classifier import begin, continued
 from examples._training.datasets import EXPECTED, open_collection
 from examples._training.logs import TRACKERS, open_trackers
+from examples._training.measured import measured
 from keras_involution.training import RECIPES
 
 console = Console(highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ import keras_involution
 
 PACKAGE = Path(keras_involution.__file__).parent
 FLOORS = [
-    {"_typing", "_arguments", "_commands"},
+    {"_typing", "_arguments", "_commands", "_files"},
     {"ops"},
     {"layers"},
     {"models"},

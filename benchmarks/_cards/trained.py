@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import keras_involution
-from keras_involution import RedNetBackbone, RedNetImageConverter
+from examples._training.network import build_network
 from keras_involution.hub import CardFacts, Metric, model_card
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -19,11 +18,11 @@ picture of the validation set. No validation picture was trained on. What was ru
 two cores of a processor, with random crops and mirroring, first on smaller pictures:
 
 ```
-{command}
+{commands}
 ```
 
-That is {epoch:.1f} epochs of cross entropy with label smoothing, without a teacher, in
-{minutes:.0f} minutes of work. {remark}"""
+Together that is {epochs:.1f} epochs of cross entropy with label smoothing, without a
+teacher, in {minutes:.0f} minutes of work. {remarks}"""
 LICENCE = """ImageNet's terms, for non-commercial research and education
 (https://www.image-net.org/download.php); no picture of it is part of this package"""
 LIMITS = """Trained for a few epochs on a processor, it knows far less than an ImageNet
@@ -38,22 +37,7 @@ hold float16 values; they are computed with in float32."""
 def build_model(name: str, metadata: dict[str, Any], folder: Path) -> Any:
     """The architecture, with the class names of the folder."""
     names = json.loads((folder / "metadata.json").read_text("utf-8"))["class_names"]
-    layout, size = {"data_format": "channels_last"}, metadata["image_size"]
-    depth = metadata["depth"]
-    converter = RedNetImageConverter(
-        (size, size),
-        crop_to_aspect_ratio=False,
-        antialias=True,
-        name="image_converter",
-        **layout,
-    )
-    return getattr(keras_involution, f"RedNet{depth}")(
-        num_classes=len(names),
-        class_names=names,
-        backbone=RedNetBackbone.from_depth(depth, name="red_net_backbone", **layout),
-        preprocessor=converter,
-        name=name,
-    )
+    return build_network(metadata["depth"], metadata["image_size"], names, name=name)
 
 
 def card(model: Any, name: str, metadata: dict[str, Any]) -> str:
@@ -74,7 +58,12 @@ def card(model: Any, name: str, metadata: dict[str, Any]) -> str:
     facts = CardFacts(
         description=metadata["description"],
         usage=usage(model, name),
-        training_data=TRAINING_DATA.format(**trained["machine"], **trained["rows"][-1]),
+        training_data=TRAINING_DATA.format(
+            commands="\n".join(run["command"] for run in trained["runs"]),
+            epochs=sum(run["rows"][-1]["epoch"] for run in trained["runs"]),
+            minutes=sum(run["rows"][-1]["minutes"] for run in trained["runs"]),
+            remarks=" ".join(run["remark"] for run in trained["runs"] if run["remark"]),
+        ),
         data_licence=LICENCE,
         metrics=metrics,
         intended_use=(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from examples._training.datasets.collection import Collection
 from examples._training.pictures import Pictures, write_array
+from examples._training.tables import write_table
 from keras_involution.whale_id.images import PhotographError
 
 IMAGES, TABLE = "images.npy", "pictures.csv"
@@ -95,14 +95,10 @@ def _decode(
 
 def _write_table(path: Path, collection: Collection, skipped: dict[int, str]) -> None:
     """The last file: with it the cache is complete."""
-    draft = path.with_name(f".{path.name}")
-    with draft.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+    with write_table(path, COLUMNS) as writer:
         for row, name in enumerate(collection.names):
             label, given = collection.labels[row], collection.given[row]
             writer.writerow([name, label, given, skipped.get(row, "")])
-    os.replace(draft, path)
 
 
 def _read(folder: Path) -> Decoded:

@@ -1,71 +1,32 @@
-"""A classifier in a folder of its own: begun, continued after anything, measured."""
+"""A classifier in a folder of its own: begun, and continued after anything."""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import functools
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from examples._training import folder as names
-from examples._training import metrics, splits
+from examples._training import splits
 from examples._training.cache import Decoded, decode
+from examples._training.choices import Choices
 from examples._training.datasets import open_collection
 from examples._training.datasets.collection import Collection
 from examples._training.logs import check_trackers
 from examples._training.network import build_network, head_dtype, network_of_preset
-from examples._training.run import Settings, TrainingRun, scores_of
+from examples._training.run import TrainingRun
+from examples._training.settings import Settings
 from keras_involution import RedNetImageClassifier
 from keras_involution._arguments import received
-from keras_involution.training import RECIPES, Recipe
+from keras_involution.training import Recipe
 
 OPERATORS = {"rednet": "involution", "resnet": "convolution"}
 DEFAULT_SIZE = 64
-BATCH_SIZE = 64
-"""Pictures of a batch that is no training step."""
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What a person chose for a run; all of it are JSON values."""
-
-    data: str
-    leave_out: list[str]
-    split: str | None = None
-    model: str = "rednet"
-    depth: str = "26"
-    preset: str | None = None
-    probe: bool = False
-    recipe: str = "rednet_few_epochs"
-    learning_rate: float | None = None
-    epochs: int | None = None
-    batch_size: int = 64
-    image_size: int | None = None
-    minutes: float | None = None
-    evaluations_an_epoch: int = 1
-    dtype_policy: str = "float32"
-    seed: int = 0
-    on_error: str = "stop"
-    track: list[str] = dataclasses.field(default_factory=list)
-
-    def training_recipe(self) -> Recipe:
-        """The recipe with the changes; a rate that is given is the highest one."""
-        recipe = RECIPES[self.recipe]
-        if self.learning_rate is not None:
-            recipe = dataclasses.replace(
-                recipe,
-                learning_rate=self.learning_rate,
-                base_batch_size=self.batch_size,
-            )
-        # A frozen network is run as at inference: nothing in it is dropped.
-        return dataclasses.replace(recipe, drop_path_rate=0.0) if self.probe else recipe
 
 
 @dataclass(frozen=True)
@@ -126,7 +87,7 @@ def begin(folder: Path, choices: Choices, force: bool = False) -> Data:
     model = _new_network(choices, collection.class_names)
     model.save_to_preset(folder / names.START)
     splits.write_split(folder / names.SPLIT, collection.names, parts)
-    data = _data(folder, choices, model, lambda: collection)
+    data = data_of(folder, choices, model, lambda: collection)
     data.check(collection.class_names)
     # The recipe as it is now: its name may mean another one when the run goes on.
     recorded = {
@@ -159,7 +120,7 @@ def continued(folder: Path) -> TrainingRun:
         head_dtype=head_dtype(choices.dtype_policy),
     )
     model.backbone.trainable = not choices.probe
-    data, recipe = _data(folder, choices, model), Recipe(**settings["recipe"])
+    data, recipe = data_of(folder, choices, model), Recipe(**settings["recipe"])
     return TrainingRun(
         Settings(
             output=folder,
@@ -178,42 +139,6 @@ def continued(folder: Path) -> TrainingRun:
         ),
         model,
     )
-
-
-def measured(
-    folder: Path, weights: str = names.BEST
-) -> tuple[dict[str, Any], np.ndarray]:
-    """The figures of the test part, written down, and the confusion matrix.
-
-    Raises:
-        ValueError: If there is no run, it has no weights yet, or no test part.
-    """
-    choices = Choices(**names.read_settings(folder)["choices"])
-    if not (folder / weights).is_dir():
-        raise ValueError(
-            "The run has not been validated yet, so there are no weights to test. "
-            + received(weights=weights)
-        )
-    model = RedNetImageClassifier.from_preset(folder / weights)
-    data = _data(folder, choices, model)
-    rows, pictures = data.rows("test"), data.decoded.pictures
-    if not len(rows):
-        raise ValueError(f"The split has no pictures to test. {received(test=0)}")
-    size = model.preprocessor.image_size[0]
-    scores = scores_of(model, pictures.images, rows, size, BATCH_SIZE)
-    if not np.isfinite(scores).all():
-        raise ValueError(
-            f"The network answers with no numbers. {received(weights=weights)}"
-        )
-    labels, classes = pictures.labels[rows], model.class_names
-    confusion = metrics.confusion_of(labels, scores.argmax(-1), len(classes))
-    _write_predictions(
-        folder, [data.decoded.names[r] for r in rows], labels, scores, classes
-    )
-    figures = _test_figures(scores, labels, confusion, classes)
-    figures = {"weights": weights, **figures, "skipped": len(data.decoded.skipped)}
-    names.write_json(folder / names.TEST, figures)
-    return figures, confusion
 
 
 def side_of(collection: Collection, image_size: int) -> int:
@@ -235,7 +160,7 @@ def _new_network(choices: Choices, class_names: list[str]) -> RedNetImageClassif
     )
 
 
-def _data(
+def data_of(
     folder: Path,
     choices: Choices,
     model: RedNetImageClassifier,
@@ -263,44 +188,3 @@ def _keeper(folder: Path) -> Callable[[RedNetImageClassifier, bool], None]:
             plain.save_to_preset(folder / name)
 
     return keep
-
-
-def _test_figures(
-    scores: np.ndarray, labels: np.ndarray, confusion: np.ndarray, classes: list[str]
-) -> dict[str, Any]:
-    found, counts = metrics.figures_of(scores, labels), confusion.sum(-1)
-    return {
-        "pictures": len(labels),
-        "accuracy": found["top_1"],
-        "mean_per_class_accuracy": found["mean_per_class"],
-        "top_5_accuracy": found["top_5"],
-        "loss": found["val_loss"],
-        "class_accuracies": {
-            name: float(confusion[i, i] / counts[i]) if counts[i] else None
-            for i, name in enumerate(classes)
-        },
-        "most_confused": [
-            {"class": classes[i], "taken_for": classes[j], "pictures": n}
-            for i, j, n in metrics.confused_pairs(confusion)
-        ],
-    }
-
-
-def _write_predictions(
-    folder: Path,
-    pictures: list[str],
-    labels: np.ndarray,
-    scores: np.ndarray,
-    classes: list[str],
-) -> None:
-    path = folder / names.PREDICTIONS
-    draft = path.with_name(f".{path.name}")
-    ranks, shares = metrics.ranks(scores, labels), metrics.probabilities(scores)
-    with draft.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", "class", "prediction", "probability", "rank"])
-        for name, label, share, rank in zip(pictures, labels, shares, ranks):
-            best = share.argmax()
-            row = [name, classes[label], classes[best], f"{share[best]:.4f}", rank + 1]
-            writer.writerow(row)
-    draft.replace(path)

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_involution._arguments import received
+from keras_involution._files import write_text
 
 SETTINGS, SPLIT, CACHE = "settings.json", "split.csv", "cache"
 START, BEST, LAST = "start", "best", "last"
@@ -54,9 +55,7 @@ def prepare_folder(folder: Path, force: bool) -> None:
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    draft.replace(path)
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from keras_involution import (
     models,
 )
 from keras_involution._arguments import received
+from keras_involution._files import write_text
 from keras_involution.hub.save import documents
 
 MAX_FILE = 15 / 1024
@@ -28,24 +28,51 @@ def build_network(
     image_size: int,
     class_names: list[str],
     dtype: str = "float32",
+    name: str | None = None,
     **arguments: Any,
 ) -> RedNetImageClassifier:
-    """A new classifier of pictures of any size, whose preset stretches them to one."""
-    converter = RedNetImageConverter(
-        (image_size, image_size),
-        crop_to_aspect_ratio=False,
-        antialias=True,
-        data_format="channels_last",
-    )
+    """A new classifier of pictures of any size, whose preset stretches them to one.
+
+    Its parts have the same names in every process. `arguments` are the backbone's.
+    """
+    layout = {"data_format": "channels_last"}
     return getattr(models, f"RedNet{depth}")(
         num_classes=len(class_names),
         class_names=class_names,
-        preprocessor=converter,
-        data_format="channels_last",
-        dtype=dtype,
+        backbone=RedNetBackbone.from_depth(
+            depth, name="red_net_backbone", dtype=dtype, **layout, **arguments
+        ),
+        preprocessor=RedNetImageConverter(
+            (image_size, image_size),
+            crop_to_aspect_ratio=False,
+            antialias=True,
+            name="image_converter",
+            **layout,
+        ),
         head_dtype=head_dtype(dtype),
-        **arguments,
+        name=name,
     )
+
+
+def place_weights(model: RedNetImageClassifier, preset: str) -> None:
+    """Puts the weights of a preset, the head's too, into the same network.
+
+    Raises:
+        ValueError: If the preset is another network, or has other classes.
+    """
+    saved = RedNetImageClassifier.from_preset(preset, dtype="float32")
+    if list(saved.class_names or ()) != list(model.class_names):
+        raise ValueError(
+            "The preset must have the classes of the pictures, in their order. "
+            + received(preset=preset)
+        )
+    shapes = [tuple(weight.shape) for weight in saved.weights]
+    if shapes != [tuple(weight.shape) for weight in model.weights]:
+        raise ValueError(
+            "The preset must be a network of the same depth and operator. "
+            + received(preset=preset)
+        )
+    model.set_weights(saved.get_weights())
 
 
 def network_of_preset(
@@ -137,6 +164,4 @@ def save_half(
     half.set_weights(weights)
     half.save_to_preset(folder, max_shard_size=MAX_FILE)
     for name, data in documents(build(dtype="float32")).items():
-        draft = folder / f".{name}"
-        draft.write_text(json.dumps(data, indent=4) + "\n", "utf-8")
-        os.replace(draft, folder / name)
+        write_text(folder / name, json.dumps(data, indent=4) + "\n")

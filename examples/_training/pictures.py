@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from keras_involution._files import replaced_file
 
 SAME = 5.0
 """Grey levels by which thumbnails of one picture differ at most."""
@@ -66,7 +67,5 @@ def thumbnails(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
-        np.save(file, array)
-    os.replace(draft, path)
+    with replaced_file(path, force=True) as draft:
+        np.save(draft, array)

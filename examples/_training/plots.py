@@ -11,6 +11,7 @@ import numpy as np
 
 from examples._training.metrics import confused_pairs
 from keras_involution._arguments import received
+from keras_involution._files import replaced_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,9 +143,8 @@ def _figure(width: float, height: float) -> Figure:
 
 def _save(figure: Figure, path: Path) -> None:
     """Complete or not at all, with all that stands at the edges."""
-    draft = path.with_name(f".{path.name}")
-    figure.savefig(draft, dpi=130, format="png", bbox_inches="tight")
-    draft.replace(path)
+    with replaced_file(path, force=True) as draft:
+        figure.savefig(draft, dpi=130, format="png", bbox_inches="tight")
 
 
 def _plain(axes: Any, title: str) -> None:

@@ -1,22 +1,18 @@
-"""One run: segments of steps, evaluations, checkpoints, and how far it is."""
+"""One run: segments of steps, evaluations and checkpoints."""
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 
-from examples._teacher.distillation import Distillation
 from examples._training.batches import Batches, held_out_batches
 from examples._training.metrics import figures_of
-from examples._training.pictures import Pictures
+from examples._training.settings import Progress, Settings
+from examples._training.tables import write_table
 from keras_involution import RedNetImageClassifier, training
 from keras_involution._arguments import received
 
@@ -25,52 +21,6 @@ RENEWED = 5_000
 """Pictures over which the statistics of normalisation are taken in the end."""
 SEGMENT = 20
 """Steps between two looks at the clock."""
-
-
-@dataclass
-class Settings:
-    """What a run does not change: how it is called, and what it is given.
-
-    `rows` are the pictures to train on, `held_out_rows` those to validate on. `keep`
-    is handed the model after every validation, with the weights that were validated,
-    and whether they were better than all before.
-    """
-
-    output: Path
-    pictures: Pictures
-    rows: np.ndarray
-    held_out_rows: np.ndarray
-    keep: Callable[[RedNetImageClassifier, bool], None]
-    recipe: training.Recipe
-    image_size: int
-    epochs: int
-    batch_size: int
-    minutes: float | None = None
-    checkpoint_minutes: float = 5.0
-    evaluations_an_epoch: int = 1
-    held_out_step: int = 5
-    seed: int = 0
-    distillation: Distillation | None = None
-
-    @property
-    def described(self) -> dict[str, Any]:
-        """What a run that goes on must have in common with its beginning."""
-        recipe = {name: str(value) for name, value in asdict(self.recipe).items()}
-        names = ("image_size", "epochs", "batch_size", "minutes", "seed")
-        taught = self.distillation.described if self.distillation else {}
-        return {name: getattr(self, name) for name in names} | recipe | taught
-
-
-@dataclass
-class Progress:
-    """How far a run is; what a checkpoint keeps beside weights and optimizer."""
-
-    described: dict[str, Any] = field(default_factory=dict)
-    step: int = 0
-    seconds: float = 0.0
-    share: float = 0.0
-    losses: list[float] = field(default_factory=list)
-    history: list[dict[str, float]] = field(default_factory=list)
 
 
 class TrainingRun:
@@ -234,12 +184,8 @@ class TrainingRun:
 
     def _write_history(self) -> None:
         path = self.settings.output / HISTORY
-        draft = path.with_name(f".{path.name}")
-        with draft.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(self.progress.history[-1]))
-            writer.writeheader()
-            writer.writerows(self.progress.history)
-        os.replace(draft, path)
+        with write_table(path, list(self.progress.history[-1])) as writer:
+            writer.writerows(row.values() for row in self.progress.history)
 
 
 def scores_of(

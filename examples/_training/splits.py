@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from examples._training.datasets.collection import Collection
+from examples._training.tables import write_table
 from keras_involution._arguments import received
 
 PARTS = ("train", "val", "test")
@@ -125,13 +125,8 @@ def split_of_indices(
 
 
 def write_split(path: Path, names: Sequence[str], parts: Sequence[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["name", "split"])
+    with write_table(path, ["name", "split"]) as writer:
         writer.writerows(zip(names, parts))
-    os.replace(draft, path)
 
 
 def read_split(path: Path, names: Sequence[str]) -> list[str]:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keras_involution.hub._cost import multiply_adds
-from keras_involution.models import RedNetBackbone
+from keras_involution.models import RedNetBackbone, summary_of_cost
 
 _UNKNOWN = "Not stated by the author of this model."
 _CITATION = """```bibtex
@@ -199,9 +198,8 @@ def _hub_class(model: Any) -> str:
 
 def _architecture(model: Any) -> str:
     backbone = _backbone(model)
-    classes = 0 if model is backbone else model.num_classes
-    sides = [side for side in backbone.image_shape if isinstance(side, int)]
-    size = tuple(sides[:2]) if len(sides) == 3 else (224, 224)
+    shape = tuple(side or 224 for side in backbone.image_shape)
+    size = shape[1:] if backbone.data_format == "channels_first" else shape[:2]
     rows = [
         ("Network", _family(backbone)),
         ("Operator", backbone.spatial_operator),
@@ -209,7 +207,7 @@ def _architecture(model: Any) -> str:
         ("Parameters", f"{model.count_params():,} (with batch-norm statistics)"),
         (
             f"Multiply-adds at {size[0]} x {size[1]}",
-            f"{multiply_adds(backbone, classes, size):,}",
+            f"{summary_of_cost(model, shape).multiply_adds:,}",
         ),
     ]
     if names := getattr(model, "class_names", None):

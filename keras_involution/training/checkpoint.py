@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_involution._arguments import received
+from keras_involution._files import replaced_file
 
 if TYPE_CHECKING:
     from keras_involution.distribution import Distribution
@@ -50,17 +51,11 @@ def save_checkpoint(
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as file:
-            plain: Any = {name: _plain(a) for name, a in arrays.items()}
-            np.savez(file, **plain)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replaced_file(path, force=True) as draft, draft.open("wb") as file:
+        plain: Any = {name: _plain(a) for name, a in arrays.items()}
+        np.savez(file, **plain)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load_checkpoint(path: str | Path, model: keras.Model) -> dict[str, Any]:

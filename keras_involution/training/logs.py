@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
+from keras_involution._files import write_text
 
 logger = logging.getLogger("keras_involution.training")
 TRACKERS = ("wandb", "trackio")
@@ -164,7 +165,7 @@ def _keep_until(path: Path, step: int) -> None:
         for line in lines[1:]
         if line.endswith("\n") and int(line.split(",", 1)[0]) <= step
     ]
-    _replace(path, lines[:1] + kept)
+    write_text(path, "".join(lines[:1] + kept))
 
 
 def _with_columns(path: Path, names: list[str]) -> list[str]:
@@ -183,14 +184,8 @@ def _with_columns(path: Path, names: list[str]) -> list[str]:
             lines = file.read().splitlines()
     empty = "," * len(missing)
     wider = [",".join(columns + missing), *(line + empty for line in lines[1:])]
-    _replace(path, [f"{line}\r\n" for line in wider])
+    write_text(path, "".join(f"{line}\r\n" for line in wider))
     return columns + missing
-
-
-def _replace(path: Path, lines: list[str]) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text("".join(lines), "utf-8", newline="")
-    draft.replace(path)
 
 
 def _exact(value: Any) -> Any:

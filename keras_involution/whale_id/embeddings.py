@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from keras_involution._arguments import received
-from keras_involution.whale_id._files import known_suffix, replaced_file
+from keras_involution._files import known_suffix, replaced_file
 from keras_involution.whale_id.tables import from_wildlife
 from keras_involution.whale_id.tables._columns import REQUIRED, check_columns
 from keras_involution.whale_id.tables.write import plain_table, write_csv

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from keras_involution._arguments import received
-from keras_involution.whale_id._files import replaced_file
+from keras_involution._files import replaced_file
 from keras_involution.whale_id.metrics import (
     auroc,
     average_precisions,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from keras_involution._arguments import one_of, received
-from keras_involution.whale_id._files import replaced_file
+from keras_involution._files import replaced_file
 from keras_involution.whale_id.open_set import NEW_LABEL
 from keras_involution.whale_id.retrieve import Ranking
 from keras_involution.whale_id.tables.write import write_csv

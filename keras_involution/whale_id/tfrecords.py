@@ -7,9 +7,7 @@ the name of the file: `train00-2071.tfrec`.
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from PIL import Image
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
+from keras_involution._files import replaced_file
 from keras_involution.whale_id.images import read_photograph
 
 _COUNT = re.compile(r"-(\d+)\.tfrec$")
@@ -78,7 +77,10 @@ def write_tfrecords(
                 f"The file is there; `force` replaces it. {received(path=str(path))}"
             )
         # The writer closes before the draft takes its place.
-        with _draft_of(path) as draft, tf.io.TFRecordWriter(str(draft)) as writer:
+        with (
+            replaced_file(path, force=True) as draft,
+            tf.io.TFRecordWriter(str(draft)) as writer,
+        ):
             for row in rows:
                 data = _jpeg(table.iloc[row], image_size, margin, quality)
                 target = None if targets is None else int(targets[row])
@@ -222,16 +224,6 @@ def _example(tf: Any, data: bytes, target: int | None, name: str) -> bytes:
         features["target"] = tf.train.Feature(int64_list=number)
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return example.SerializeToString()
-
-
-@contextlib.contextmanager
-def _draft_of(path: Path) -> Iterator[Path]:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield draft
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _tensorflow() -> Any:

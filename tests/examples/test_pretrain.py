@@ -17,7 +17,7 @@ from PIL import Image, features
 from examples import pretrain_tiny_imagenet
 from examples._demo.photographs import load_photographs
 from examples._training import network, pictures, run, views
-from examples._training.batches import Batches
+from examples._training.batches import Batches, prepared
 from examples._training.cache import decode
 from examples._training.datasets import sheets, tiny_imagenet
 from keras_involution import RedNet26, RedNetImageClassifier
@@ -128,6 +128,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path, monkeypatch):
     for one, two in zip(whole.progress.history, second.progress.history):
         assert [one[name] for name in names] == [two[name] for name in names]
     check_preset(copy, second)
+    check_statistics(second)
     with pytest.raises(ValueError, match=r"The folder holds a run with .*'seed': 0"):
         new_run(copy, seed=1)
 
@@ -153,6 +154,19 @@ def check_preset(folder, finished: run.TrainingRun) -> None:
     assert float(rows[-1]["top_1"]) == (scores.argmax(-1) == labels).mean()
     own = scores[np.arange(len(labels)), labels]
     assert float(rows[-1]["top_5"]) == ((scores > own[:, None]).sum(-1) < 5).mean()
+
+
+def check_statistics(finished: run.TrainingRun) -> None:
+    """Those of normalisation are over whole pictures, which training never saw."""
+    model, settings = finished.model, finished.settings
+    whole = prepared(settings.pictures.images[settings.rows])
+    first = model.backbone.get_layer("stem_1_conv")
+    norm = model.backbone.get_layer("stem_1_bn")
+    with averaged_weights(model.optimizer):
+        stem = keras.Model(model.backbone.input, first.output)
+        expected = keras.ops.convert_to_numpy(stem.predict_on_batch(whole))
+        found = keras.ops.convert_to_numpy(norm.moving_mean)
+    np.testing.assert_allclose(found, expected.mean((0, 1, 2)), rtol=1e-4, atol=1e-5)
 
 
 def test_minutes_end_the_schedule_before_the_steps_do(tmp_path):
@@ -184,8 +198,23 @@ def test_the_whole_program(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.setdiff1d(np.arange(80), rows), [11, 51])
     loaded = RedNetImageClassifier.from_preset(output / "preset")
     assert loaded.class_names == ["crane 1", "crane 2", "watch", "leopard", "lotus"]
+    arguments += ["--from-preset", str(output / "preset")]
     again = CliRunner().invoke(pretrain_tiny_imagenet.main, arguments)
     assert again.exit_code == 0 and "step 4 of 4." in again.output
+
+
+@one_backend
+def test_a_run_begins_from_a_preset(tmp_path):
+    saved, model = BUILD(), BUILD()
+    saved.save_to_preset(tmp_path)
+    network.place_weights(model, str(tmp_path))
+    for one, two in zip(model.get_weights(), saved.get_weights()):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(ValueError, match="must have the classes of the pictures"):
+        network.place_weights(tiny_network(26, 32, NAMES[::-1]), str(tmp_path))
+    deeper = network.build_network(26, 32, NAMES)
+    with pytest.raises(ValueError, match="of the same depth and operator"):
+        network.place_weights(deeper, str(tmp_path))
 
 
 @one_backend

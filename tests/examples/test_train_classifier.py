@@ -21,7 +21,9 @@ from PIL import Image
 
 from examples import train_classifier
 from examples._training import classifier, logs, metrics, network, plots, run
-from examples._training.classifier import Choices, begin, continued, measured
+from examples._training.choices import Choices
+from examples._training.classifier import begin, continued
+from examples._training.measured import measured
 from keras_involution import RedNetImageClassifier
 from keras_involution.training import RECIPES, averaged_weights
 from tests.examples.folders import write_folder

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 
-import keras
 import pytest
 
 from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import CardFacts, Metric, model_card
-from keras_involution.hub._cost import multiply_adds
+from keras_involution.models import summary_of_cost
 from tests.hub.networks import TINY
-from tests.marks import old_content, one_backend
+from tests.marks import old_content
 
 FACTS = CardFacts(
     training_data="Ten photographs of fins.",
@@ -89,40 +87,19 @@ def test_the_first_code_block_runs(hub, classifier, capsys):
     assert "whale" in capsys.readouterr().out
 
 
-@one_backend
-@pytest.mark.parametrize(
-    ("depth", "giga"),
-    [(26, 1.685), (38, 2.167), (50, 2.649), (101, 4.659), (152, 6.679)],
-)
-def test_multiply_adds_are_the_published_ones(depth, giga):
-    class Plan:
-        def __init__(self, depth):
-            from keras_involution.models.rednet_presets import STACKWISE_NUM_BLOCKS
-
-            self.stackwise_num_blocks = STACKWISE_NUM_BLOCKS[depth]
-
-        stackwise_num_filters = (64, 128, 256, 512)
-        stackwise_strides = (1, 2, 2, 2)
-        stem_kernel_size, kernel_size = 3, 7
-        group_channels, reduction_ratio = 16, 4
-        spatial_operator, data_format = "involution", "channels_last"
-        image_shape = (None, None, 3)
-
-    assert round(multiply_adds(Plan(depth), 1000) / 1e9, 3) == giga
-
-
-def test_multiply_adds_of_convolutions_are_those_of_the_layers():
+@pytest.mark.parametrize("image_shape", [(33, 41, 3), (None, None, 3), (3, 33, 41)])
+def test_multiply_adds_are_those_of_the_size_that_is_named(image_shape):
+    first = image_shape[0] == 3
     backbone = RedNetBackbone(
         **{**TINY, "spatial_operator": "convolution"},
-        image_shape=(33, 41, 3),
-        data_format="channels_last",
+        image_shape=image_shape,
+        data_format="channels_first" if first else "channels_last",
     )
-    counted = sum(
-        math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
-        for layer in backbone.layers
-        if isinstance(layer, keras.layers.Conv2D)
-    )
-    assert multiply_adds(backbone, size=(33, 41)) == counted
+    sides = (33, 41) if 33 in image_shape else (224, 224)
+    shape = (3, *sides) if first else (*sides, 3)
+    counted = summary_of_cost(backbone, shape).multiply_adds
+    row = f"| Multiply-adds at {sides[0]} x {sides[1]} | {counted:,} |"
+    assert row in model_card(backbone, "a/b", FACTS)
     model = RedNetImageClassifier(backbone, 5)
     features = model.layers[-1].kernel.shape[0]
-    assert multiply_adds(backbone, 5, (33, 41)) == counted + 5 * features
+    assert f"| {counted + 5 * features:,} |" in model_card(model, "a/b", FACTS)

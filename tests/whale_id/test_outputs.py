@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from keras_involution._files import check_outputs, check_writable
 from keras_involution.whale_id import (
     Embeddings,
     Evaluation,
@@ -21,7 +22,6 @@ from keras_involution.whale_id import (
     write_submission,
     write_table,
 )
-from keras_involution.whale_id._files import check_outputs, check_writable
 from tests.marks import one_backend
 from tests.whale_id.command import run
 from tests.whale_id.pictures import animals, listed

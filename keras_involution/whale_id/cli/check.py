@@ -32,13 +32,13 @@ def command(
     """
     with reported():
         from keras_involution._arguments import received
+        from keras_involution._files import check_outputs
         from keras_involution.whale_id import (
             check_table,
             fix_table,
             read_table,
             write_table,
         )
-        from keras_involution.whale_id._files import check_outputs
         from keras_involution.whale_id.cli._progress import Progress
         from keras_involution.whale_id.tables.check import WARNINGS
         from keras_involution.whale_id.tables.write import SUFFIXES

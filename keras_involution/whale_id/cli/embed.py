@@ -36,8 +36,8 @@ def command(table: str, images: str | None, boxes: bool, **options: Any) -> None
     process dies, the same command goes on with what is missing.
     """
     with reported():
+        from keras_involution._files import check_outputs
         from keras_involution.whale_id import read_table
-        from keras_involution.whale_id._files import check_outputs
         from keras_involution.whale_id.embeddings import SUFFIXES
 
         if options["share"] is None:

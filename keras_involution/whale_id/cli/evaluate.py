@@ -74,8 +74,8 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
 
 
 def _check_written(options: dict[str, Any]) -> None:
+    from keras_involution._files import check_outputs
     from keras_involution.whale_id import evaluation
-    from keras_involution.whale_id._files import check_outputs
     from keras_involution.whale_id.retrieve import results
 
     suffixes = {"out": evaluation.SUFFIXES, "per_query": results.SUFFIXES}

@@ -35,8 +35,8 @@ def command(
     of `whale-id train` or a `.keras` file.
     """
     with reported():
+        from keras_involution._files import check_outputs
         from keras_involution.whale_id import Heatmaps, kernel_maps, read_table
-        from keras_involution.whale_id._files import check_outputs
         from keras_involution.whale_id.cli._progress import Progress
         from keras_involution.whale_id.report.heatmaps import SUFFIXES
         from keras_involution.whale_id.runs import load_run

@@ -23,8 +23,8 @@ def command(out: str, force: bool, **search: Any) -> None:
     QUERIES and DATABASE are files of `whale-id embed`; OUT is a .csv, .parquet or .npz.
     """
     with reported():
+        from keras_involution._files import check_outputs
         from keras_involution.whale_id import results_table, write_results
-        from keras_involution.whale_id._files import check_outputs
         from keras_involution.whale_id.retrieve.results import SUFFIXES
 
         check_outputs(force, out=(out, SUFFIXES))

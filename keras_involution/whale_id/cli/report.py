@@ -40,7 +40,7 @@ def command(
     """
     with reported():
         from keras_involution import whale_id
-        from keras_involution.whale_id._files import check_writable
+        from keras_involution._files import check_writable
 
         check_writable(out, force)
         maps = None if heatmaps is None else whale_id.Heatmaps(heatmaps)

@@ -46,8 +46,8 @@ def command(
     the training part: --column val_split --within split=train.
     """
     with reported():
+        from keras_involution._files import check_outputs
         from keras_involution.whale_id import read_table, split_table, write_table
-        from keras_involution.whale_id._files import check_outputs
         from keras_involution.whale_id.tables.write import SUFFIXES
 
         check_outputs(force, out=(out, SUFFIXES))

@@ -34,8 +34,8 @@ def command(
     with reported():
         from keras_involution import whale_id
         from keras_involution._arguments import received
+        from keras_involution._files import check_outputs
         from keras_involution.whale_id import submission
-        from keras_involution.whale_id._files import check_outputs
         from keras_involution.whale_id.tables import write
 
         least, sure_out = pseudo_labels or (None, None)

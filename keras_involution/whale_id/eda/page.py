@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_involution.whale_id._files import check_writable, replaced_file
+from keras_involution._files import check_writable, replaced_file
 from keras_involution.whale_id._pages import (
     Thumbnails,
     fill,

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_involution._arguments import received
+from keras_involution._files import replaced_file
 from keras_involution.whale_id.heads.arcface import ArcFace
 
 
@@ -24,9 +25,8 @@ def save_centers(path: str | Path, head: ArcFace, identities: Sequence[str]) -> 
     centers = keras.ops.convert_to_numpy(keras.ops.normalize(head.centers, axis=0))
     shape = (len(centers), head.num_classes, head.sub_centers)
     centers = np.moveaxis(centers.reshape(shape), -1, 1)
-    draft = Path(path).with_name(f".{Path(path).name}.draft.npz")
-    np.savez(draft, centers=centers, identities=np.array(list(identities), "U"))
-    draft.replace(path)
+    with replaced_file(path, force=True) as draft:
+        np.savez(draft, centers=centers, identities=np.array(list(identities), "U"))
 
 
 def load_centers(path: str | Path, size: int) -> tuple[np.ndarray, list[str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_involution._arguments import one_of, positive_integer, received
-from keras_involution.whale_id._files import replaced_file
+from keras_involution._files import replaced_file
 from keras_involution.whale_id.open_set.new_label import NEW_LABEL
 from keras_involution.whale_id.retrieve import Ranking
 

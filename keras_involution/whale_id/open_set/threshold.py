@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_involution._arguments import received
-from keras_involution.whale_id._files import replaced_file
+from keras_involution._files import replaced_file
 
 SUFFIXES = (".json",)
 

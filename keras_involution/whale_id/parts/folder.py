@@ -17,7 +17,7 @@ import pandas as pd
 
 from keras_involution import __version__, _arguments
 from keras_involution._arguments import received
-from keras_involution.whale_id._files import replaced_file
+from keras_involution._files import replaced_file
 from keras_involution.whale_id.embed import FLIPS
 from keras_involution.whale_id.images import ON_ERROR
 from keras_involution.whale_id.runs import RunFiles

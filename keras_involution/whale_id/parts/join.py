@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from keras_involution._arguments import received
-from keras_involution.whale_id._files import replaced_file
+from keras_involution._files import replaced_file
 from keras_involution.whale_id.embeddings import SUFFIXES, check_free
 from keras_involution.whale_id.heads import load_centers
 from keras_involution.whale_id.images import PhotographError

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
-from keras_involution.whale_id._files import replaced_file
+from keras_involution._files import replaced_file
 from keras_involution.whale_id.embed import embed_views
 from keras_involution.whale_id.heads import load_centers
 from keras_involution.whale_id.parts.folder import Job

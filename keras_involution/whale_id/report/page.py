@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from keras_involution._arguments import positive_integer, received
-from keras_involution.whale_id._files import check_writable, replaced_file
+from keras_involution._files import check_writable, replaced_file
 from keras_involution.whale_id._pages import Thumbnails, fill, image
 from keras_involution.whale_id.open_set import NEW_LABEL
 from keras_involution.whale_id.report.heatmaps import Heatmaps

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from keras_involution._arguments import received
-from keras_involution.whale_id._files import replaced_file
+from keras_involution._files import replaced_file
 from keras_involution.whale_id.retrieve.ranking import Ranking
 from keras_involution.whale_id.tables.write import write_csv
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
-from keras_involution.whale_id._files import replaced_file
+from keras_involution._files import replaced_file
 
 SUFFIXES = (".csv", ".parquet")
 

@@ -92,9 +92,3 @@ def _check_same(path: Path, config: TrainConfig) -> None:
         raise ValueError(
             "A run goes on with the settings that it began with. " + received(**changed)
         )
-
-
-def write_text(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, "utf-8")
-    os.replace(draft, path)

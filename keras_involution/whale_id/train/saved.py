@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_involution import training
+from keras_involution._files import replaced_file
 from keras_involution.distribution import Distribution
 from keras_involution.whale_id.heads import ArcFace, save_centers
 from keras_involution.whale_id.model import EmbeddingNetwork
@@ -55,13 +55,14 @@ def save_network(
     identities: Sequence[str],
 ) -> None:
     """Writes the network and the head, with the averaged weights if there are any."""
-    draft = folder / f".draft.{os.getpid()}.keras"
-    with training.averaged_weights(model.optimizer):
+    with (
+        replaced_file(folder / MODEL, force=True) as draft,
+        training.averaged_weights(model.optimizer),
+    ):
         network.save(draft)
         head = model.get_layer("identity_head")
         if isinstance(head, ArcFace):
             save_centers(folder / HEAD, head, identities)
-    os.replace(draft, folder / MODEL)
 
 
 def _encoded(state: Any) -> Any:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from keras_involution._arguments import received
+from keras_involution._files import write_text
 from keras_involution.whale_id.assemble import Classes, is_held_out
-from keras_involution.whale_id.train.folder import write_text
 
 
 def validation_rows(table: pd.DataFrame, held_out: str) -> pd.DataFrame:

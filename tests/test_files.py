@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from keras_involution.whale_id._files import replaced_file
+from keras_involution._files import replaced_file
 from tests.marks import one_backend
 
 pytestmark = one_backend

@@ -45,6 +45,12 @@ def replaced_file(
         raise
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Writes UTF-8 in place of what is there, with the ends of lines as they are."""
+    with replaced_file(path, force=True) as draft:
+        draft.write_text(text, "utf-8", newline="")
+
+
 def check_writable(path: str | Path, force: bool) -> None:
     """Refuses to overwrite: to be asked before the work, not after it."""
     path = Path(path)
