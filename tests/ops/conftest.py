@@ -18,6 +18,20 @@ collect_ignore_glob = [
 ]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def two_threads():
+    """What threads share out among them is wrong only where there are several."""
+    if keras.config.backend() != "torch":
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(autouse=True)
 def unwritten_memory_is_nan():
     """Torch fills new tensors with NaN, so that results nobody wrote are seen."""
