@@ -115,7 +115,7 @@ def split_command(
     if per_class and from_indices:
         raise ValueError("Choose one of `--per-class` and `--from-indices`.")
     collection = open_collection(data, leave_out)
-    wanted = [float(share) for share in shares.split(",")]
+    wanted = splits.shares_of(shares)
     if from_indices:
         val_share = wanted[1] / (wanted[0] + wanted[1])
         parts = splits.split_of_indices(collection, from_indices, val_share, seed)

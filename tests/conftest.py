@@ -11,8 +11,8 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-# The backends are tested side by side: threads that wait for each other, as OpenMP's do,
-# take the time of the others. tests/ops asks for two where they matter.
+# The backends are tested side by side: threads that wait for each other, as those of
+# OpenMP do, take the time of the others. tests/ops asks for two where they matter.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Compiling is most of the work here. LLVM's optimisations are not ours to test; with

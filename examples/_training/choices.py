@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
+import keras
+
+from keras_involution._arguments import received
 from keras_involution.training import RECIPES, Recipe
 
 
@@ -30,6 +34,20 @@ class Choices:
     seed: int = 0
     on_error: str = "stop"
     track: list[str] = dataclasses.field(default_factory=list)
+
+    def check(self, pictures: int) -> None:
+        """Raises `ValueError` for what so many pictures cannot be trained with."""
+        rate = self.learning_rate
+        if rate is not None and not 0 < rate < math.inf:
+            raise ValueError(
+                f"The rate must be positive. {received(learning_rate=rate)}"
+            )
+        if pictures < self.batch_size:
+            raise ValueError(
+                "The pictures to train on must be one batch at least. "
+                + received(pictures=pictures, batch_size=self.batch_size)
+            )
+        keras.DTypePolicy(self.dtype_policy)
 
     def training_recipe(self) -> Recipe:
         """The recipe with the changes; a rate that is given is the highest one."""

@@ -82,9 +82,11 @@ def begin(folder: Path, choices: Choices, force: bool = False) -> Data:
         parts = splits.split_by_shares(collection, seed=choices.seed)
     else:
         parts = splits.read_split(Path(choices.split), collection.names)
-    names.prepare_folder(folder, force)
+    choices.check(parts.count("train"))
+    names.check_apart(folder, choices.split, choices.preset, choices.data)
     keras.utils.set_random_seed(choices.seed)
     model = _new_network(choices, collection.class_names)
+    names.prepare_folder(folder, force)
     model.save_to_preset(folder / names.START)
     splits.write_split(folder / names.SPLIT, collection.names, parts)
     data = data_of(folder, choices, model, lambda: collection)
@@ -94,6 +96,7 @@ def begin(folder: Path, choices: Choices, force: bool = False) -> Data:
         "choices": asdict(choices),
         "recipe": asdict(choices.training_recipe()),
         "versions": names.versions(),
+        "split": names.digest(folder / names.SPLIT),
     }
     names.write_json(folder / names.SETTINGS, recorded)
     return data

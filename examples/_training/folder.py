@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import platform
@@ -14,6 +15,8 @@ import keras
 from keras_involution._arguments import received
 from keras_involution._files import write_text
 
+BEGUN = ".begun"
+"""Marks what a preparation that was interrupted has left."""
 SETTINGS, SPLIT, CACHE = "settings.json", "split.csv", "cache"
 START, BEST, LAST = "start", "best", "last"
 TEST, PREDICTIONS = "test.json", "predictions.csv"
@@ -32,18 +35,24 @@ def prepare_folder(folder: Path, force: bool) -> None:
         ValueError: If the folder holds a run and `force` is false, or anything else.
     """
     found = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    if found and not found & {SETTINGS, BEGUN}:
+        raise ValueError(
+            "The folder is not empty and holds no run; name a new or an empty one. "
+            + received(output=str(folder))
+        )
     strange = sorted(name for name in found - OWN if not name.startswith("."))
     if strange:
         raise ValueError(
             f"The folder holds {strange[0]}, which is of no run, so it is left alone; "
             f"name a new or an empty one. {received(output=str(folder))}"
         )
-    # Without settings it is what a preparation that was interrupted has left.
     if SETTINGS in found and not force:
         raise ValueError(
             f"There is a run in the folder: `resume {folder}` goes on with it, "
             f"`--force` begins anew. {received(output=str(folder))}"
         )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / BEGUN).touch()
     (folder / SETTINGS).unlink(missing_ok=True)
     for name in found & OWN:
         path = folder / name
@@ -51,11 +60,25 @@ def prepare_folder(folder: Path, force: bool) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
+
+
+def check_apart(folder: Path, *paths: str | Path | None) -> None:
+    """Raises `ValueError` if a run would remove what it is to read."""
+    for path in paths:
+        place = Path(path or "/").resolve()
+        if folder.resolve() in (place, *place.parents):
+            raise ValueError(
+                "What a run begins from must lie outside of its folder. "
+                + received(output=str(folder), path=str(path))
+            )
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -66,7 +89,13 @@ def read_settings(folder: Path) -> dict[str, Any]:
             f"Expected the folder of a run, with {SETTINGS} in it. "
             + received(run=str(folder))
         )
-    return json.loads(path.read_text("utf-8"))
+    settings = json.loads(path.read_text("utf-8"))
+    if settings["split"] != digest(folder / SPLIT):
+        raise ValueError(
+            f"{SPLIT} is not as the run began with it: what was to test may have been "
+            f"trained on. {received(run=str(folder))}"
+        )
+    return settings
 
 
 def versions() -> dict[str, str]:

@@ -51,7 +51,8 @@ class TrainingRun:
         self.schedule = recipe.build_schedule(
             settings.batch_size, self.steps, settings.epochs
         )
-        optimizer = recipe.build_optimizer(recipe.rate(settings.batch_size))
+        rate = recipe.rate(settings.batch_size)
+        optimizer = recipe.build_optimizer(rate, self.total)
         model.compile(optimizer, recipe.build_loss())
         teach = settings.distillation
         self.trained = teach(model) if teach else model
@@ -95,8 +96,6 @@ class TrainingRun:
         first = progress.step
         last = min(first + SEGMENT, self.total, (first // every + 1) * every)
         middle = self._share((first + last) / 2)
-        rate = float(self.schedule(round(middle * self.total)))
-        self.model.optimizer.learning_rate = rate
         batches = Batches(
             settings.pictures,
             settings.rows,
@@ -110,13 +109,17 @@ class TrainingRun:
         )
         # Not `fit`: at its end Keras puts the moving averages in place of the weights.
         self.trained.reset_metrics()
-        for images, targets in batches.ahead():
+        for step, (images, targets) in enumerate(batches.ahead(), first):
+            self.model.optimizer.learning_rate = self._rate(step)
             logs = self.trained.train_on_batch(images, targets, return_dict=True)
         progress.losses.append(float(logs["loss"]))
         if not math.isfinite(progress.losses[-1]):
             raise ValueError(f"The loss is no number after step {last}.")
         progress.step, progress.seconds = last, time.perf_counter() - self.started
         progress.share = self._share(last)
+
+    def _rate(self, step: int) -> float:
+        return float(self.schedule(round(self._share(step) * self.total)))
 
     def _share(self, step: float) -> float:
         """The share of the run that is done, of its steps or of its time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,11 +39,7 @@ def split_by_shares(
     Raises:
         ValueError: If the shares are none.
     """
-    if len(shares) != 3 or abs(sum(shares) - 1) > 1e-9 or min(shares) < 0:
-        raise ValueError(
-            "`shares` must be three shares, of training, validation and test, that "
-            f"make 1. {received(shares=tuple(shares))}"
-        )
+    _check_shares(shares)
     wanted = dict(zip(PARTS, shares))
     open_parts = ["train", *(p for p in PARTS[1:] if p not in collection.given)]
     total = sum(wanted[part] for part in open_parts)
@@ -106,6 +103,8 @@ def split_of_indices(
     Raises:
         ValueError: If the indices are not those of all pictures, each once.
     """
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"Expected a file .npz. {received(path=str(path))}")
     with np.load(path, allow_pickle=False) as file:
         if not {"train", "val"} <= set(file.files):
             raise ValueError(
@@ -195,3 +194,23 @@ def counts_of(text: str) -> dict[str, int]:
             )
         found[part] = int(number)
     return found
+
+
+def shares_of(text: str) -> list[float]:
+    """`"0.7,0.1,0.2"` as the shares of training, validation and test."""
+    try:
+        shares = [float(share) for share in text.split(",")]
+    except ValueError:
+        shares = []
+    _check_shares(shares, text)
+    if not shares[0]:
+        raise ValueError(f"There must be pictures to train on. {received(shares=text)}")
+    return shares
+
+
+def _check_shares(shares: Sequence[float], text: str | None = None) -> None:
+    if len(shares) != 3 or not abs(sum(shares) - 1) < 1e-9 or min(shares) < 0:
+        raise ValueError(
+            "`shares` must be three shares, of training, validation and test, that "
+            f"make 1. {received(shares=text or tuple(shares))}"
+        )

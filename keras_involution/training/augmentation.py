@@ -20,7 +20,8 @@ class Augmentation:
 
     Args:
         rand_augment: Float from 0 to 1, strength of `keras.layers.RandAugment`; 0
-            leaves it out.
+            leaves it out. In Keras 3.15 a batch has the same two operations, and what
+            they turn or move goes one way.
         mix_up: Float, `alpha` of the beta distribution of the shares; 0 leaves MixUp
             out.
         cut_mix: Float, the same for the areas of CutMix. With both, each batch has one

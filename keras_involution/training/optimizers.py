@@ -31,7 +31,8 @@ def build_optimizer(
             for the whole network and with each of `factors`.
         factors: Dictionary of a regular expression for whole variable paths -> factor
             of their rate, as `{"head/.*": 10}`.
-        weight_decay: Float; normalisation and biases are left out of it.
+        weight_decay: Float, decoupled from the gradient (so that `"adam"` with it is
+            `"adamw"`); normalisation and biases are left out of it.
         momentum: Float, of `"sgd"`.
         clip_norm: Float, largest norm of the gradients of all variables of one rate.
         average_momentum: Float, keeps moving averages of the variables, as

@@ -44,7 +44,8 @@ class Recipe:
         rand_augment: Float from 0 to 1, strength of RandAugment.
         mix_up: Float, `alpha` of MixUp.
         cut_mix: Float, `factor` of CutMix; with `mix_up`, batches have one of the two.
-        average_momentum: Float, for moving averages of the weights; `None` keeps none.
+        average_momentum: Float, for moving averages of the weights, in a long run;
+            `None` keeps none.
         drop_path_rate: Float, stochastic depth of the last bottleneck.
 
     Example:
@@ -127,10 +128,25 @@ class Recipe:
             steps_per_epoch=steps_per_epoch,
         )
 
-    def build_optimizer(self, learning_rate: Any) -> keras.optimizers.Optimizer:
-        """The optimizer, at a rate or a schedule."""
+    def build_optimizer(
+        self, learning_rate: Any, steps: int | None = None
+    ) -> keras.optimizers.Optimizer:
+        """The optimizer, at a rate or a schedule.
+
+        Args:
+            learning_rate: Float or schedule.
+            steps: Integer, steps of the run; `None` if not known. The moving averages
+                begin at the first weights, which are random: with `steps` their
+                momentum is `(1 + steps) / (10 + steps)` at most, so that a short run
+                ends with averages that have forgotten them.
+
+        Returns:
+            `keras.optimizers.Optimizer`.
+        """
+        average = self.average_momentum
+        if average is not None and steps is not None:
+            average = min(average, (1 + steps) / (10 + steps))
         if self.optimizer == "sgd_coupled_decay":
-            average = self.average_momentum
             return SGDWithCoupledDecay(
                 learning_rate,
                 momentum=0.9,
@@ -145,7 +161,7 @@ class Recipe:
             lambda factor: learning_rate,
             weight_decay=self.weight_decay,
             clip_norm=self.clip_norm,
-            average_momentum=self.average_momentum,
+            average_momentum=average,
         )
 
     def build_augmentation(self) -> Augmentation:

@@ -48,7 +48,7 @@ def build_schedule(
         decay_rate: Float, factor an epoch.
         power: Float, of `"polynomial"`.
         steps_per_epoch: Integer.
-        milestones: Tuple of floats, shares of the run.
+        milestones: Tuple of floats, shares of the steps after the warm-up.
 
     Returns:
         `keras.optimizers.schedules.LearningRateSchedule`.

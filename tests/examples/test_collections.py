@@ -126,6 +126,7 @@ def test_the_official_folder_of_tiny_imagenet(tmp_path):
         images = tmp_path / "train" / wnid / "images"
         images.mkdir(parents=True)
         (images / f"{wnid}_0.JPEG").write_bytes(encoded(picture((9, 9, 9), number)))
+    (tmp_path / "train" / ".DS_Store").touch()
     (tmp_path / "val" / "images").mkdir(parents=True)
     (tmp_path / "val" / "images" / "val_0.JPEG").write_bytes(
         encoded(np.full((16, 16, 3), 200, "uint8"))

@@ -20,7 +20,15 @@ from click.testing import CliRunner
 from PIL import Image
 
 from examples import train_classifier
-from examples._training import classifier, logs, metrics, network, plots, run
+from examples._training import (
+    classifier,
+    logs,
+    metrics,
+    network,
+    plots,
+    run,
+    splits,
+)
 from examples._training.choices import Choices
 from examples._training.classifier import begin, continued
 from examples._training.measured import measured
@@ -274,9 +282,15 @@ def test_what_cannot_be_trained_or_continued_is_said_before_the_work(tmp_path):
         begin(folder, choices(data))
     with pytest.raises(ValueError, match=r"Expected the folder of a run"):
         continued(folder)
-    begin(folder, choices(data, leave_out=["red"], batch_size=50))
+    own = {"leave_out": ["red"]}
     with pytest.raises(ValueError, match="Received: pictures=14, batch_size=50"):
-        continued(folder)
+        begin(folder, choices(data, **own, batch_size=50))
+    for rate in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="The rate must be positive"):
+            begin(folder, choices(data, **own, learning_rate=rate))
+    with pytest.raises(ValueError, match="nonsense"):
+        begin(folder, choices(data, **own, dtype_policy="nonsense"))
+    begin(folder, choices(data, **own))
     with pytest.raises(ValueError, match="no weights to test"):
         measured(folder)
     settings = json.loads((folder / "settings.json").read_text())
@@ -285,7 +299,69 @@ def test_what_cannot_be_trained_or_continued_is_said_before_the_work(tmp_path):
     (folder / "settings.json").write_text(json.dumps(settings))
     with pytest.raises(ValueError, match="KERAS_BACKEND=numpy"):
         continued(folder)
-    begin(folder, choices(data, leave_out=["red"]), force=True)
+    begin(folder, choices(data, **own), force=True)
+
+
+@one_backend
+def test_nothing_is_removed_that_is_not_the_runs_own(tmp_path):
+    """Files with the names of a run's, in a folder of somebody else."""
+    data, folder = write_folder(tmp_path / "data"), tmp_path / "mine"
+    (folder / "best").mkdir(parents=True)
+    for name in ("best/thesis.txt", "predictions.csv", "split.csv"):
+        (folder / name).write_text("mine")
+    with pytest.raises(ValueError, match="not empty and holds no run"):
+        begin(folder, choices(data), force=True)
+    assert (folder / "best" / "thesis.txt").read_text() == "mine"
+    begun = tmp_path / "run"
+    begin(begun, choices(data))
+    with pytest.raises(ValueError, match="must lie outside of its folder"):
+        begin(begun, choices(data, preset=str(begun / "start")), force=True)
+    with pytest.raises(ValueError, match="There is no"):
+        begin(begun, choices(data, preset=str(tmp_path / "none")), force=True)
+    assert weights_of(begun / "start")
+    # What a preparation leaves that was killed makes room for the next.
+    (begun / "settings.json").unlink()
+    begin(begun, choices(data))
+
+
+@one_backend
+def test_a_split_that_was_changed_is_refused(tmp_path):
+    data, folder = write_folder(tmp_path / "data"), tmp_path / "run"
+    begin(folder, choices(data))
+    text = (folder / "split.csv").read_text()
+    (folder / "split.csv").write_text(text.replace(",train", ",test", 1))
+    for command in (continued, measured):
+        with pytest.raises(ValueError, match="not as the run began with it"):
+            command(folder)
+
+
+@one_backend
+def test_every_step_has_the_rate_of_its_schedule(tmp_path, monkeypatch):
+    data, folder, rates = write_folder(tmp_path / "data"), tmp_path / "run", []
+    recipe = dataclasses.replace(FAST, warm_up_epochs=1.0)
+    monkeypatch.setitem(RECIPES, "rednet_few_epochs", recipe)
+    begin(folder, choices(data, epochs=4))
+    training = continued(folder)
+    step = training.trained.train_on_batch
+
+    def observed(*arguments, **options):
+        rates.append(float(training.model.optimizer.learning_rate))
+        return step(*arguments, **options)
+
+    monkeypatch.setattr(training.trained, "train_on_batch", observed)
+    training.go(lambda figures: None)
+    expected = [float(training.schedule(step)) for step in range(training.total)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+    assert rates[0] < rates[1] < rates[2] > rates[-1]
+
+
+@one_backend
+@pytest.mark.parametrize(
+    "text", ["0.7,0.1,0.9", "nan,0.5,0.5", "0,0,1", "1", "a,b,c", "0,0.5,0.5"]
+)
+def test_shares_that_are_none_are_refused(text):
+    with pytest.raises(ValueError, match="Received: shares="):
+        splits.shares_of(text)
 
 
 @one_backend

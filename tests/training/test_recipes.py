@@ -157,3 +157,13 @@ def test_rand_augment_changes_pictures_and_no_labels():
     np.testing.assert_array_equal(untouched, images)
     with pytest.raises(ValueError, match=r"Received: mix_up=-1"):
         Augmentation(mix_up=-1)
+
+
+@pytest.mark.parametrize("name", ["rednet_modern", "rednet_imagenet"])
+def test_a_short_run_ends_with_averages_that_have_forgotten_the_first_weights(name):
+    recipe = dataclasses.replace(RECIPES[name], average_momentum=0.9998)
+    for steps in (20, 500, 8_000):
+        left = recipe.build_optimizer(0.1, steps).ema_momentum ** steps
+        assert left < 2e-3
+    assert recipe.build_optimizer(0.1, 10**6).ema_momentum == 0.9998
+    assert recipe.build_optimizer(0.1).ema_momentum == 0.9998

@@ -24,7 +24,7 @@ def open_official(path: Path) -> Collection | None:
     """The folder with `train/<wnid>/images`, `val/val_annotations.txt`, `words.txt`."""
     if not (path / ANNOTATIONS).is_file() or not (path / "words.txt").is_file():
         return None
-    wnids = sorted(entry.name for entry in (path / "train").iterdir())
+    wnids = sorted(entry.name for entry in (path / "train").iterdir() if entry.is_dir())
     found = [
         ("train", wnid, file)
         for wnid in wnids
