@@ -15,7 +15,9 @@ What to expect: `history.csv` with a row an epoch, the presets `best/` and `last
 from `test` the files `test.json`, `predictions.csv`, `confusion.png`, `curves.png`. On
 the 200 test photographs of `examples/data/caltech101-mini` those twelve epochs, in
 batches of 20, gave an accuracy of 0.52 (chance 0.10), and six epochs of `--probe` at a
-rate of 0.003, on a RedNet-26 that had begun to learn Tiny-ImageNet, 0.68.
+rate of 0.003, on a RedNet-26 that had begun to learn Tiny-ImageNet, 0.68: both before
+runs took the statistics of normalisation over whole pictures at their end, and before
+the rate followed its schedule within the first epoch.
 
 Commands, from the root of the repository:
 
