@@ -154,6 +154,7 @@ def main(
         minutes=minutes,
         seed=seed,
         distillation=taught,
+        begun_with={"preset": str(preset), "dtype_policy": dtype_policy},
     )
     model = build(dtype=dtype_policy, drop_path_rate=chosen.drop_path_rate)
     if preset:

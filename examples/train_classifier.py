@@ -175,6 +175,12 @@ def train_command(output: Path, force: bool, track: str, **options: Any) -> None
     for reason in data.decoded.skipped.values():
         console.print(f"Skipped: {reason}", style="yellow")
     console.print(f"{_counted(data.parts)}, {len(data.decoded.skipped)} skipped.")
+    if copied := data.copied():
+        console.print(
+            f"{len(copied)} training pictures show one that is held out, or look just "
+            f"like it: {', '.join(copied[:10])}{' ...' if copied[10:] else ''}",
+            style="yellow",
+        )
     _go(output)
 
 

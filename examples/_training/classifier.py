@@ -19,6 +19,7 @@ from examples._training.datasets import open_collection
 from examples._training.datasets.collection import Collection
 from examples._training.logs import check_trackers
 from examples._training.network import build_network, head_dtype, network_of_preset
+from examples._training.pictures import copies
 from examples._training.run import TrainingRun
 from examples._training.settings import Settings
 from keras_involution import RedNetImageClassifier
@@ -48,6 +49,13 @@ class Data:
             int,
         )
 
+    def copied(self) -> list[str]:
+        """Names of training pictures that show one to validate or test on."""
+        rows = self.rows("train")
+        held_out = np.concatenate([self.rows("val"), self.rows("test")])
+        found = copies(self.decoded.pictures.images, rows, held_out)
+        return [self.decoded.names[row] for row in rows[found]]
+
     def check(self, class_names: list[str]) -> None:
         """Raises `ValueError` if a class cannot be learned, or nothing validates."""
         labels = self.decoded.pictures.labels
@@ -75,6 +83,11 @@ def begin(folder: Path, choices: Choices, force: bool = False) -> Data:
     if choices.probe and choices.preset is None:
         raise ValueError(
             "A probe is of the features of a preset: name one. " + received(probe=True)
+        )
+    if choices.preset is not None and choices.model != "rednet":
+        raise ValueError(
+            "What a preset is a network of cannot be chosen beside it. "
+            + received(model=choices.model, preset=choices.preset)
         )
     check_trackers(choices.track)
     collection = open_collection(Path(choices.data), choices.leave_out)

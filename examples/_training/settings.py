@@ -20,7 +20,8 @@ class Settings:
 
     `rows` are the pictures to train on, `held_out_rows` those to validate on. `keep`
     is handed the model after every validation, with the weights that were validated,
-    and whether they were better than all before.
+    and whether they were better than all before. `begun_with` is whatever else a run
+    that goes on must have in common with its beginning.
     """
 
     output: Path
@@ -38,6 +39,7 @@ class Settings:
     held_out_step: int = 5
     seed: int = 0
     distillation: Distillation | None = None
+    begun_with: dict[str, str] = field(default_factory=dict)
 
     @property
     def described(self) -> dict[str, Any]:
@@ -45,7 +47,8 @@ class Settings:
         recipe = {name: str(value) for name, value in asdict(self.recipe).items()}
         names = ("image_size", "epochs", "batch_size", "minutes", "seed")
         taught = self.distillation.described if self.distillation else {}
-        return {name: getattr(self, name) for name in names} | recipe | taught
+        own = {name: getattr(self, name) for name in names} | self.begun_with
+        return own | recipe | taught
 
 
 @dataclass

@@ -198,9 +198,11 @@ def test_the_whole_program(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.setdiff1d(np.arange(80), rows), [11, 51])
     loaded = RedNetImageClassifier.from_preset(output / "preset")
     assert loaded.class_names == ["crane 1", "crane 2", "watch", "leopard", "lotus"]
-    arguments += ["--from-preset", str(output / "preset")]
     again = CliRunner().invoke(pretrain_tiny_imagenet.main, arguments)
     assert again.exit_code == 0 and "step 4 of 4." in again.output
+    arguments += ["--from-preset", str(output / "preset")]
+    other = CliRunner().invoke(pretrain_tiny_imagenet.main, arguments)
+    assert "The folder holds a run with" in str(other.exception)
 
 
 @one_backend

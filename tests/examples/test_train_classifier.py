@@ -29,9 +29,11 @@ from examples._training import (
     run,
     splits,
 )
+from examples._training.cache import Decoded
 from examples._training.choices import Choices
 from examples._training.classifier import begin, continued
 from examples._training.measured import measured
+from examples._training.pictures import Pictures
 from keras_involution import RedNetImageClassifier
 from keras_involution.training import RECIPES, averaged_weights
 from tests.examples.folders import write_folder
@@ -272,6 +274,8 @@ def said(arguments: list[str], fails: bool = False) -> str:
 @one_backend
 def test_what_cannot_be_trained_or_continued_is_said_before_the_work(tmp_path):
     data, folder = write_folder(tmp_path / "data"), tmp_path / "run"
+    with pytest.raises(ValueError, match="cannot be chosen beside it"):
+        begin(folder, choices(data, preset="rednet_26", model="resnet"))
     with pytest.raises(ValueError, match=r"name one\. Received: probe=True"):
         begin(folder, choices(data, probe=True))
     for file in (data / "red").glob("0*"):
@@ -322,6 +326,19 @@ def test_nothing_is_removed_that_is_not_the_runs_own(tmp_path):
     # What a preparation leaves that was killed makes room for the next.
     (begun / "settings.json").unlink()
     begin(begun, choices(data))
+
+
+@one_backend
+def test_a_training_picture_that_shows_one_held_out_is_named(tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (6, 20, 20, 3), "uint8")
+    images[1] = np.clip(images[4].astype(int) + 2, 0, 255)
+    pictures = Pictures(images, np.arange(6))
+    names = list("abcdef")
+    data = classifier.Data(
+        Decoded(pictures, names, [""] * 6, {}),
+        ["train"] * 3 + ["val", "test", "unused"],
+    )
+    assert data.copied() == ["b"]
 
 
 @one_backend
