@@ -15,6 +15,10 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 # OpenMP do, take the time of the others. tests/ops asks for two where they matter.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# TensorFlow convolves channels first with oneDNN alone, which it takes by itself on
+# processors with AVX-512 only.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 # Compiling is most of the work here. LLVM's optimisations are not ours to test; with
 # `XLA_FLAGS= make test` they are on.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")

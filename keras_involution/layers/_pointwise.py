@@ -2,11 +2,13 @@
 
 With its channels last, an image is a matrix of positions by channels as it lies in
 memory. Keras's convolution on PyTorch copies such an image twice before it computes,
-to channels first and back; the product reads it where it is.
+to channels first and back; the product reads it where it is. Channels first it is a
+product too on TensorFlow, which convolves so on some processors only.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -41,7 +43,10 @@ class _Pointwise:
         # Sizes that an exported program leaves open: JAX could not tell the size of a
         # slice from that of a window, and torch would allow only some.
         is_open = any(not isinstance(n, int | None) for n in inputs.shape[1:-1])
-        if self.data_format == "channels_first" or (strided and is_open):
+        first = self.data_format == "channels_first"
+        if first and keras.config.backend() == "tensorflow":
+            return self._product_of_planes(inputs, kernel)
+        if first or (strided and is_open):
             # The method of the convolution that stands behind in the order of bases,
             # which mypy does not see from here.
             return super().convolution_op(inputs, kernel)  # type: ignore[misc]
@@ -49,6 +54,16 @@ class _Pointwise:
             steps = (slice(None, None, step) for step in self.strides)
             inputs = inputs[(slice(None), *steps)]
         return ops.matmul(inputs, ops.reshape(kernel, kernel.shape[-2:]))
+
+    def _product_of_planes(self, inputs: Tensor, kernel: Tensor) -> Tensor:
+        """Channels first: the matrix from the left, planes as its columns."""
+        steps = (slice(None, None, step) for step in self.strides)
+        inputs = inputs[(slice(None), slice(None), *steps)]
+        batch, channels, *sides = ops.shape(inputs)
+        planes = ops.reshape(inputs, (batch, channels, math.prod(sides)))
+        matrix = ops.transpose(ops.reshape(kernel, kernel.shape[-2:]))
+        shape = (batch, matrix.shape[0], *sides)
+        return ops.reshape(ops.matmul(matrix, planes), shape)
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
