@@ -173,6 +173,16 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
             for row, order in zip(scores, best)
         ]
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """As Keras's, with the optimizer's variables made beforehand on TensorFlow.
+
+        Keras makes them inside of the step, which TensorFlow then traces twice.
+        """
+        if keras.config.backend() == "tensorflow" and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def get_config(self) -> dict[str, Any]:
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),

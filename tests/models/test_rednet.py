@@ -159,6 +159,19 @@ def test_fit_with_a_keras_dataset_learns():
     assert history["loss"][-1] < 0.7 * history["loss"][0]
 
 
+def test_the_first_step_is_traced_once(monkeypatch):
+    model = RedNetImageClassifier(tiny(), num_classes=3)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss)
+    traced = []
+    step = model.train_step
+    monkeypatch.setattr(
+        model, "train_step", lambda *data: traced.append(data) or step(*data)
+    )
+    model.train_on_batch(noise(2, 16, 16, 3), np.array([0, 2]))
+    assert len(traced) == 1
+
+
 class Batches(keras.utils.PyDataset):
     """The same two halves of a data set, three times an epoch."""
 
