@@ -33,6 +33,7 @@ from benchmarks._measure.retrieval_floors import FLOORS
 from benchmarks._measure.whale_arms import ARMS, RECIPE, Settings, arm_settings
 from benchmarks._measure.whale_figures import (
     FIGURES,
+    chosen_partner,
     chosen_share,
     chosen_threshold,
     figures,
@@ -45,10 +46,18 @@ COLUMNS = ("arm", "seed", "parameters", "epochs", "wall s", "CPU s", "share", *N
 
 
 def measure_arms(
-    table: pd.DataFrame, recipe: Settings, arguments: argparse.Namespace
+    table: pd.DataFrame,
+    recipe: Settings,
+    arguments: argparse.Namespace,
+    fixed: dict[str, Any],
 ) -> Iterator[report.Row]:
-    """The rows of every arm, seed by seed, and of the seeds of an arm together."""
+    """The rows of every arm, seed by seed, and of the seeds of an arm together.
+
+    Beside each network alone stands its mean with those features that need no
+    training with which it ranked the validation photographs best.
+    """
     validation = for_validation(table)
+    partners: dict[str, str] = {}
     settings = {arm: arm_settings(arm, recipe) for arm in arguments.arms}
     shares: dict[str, float] = dict.fromkeys(arguments.arms, 0.0)
     thresholds: dict[str, Any] = dict.fromkeys(arguments.arms)
@@ -61,27 +70,42 @@ def measure_arms(
                 features, _ = trained(folder, seeded, validation, table)
                 shares[arm] = chosen_share(features, validation)
                 thresholds[arm] = chosen_threshold(features, validation, shares[arm])
+                partners[arm] = chosen_partner(features, validation, fixed)
             folder = arguments.work / f"{arm}, {seed}"
             whole = {**seeded, "held_out": ""}
             features, costs = trained(folder, whole, table, table)
             models[arm].append(features)
             found = figures([features], table, thresholds[arm], shares[arm])
             row = {"arm": arm, "seed": seed, **costs, "share": shares[arm], **found}
-            print(report.table([row], COLUMNS), flush=True)
             yield row
+            if arm in partners:
+                both = figures([features, fixed[partners[arm]]], table)
+                yield {"arm": f"{arm} and {partners[arm]}", "seed": seed, **both}
     for arm, several in models.items():
         if len(several) > 1:
             found = figures(several, table, None, shares[arm])
             yield {"arm": f"{arm}, seeds together", "share": shares[arm], **found}
+        if len(several) > 1 and arm in partners:
+            found = figures([*several, fixed[partners[arm]]], table)
+            yield {"arm": f"{arm}, seeds together and {partners[arm]}", **found}
 
 
-def floors(table: pd.DataFrame) -> list[report.Row]:
-    """What needs no training: the same figures of fixed features."""
+def fixed_features(table: pd.DataFrame) -> dict[str, Any]:
+    """What needs no training, less its mean over the photographs to train on."""
     from keras_involution.whale_id import Embeddings
 
+    train = (table["split"] == "train").to_numpy()
+    found = {name: features(table) for name, features in FLOORS.items()}
+    return {
+        name: Embeddings(features - features[train].mean(0), table)
+        for name, features in found.items()
+    }
+
+
+def floors(table: pd.DataFrame, fixed: dict[str, Any]) -> list[report.Row]:
+    """The same figures of fixed features."""
     validation, rows = for_validation(table), []
-    for name, features in FLOORS.items():
-        embeddings = Embeddings(features(table), table)
+    for name, embeddings in fixed.items():
         threshold = chosen_threshold(embeddings, validation)
         rows.append({"arm": name} | figures([embeddings], table, threshold))
     return rows
@@ -123,13 +147,15 @@ def main() -> None:
     head = {**machine.describe(devices.open_device("cpu")), **recipe}
     report.print_head(head)
     table = read_table(arguments.table, arguments.images, boxes=False)
-    rows = floors(table)
+    fixed = fixed_features(table)
+    rows = floors(table, fixed)
     print(report.table(rows, ("arm", *NAMES)), flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         arguments.work = arguments.work or Path(temporary)
         measured: list[report.Row] = []
-        for row in measure_arms(table, recipe, arguments):
+        for row in measure_arms(table, recipe, arguments, fixed):
             measured.append(row)
+            print(report.table([row], COLUMNS), flush=True)
             if arguments.output:
                 name = f"whale_id_{head['backend']}.json"
                 report.write_json(arguments.output / name, head, rows + measured)

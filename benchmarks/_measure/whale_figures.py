@@ -47,19 +47,32 @@ def figures(
 
 def chosen_share(embeddings: Any, validation: pd.DataFrame) -> float:
     """The share of the head's logits with which known animals rank best."""
-    from keras_involution.whale_id import identify, map_at_5
-
     if embeddings.logits is None:
         return 0.0
-    database, queries = _parts(embeddings, validation)
-    known = queries.rows(queries.table["identity"].isin(database.table["identity"]))
-    truths = known.table["identity"].to_list()
+    return max(SHARES, key=lambda share: _known_map([embeddings], validation, share))
 
-    def value(share: float) -> float:
-        ranking = identify(known, database, top=5, head_share=share)
-        return map_at_5(truths, ranking.labels)
 
-    return max(SHARES, key=value)
+def chosen_partner(
+    embeddings: Any, validation: pd.DataFrame, fixed: dict[str, Any]
+) -> str:
+    """The features together with which known animals rank best."""
+    return max(
+        fixed, key=lambda name: _known_map([embeddings, fixed[name]], validation)
+    )
+
+
+def _known_map(
+    models: Sequence[Any], validation: pd.DataFrame, share: float = 0.0
+) -> float:
+    """MAP@5 of the known animals of validation."""
+    from keras_involution.whale_id import identify, map_at_5
+
+    databases, queries = zip(*(_parts(model, validation) for model in models))
+    truths = queries[0].table["identity"]
+    is_known = truths.isin(databases[0].table["identity"])
+    known = [part.rows(is_known) for part in queries]
+    ranking = identify(known, databases, top=5, head_share=share)
+    return map_at_5(truths[is_known].to_list(), ranking.labels)
 
 
 def chosen_threshold(
