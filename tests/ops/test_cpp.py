@@ -15,6 +15,7 @@ from keras_involution.ops._cpp import compiler
 from keras_involution.ops._implementation import select
 from keras_involution.ops.involution import IMPLEMENTATIONS
 from tests.ops.cases import Case
+from tests.ops.test_implementations import assert_definition
 
 BACKEND = keras.config.backend()
 pytestmark = pytest.mark.skipif(
@@ -64,6 +65,19 @@ def test_compiler_errors_are_reasons(tmp_path, monkeypatch):
     if isinstance(compiler._toolchain(), tuple):
         assert "error" in reason
     assert [path.name for path in tmp_path.iterdir()] == ["wrong.cpp"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case((70,), (31,), dilation_rate=2, channels=6),
+        Case((5, 50), (3, 9), dilation_rate=(1, 4), groups=1, channels=20),
+        Case((40, 40), (7, 7), groups=1, channels=40, batch=1),
+    ],
+    ids=["longer than what is written out", "the same in 2D", "several bands"],
+)
+def test_beyond_what_fits_registers_and_cache(case):
+    assert_definition(case, "float32", "cpp")
 
 
 def test_no_images_and_no_positions():

@@ -56,11 +56,15 @@ def assert_close(result, expected: np.ndarray, dtype: str, terms: int) -> None:
     assert error <= tolerance(dtype, terms) * scale
 
 
-@pytest.mark.parametrize("case, dtype", CASES_OF_DTYPE, ids=str)
-@pytest.mark.parametrize("implementation", available_implementations())
-def test_equals_the_definition(implementation, case, dtype):
+def assert_definition(case, dtype: str, implementation: str) -> None:
     (y, dx, dk), (ref_y, ref_dx, ref_dk), geometry = run(case, dtype, implementation)
     taps = math.prod(geometry.kernel_size)
     assert_close(y, ref_y, dtype, taps)
     assert_close(dx, ref_dx, dtype, taps)
     assert_close(dk, ref_dk, dtype, geometry.group_channels)
+
+
+@pytest.mark.parametrize("case, dtype", CASES_OF_DTYPE, ids=str)
+@pytest.mark.parametrize("implementation", available_implementations())
+def test_equals_the_definition(implementation, case, dtype):
+    assert_definition(case, dtype, implementation)

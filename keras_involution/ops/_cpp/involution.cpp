@@ -21,13 +21,13 @@ constexpr Size channels = GROUP_CHANNELS;  // of one group
 constexpr Size taps = kernel[0] * kernel[1] * kernel[2];
 
 #if defined(__AVX512F__)
-constexpr Size register_bytes = 64, block = 8;
+constexpr Size register_bytes = 64, block = 8, registers = 32;
 #elif defined(__AVX__)
-constexpr Size register_bytes = 32, block = 4;
+constexpr Size register_bytes = 32, block = 6, registers = 16;
 #elif defined(__aarch64__)
-constexpr Size register_bytes = 16, block = 8;
+constexpr Size register_bytes = 16, block = 8, registers = 32;
 #else
-constexpr Size register_bytes = 16, block = 4;
+constexpr Size register_bytes = 16, block = 4, registers = 16;
 #endif
 
 constexpr Size lanes_for(Size wanted) {
@@ -114,16 +114,24 @@ struct Plane {
 
   void fill(const Problem& p, const Real* x, Size count) {
     for (Size d = 0; d < p.in[0]; ++d)
-      for (Size r = 0; r < rows; ++r)
-        for (Size g = 0; g < count; ++g) {
-          Real* to = row(g, d + padding(0), r) + padding(2) * pixel;
-          Size h = r + first;
-          if (h < 0 || h >= p.in[1])
-            std::memset(to, 0, p.in[2] * pixel * sizeof(Real));
-          else
-            gather(to, pixel, x + p.x.row(0, g, d, h), p.in[2], p.x.space[2], channels,
-                   p.x.minor);
-        }
+      for (Size r = 0; r < rows; ++r) {
+        Size h = r + first;
+        Real* to = row(0, d + padding(0), r) + padding(2) * pixel;
+        const Size group = row(1, 0, 0) - row(0, 0, 0);
+        if (h < 0 || h >= p.in[1])
+          for (Size g = 0; g < count; ++g)
+            std::memset(to + g * group, 0, p.in[2] * pixel * sizeof(Real));
+        else if (p.x.minor == 1)
+          for (Size i = 0; i < p.in[2]; ++i)
+            for (Size g = 0; g < count; ++g)
+              std::memcpy(to + g * group + i * pixel,
+                          x + p.x.row(0, g, d, h) + i * p.x.space[2],
+                          channels * sizeof(Real));
+        else
+          for (Size g = 0; g < count; ++g)
+            gather(to + g * group, pixel, x + p.x.row(0, g, d, h), p.in[2],
+                   p.x.space[2], channels, p.x.minor);
+      }
   }
   void empty(const Problem& p, Real* dx, Size count) const {
     for (Size d = 0; d < p.in[0]; ++d)
@@ -170,26 +178,77 @@ void prefetch(const Real* k, Size k_step) {
       __builtin_prefetch(k + n * k_step + tap);
 }
 
+// How many vectors of a position are at work at once: as many as leave all sums of a
+// block in registers, with a position of the inputs and a weight.
+constexpr Size together(Size outputs) {
+  Size all = pixel / lanes, some = all;
+  while (some > 1 && (all % some || (outputs + 1) * some + 1 > registers)) --some;
+  return some;
+}
+
+// Positions that a row of the window of a block of outputs covers. Short ones are
+// written out, so that each position is read once and used by every output it meets.
+template <int N>
+constexpr Size span = (N - 1) * stride[2] + (kernel[2] - 1) * rate[2] + 1;
+constexpr Size written_out = 32;
+
+// The tap through which output n of a block reads position i, negative if none.
+constexpr Size tap_of(Size i, Size n) {
+  const Size way = i - n * stride[2];
+  return way >= 0 && way % rate[2] == 0 && way / rate[2] < kernel[2] ? way / rate[2]
+                                                                     : -1;
+}
+
+template <Size count>
+struct Pixel {
+  Vector at[count];
+
+  static Pixel read(const Real* from) {
+    Pixel p;
+#pragma GCC unroll 16
+    for (Size u = 0; u < count; ++u) p.at[u] = load(from + u * lanes);
+    return p;
+  }
+  void write(Real* to) const {
+#pragma GCC unroll 16
+    for (Size u = 0; u < count; ++u) store(to + u * lanes, at[u]);
+  }
+  void add(Real weight, const Pixel& other) {
+#pragma GCC unroll 16
+    for (Size u = 0; u < count; ++u) at[u] += weight * other.at[u];
+  }
+};
+
 template <int N>
 void forward_block(const Plane& plane, const Real* x, const Real* k, Size k_step,
-                   Real* y) {
+                   Real* y, Size y_step) {
+  typedef Pixel<together(N)> Part;
   const Real* weight[N];
   for (Size n = 0; n < N; ++n) weight[n] = k + n * k_step;
-  for (Size v = 0; v < pixel; v += lanes) {
-    Vector sum[N] = {};
+  for (Size v = 0; v < pixel; v += together(N) * lanes) {
+    Part sum[N] = {};
     Size tap = 0;
     for (Size d = 0; d < kernel[0]; ++d)
       for (Size h = 0; h < kernel[1]; ++h, tap += kernel[2]) {
         const Real* row = x + d * plane.slice_step() + h * plane.row_step() + v;
-#pragma GCC unroll 16
-        for (Size w = 0; w < kernel[2]; ++w)
+        if constexpr (span<N> <= written_out) {
+#pragma GCC unroll 32
+          for (Size i = 0; i < span<N>; ++i) {
+            const Part input = Part::read(row + i * pixel);
 #pragma GCC unroll 8
-          for (Size n = 0; n < N; ++n)
-            sum[n] += weight[n][tap + w] *
-                      load(row + (n * stride[2] + w * rate[2]) * pixel);
+            for (Size n = 0; n < N; ++n)
+              if (tap_of(i, n) >= 0) sum[n].add(weight[n][tap + tap_of(i, n)], input);
+          }
+        } else {
+          for (Size w = 0; w < kernel[2]; ++w)
+#pragma GCC unroll 8
+            for (Size n = 0; n < N; ++n)
+              sum[n].add(weight[n][tap + w],
+                         Part::read(row + (n * stride[2] + w * rate[2]) * pixel));
+        }
       }
 #pragma GCC unroll 8
-    for (Size n = 0; n < N; ++n) store(y + n * pixel + v, sum[n]);
+    for (Size n = 0; n < N; ++n) sum[n].write(y + n * y_step + v);
   }
 }
 
@@ -197,34 +256,35 @@ void forward_block(const Plane& plane, const Real* x, const Real* k, Size k_step
 template <int N>
 void inputs_block(const Plane& plane, Real* dx, const Real* k, Size k_step,
                   const Real* dy) {
-  constexpr Size span = (N - 1) * stride[2] + (kernel[2] - 1) * rate[2] + 1;
+  typedef Pixel<together(N)> Part;
   const Real* weight[N];
   for (Size n = 0; n < N; ++n) weight[n] = k + n * k_step;
-  for (Size v = 0; v < pixel; v += lanes) {
-    Vector upstream[N];
+  for (Size v = 0; v < pixel; v += together(N) * lanes) {
+    Part upstream[N];
 #pragma GCC unroll 8
-    for (Size n = 0; n < N; ++n) upstream[n] = load(dy + n * pixel + v);
+    for (Size n = 0; n < N; ++n) upstream[n] = Part::read(dy + n * pixel + v);
     Size tap = 0;
     for (Size d = 0; d < kernel[0]; ++d)
       for (Size h = 0; h < kernel[1]; ++h, tap += kernel[2]) {
         Real* row = dx + d * plane.slice_step() + h * plane.row_step() + v;
-        if constexpr (span <= 3 * block) {
-          Vector sum[span];
-#pragma GCC unroll 24
-          for (Size i = 0; i < span; ++i) sum[i] = load(row + i * pixel);
-#pragma GCC unroll 16
-          for (Size w = 0; w < kernel[2]; ++w)
+        if constexpr (span<N> <= written_out) {
+#pragma GCC unroll 32
+          for (Size i = 0; i < span<N>; ++i) {
+            Part sum = Part::read(row + i * pixel);
 #pragma GCC unroll 8
             for (Size n = 0; n < N; ++n)
-              sum[n * stride[2] + w * rate[2]] += weight[n][tap + w] * upstream[n];
-#pragma GCC unroll 24
-          for (Size i = 0; i < span; ++i) store(row + i * pixel, sum[i]);
+              if (tap_of(i, n) >= 0)
+                sum.add(weight[n][tap + tap_of(i, n)], upstream[n]);
+            sum.write(row + i * pixel);
+          }
         } else {
           for (Size w = 0; w < kernel[2]; ++w)
 #pragma GCC unroll 8
             for (Size n = 0; n < N; ++n) {
               Real* at = row + (n * stride[2] + w * rate[2]) * pixel;
-              store(at, load(at) + weight[n][tap + w] * upstream[n]);
+              Part sum = Part::read(at);
+              sum.add(weight[n][tap + w], upstream[n]);
+              sum.write(at);
             }
         }
       }
@@ -298,18 +358,23 @@ struct Tasks {
   Size groups, rows, chunks, bands, count;
 
   Tasks(const Problem& p, bool banded) {
-    rows = banded ? smaller(p.out[1], 2 * halo(1) + 1) : p.out[1];
+    rows = p.out[1], bands = 1;
+    while (banded && rows > 1 &&
+           (plane(p) > plane_bytes || p.images * p.groups * bands < 2 * p.threads))
+      rows = (p.out[1] + bands) / (bands + 1), ++bands;
     bands = (p.out[1] + rows - 1) / rows;
-    Size plane = (p.in[0] + halo(0)) * input_rows() * (p.in[2] + halo(2)) * pixel *
-                 Size(sizeof(Real)) * (banded ? 1 : 2);
-    Size fit = larger(1, cache_bytes / plane);
+    Size fit = larger(1, cache_bytes / plane(p) / (banded ? 1 : 2));
     Size fair = larger(1, p.groups * p.images * bands / (2 * p.threads));
     groups = smaller(p.groups, smaller(fit, fair));
     chunks = (p.groups + groups - 1) / groups;
     groups = (p.groups + chunks - 1) / chunks;
     count = p.images * chunks * bands;
   }
-  static constexpr Size cache_bytes = Size(1) << 20;
+  Size plane(const Problem& p) const {
+    return (p.in[0] + halo(0)) * input_rows() * (p.in[2] + halo(2)) * pixel *
+           Size(sizeof(Real));
+  }
+  static constexpr Size cache_bytes = Size(1) << 19, plane_bytes = Size(1) << 17;
   Size input_rows() const { return (rows - 1) * stride[1] + halo(1) + 1; }
 };
 
@@ -350,13 +415,19 @@ extern "C" int involution(const Problem* problem, const Real* x, const Real* k,
           weight = buffer.k, step = taps;
         }
         const Real* window = plane.row(g, d * stride[0], (h - task.top) * stride[1]);
+        Real* result = y + p.y.row(task.image, task.group + g, d, h);
+        const bool direct = p.y.minor == 1 && channels == pixel;
+        Real* to = direct ? result : buffer.y;
+        const Size to_step = direct ? p.y.space[2] : pixel;
         in_blocks(p.out[2], [&](auto count, Size w) {
           prefetch<count.value>(weight + w * step, step);
           forward_block<count.value>(plane, window + w * stride[2] * pixel,
-                                     weight + w * step, step, buffer.y + w * pixel);
+                                     weight + w * step, step, to + w * to_step,
+                                     to_step);
         });
-        scatter(y + p.y.row(task.image, task.group + g, d, h), p.y.space[2],
-                p.y.minor, buffer.y, pixel, p.out[2], channels);
+        if (!direct)
+          scatter(result, p.y.space[2], p.y.minor, buffer.y, pixel, p.out[2],
+                  channels);
       };
       for (Size d = 0; d < p.out[0]; ++d)
         for (Size h = task.top; h < task.bottom; ++h)
