@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import keras
 from keras import ops
 
 from keras_involution._typing import Tensor
@@ -16,8 +17,8 @@ from keras_involution.ops._implementation import Implementation
 
 
 def involution(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
-    dtype = inputs.dtype
-    wide = "float64" if str(dtype).endswith("float64") else "float32"
+    dtype = keras.backend.standardize_dtype(inputs.dtype)
+    wide = "float64" if dtype == "float64" else "float32"
     # Cast before the taps part, so that the gradients too are summed in `wide`.
     kernels = ops.cast(kernels, wide)
     padded = _pad(_split_groups(ops.cast(inputs, wide), geometry), geometry)

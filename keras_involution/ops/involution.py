@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_involution._arguments import received
 from keras_involution._typing import Tensor
 from keras_involution.ops._geometry import geometry_of
 from keras_involution.ops._implementation import named, select
@@ -71,10 +72,14 @@ def involution(
     Returns:
         Tensor (B, Ho, Wo, C), or (B, C, Ho, Wo) channels first, of the dtype that
         Keras promotes the two inputs to; half-precision sums are kept in float32.
+        Derivatives of any order can be taken of it. On JAX, forward mode (`jax.jvp`,
+        `jax.hessian`) needs `implementation="portable"`: JAX refuses it to functions
+        whose gradients are written by hand, as those of the others are.
 
     Raises:
         ValueError: If shapes do not fit, a window side is even, the groups do not
-            divide the channels, or the named implementation cannot run here.
+            divide the channels, the numbers are complex, or the named implementation
+            cannot run here.
 
     Example:
 
@@ -157,6 +162,11 @@ def _compute(
 
 def _result_dtype(inputs: Tensor, kernels: Tensor) -> str:
     dtypes = {keras.backend.standardize_dtype(t.dtype) for t in (inputs, kernels)}
+    if any(dtype.startswith("complex") for dtype in dtypes):
+        raise ValueError(
+            "`inputs` and `kernels` must be real numbers. "
+            + received(inputs_dtype=inputs.dtype, kernels_dtype=kernels.dtype)
+        )
     if dtypes == {"float64"}:  # Keras's promotion would narrow it to float32
         return "float64"
     return keras.backend.result_type(*dtypes, float)

@@ -60,3 +60,11 @@ def test_inputs_of_two_dtypes_are_promoted():
     x, kernels = np.ones((1, 4, 8), "float16"), np.ones((1, 4, 2, 3), "float32")
     y = ops.involution(x, kernels, data_format="channels_last")
     assert keras.backend.standardize_dtype(y.dtype) == "float32"
+
+
+@pytest.mark.parametrize("which", (0, 1))
+def test_complex_numbers_are_refused(which):
+    arrays = [np.ones((1, 4, 8), "float32"), np.ones((1, 4, 2, 3), "float32")]
+    arrays[which] = arrays[which].astype("complex64")
+    with pytest.raises(ValueError, match=r"must be real.*Received: .*complex64"):
+        ops.involution(*arrays, data_format="channels_last")

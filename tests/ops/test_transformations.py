@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_involution.ops import _reference, involution
+from keras_involution.ops import _reference, available_implementations, involution
+from keras_involution.ops._implementation import named
 from keras_involution.ops.involution import IMPLEMENTATIONS
 from tests.gradients import value_and_gradients
 from tests.ops.cases import Case
@@ -164,6 +165,21 @@ def test_second_derivatives():
     ):
         scale = np.abs(ops.convert_to_numpy(expected)).max()
         close(result / scale, expected / scale)
+
+
+@pytest.mark.parametrize("data_format", ("channels_last", "channels_first"))
+@pytest.mark.parametrize("name", available_implementations())
+def test_no_images_have_gradients(name, data_format):
+    case = Case((5, 4), (3, 3), strides=2, batch=0, data_format=data_format)
+    tensors = [ops.convert_to_tensor(a, "float32") for a in case.tensors()[:3]]
+    reason = named(IMPLEMENTATIONS, name).unsupported_reason(
+        *tensors[:2], case.geometry()
+    )
+    if reason is not None:
+        pytest.skip(reason)
+    results = value_and_gradients(call(case, name), *tensors)
+    shapes = case.output_shape(), case.input_shape(), case.kernels_shape()
+    assert [tuple(result.shape) for result in results] == list(shapes)
 
 
 @only_jax

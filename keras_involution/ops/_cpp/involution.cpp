@@ -437,6 +437,7 @@ extern "C" int involution(const Problem* problem, const Real* x, const Real* k,
   return failed;
 }
 
+// Both gradients, or the one that is not null.
 extern "C" int gradients(const Problem* problem, const Real* x, const Real* k,
                          const Real* dy, Real* dx, Real* dk) {
   const Problem& p = *problem;
@@ -458,23 +459,26 @@ extern "C" int gradients(const Problem* problem, const Real* x, const Real* k,
     for (Size index = 0; index < tasks.count; ++index) {
       if (failed) continue;
       const Task task(tasks, p, index);
-      inputs.fill(p, x + p.x.row(task.image, task.group, 0, 0), task.groups);
-      sums.clear();
+      if (dk) inputs.fill(p, x + p.x.row(task.image, task.group, 0, 0), task.groups);
+      if (dx) sums.clear();
       auto row = [&](Size d, Size h, Size g) {
         gather(buffer.y, pixel, dy + p.y.row(task.image, task.group + g, d, h),
                p.out[2], p.y.space[2], channels, p.y.minor);
-        const Real* weight = k + p.k.row(task.image, task.group + g, d, h);
-        Size step = p.k.space[2];
-        if (p.k.minor != 1) {
-          gather(buffer.k, taps, weight, p.out[2], step, taps, p.k.minor);
-          weight = buffer.k, step = taps;
+        if (dx) {
+          const Real* weight = k + p.k.row(task.image, task.group + g, d, h);
+          Size step = p.k.space[2];
+          if (p.k.minor != 1) {
+            gather(buffer.k, taps, weight, p.out[2], step, taps, p.k.minor);
+            weight = buffer.k, step = taps;
+          }
+          Real* sum = sums.row(g, d * stride[0], h * stride[1]);
+          in_blocks(p.out[2], [&](auto count, Size w) {
+            prefetch<count.value>(weight + w * step, step);
+            inputs_block<count.value>(sums, sum + w * stride[2] * pixel,
+                                      weight + w * step, step, buffer.y + w * pixel);
+          });
         }
-        Real* sum = sums.row(g, d * stride[0], h * stride[1]);
-        in_blocks(p.out[2], [&](auto count, Size w) {
-          prefetch<count.value>(weight + w * step, step);
-          inputs_block<count.value>(sums, sum + w * stride[2] * pixel,
-                                    weight + w * step, step, buffer.y + w * pixel);
-        });
+        if (!dk) return;
         const Real* window = inputs.row(g, d * stride[0], h * stride[1]);
         Real* result = dk + p.dk.row(task.image, task.group + g, d, h);
         const bool direct = p.dk.minor == 1;  // else the buffer, free again by now
@@ -488,7 +492,7 @@ extern "C" int gradients(const Problem* problem, const Real* x, const Real* k,
       for (Size d = 0; d < p.out[0]; ++d)
         for (Size h = 0; h < p.out[1]; ++h)
           for (Size g = 0; g < task.groups; ++g) row(d, h, g);
-      sums.empty(p, dx + p.dx.row(task.image, task.group, 0, 0), task.groups);
+      if (dx) sums.empty(p, dx + p.dx.row(task.image, task.group, 0, 0), task.groups);
     }
   }
   return failed;

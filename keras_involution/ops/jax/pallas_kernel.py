@@ -33,6 +33,8 @@ _LARGEST_IMAGE = 8 * 2**20
 @functools.partial(jax.jit, static_argnums=0)
 def _forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
     batch, rows, columns = k.shape[:3]
+    if batch == 0:
+        return jnp.zeros((batch, rows, columns, x.shape[-1]), x.dtype)
     tiles = -(-rows // _TILE_ROWS)
     grid = native.split_phases(native.split_groups(x, geometry), geometry)
     grid = grid.reshape(*grid.shape[:-2], geometry.channels)

@@ -20,11 +20,12 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import re
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+from tensorflow.python.eager import forwardprop_util
 
-from keras_involution.ops import _portable
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
 
@@ -33,34 +34,76 @@ _UNROLLED_CHANNELS = 16
 
 
 def involution(inputs: tf.Tensor, kernels: tf.Tensor, geometry: Geometry) -> tf.Tensor:
-    @tf.custom_gradient
-    def run(x, k):
-        def pull_back(dy):
-            return _gradients(x, k, dy, geometry)
+    def pull_back(x, k, dy):
+        dx = _gradient_of_inputs(x, k, dy, geometry)
+        return dx, _gradient_of_kernels(x, dy, geometry)
 
-        return _call(_forward, geometry, x, k), pull_back
-
-    return run(inputs, kernels)
+    return _run(_forward, geometry, pull_back, inputs, kernels)
 
 
-def _gradients(x: tf.Tensor, k: tf.Tensor, dy: tf.Tensor, geometry: Geometry):
-    @tf.custom_gradient
-    def run(x, k, dy):
-        def pull_back(*upstream):
-            return _second_derivatives(x, k, dy, upstream, geometry)
-
-        dx = _call(_input_gradient, geometry, x, k, dy)
-        return (dx, _call(_kernels_gradient, geometry, x, dy)), pull_back
-
-    return run(x, k, dy)
+# Involution is linear in each of its two inputs, so the derivatives of its gradients,
+# X(k, dy) and K(x, dy), are the same functions once more:
+# <u, X(k, dy)> = <I(u, k), dy> and <v, K(x, dy)> = <I(x, v), dy>.
 
 
-def _call(function: Callable, geometry: Geometry, *tensors: tf.Tensor) -> tf.Tensor:
+def _gradient_of_inputs(
+    x: tf.Tensor, k: tf.Tensor, dy: tf.Tensor, geometry: Geometry
+) -> tf.Tensor:
+    """X(k, dy); of x only the sizes are read."""
+
+    def pull_back(x, k, dy, u):
+        return None, _gradient_of_kernels(u, dy, geometry), involution(u, k, geometry)
+
+    return _run(_input_gradient, geometry, pull_back, x, k, dy)
+
+
+def _gradient_of_kernels(x: tf.Tensor, dy: tf.Tensor, geometry: Geometry) -> tf.Tensor:
+    """K(x, dy)."""
+
+    def pull_back(x, dy, v):
+        return _gradient_of_inputs(x, v, dy, geometry), involution(x, v, geometry)
+
+    return _run(_kernels_gradient, geometry, pull_back, x, dy)
+
+
+def _run(
+    function: Callable, geometry: Geometry, pull_back: Callable, *tensors: tf.Tensor
+) -> tf.Tensor:
     """Runs the compiled function, out of sight of the tapes.
 
     A tape that watched it would keep all that the program computes on its way.
     """
-    return _compiled(function, geometry)(*map(tf.stop_gradient, tensors))
+    program = _compiled(function, geometry)
+    if not tf.executing_eagerly():
+        if _is_traced_without_gradients(tensors):
+            return program(*tensors)
+        # A gradient inside of `tf.cond` finds only what the branch itself has made.
+        tensors = tuple(map(tf.identity, tensors))
+
+    @tf.custom_gradient
+    def run(*tensors):
+        value = program(*map(tf.stop_gradient, tensors))
+        return value, lambda upstream: pull_back(*tensors, upstream)
+
+    return run(*tensors)
+
+
+def _is_traced_without_gradients(tensors: tuple[tf.Tensor, ...]) -> bool:
+    """Whether this graph will forget a gradient of our own.
+
+    The body of a `tf.vectorized_map` or of a jacobian does, once vectorised; and in a
+    graph a `tf.autodiff.ForwardAccumulator` does not ask for it.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None:
+        if _VECTORISED.search(graph.get_name_scope()):
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return bool(forwardprop_util.pack_tangents(tensors).tangents)
+
+
+# The name scope of what TensorFlow is going to vectorise.
+_VECTORISED = re.compile(r"(^|/)loop_body(_\d+)?(/|$)")
 
 
 @functools.cache
@@ -70,17 +113,6 @@ def _compiled(function: Callable, geometry: Geometry) -> Callable:
         return function(geometry, *tensors)
 
     return involution
-
-
-def _second_derivatives(x, k, dy, upstream: tuple, geometry: Geometry):
-    """TensorFlow's own, of the portable form."""
-    with tf.GradientTape() as outer:
-        outer.watch((x, k, dy))
-        with tf.GradientTape() as inner:
-            inner.watch((x, k))
-            y = _portable.involution(x, k, geometry)
-        gradients = inner.gradient(y, (x, k), output_gradients=dy)
-    return outer.gradient(gradients, (x, k, dy), output_gradients=upstream)
 
 
 def _forward(geometry: Geometry, x: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
@@ -183,6 +215,8 @@ def _kernels_gradient_by_loops(
     geometry: Geometry, x: tf.Tensor, dy: tf.Tensor
 ) -> tf.Tensor:
     """Loops over images and taps around a sum over channels, along the positions."""
+    batch = _size(x, 0)
+    x, dy = _one_image_at_least(x), _one_image_at_least(dy)
     taps = list(geometry.taps())
     phases = tf.constant([geometry.phase(tap) for tap in taps])
     steps = tf.constant([geometry.steps(tap) for tap in taps])
@@ -199,7 +233,13 @@ def _kernels_gradient_by_loops(
         return tf.transpose(dk, [1, 0, *rest[1:]] if first else [*rest, 0])
 
     images = _channels_outwards(geometry, x, dy)
-    return tf.map_fn(one_image, images, fn_output_signature=x.dtype)
+    return tf.map_fn(one_image, images, fn_output_signature=x.dtype)[:batch]
+
+
+def _one_image_at_least(images: tf.Tensor) -> tf.Tensor:
+    """XLA has no loop over nothing."""
+    missing = 1 - tf.minimum(_size(images, 0), 1)
+    return _pad(images, [0], [(0, missing)]) if images.shape[0] in (0, None) else images
 
 
 def _channels_outwards(

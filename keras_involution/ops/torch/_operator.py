@@ -1,10 +1,11 @@
 """Makes a torch operator, with all that torch asks of one, out of two functions.
 
-An operator of the dispatcher is opaque to `torch.compile`, `torch.export`, autocast
-and `torch.func`, so none of them looks into the kernels behind it. Involution is linear
-in each of its two inputs, hence every higher derivative is made of the same two
-functions: with `I(x, k)` the outputs and `(X(k, dy), K(x, dy))` the gradients,
-`<u, X(k, dy)> = <I(u, k), dy>` and `<v, K(x, dy)> = <I(x, v), dy>`.
+An operator of the dispatcher is opaque to `torch.compile`, `torch.export` and autocast,
+so none of them looks into the kernels behind it. Involution is linear in each of its
+two inputs, hence every higher derivative is made of the same two functions: with
+`I(x, k)` the outputs and `G(x, k, dy) = (X(k, dy), K(x, dy))` the gradients,
+`<u, X(k, dy)> = <I(u, k), dy>` and `<v, K(x, dy)> = <I(x, v), dy>`, so those of
+`<u, X> + <v, K>` are `G(u, v, dy)` and `I(u, k) + I(x, v)`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from typing import Any
 
 import torch
 
+from keras_involution.ops import _portable
 from keras_involution.ops._geometry import Geometry, geometry_of
+from keras_involution.ops.torch._transforms import is_transformed, transformable
 
 Tensor = torch.Tensor
 Forward = Callable[[Tensor, Tensor, Geometry], Tensor]
-Gradients = Callable[[Tensor, Tensor, Tensor, Geometry], tuple[Tensor, Tensor]]
+Gradients = Callable[
+    [Tensor, Tensor, Tensor, Geometry, bool, bool], tuple[Tensor, Tensor]
+]
 
 _ARGUMENTS = (
     "Tensor inputs, Tensor kernels, int[] strides, int[] dilation_rate, str data_format"
@@ -34,13 +39,16 @@ def define(
     Args:
         name: What the operator is called in programs.
         forward: `(inputs, kernels, geometry) -> outputs`.
-        gradients: `(inputs, kernels, upstream, geometry)` to the gradients of both.
+        gradients: `(inputs, kernels, upstream, geometry, of_inputs, of_kernels)` to
+            the gradients of both; of one that is not wanted, a tensor of no elements.
         device_type: `"cpu"`, `"cuda"`, or `"default"` for any device.
     """
     name = f"keras_involution::{name}"
     torch.library.define(name, f"({_ARGUMENTS}) -> Tensor")
     torch.library.define(
-        f"{name}_gradients", f"({_ARGUMENTS}, Tensor upstream) -> (Tensor, Tensor)"
+        f"{name}_gradients",
+        f"({_ARGUMENTS}, Tensor upstream, bool of_inputs=True, bool of_kernels=True)"
+        " -> (Tensor, Tensor)",
     )
 
     @torch.library.impl(name, device_type)
@@ -55,9 +63,11 @@ def define(
         dilation_rate: list[int],
         data_format: str,
         upstream: Tensor,
+        of_inputs: bool = True,
+        of_kernels: bool = True,
     ) -> tuple[Tensor, Tensor]:
         geometry = _geometry(inputs, kernels, strides, dilation_rate, data_format)
-        return gradients(inputs, kernels, upstream, geometry)
+        return gradients(inputs, kernels, upstream, geometry, of_inputs, of_kernels)
 
     package = torch.ops.keras_involution
     operator = getattr(package, name.split("::")[1]).default
@@ -65,9 +75,14 @@ def define(
     _register_shapes(name)
     _register_derivatives(name, operator, operator_gradients)
     _register_vmap(name, operator, operator_gradients)
+    function = transformable(operator, operator_gradients)
 
     def involution(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
         layout = (geometry.strides, geometry.dilation_rate, geometry.data_format)
+        if is_transformed():
+            if torch.compiler.is_compiling():  # it knows none of the functions' rules
+                return _portable.involution(inputs, kernels, geometry)
+            return function(inputs, kernels, *layout)
         return operator(inputs, kernels, *layout)
 
     return involution
@@ -95,26 +110,46 @@ def _register_shapes(name: str) -> None:
         return inputs.new_empty(shape)
 
     @torch.library.register_fake(f"{name}_gradients")
-    def _(inputs: Tensor, kernels: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-        return inputs.new_empty(inputs.shape), kernels.new_empty(kernels.shape)
+    def _(
+        inputs: Tensor,
+        kernels: Tensor,
+        strides: list[int],
+        dilation_rate: list[int],
+        data_format: str,
+        upstream: Tensor,
+        of_inputs: bool = True,
+        of_kernels: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        return (
+            inputs.new_empty(inputs.shape if of_inputs else (0,)),
+            kernels.new_empty(kernels.shape if of_kernels else (0,)),
+        )
 
 
 def _register_derivatives(name: str, operator: Any, operator_gradients: Any) -> None:
     def save(ctx: Any, inputs: tuple, output: Any) -> None:
         tensors = [value for value in inputs if isinstance(value, Tensor)]
         ctx.save_for_backward(*tensors)
-        ctx.layout = inputs[2:5]
+        ctx.layout, ctx.wanted = inputs[2:5], inputs[6:]
 
     def backward(ctx: Any, dy: Tensor) -> tuple:
         x, k = ctx.saved_tensors
-        return (*operator_gradients(x, k, *ctx.layout, dy), None, None, None)
+        wanted = ctx.needs_input_grad[:2]
+        both = operator_gradients(x, k, *ctx.layout, dy, *wanted)
+        return (*(g if w else None for g, w in zip(both, wanted)), None, None, None)
 
     def double_backward(ctx: Any, u: Tensor, v: Tensor) -> tuple:
         x, k, dy = ctx.saved_tensors
-        dx, _ = operator_gradients(x, v, *ctx.layout, dy)
-        _, dk = operator_gradients(u, k, *ctx.layout, dy)
-        upstream = operator(u, k, *ctx.layout) + operator(x, v, *ctx.layout)
-        return dx, dk, None, None, None, upstream
+        of_x, of_k = ctx.wanted
+        # An upstream of what nobody wanted has no elements: anything stands for it.
+        u, v = (u if of_x else x), (v if of_k else k)
+        need_x, need_k = ctx.needs_input_grad[:2]
+        wanted = (of_k and need_x, of_x and need_k)
+        both = operator_gradients(u, v, *ctx.layout, dy, *wanted)
+        dx, dk = (g if w else None for g, w in zip(both, wanted))
+        terms = [operator(u, k, *ctx.layout)] if of_x else []
+        terms += [operator(x, v, *ctx.layout)] if of_k else []
+        return dx, dk, None, None, None, sum(terms), None, None
 
     torch.library.register_autograd(name, backward, setup_context=save)
     torch.library.register_autograd(
@@ -134,12 +169,13 @@ def _register_vmap(name: str, operator: Any, operator_gradients: Any) -> None:
     @torch.library.register_vmap(name)
     def _(info: Any, in_dims: tuple, *values: Any) -> tuple:
         y = operator(*fold(info, in_dims, values))
-        return y.unflatten(0, (info.batch_size, -1)), 0
+        return y.unflatten(0, (info.batch_size, len(y) // info.batch_size)), 0
 
     @torch.library.register_vmap(f"{name}_gradients")
     def _(info: Any, in_dims: tuple, *values: Any) -> tuple:
         both = operator_gradients(*fold(info, in_dims, values))
-        return tuple(g.unflatten(0, (info.batch_size, -1)) for g in both), (0, 0)
+        size = info.batch_size  # not -1 for the rest, which may be nothing
+        return tuple(g.unflatten(0, (size, len(g) // size)) for g in both), (0, 0)
 
 
 def _fold(tensor: Tensor, axis: int | None, size: int) -> Tensor:

@@ -35,15 +35,21 @@ def _forward(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _gradients(
-    inputs: Tensor, kernels: Tensor, upstream: Tensor, geometry: Geometry
+    inputs: Tensor,
+    kernels: Tensor,
+    upstream: Tensor,
+    geometry: Geometry,
+    of_inputs: bool,
+    of_kernels: bool,
 ) -> tuple[Tensor, Tensor]:
     dtype = wide(inputs.dtype)
     x, k = inputs.to(dtype), with_plain_taps(kernels.to(dtype), geometry)
     dy = upstream.to(x.dtype)
-    dx = torch.empty(x.shape, dtype=x.dtype)
-    dk = torch.empty(k.shape, dtype=k.dtype)
+    dx = torch.empty(x.shape if of_inputs else 0, dtype=x.dtype)
+    dk = torch.empty(k.shape if of_kernels else 0, dtype=k.dtype)
     if dy.numel():
-        _call("gradients", geometry, (x, k, dy, dx, dk), (x, k, dy, dx, dk))
+        layouts = (x, k, dy, dx if of_inputs else x, dk if of_kernels else k)
+        _call("gradients", geometry, (x, k, dy, dx, dk), layouts)
     else:
         dx.zero_()
     return dx.to(inputs.dtype), dk.to(kernels.dtype)
@@ -60,7 +66,9 @@ def _call(
     )
     library = _library(geometry, tensors[0].dtype)
     assert not isinstance(library, str), library
-    failed = getattr(library, function)(sizes, *(t.data_ptr() for t in tensors))
+    # What has no elements is not wanted: a null pointer.
+    places = (tensor.data_ptr() if tensor.numel() else None for tensor in tensors)
+    failed = getattr(library, function)(sizes, *places)
     if failed:
         raise MemoryError("No memory for the copies of involution's inputs.")
 

@@ -8,6 +8,7 @@ windowed sums of the same kind instead.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -30,21 +31,41 @@ def _forward(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _gradients(
-    inputs: Tensor, kernels: Tensor, upstream: Tensor, geometry: Geometry
+    inputs: Tensor,
+    kernels: Tensor,
+    upstream: Tensor,
+    geometry: Geometry,
+    of_inputs: bool,
+    of_kernels: bool,
 ) -> tuple[Tensor, Tensor]:
-    x, weights = _padded(inputs, geometry), _taps_first(kernels, geometry)
-    dy = _split_channels(upstream, geometry).to(x.dtype).contiguous()
-    dx, dweights = torch.zeros_like(x), torch.empty_like(weights)
-    product = torch.empty_like(dy)
-    sizes = dy.shape[3:]
-    windows, sums = (_windows(t, sizes, geometry) for t in (x, dx))
-    for window, total, weight, dweight in zip(windows, sums, weights, dweights):
+    dy = _split_channels(upstream, geometry).to(wide(inputs.dtype)).contiguous()
+    dx, dk = inputs.new_empty(0), kernels.new_empty(0)
+    if of_inputs:
+        dx = _inputs_gradient(inputs, kernels, dy, geometry)
+    if of_kernels:
+        dk = _kernels_gradient(inputs, dy, geometry)
+    return dx.to(inputs.dtype).contiguous(), dk.to(kernels.dtype).contiguous()
+
+
+def _inputs_gradient(
+    inputs: Tensor, kernels: Tensor, dy: Tensor, geometry: Geometry
+) -> Tensor:
+    weights = _taps_first(kernels, geometry)
+    dx = _zeros_around(inputs, geometry)
+    for total, weight in zip(_windows(dx, dy.shape[3:], geometry), weights):
         total.addcmul_(weight, dy)
+    return _merge_channels(_interior(dx, inputs, geometry), geometry)
+
+
+def _kernels_gradient(inputs: Tensor, dy: Tensor, geometry: Geometry) -> Tensor:
+    x = _padded(inputs, geometry)
+    taps = math.prod(geometry.kernel_size)
+    dweights = dy.new_empty(taps, *dy.shape[:2], 1, *dy.shape[3:])
+    product = torch.empty_like(dy)
+    for window, dweight in zip(_windows(x, dy.shape[3:], geometry), dweights):
         torch.mul(window, dy, out=product)
         torch.sum(product, 2, keepdim=True, out=dweight)
-    dx = _merge_channels(_interior(dx, inputs, geometry), geometry)
-    dk = _taps_back(dweights, geometry)
-    return dx.to(inputs.dtype).contiguous(), dk.to(kernels.dtype).contiguous()
+    return _taps_back(dweights, geometry)
 
 
 def _split_channels(inputs: Tensor, geometry: Geometry) -> Tensor:
@@ -61,11 +82,16 @@ def _merge_channels(outputs: Tensor, geometry: Geometry) -> Tensor:
 
 def _padded(inputs: Tensor, geometry: Geometry) -> Tensor:
     """(B, G, C/G, H + 2 padding, W + 2 padding), in the dtype of the sums."""
+    padded = _zeros_around(inputs, geometry)
+    _interior(padded, inputs, geometry).copy_(_split_channels(inputs, geometry))
+    return padded
+
+
+def _zeros_around(inputs: Tensor, geometry: Geometry) -> Tensor:
+    """Zeros of the shape of the padded inputs."""
     grouped = _split_channels(inputs, geometry)
     sizes = [n + 2 * p for n, p in zip(grouped.shape[3:], geometry.padding)]
-    padded = grouped.new_zeros(*grouped.shape[:3], *sizes, dtype=wide(inputs.dtype))
-    _interior(padded, inputs, geometry).copy_(grouped)
-    return padded
+    return grouped.new_zeros(*grouped.shape[:3], *sizes, dtype=wide(inputs.dtype))
 
 
 def _interior(padded: Tensor, inputs: Tensor, geometry: Geometry) -> Tensor:

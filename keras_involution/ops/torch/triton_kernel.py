@@ -44,26 +44,35 @@ def _forward(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _gradients(
-    inputs: Tensor, kernels: Tensor, upstream: Tensor, geometry: Geometry
+    inputs: Tensor,
+    kernels: Tensor,
+    upstream: Tensor,
+    geometry: Geometry,
+    of_inputs: bool,
+    of_kernels: bool,
 ) -> tuple[Tensor, Tensor]:
     kernels = with_plain_taps(kernels, geometry)
-    dx, dk = _empty(inputs.shape, inputs), _empty(kernels.shape, kernels)
+    dx = _empty(inputs.shape if of_inputs else 0, inputs)
+    dk = _empty(kernels.shape if of_kernels else 0, kernels)
     x_layout, k_layout, y_layout = _layouts(inputs, kernels, upstream, geometry)
-    dx_layout, dk_layout, _ = _layouts(dx, dk, upstream, geometry)
-    _launch(
-        "inputs_gradient",
-        geometry,
-        (upstream, kernels, dx),
-        (y_layout, k_layout, dx_layout),
-        (inputs, upstream, dx),
-    )
-    _launch(
-        "kernels_gradient",
-        geometry,
-        (inputs, upstream, dk),
-        (x_layout, y_layout, dk_layout),
-        (inputs, upstream, upstream),
-    )
+    if of_inputs:
+        dx_layout = channels_layout(dx.stride(), geometry)
+        _launch(
+            "inputs_gradient",
+            geometry,
+            (upstream, kernels, dx),
+            (y_layout, k_layout, dx_layout),
+            (inputs, upstream, dx),
+        )
+    if of_kernels:
+        dk_layout = taps_layout(dk.stride(), geometry)
+        _launch(
+            "kernels_gradient",
+            geometry,
+            (inputs, upstream, dk),
+            (x_layout, y_layout, dk_layout),
+            (inputs, upstream, upstream),
+        )
     return dx, dk
 
 

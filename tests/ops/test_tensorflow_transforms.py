@@ -1,0 +1,146 @@
+"""What TensorFlow does to functions: never zeros where numbers belong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_involution.ops import _portable, _reference
+from keras_involution.ops.tensorflow import native
+from tests.ops.cases import Case
+
+CASE = Case((5, 4), (3, 3), channels=4, strides=(2, 1))
+X, K, DY, GEOMETRY = CASE.tensors("float64")
+RNG = np.random.default_rng(1)
+# A direction for each of the inputs and the kernels.
+U, V = (RNG.standard_normal(a.shape) for a in (X, K))
+
+
+def outputs(x, k) -> np.ndarray:
+    return _reference.involution(x, k, GEOMETRY)
+
+
+def gradients(x, k, dy) -> tuple[np.ndarray, np.ndarray]:
+    return _reference.gradients(x, k, dy, GEOMETRY)
+
+
+def constants(*arrays: np.ndarray) -> tuple[tf.Tensor, ...]:
+    return tuple(tf.constant(a, tf.float64) for a in arrays)
+
+
+def involution(x, k):
+    return native.involution(x, k, GEOMETRY)
+
+
+def close(results, *expected: np.ndarray) -> None:
+    for result, wanted in zip(results, expected, strict=True):
+        np.testing.assert_allclose(result, wanted, rtol=0, atol=1e-11)
+
+
+def slopes(function, *tensors, upstream=None):
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        value = function(*tensors)
+    return tape.gradient(value, tensors, output_gradients=upstream)
+
+
+def either_way(function):
+    return pytest.mark.parametrize("wrap", (lambda f: f, tf.function))(function)
+
+
+@either_way
+def test_gradients_of_gradients(wrap):
+    x, k, dy, u, v = constants(X, K, DY, U, V)
+
+    def slope(x, k, dy):
+        dx, dk = slopes(involution, x, k, upstream=dy)
+        return tf.reduce_sum(dx * u) + tf.reduce_sum(dk * v)
+
+    got = wrap(lambda *tensors: slopes(slope, *tensors))(x, k, dy)
+    close(got, *gradients(U, V, DY), outputs(U, K) + outputs(X, V))
+
+
+@either_way
+def test_forward_mode(wrap):
+    x, k, u, v = constants(X, K, U, V)
+
+    @wrap
+    def run():
+        with tf.autodiff.ForwardAccumulator((x, k), (u, v)) as accumulator:
+            y = involution(x, k)
+        return y, accumulator.jvp(y)
+
+    close(run(), outputs(X, K), outputs(U, K) + outputs(X, V))
+
+
+@either_way
+def test_gradients_of_a_vectorised_map(wrap):
+    more = constants(np.stack([X, 2 * X]), np.stack([K, -K]))
+    dy = constants(np.stack([DY, DY]))[0]
+
+    def run(x, k):
+        return tf.vectorized_map(
+            lambda pair: involution(*pair), (x, k), fallback_to_while_loop=False
+        )
+
+    got = wrap(lambda *tensors: slopes(run, *tensors, upstream=dy))(*more)
+    first, second = gradients(X, K, DY), gradients(2 * X, -K, DY)
+    close(got, *(np.stack(pair) for pair in zip(first, second)))
+
+
+def test_jacobian_and_its_gradient():
+    x, k, dy, u, v = constants(X, K, DY, U, V)
+
+    def weighted(x, k):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch((x, k))
+            y = involution(x, k)
+        both = tape.jacobian(y, (x, k))
+        return [tf.tensordot(dy, jacobian, 4) for jacobian in both]
+
+    close(weighted(x, k), *gradients(X, K, DY))
+
+    def slope(x, k):
+        dx, dk = weighted(x, k)
+        return tf.reduce_sum(dx * u) + tf.reduce_sum(dk * v)
+
+    close(slopes(slope, x, k), *gradients(U, V, DY))
+
+
+def test_inside_of_a_condition():
+    x, k, dy = constants(X, K, DY)
+
+    @tf.function
+    def run(x, k):
+        return tf.cond(tf.size(x) > 1, lambda: involution(x, k), lambda: 0 * dy)
+
+    close(slopes(run, x, k, upstream=dy), *gradients(X, K, DY))
+
+
+@pytest.mark.parametrize("compiled", (False, True))
+def test_a_batch_of_no_images(compiled):
+    shapes = [(None, *a.shape[1:]) for a in (X, K, DY)]
+    signature = [tf.TensorSpec(shape, tf.float64) for shape in shapes]
+
+    @tf.function(input_signature=signature, jit_compile=compiled)
+    def run(x, k, dy):
+        return involution(x, k), *slopes(involution, x, k, upstream=dy)
+
+    for images in (0, 2):
+        x, k, dy = (a[:images] for a in (X, K, DY))
+        close(run(x, k, dy), *(a[:images] for a in EXPECTED))
+    x, k, dy = constants(X[:0], K[:0], DY[:0])
+    close(slopes(involution, x, k, upstream=dy), X[:0], K[:0])
+
+
+EXPECTED = (outputs(X, K), *gradients(X, K, DY))
+
+
+def test_portable_computes_float64_in_float64():
+    x, k, dy = constants(X, K, DY)
+
+    def run(x, k):
+        return _portable.involution(x, k, GEOMETRY)
+
+    close((run(x, k), *slopes(run, x, k, upstream=dy)), *EXPECTED)
