@@ -9,6 +9,7 @@ from keras import layers
 
 from keras_involution import _arguments, ops
 from keras_involution._typing import Shape, Tensor
+from keras_involution.layers._batch_normalization import BatchNormalization
 from keras_involution.layers._initializer import PublishedInitializer, fresh
 from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.layers._pooling import means_of_windows
@@ -77,7 +78,7 @@ class BaseInvolution(layers.Layer):
         self.pool = self._average_pooling() if max(self.strides) > 1 else None
         reduced = max(1, channels // self.reduction_ratio)
         self.reduce = self._pointwise(reduced, use_bias=False, name="reduce")
-        self.reduce_norm = layers.BatchNormalization(
+        self.reduce_norm = BatchNormalization(
             axis=1 if geometry.channels_first else -1,
             momentum=self.momentum,
             epsilon=self.epsilon,

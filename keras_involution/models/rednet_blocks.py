@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from keras_involution.layers import Involution2D
+from keras_involution.layers._batch_normalization import BatchNormalization
 from keras_involution.layers._initializer import PublishedInitializer
 from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.models.residual_add import StochasticDepthAdd
@@ -149,7 +150,7 @@ def apply_norm(
     scale: str = "ones",
 ) -> keras.KerasTensor:
     """Batch normalisation and, unless a sum follows, ReLU."""
-    x = layers.BatchNormalization(
+    x = BatchNormalization(
         axis=settings.channel_axis,
         momentum=0.9,
         epsilon=1e-5,
