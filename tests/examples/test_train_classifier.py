@@ -36,6 +36,7 @@ from examples._training.measured import measured
 from examples._training.pictures import Pictures
 from keras_involution import RedNetImageClassifier
 from keras_involution.training import RECIPES, averaged_weights
+from keras_involution.training.parts import find_parts
 from tests.examples.folders import write_folder
 from tests.examples.tiny_network import tiny_network
 from tests.marks import one_backend
@@ -177,21 +178,36 @@ import os, signal, sys
 from examples._training import run
 from examples.train_classifier import main
 
-save = run.TrainingRun.save
+run.PART_BYTES = 8192
+save, synchronize = run.TrainingRun.save, os.fsync
 
-def killed(self):
+def last_save(self):
     if len(self.progress.history) == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.fsync = die
     save(self)
 
-run.TrainingRun.save = killed
+def die(file):
+    synchronize(file)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+run.TrainingRun.save = last_save
 main(["resume", sys.argv[1]])
 """
 
 
+def writings_of(folder: Path) -> list[str]:
+    """Of which writings there are parts of a checkpoint, and each is below 8 KiB."""
+    parts = find_parts(folder / "checkpoint.npz")
+    assert all(part.stat().st_size <= 8192 for part in parts)
+    return sorted({part.name.split(".")[-2] for part in parts})
+
+
 @one_backend
-def test_a_killed_process_goes_on_with_the_same_losses(tmp_path):
-    """Killed after the second validation was written, and before its checkpoint."""
+def test_a_killed_process_goes_on_with_the_same_losses(tmp_path, monkeypatch):
+    """Killed after the second validation was written, in the midst of its checkpoint.
+
+    One part of it is on the disk.
+    """
     data = write_folder(tmp_path / "data")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     begin(whole, choices(data, epochs=3))
@@ -205,11 +221,14 @@ def test_a_killed_process_goes_on_with_the_same_losses(tmp_path):
         text=True,
     )
     assert process.returncode == -signal.SIGKILL, process.stderr
-    assert len(history_of(broken)) == 2
+    assert len(history_of(broken)) == 2 and len(writings_of(broken)) == 2
+    monkeypatch.setattr(run, "PART_BYTES", 8192)
     shutil.rmtree(data)
     again = continued(broken)
     assert again.progress.step == 3 and again.total == 9
     again.go(lambda figures: None)
+    assert len(writings_of(broken)) == 1
+    assert len(find_parts(broken / "checkpoint.npz")) > 2
     one, two = history_of(whole), history_of(broken)
     assert len(one) == 3
     names = ("step", "learning_rate", "loss", "val_loss", "top_1", "pictures")
@@ -323,9 +342,16 @@ def test_nothing_is_removed_that_is_not_the_runs_own(tmp_path):
     with pytest.raises(ValueError, match="There is no"):
         begin(begun, choices(data, preset=str(tmp_path / "none")), force=True)
     assert weights_of(begun / "start")
-    # What a preparation leaves that was killed makes room for the next.
+    # What a preparation leaves that was killed makes room for the next, and parts of a
+    # checkpoint do, but not what is merely called like one.
+    (begun / "checkpoint.npz.0123abcd.001").write_bytes(b"part")
+    (begun / "checkpoint.npz.backup").write_text("mine")
+    with pytest.raises(ValueError, match=r"holds checkpoint\.npz\.backup, which"):
+        begin(begun, choices(data), force=True)
+    (begun / "checkpoint.npz.backup").unlink()
     (begun / "settings.json").unlink()
     begin(begun, choices(data))
+    assert not find_parts(begun / "checkpoint.npz")
 
 
 @one_backend
