@@ -32,6 +32,7 @@ from examples._training import (
 from examples._training.cache import Decoded
 from examples._training.choices import Choices
 from examples._training.classifier import begin, continued
+from examples._training.datasets import open_collection
 from examples._training.measured import measured
 from examples._training.pictures import Pictures
 from keras_involution import RedNetImageClassifier
@@ -101,7 +102,8 @@ def test_what_is_tested_has_neither_been_trained_nor_validated_on(tmp_path):
     }  # fmt: skip
     for part, own in used.items():
         assert own == parts[part] - {"blue/004.png"}
-    assert figures["skipped"] == 1 and confusion.sum() == len(used["test"])
+    assert figures["skipped"] == ("blue/004.png" in parts["test"])
+    assert confusion.sum() == len(used["test"])
     model = RedNetImageClassifier.from_preset(folder / "best")
     right = []
     for row in predictions(folder):
@@ -243,16 +245,8 @@ def test_the_commands(tmp_path):
     data, folder, table = write_folder(tmp_path / "d"), tmp_path / "run", tmp_path / "s"
     (data / "blue" / "broken.png").write_bytes(b"broken")
     arguments = ["--data", str(data), "--leave-out", "red"]
-    said(
-        [
-            "split",
-            *arguments,
-            "--output",
-            str(table),
-            "--per-class",
-            "6-train,1-val,2-test",
-        ]
-    )
+    split = ["split", *arguments, "--per-class", "6-train,1-val,2-test"]
+    assert "2 classes: " in said([*split, "--output", str(table)])
     assert {k: len(v) for k, v in parts_of(table).items()} == {
         "train": 12, "val": 2, "test": 4, "unused": 3
     }  # fmt: skip
@@ -323,6 +317,63 @@ def test_what_cannot_be_trained_or_continued_is_said_before_the_work(tmp_path):
     with pytest.raises(ValueError, match="KERAS_BACKEND=numpy"):
         continued(folder)
     begin(folder, choices(data, **own), force=True)
+
+
+@one_backend
+def test_a_class_without_pictures_does_not_vanish_in_silence(tmp_path):
+    data, table = write_folder(tmp_path / "data"), tmp_path / "split.csv"
+    split = ["split", "--data", str(data), "--output", str(table), "--force"]
+    assert "Left out" not in said(split)
+    for file in (data / "red").iterdir():
+        file.unlink()
+    (data / "mauve").mkdir()
+    own = {"leave_out": ["mauve"], "split": str(table)}
+    with pytest.raises(ValueError, match=r"folders have none now: red\. Received: spl"):
+        begin(tmp_path / "run", choices(data, **own))
+    said_so = "Left out, for there is no picture in it: mauve, red."
+    assert said_so in said(split)
+    train = ["train", "--data", str(data), "--output", str(tmp_path / "run")]
+    train += ["--image-size", "16", "--epochs", "1", "--batch-size", "6"]
+    assert said_so in said(train)
+    without = [*split, "--leave-out", "mauve", "--leave-out", "red"]
+    assert "Left out" not in said(without)
+    # Where classes lie in parts, one that some part has is not empty.
+    for part in ("train", "test"):
+        shutil.copytree(data, tmp_path / "parts" / part)
+    for file in (tmp_path / "parts" / "test" / "blue").iterdir():
+        file.unlink()
+    split[2] = str(tmp_path / "parts")
+    assert said_so in said(split)
+
+
+@one_backend
+def test_skipped_pictures_are_counted_in_the_part_that_has_them(tmp_path):
+    data, folder = write_folder(tmp_path / "data"), tmp_path / "run"
+    parts = {"train": 3, "val": 1, "test": 2}
+    split = splits.split_by_shares(open_collection(data))
+    for part, count in parts.items():
+        broken = [name for name, own in zip(names_in(data), split) if own == part]
+        for name in broken[:count]:
+            (data / name).write_bytes(b"broken")
+    run_data = begin(folder, choices(data, on_error="skip"))
+    assert {part: run_data.skipped(part) for part in parts} == parts
+    continued(folder).go(lambda figures: None)
+    figures, confusion = measured(folder)
+    assert figures["skipped"] == 2 and confusion.sum() == figures["pictures"] == 4
+
+
+@one_backend
+def test_a_depth_beside_a_preset_is_the_preset_s(tmp_path):
+    data, preset = write_folder(tmp_path / "data"), tmp_path / "preset"
+    network.build_network(26, 16, ["a", "b"]).save_to_preset(preset)
+    wanted = r"The preset has the depth 26, .* Received: depth='50', preset="
+    with pytest.raises(ValueError, match=wanted):
+        begin(tmp_path / "run", choices(data, preset=str(preset), depth="50"))
+    assert not (tmp_path / "run").exists()
+    begin(tmp_path / "same", choices(data, preset=str(preset), depth="26"))
+    tiny_network(26, 16, ["a", "b"]).save_to_preset(preset)
+    with pytest.raises(ValueError, match="the depth of no published network"):
+        begin(tmp_path / "run", choices(data, preset=str(preset), depth="26"))
 
 
 @one_backend
