@@ -119,7 +119,7 @@ class _Parts(io.RawIOBase):
         self.path, self.part_bytes = path, part_bytes
         self.token, self.digests = secrets.token_hex(4), list[str]()
         self.part: Any = None
-        self.count = 0
+        self.count = self.size = 0
 
     def writable(self) -> bool:
         return True
@@ -146,7 +146,8 @@ class _Parts(io.RawIOBase):
     def index(self) -> bytes:
         described = json.dumps({"token": self.token, "sha256": self.digests})
         file = io.BytesIO()
-        np.savez(file, **{INDEX: np.frombuffer(described.encode(), "uint8")})
+        arrays: Any = {INDEX: np.frombuffer(described.encode(), "uint8")}
+        np.savez(file, **arrays)
         return file.getvalue()
 
     def _begin(self) -> None:
