@@ -164,6 +164,29 @@ def test_it_answers_as_its_definition_at_odd_and_even_sizes(sides):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="PyTorch's convolutions are meant"
+)
+def test_no_map_is_copied_on_its_way_through_pytorch():
+    """Kernels are, and what is padded at one side more than at the other."""
+    torch = pytest.importorskip("torch")
+    dispatch = pytest.importorskip("torch.utils._python_dispatch")
+    copied = []
+
+    class Copies(dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), options=None):
+            if function in (torch.ops.aten.clone.default, torch.ops.aten.add.Tensor):
+                copied.append(tuple(arguments[0].shape))
+            return function(*arguments, **(options or {}))
+
+    network, images = build_reduced(1.0, 1.2), torch.rand(2, 32, 32, 3)
+    with Copies():
+        found = network(images)
+    assert found.shape == (2, 10)
+    # Nothing but the sums of three blocks with what came into them, and the last bias.
+    assert copied == [(2, 16, 16, 8), (2, 8, 8, 8), (2, 8, 8, 8), (2, 10)]
+
+
 @one_backend
 def test_lite_2_has_the_published_sizes():
     assert [scaled_filters(stage.filters, weights.WIDTH) for stage in STAGES] == [
