@@ -127,6 +127,8 @@ def split_command(
     else:
         parts = splits.split_by_shares(collection, wanted, seed)
     splits.write_split(output, collection.names, parts)
+    if collection.empty:
+        _warn(collection.emptiness)
     console.print(
         f"{collection.kind}, {len(collection.class_names)} classes: {_counted(parts)}."
     )
@@ -138,7 +140,7 @@ def split_command(
 @click.option("--output", type=PATH, required=True, help="Folder of the run.")
 @click.option("--split", type=PRESENT, help="A table as of `split`; else a new one.")
 @click.option("--model", type=click.Choice(("rednet", "resnet")), default="rednet")
-@click.option("--depth", type=click.Choice(DEPTHS), default="26", show_default=True)
+@click.option("--depth", type=click.Choice(DEPTHS), help="The preset's, or 26.")
 @click.option("--from-preset", "preset", help="Weights to begin with: folder, hf://...")
 @click.option("--probe", is_flag=True, help="Train the head alone, on frozen features.")
 @click.option(
@@ -171,15 +173,14 @@ def train_command(output: Path, force: bool, track: str, **options: Any) -> None
         if options[name] is not None:
             options[name] = str(options[name].resolve())
     choices = Choices(track=track.split(","), **options)
-    data = begin(output, choices, force)
+    data = begin(output, choices, force, _warn)
     for reason in data.decoded.skipped.values():
-        console.print(f"Skipped: {reason}", style="yellow")
+        _warn(f"Skipped: {reason}")
     console.print(f"{_counted(data.parts)}, {len(data.decoded.skipped)} skipped.")
     if copied := data.copied():
-        console.print(
+        _warn(
             f"{len(copied)} training pictures show one that is held out, or look just "
-            f"like it: {', '.join(copied[:10])}{' ...' if copied[10:] else ''}",
-            style="yellow",
+            f"like it: {', '.join(copied[:10])}{' ...' if copied[10:] else ''}"
         )
     _go(output)
 
@@ -236,6 +237,10 @@ def _go(output: Path) -> None:
         for log in logs:
             log.close()
     console.print(f"Presets: {output / names.BEST} and {output / names.LAST}")
+
+
+def _warn(text: str) -> None:
+    console.print(text, style="yellow")
 
 
 def _counted(parts: list[str]) -> str:

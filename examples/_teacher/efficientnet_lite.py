@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import keras
 
+from examples._teacher.convolutions import Convolution, DepthwiseConvolution
 from keras_involution._typing import Tensor
 
 
@@ -101,7 +102,7 @@ def _apply_block(
         x = _convolution(
             x, stage.expansion * channels, 1, 1, f"{name}_expand_conv", dtype
         )
-    x = keras.layers.DepthwiseConv2D(
+    x = DepthwiseConvolution(
         stage.kernel_size,
         strides,
         "same",
@@ -125,7 +126,7 @@ def _convolution(
     dtype: str,
     activation: str | None = "relu6",
 ) -> Tensor:
-    return keras.layers.Conv2D(
+    return Convolution(
         filters,
         kernel_size,
         strides,

@@ -67,10 +67,8 @@ class Batches:
 
     def ahead(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The batches in order, of which threads prepare the next few."""
-        # RandAugment is a Keras layer, and runs where the backend does.
-        threads = 1 if self.recipe.rand_augment else THREADS
-        count = threads + 2
-        with ThreadPoolExecutor(threads) as pool:
+        count = THREADS + 2
+        with ThreadPoolExecutor(THREADS) as pool:
             first = range(min(count, len(self)))
             waiting = deque(pool.submit(self.__getitem__, index) for index in first)
             for number in range(len(self)):

@@ -20,7 +20,7 @@ class Choices:
     leave_out: list[str]
     split: str | None = None
     model: str = "rednet"
-    depth: str = "26"
+    depth: str | None = None
     preset: str | None = None
     probe: bool = False
     recipe: str = "rednet_few_epochs"

@@ -27,7 +27,7 @@ from keras_involution._arguments import received
 from keras_involution.training import Recipe
 
 OPERATORS = {"rednet": "involution", "resnet": "convolution"}
-DEFAULT_SIZE = 64
+DEFAULT_DEPTH, DEFAULT_SIZE = 26, 64
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Data:
 
     decoded: Decoded
     parts: list[str]
+
+    def skipped(self, part: str) -> int:
+        """How many pictures of a part could not be decoded."""
+        own = (name for name, its in zip(self.decoded.names, self.parts) if its == part)
+        return sum(name in self.decoded.skipped for name in own)
 
     def rows(self, part: str) -> np.ndarray:
         """The rows of a part, less those that could not be decoded."""
@@ -74,8 +79,22 @@ class Data:
             )
 
 
-def begin(folder: Path, choices: Choices, force: bool = False) -> Data:
+def begin(
+    folder: Path,
+    choices: Choices,
+    force: bool = False,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Data:
     """Fills the folder of a run with all that `continued` needs.
+
+    Args:
+        folder: Path.
+        choices: `Choices`.
+        force: Boolean, whether a run in the folder is replaced.
+        warn: Function that is handed a sentence about what is odd with the data.
+
+    Returns:
+        `Data`.
 
     Raises:
         ValueError: If the choices do not fit each other, the data or the folder.
@@ -91,10 +110,14 @@ def begin(folder: Path, choices: Choices, force: bool = False) -> Data:
         )
     check_trackers(choices.track)
     collection = open_collection(Path(choices.data), choices.leave_out)
+    if collection.empty:
+        warn(collection.emptiness)
     if choices.split is None:
         parts = splits.split_by_shares(collection, seed=choices.seed)
     else:
-        parts = splits.read_split(Path(choices.split), collection.names)
+        parts = splits.read_split(
+            Path(choices.split), collection.names, collection.empty
+        )
     choices.check(parts.count("train"))
     names.check_apart(folder, choices.split, choices.preset, choices.data)
     keras.utils.set_random_seed(choices.seed)
@@ -166,9 +189,17 @@ def side_of(collection: Collection, image_size: int) -> int:
 def _new_network(choices: Choices, class_names: list[str]) -> RedNetImageClassifier:
     rate = choices.training_recipe().drop_path_rate
     if choices.preset is not None:
-        return network_of_preset(choices.preset, class_names, choices.image_size, rate)
+        model = network_of_preset(choices.preset, class_names, choices.image_size, rate)
+        depth = model.backbone.depth
+        if choices.depth not in (None, str(depth)):
+            raise ValueError(
+                f"The preset has the depth {depth or 'of no published network'}, so "
+                "no other one can be chosen. "
+                + received(depth=choices.depth, preset=choices.preset)
+            )
+        return model
     return build_network(
-        int(choices.depth),
+        int(choices.depth or DEFAULT_DEPTH),
         choices.image_size or DEFAULT_SIZE,
         class_names,
         spatial_operator=OPERATORS[choices.model],

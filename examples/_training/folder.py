@@ -14,6 +14,7 @@ import keras
 
 from keras_involution._arguments import received
 from keras_involution._files import write_text
+from keras_involution.training.parts import find_parts
 
 BEGUN = ".begun"
 """Marks what a preparation that was interrupted has left."""
@@ -21,9 +22,10 @@ SETTINGS, SPLIT, CACHE = "settings.json", "split.csv", "cache"
 START, BEST, LAST = "start", "best", "last"
 TEST, PREDICTIONS = "test.json", "predictions.csv"
 CONFUSION, CURVES = "confusion.png", "curves.png"
+CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"
 OWN = {
     SETTINGS, SPLIT, CACHE, START, BEST, LAST, TEST, PREDICTIONS, CONFUSION, CURVES,
-    "checkpoint.npz", "history.csv", "tensorboard", "tracker.txt", "wandb",
+    CHECKPOINT, HISTORY, "tensorboard", "tracker.txt", "wandb",
 }  # fmt: skip
 LIBRARIES = ("keras", "numpy", "pillow", "tensorflow", "jax", "torch")
 
@@ -40,7 +42,8 @@ def prepare_folder(folder: Path, force: bool) -> None:
             "The folder is not empty and holds no run; name a new or an empty one. "
             + received(output=str(folder))
         )
-    strange = sorted(name for name in found - OWN if not name.startswith("."))
+    own = OWN | {part.name for part in find_parts(folder / CHECKPOINT)}
+    strange = sorted(name for name in found - own if not name.startswith("."))
     if strange:
         raise ValueError(
             f"The folder holds {strange[0]}, which is of no run, so it is left alone; "
@@ -54,7 +57,7 @@ def prepare_folder(folder: Path, force: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / BEGUN).touch()
     (folder / SETTINGS).unlink(missing_ok=True)
-    for name in found & OWN:
+    for name in found & own:
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)

@@ -51,7 +51,7 @@ def measured(
         folder, [data.decoded.names[r] for r in rows], labels, scores, classes
     )
     figures = _test_figures(scores, labels, confusion, classes)
-    figures = {"weights": weights, **figures, "skipped": len(data.decoded.skipped)}
+    figures = {"weights": weights, **figures, "skipped": data.skipped("test")}
     names.write_json(folder / names.TEST, figures)
     return figures, confusion
 

@@ -10,13 +10,15 @@ from dataclasses import asdict
 import numpy as np
 
 from examples._training.batches import Batches, held_out_batches
+from examples._training.folder import CHECKPOINT, HISTORY
 from examples._training.metrics import figures_of
 from examples._training.settings import Progress, Settings
 from examples._training.tables import write_table
 from keras_involution import RedNetImageClassifier, training
 from keras_involution._arguments import received
 
-CHECKPOINT, HISTORY = "checkpoint.npz", "history.csv"
+PART_BYTES = 16 * 2**20
+"""Of the files of a checkpoint, which are to be carried from machine to machine."""
 RENEWED = 5_000
 """Pictures over which the statistics of normalisation are taken in the end."""
 SEGMENT = 20
@@ -87,7 +89,9 @@ class TrainingRun:
 
     def save(self) -> None:
         path = self.settings.output / CHECKPOINT
-        training.save_checkpoint(path, self.model, asdict(self.progress))
+        training.save_checkpoint(
+            path, self.model, asdict(self.progress), part_bytes=PART_BYTES
+        )
         self.saved = self.progress.seconds
 
     def _segment(self, every: int) -> None:

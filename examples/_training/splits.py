@@ -6,7 +6,7 @@ import csv
 import hashlib
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -128,8 +128,19 @@ def write_split(path: Path, names: Sequence[str], parts: Sequence[str]) -> None:
         writer.writerows(zip(names, parts))
 
 
-def read_split(path: Path, names: Sequence[str]) -> list[str]:
+def read_split(
+    path: Path, names: Sequence[str], empty: Sequence[str] = ()
+) -> list[str]:
     """The part of every picture of `names`, from a table with `name` and `split`.
+
+    Args:
+        path: Path of the table.
+        names: Sequence of strings, the pictures that there are.
+        empty: Sequence of strings, the classes without a picture, to be named where
+            the table has some of them.
+
+    Returns:
+        List of strings, one for each of `names`.
 
     Raises:
         ValueError: If a picture is missing, unknown or there twice, or a part unknown.
@@ -146,6 +157,11 @@ def read_split(path: Path, names: Sequence[str]) -> list[str]:
     twice = len(rows) - len(found)
     missing = [name for name in names if name not in found]
     strange = [name for name in found if name not in known]
+    if gone := sorted({PurePosixPath(name).parent.name for name in strange} & {*empty}):
+        raise ValueError(
+            "The split has pictures of classes whose folders have none now: "
+            f"{', '.join(gone)}. {received(split=str(path))}"
+        )
     if twice or missing or strange:
         first = (missing + strange)[:1]
         raise ValueError(

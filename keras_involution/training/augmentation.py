@@ -1,27 +1,29 @@
 """Changes of whole batches.
 
-MixUp and CutMix are here and not Keras's layers: that of MixUp warns of 64-bit numbers
-on JAX, that of CutMix takes the area of a cut before it is rounded to pixels.
+They are here and not Keras's layers: that of RandAugment draws once for a whole batch
+and moves one way only, that of MixUp warns of 64-bit numbers on JAX, and that of CutMix
+takes the area of a cut before it is rounded to pixels.
 """
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 
 from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution.training.picture_operations import OPERATIONS
 
 
 class Augmentation:
     """RandAugment, then MixUp or CutMix, of one batch, outside of the model.
 
     Every batch is changed by what its own seed draws, so a run that resumes sees what
-    it would have seen. RandAugment is the layer of Keras, the others are NumPy.
+    it would have seen. All of it is NumPy, for threads beside the training.
 
     Args:
-        rand_augment: Float from 0 to 1, strength of `keras.layers.RandAugment`; 0
-            leaves it out. In Keras 3.15 a batch has the same two operations, and what
-            they turn or move goes one way.
+        rand_augment: Float from 0 to 1, a tenth of the published magnitude; 0 leaves
+            RandAugment out. Each picture has two of its fourteen operations, each in a
+            direction of its own.
         mix_up: Float, `alpha` of the beta distribution of the shares; 0 leaves MixUp
             out.
         cut_mix: Float, the same for the areas of CutMix. With both, each batch has one
@@ -29,7 +31,7 @@ class Augmentation:
         value_range: Tuple of 2 floats, smallest and largest value of a picture.
 
     Call arguments:
-        images: Array (B, H, W, C), channels last.
+        images: Array (B, H, W, C), channels last; of 3 channels for RandAugment.
         labels: One-hot labels (B, classes), floating point.
         seed: Integer.
 
@@ -37,7 +39,8 @@ class Augmentation:
         Images and labels as float32 NumPy arrays; labels of mixed pictures are mixed.
 
     Raises:
-        ValueError: If a strength is out of its range.
+        ValueError: If a strength is out of its range, or RandAugment is to change
+            pictures that are not of 3 channels.
 
     Example:
 
@@ -47,6 +50,10 @@ class Augmentation:
     >>> images, mixed = Augmentation(mix_up=0.2)(np.zeros((4, 8, 8, 3)), labels, seed=1)
     >>> mixed.sum(axis=1).round(3).tolist()
     [1.0, 1.0, 1.0, 1.0]
+
+    Reference:
+        Cubuk et al., "RandAugment: Practical Automated Data Augmentation with a
+        Reduced Search Space", 2020.
     """
 
     def __init__(
@@ -67,14 +74,10 @@ class Augmentation:
         random = np.random.default_rng(seed)
         images, labels = np.asarray(images, "float32"), np.asarray(labels, "float32")
         if self.rand_augment:
-            layer = keras.layers.RandAugment(
-                self.value_range,
-                factor=self.rand_augment,
-                seed=int(random.integers(2**31)),
-                data_format="channels_last",
-                dtype="float32",
-            )
-            images = keras.ops.convert_to_numpy(layer(images, training=True))
+            low, high = self.value_range
+            factor = np.float32(255 / (high - low))
+            images = rand_augment((images - low) * factor, self.rand_augment, random)
+            images = images / factor + low
         mixers = [
             mix
             for mix, strength in ((mix_up, self.mix_up), (cut_mix, self.cut_mix))
@@ -86,6 +89,37 @@ class Augmentation:
         return mix(
             images, labels, self.mix_up if mix is mix_up else self.cut_mix, random
         )
+
+
+def rand_augment(
+    images: np.ndarray, strength: float, random: np.random.Generator, count: int = 2
+) -> np.ndarray:
+    """A few operations one after the other, drawn for every picture by itself.
+
+    Args:
+        images: float32 (B, H, W, 3), values 0 to 255.
+        strength: Float from 0 to 1, of every operation; its sign is drawn.
+        random: Generator.
+        count: Integer, operations of a picture.
+
+    Returns:
+        float32 (B, H, W, 3), values 0 to 255.
+    """
+    if images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(
+            "Pictures must be (B, H, W, 3), channels last. "
+            + received(shape=images.shape)
+        )
+    # Tables are looked up by values.
+    images = np.clip(images, 0, 255)
+    for _ in range(count):
+        drawn = random.integers(len(OPERATIONS), size=len(images))
+        signed = strength * random.choice((-1.0, 1.0), len(images))
+        for number, operation in enumerate(OPERATIONS):
+            [rows] = np.nonzero(drawn == number)
+            if len(rows):
+                images[rows] = operation(images[rows], signed[rows])
+    return images
 
 
 def mix_up(

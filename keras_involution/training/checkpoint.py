@@ -1,4 +1,4 @@
-"""All that a run needs to go on as if nothing had happened, in one file."""
+"""All that a run needs to go on as if nothing had happened, in a file or a few."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_involution._arguments import received
+from keras_involution._arguments import positive_integer, received
 from keras_involution._files import replaced_file
+from keras_involution.training.parts import (
+    INDEX,
+    joined_parts,
+    remove_parts,
+    write_parts,
+)
 
 if TYPE_CHECKING:
     from keras_involution.distribution import Distribution
@@ -23,12 +29,14 @@ def save_checkpoint(
     model: keras.Model,
     progress: dict[str, Any],
     distribution: Distribution | None = None,
+    *,
+    part_bytes: int | None = None,
 ) -> None:
     """Writes weights, random states, the optimizer and the progress of a run.
 
-    The file appears complete or not at all: whatever interrupts the writing leaves
-    the last one as it was. It says nothing of devices: the run goes on with any number
-    of them.
+    The checkpoint appears complete or not at all: whatever interrupts the writing
+    leaves the last one as it was. It says nothing of devices: the run goes on with any
+    number of them.
 
     Args:
         path: Path of the file, "*.npz".
@@ -37,43 +45,71 @@ def save_checkpoint(
         distribution: `Distribution` of the run, whose processes all call this: the
             first one writes, and all go on when the file is complete. `None` for a
             process that runs alone.
+        part_bytes: Integer, the most bytes that a file may have. The checkpoint is
+            then in parts `<path>.<8 digits>.001` and so on, which belong with `path`,
+            their index; one after the other they are the one file that `None` writes.
 
     Raises:
         OSError: If the file cannot be written.
+        ValueError: If so small parts are so many that their index is larger than one.
+
+    Example:
+
+    >>> import keras, pathlib, tempfile
+    >>> from keras_involution.training import load_checkpoint, save_checkpoint
+    >>> model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
+    >>> model.compile("sgd", "mse")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "checkpoint.npz")
+    ...     save_checkpoint(path, model, {"step": 3}, part_bytes=2**15)
+    ...     sorted(file.suffix for file in path.parent.iterdir())
+    ...     load_checkpoint(path, model)
+    ['.001', '.002', '.npz']
+    {'step': 3}
     """
+    if part_bytes is not None:
+        positive_integer(part_bytes, "part_bytes")
     whole = keras.ops.convert_to_numpy if distribution is None else distribution.whole
     arrays = {name: whole(v) for name, v in _variables(model).items()}
     arrays["progress"] = np.frombuffer(json.dumps(progress).encode(), "uint8")
     if distribution is None or distribution.is_writer:
-        _write(Path(path), arrays)
+        _write(Path(path), arrays, part_bytes)
     if distribution is not None:
         distribution.barrier()
 
 
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with replaced_file(path, force=True) as draft, draft.open("wb") as file:
-        plain: Any = {name: _plain(a) for name, a in arrays.items()}
+def _write(path: Path, arrays: dict[str, np.ndarray], part_bytes: int | None) -> None:
+    plain: Any = {name: _plain(a) for name, a in arrays.items()}
+
+    def write(file: Any) -> None:
         np.savez(file, **plain)
+
+    if part_bytes is not None:
+        write_parts(path, part_bytes, write)
+        return
+    with replaced_file(path, force=True) as draft, draft.open("wb") as file:
+        write(file)
         file.flush()
         os.fsync(file.fileno())
+    remove_parts(path)
 
 
 def load_checkpoint(path: str | Path, model: keras.Model) -> dict[str, Any]:
     """Puts a checkpoint back into a model built and compiled as the saved one was.
 
     Args:
-        path: Path of the file.
+        path: Path of the file; where it is the index of parts, they lie beside it.
         model: Compiled model; its optimizer is built if need be.
 
     Returns:
         Dictionary, the progress that was saved.
 
     Raises:
-        ValueError: If the file is damaged or belongs to another model.
+        ValueError: If the file or a part is damaged, or a part is missing or of another
+            checkpoint, or all belongs to another model.
     """
     try:
-        with Path(path).open("rb") as data, np.load(data, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = _read(Path(path))
         progress = json.loads(arrays.pop("progress").tobytes())
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise ValueError(
@@ -90,6 +126,15 @@ def load_checkpoint(path: str | Path, model: keras.Model) -> dict[str, Any]:
         dtype = keras.backend.standardize_dtype(variable.dtype)
         variable.assign(keras.ops.convert_to_tensor(arrays[name], dtype=dtype))
     return progress
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    with path.open("rb") as data, np.load(data, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    if set(arrays) != {INDEX}:
+        return arrays
+    with np.load(joined_parts(path, arrays[INDEX]), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def _variables(model: keras.Model) -> dict[str, Any]:

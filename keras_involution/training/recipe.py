@@ -41,7 +41,7 @@ class Recipe:
             random view shows.
         sizes: Tuple of (share of the run, share of the full image size): from when on
             pictures have which size.
-        rand_augment: Float from 0 to 1, strength of RandAugment.
+        rand_augment: Float from 0 to 1, a tenth of the magnitude of RandAugment.
         mix_up: Float, `alpha` of MixUp.
         cut_mix: Float, `factor` of CutMix; with `mix_up`, batches have one of the two.
         average_momentum: Float, for moving averages of the weights, in a long run;

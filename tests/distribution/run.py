@@ -6,8 +6,9 @@ RUNS is a list of dictionaries. {"simulate": 4} comes first. In the others "name
 where losses, weights, predictions and metrics go, FOLDER/name-PROCESS.npz; "arguments"
 are those of `distribute`, and without them Keras trains as on any one device; "epochs"
 and "resume", the name of a run whose checkpoint is gone on with, are options; "trains"
-leaves metrics and predictions out; "die" is the number of the process that kills itself
-after an epoch. "preset" writes a RedNet from its devices instead, and "loads" reads it.
+leaves metrics and predictions out; "part_bytes" is that of the checkpoint; "die" is the
+number of the process that kills itself after an epoch. "preset" writes a RedNet from
+its devices instead, and "loads" reads it.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ def together(
     resume: str | None = None,
     die: int | None = None,
     trains: bool = False,
+    part_bytes: int | None = None,
 ) -> dict[str, Any]:
     x, y = examples()
     with distribute(**arguments) as devices:
@@ -105,7 +107,8 @@ def together(
         fitted = model.fit(data, epochs=epochs, verbose=0, callbacks=[end])
         results = found(fitted.history, map(devices.whole, model.weights))
         path = folder / f"{name}.checkpoint.npz"
-        save_checkpoint(path, model, {"epochs": done + epochs}, devices)
+        progress = {"epochs": done + epochs}
+        save_checkpoint(path, model, progress, devices, part_bytes=part_bytes)
         if not trains:
             figures = devices.evaluate(model, x, y, batch_size=4)
             results |= measured(figures, devices.predict(model, x, batch_size=4))

@@ -19,10 +19,14 @@ import keras
 import numpy as np
 import pytest
 
+from keras_involution.training.parts import find_parts, joined_parts
+
 BACKEND = keras.config.backend()
 EPOCHS = 4
 PARTS = {"strategy": "model"}
 HALVES = {"strategy": "model", "model_devices": 2}
+FILES = {"part_bytes": 8192}
+"""Of a checkpoint."""
 
 one_process = pytest.mark.skipif(
     BACKEND == "torch", reason="PyTorch runs a process for every device"
@@ -68,8 +72,8 @@ def in_one_process(tmp_path_factory):
         once = {"epochs": 1, "trains": True}
         runs += [
             {"name": "two", "arguments": {"devices": 2}, **once},
-            {"name": "four", "resume": "two", "arguments": PARTS, **once},
-            {"name": "halves", "resume": "four", "arguments": HALVES, **once},
+            {"name": "four", "resume": "two", "arguments": PARTS, **once, **FILES},
+            {"name": "halves", "resume": "four", "arguments": HALVES, **once, **FILES},
             {"name": "last", "resume": "halves", "arguments": {"devices": 1}, **once},
             {"name": "preset", "preset": True, "arguments": PARTS},
             {"name": "loaded", "loads": "preset", "arguments": HALVES},
@@ -85,7 +89,7 @@ def in_one_process(tmp_path_factory):
 def in_two_processes(tmp_path_factory):
     """The folder, and the two processes: the second has killed itself in the end."""
     folder = tmp_path_factory.mktemp("processes")
-    runs = [{"name": "data", "arguments": {}, "epochs": EPOCHS}]
+    runs = [{"name": "data", "arguments": {}, "epochs": EPOCHS, **FILES}]
     if BACKEND == "torch":
         runs.insert(0, {"name": "one", "epochs": EPOCHS})
     if BACKEND == "jax":
@@ -116,6 +120,18 @@ def assert_same(path: Path, expected: Path, beginning: str = "") -> None:
         np.testing.assert_allclose(
             found[name], wanted[name], rtol=2e-5, atol=2e-6, err_msg=name
         )
+
+
+def test_one_of_two_processes_writes_a_checkpoint_of_several_files(in_two_processes):
+    folder, *_ = in_two_processes
+    path = folder / "data.checkpoint.npz"
+    parts = find_parts(path)
+    assert len(parts) > 1 and max(part.stat().st_size for part in parts) <= 8192
+    assert len({part.name.split(".")[-2] for part in parts}) == 1
+    with np.load(path) as file:
+        whole = joined_parts(path, file["parts"])
+    with np.load(whole) as file:
+        assert json.loads(file["progress"].tobytes()) == {"epochs": EPOCHS}
 
 
 @one_process

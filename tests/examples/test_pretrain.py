@@ -16,7 +16,7 @@ from PIL import Image, features
 
 from examples import pretrain_tiny_imagenet
 from examples._demo.photographs import load_photographs
-from examples._training import network, pictures, run, views
+from examples._training import batches, network, pictures, run, views
 from examples._training.batches import Batches, prepared
 from examples._training.cache import decode
 from examples._training.datasets import sheets, tiny_imagenet
@@ -283,6 +283,25 @@ def test_an_epoch_has_every_picture_once_in_an_order_of_its_own():
     assert abs(images.mean()) < 2 and images.dtype == "float32"
     later = Batches(train, rows, range(5, 6), 8, 32, RECIPE, seed=0, num_classes=5)
     np.testing.assert_array_equal(later[0][0], images)
+
+
+@one_backend
+def test_threads_prepare_the_batches_that_one_by_one_are_made(monkeypatch):
+    monkeypatch.setattr(batches, "THREADS", 3)
+    recipe = dataclasses.replace(RECIPE, rand_augment=0.5, mix_up=0.2, cut_mix=1.0)
+    made = Batches(
+        small_photographs("train"), np.arange(40), range(9), 8, 32, recipe, 0, 5
+    )
+    pools, pool = [], batches.ThreadPoolExecutor
+    monkeypatch.setattr(
+        batches, "ThreadPoolExecutor", lambda count: pools.append(count) or pool(count)
+    )
+    found = list(made.ahead())
+    assert len(found) == 9 and pools == [3]
+    for number, (images, targets) in enumerate(found):
+        expected = made[number]
+        np.testing.assert_array_equal(images, expected[0])
+        np.testing.assert_array_equal(targets, expected[1])
 
 
 @one_backend

@@ -29,6 +29,7 @@ from examples._training import run, views
 from examples._training.batches import prepared
 from keras_involution import RedNetImageClassifier
 from keras_involution.training import averaged_weights
+from keras_involution.training.parts import find_parts
 from tests.examples.test_pretrain import (
     RECIPE,
     new_run,
@@ -163,6 +164,29 @@ def test_it_answers_as_its_definition_at_odd_and_even_sizes(sides):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="PyTorch's convolutions are meant"
+)
+def test_no_map_is_copied_on_its_way_through_pytorch():
+    """Kernels are, and what is padded at one side more than at the other."""
+    torch = pytest.importorskip("torch")
+    dispatch = pytest.importorskip("torch.utils._python_dispatch")
+    copied = []
+
+    class Copies(dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), options=None):
+            if function in (torch.ops.aten.clone.default, torch.ops.aten.add.Tensor):
+                copied.append(tuple(arguments[0].shape))
+            return function(*arguments, **(options or {}))
+
+    network, images = build_reduced(1.0, 1.2), torch.rand(2, 32, 32, 3)
+    with Copies():
+        found = network(images)
+    assert found.shape == (2, 10)
+    # Nothing but the sums of three blocks with what came into them, and the last bias.
+    assert copied == [(2, 16, 16, 8), (2, 8, 8, 8), (2, 8, 8, 8), (2, 10)]
+
+
 @one_backend
 def test_lite_2_has_the_published_sizes():
     assert [scaled_filters(stage.filters, weights.WIDTH) for stage in STAGES] == [
@@ -259,7 +283,8 @@ def test_a_run_with_a_teacher_resumes_without_its_weights(
     first._segment(5)
     first.save()
     kept = len(first.model.variables) + len(first.model.optimizer.variables)
-    with np.load(folder / run.CHECKPOINT) as file:
+    [part] = find_parts(folder / run.CHECKPOINT)
+    with np.load(part) as file:
         assert len(file.files) == kept + 1
     second = new_run(folder, **changes)
     assert second.progress.step == 2

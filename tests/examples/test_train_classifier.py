@@ -32,10 +32,12 @@ from examples._training import (
 from examples._training.cache import Decoded
 from examples._training.choices import Choices
 from examples._training.classifier import begin, continued
+from examples._training.datasets import open_collection
 from examples._training.measured import measured
 from examples._training.pictures import Pictures
 from keras_involution import RedNetImageClassifier
 from keras_involution.training import RECIPES, averaged_weights
+from keras_involution.training.parts import find_parts
 from tests.examples.folders import write_folder
 from tests.examples.tiny_network import tiny_network
 from tests.marks import one_backend
@@ -100,7 +102,8 @@ def test_what_is_tested_has_neither_been_trained_nor_validated_on(tmp_path):
     }  # fmt: skip
     for part, own in used.items():
         assert own == parts[part] - {"blue/004.png"}
-    assert figures["skipped"] == 1 and confusion.sum() == len(used["test"])
+    assert figures["skipped"] == ("blue/004.png" in parts["test"])
+    assert confusion.sum() == len(used["test"])
     model = RedNetImageClassifier.from_preset(folder / "best")
     right = []
     for row in predictions(folder):
@@ -177,21 +180,36 @@ import os, signal, sys
 from examples._training import run
 from examples.train_classifier import main
 
-save = run.TrainingRun.save
+run.PART_BYTES = 8192
+save, synchronize = run.TrainingRun.save, os.fsync
 
-def killed(self):
+def last_save(self):
     if len(self.progress.history) == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.fsync = die
     save(self)
 
-run.TrainingRun.save = killed
+def die(file):
+    synchronize(file)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+run.TrainingRun.save = last_save
 main(["resume", sys.argv[1]])
 """
 
 
+def writings_of(folder: Path) -> list[str]:
+    """Of which writings there are parts of a checkpoint, and each is below 8 KiB."""
+    parts = find_parts(folder / "checkpoint.npz")
+    assert all(part.stat().st_size <= 8192 for part in parts)
+    return sorted({part.name.split(".")[-2] for part in parts})
+
+
 @one_backend
-def test_a_killed_process_goes_on_with_the_same_losses(tmp_path):
-    """Killed after the second validation was written, and before its checkpoint."""
+def test_a_killed_process_goes_on_with_the_same_losses(tmp_path, monkeypatch):
+    """Killed after the second validation was written, in the midst of its checkpoint.
+
+    One part of it is on the disk.
+    """
     data = write_folder(tmp_path / "data")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     begin(whole, choices(data, epochs=3))
@@ -205,11 +223,14 @@ def test_a_killed_process_goes_on_with_the_same_losses(tmp_path):
         text=True,
     )
     assert process.returncode == -signal.SIGKILL, process.stderr
-    assert len(history_of(broken)) == 2
+    assert len(history_of(broken)) == 2 and len(writings_of(broken)) == 2
+    monkeypatch.setattr(run, "PART_BYTES", 8192)
     shutil.rmtree(data)
     again = continued(broken)
     assert again.progress.step == 3 and again.total == 9
     again.go(lambda figures: None)
+    assert len(writings_of(broken)) == 1
+    assert len(find_parts(broken / "checkpoint.npz")) > 2
     one, two = history_of(whole), history_of(broken)
     assert len(one) == 3
     names = ("step", "learning_rate", "loss", "val_loss", "top_1", "pictures")
@@ -224,16 +245,8 @@ def test_the_commands(tmp_path):
     data, folder, table = write_folder(tmp_path / "d"), tmp_path / "run", tmp_path / "s"
     (data / "blue" / "broken.png").write_bytes(b"broken")
     arguments = ["--data", str(data), "--leave-out", "red"]
-    said(
-        [
-            "split",
-            *arguments,
-            "--output",
-            str(table),
-            "--per-class",
-            "6-train,1-val,2-test",
-        ]
-    )
+    split = ["split", *arguments, "--per-class", "6-train,1-val,2-test"]
+    assert "2 classes: " in said([*split, "--output", str(table)])
     assert {k: len(v) for k, v in parts_of(table).items()} == {
         "train": 12, "val": 2, "test": 4, "unused": 3
     }  # fmt: skip
@@ -307,6 +320,63 @@ def test_what_cannot_be_trained_or_continued_is_said_before_the_work(tmp_path):
 
 
 @one_backend
+def test_a_class_without_pictures_does_not_vanish_in_silence(tmp_path):
+    data, table = write_folder(tmp_path / "data"), tmp_path / "split.csv"
+    split = ["split", "--data", str(data), "--output", str(table), "--force"]
+    assert "Left out" not in said(split)
+    for file in (data / "red").iterdir():
+        file.unlink()
+    (data / "mauve").mkdir()
+    own = {"leave_out": ["mauve"], "split": str(table)}
+    with pytest.raises(ValueError, match=r"folders have none now: red\. Received: spl"):
+        begin(tmp_path / "run", choices(data, **own))
+    said_so = "Left out, for there is no picture in it: mauve, red."
+    assert said_so in said(split)
+    train = ["train", "--data", str(data), "--output", str(tmp_path / "run")]
+    train += ["--image-size", "16", "--epochs", "1", "--batch-size", "6"]
+    assert said_so in said(train)
+    without = [*split, "--leave-out", "mauve", "--leave-out", "red"]
+    assert "Left out" not in said(without)
+    # Where classes lie in parts, one that some part has is not empty.
+    for part in ("train", "test"):
+        shutil.copytree(data, tmp_path / "parts" / part)
+    for file in (tmp_path / "parts" / "test" / "blue").iterdir():
+        file.unlink()
+    split[2] = str(tmp_path / "parts")
+    assert said_so in said(split)
+
+
+@one_backend
+def test_skipped_pictures_are_counted_in_the_part_that_has_them(tmp_path):
+    data, folder = write_folder(tmp_path / "data"), tmp_path / "run"
+    parts = {"train": 3, "val": 1, "test": 2}
+    split = splits.split_by_shares(open_collection(data))
+    for part, count in parts.items():
+        broken = [name for name, own in zip(names_in(data), split) if own == part]
+        for name in broken[:count]:
+            (data / name).write_bytes(b"broken")
+    run_data = begin(folder, choices(data, on_error="skip"))
+    assert {part: run_data.skipped(part) for part in parts} == parts
+    continued(folder).go(lambda figures: None)
+    figures, confusion = measured(folder)
+    assert figures["skipped"] == 2 and confusion.sum() == figures["pictures"] == 4
+
+
+@one_backend
+def test_a_depth_beside_a_preset_is_the_preset_s(tmp_path):
+    data, preset = write_folder(tmp_path / "data"), tmp_path / "preset"
+    network.build_network(26, 16, ["a", "b"]).save_to_preset(preset)
+    wanted = r"The preset has the depth 26, .* Received: depth='50', preset="
+    with pytest.raises(ValueError, match=wanted):
+        begin(tmp_path / "run", choices(data, preset=str(preset), depth="50"))
+    assert not (tmp_path / "run").exists()
+    begin(tmp_path / "same", choices(data, preset=str(preset), depth="26"))
+    tiny_network(26, 16, ["a", "b"]).save_to_preset(preset)
+    with pytest.raises(ValueError, match="the depth of no published network"):
+        begin(tmp_path / "run", choices(data, preset=str(preset), depth="26"))
+
+
+@one_backend
 def test_nothing_is_removed_that_is_not_the_runs_own(tmp_path):
     """Files with the names of a run's, in a folder of somebody else."""
     data, folder = write_folder(tmp_path / "data"), tmp_path / "mine"
@@ -323,9 +393,16 @@ def test_nothing_is_removed_that_is_not_the_runs_own(tmp_path):
     with pytest.raises(ValueError, match="There is no"):
         begin(begun, choices(data, preset=str(tmp_path / "none")), force=True)
     assert weights_of(begun / "start")
-    # What a preparation leaves that was killed makes room for the next.
+    # What a preparation leaves that was killed makes room for the next, and parts of a
+    # checkpoint do, but not what is merely called like one.
+    (begun / "checkpoint.npz.0123abcd.001").write_bytes(b"part")
+    (begun / "checkpoint.npz.backup").write_text("mine")
+    with pytest.raises(ValueError, match=r"holds checkpoint\.npz\.backup, which"):
+        begin(begun, choices(data), force=True)
+    (begun / "checkpoint.npz.backup").unlink()
     (begun / "settings.json").unlink()
     begin(begun, choices(data))
+    assert not find_parts(begun / "checkpoint.npz")
 
 
 @one_backend

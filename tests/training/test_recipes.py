@@ -144,8 +144,6 @@ def test_a_seed_draws_the_same_changes_again():
 
 
 @one_backend
-# Of Keras's rotation, which transposes a number.
-@pytest.mark.filterwarnings("ignore:.*Tensor.T is deprecated on 0-D:UserWarning")
 def test_rand_augment_changes_pictures_and_no_labels():
     images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
     labels = np.eye(2, dtype="float32")

@@ -28,6 +28,8 @@ class Collection:
         tile: Integer, the sides that all pictures have, or `None`.
         read: Function of a side and of whether to cut out the middle square; yields
             for each picture bytes (side, side, 3), or the error.
+        empty: Tuple of strings, the classes that were found without a picture and are
+            no class here.
     """
 
     kind: str
@@ -37,11 +39,18 @@ class Collection:
     given: list[str]
     tile: int | None
     read: Read
+    empty: tuple[str, ...] = ()
+
+    @property
+    def emptiness(self) -> str:
+        """A sentence that names the classes without a picture."""
+        names = ", ".join(self.empty)
+        return f"Left out, for there is no picture in it: {names}."
 
     def without(self, class_names: Sequence[str]) -> Collection:
         """The collection less some classes; the others are numbered anew."""
         for name in class_names:
-            if name not in self.class_names:
+            if name not in (*self.class_names, *self.empty):
                 raise ValueError(
                     f"The data have no such class, but {', '.join(self.class_names)}. "
                     + received(leave_out=name)
@@ -63,6 +72,7 @@ class Collection:
             given=list(itertools.compress(self.given, wanted)),
             tile=self.tile,
             read=read,
+            empty=tuple(name for name in self.empty if name not in class_names),
         )
 
 

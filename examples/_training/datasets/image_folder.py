@@ -23,17 +23,22 @@ def open_folder(path: Path) -> Collection | None:
     """Classes in the order of their folders' names, pictures in that of theirs.
 
     This is the order of torchvision too. Names that begin with a dot, files that are
-    no pictures by their suffix and folders inside of a class are passed over.
+    no pictures by their suffix and folders inside of a class are passed over. A class
+    without a picture in any part is named as empty.
     """
     if not path.is_dir():
         return None
     for name in INNER:
         if (path / name).is_dir():
             path = path / name
-    found = _pictures(path)
+    folders = _class_folders(path)
+    found = [
+        (part, folder.name, file) for part, folder in folders for file in _files(folder)
+    ]
     if not found:
         return None
     classes = sorted({name for _, name, _ in found})
+    empty = sorted({folder.name for _, folder in folders} - set(classes))
     files = [file for _, _, file in found]
     return Collection(
         kind="folder",
@@ -43,6 +48,7 @@ def open_folder(path: Path) -> Collection | None:
         given=[part for part, _, _ in found],
         tile=None,
         read=functools.partial(read_files, files),
+        empty=tuple(empty),
     )
 
 
@@ -69,18 +75,15 @@ def _read(file: Path, side: int, crop: bool) -> np.ndarray | PhotographError:
     return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR, box))
 
 
-def _pictures(path: Path) -> list[tuple[str, str, Path]]:
-    """(part, class, file) of every picture."""
+def _class_folders(path: Path) -> list[tuple[str, Path]]:
+    """(part, folder) of every class, of each part anew."""
     folders = _folders(path)
     names = {folder.name for folder in folders}
     if "train" in names and names <= set(PARTS) and _folders(path / "train"):
         return [
-            (PARTS[part.name], folder.name, file)
-            for part in folders
-            for folder in _folders(part)
-            for file in _files(folder)
+            (PARTS[part.name], folder) for part in folders for folder in _folders(part)
         ]
-    return [("", folder.name, file) for folder in folders for file in _files(folder)]
+    return [("", folder) for folder in folders]
 
 
 def _folders(path: Path) -> list[Path]:

@@ -1,0 +1,178 @@
+"""RandAugment: its operations against Pillow's, and how they are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageOps
+
+from examples._demo.photographs import load_photographs
+from keras_involution.training import Augmentation
+from keras_involution.training import picture_operations as own
+from keras_involution.training.augmentation import rand_augment
+from tests.marks import one_backend
+
+pytestmark = one_backend
+
+HEIGHT, WIDTH = 36, 48
+STRENGTHS = (-1.0, -0.6, -0.3, 0.3, 0.5, 1.0)
+SHARE, BILINEAR = 0.45, Image.Resampling.BILINEAR
+
+
+def photographs() -> np.ndarray:
+    """Bytes (5, 36, 48, 3), the last but one of one colour, the last of five values."""
+    images, _ = load_photographs("test")
+    images = np.ascontiguousarray(images[::70, : 2 * HEIGHT : 2, : 2 * WIDTH : 2])
+    few = np.random.default_rng(0).integers(0, 5, images[:1].shape, "uint8")
+    return np.concatenate([images, np.full_like(few, 90), few])
+
+
+def moved(*numbers: float):
+    return lambda image: image.transform(
+        image.size, Image.Transform.AFFINE, numbers, BILINEAR, fillcolor=(128,) * 3
+    )
+
+
+def enhanced(kind: type):
+    return lambda s: lambda image: kind(image).enhance(1 + 0.9 * s)
+
+
+# What Pillow does at a strength, and by how many grey levels it may differ: it rounds
+# means, and cuts off digits.
+PILLOW = {
+    "identity": (lambda s: lambda image: image, 0),
+    "auto_contrast": (lambda s: ImageOps.autocontrast, 1),
+    "equalize": (lambda s: ImageOps.equalize, 0),
+    "rotate": (
+        lambda s: lambda i: i.rotate(30 * s, BILINEAR, fillcolor=(128,) * 3), 1
+    ),
+    "solarize": (lambda s: lambda i: ImageOps.solarize(i, 256 - 256 * abs(s)), 0),
+    "color": (enhanced(ImageEnhance.Color), 2),
+    "posterize": (lambda s: lambda i: ImageOps.posterize(i, 8 - round(4 * abs(s))), 0),
+    "contrast": (enhanced(ImageEnhance.Contrast), 2),
+    "brightness": (enhanced(ImageEnhance.Brightness), 1),
+    "sharpness": (enhanced(ImageEnhance.Sharpness), 2),
+    "shear_x": (lambda s: moved(1, 0.3 * s, 0, 0, 1, 0), 1),
+    "shear_y": (lambda s: moved(1, 0, 0, 0.3 * s, 1, 0), 1),
+    "translate_x": (lambda s: moved(1, 0, SHARE * WIDTH * s, 0, 1, 0), 1),
+    "translate_y": (lambda s: moved(1, 0, 0, 0, 1, SHARE * HEIGHT * s), 1),
+}  # fmt: skip
+SAME_BOTH_WAYS = (
+    "identity", "auto_contrast", "equalize", "solarize", "posterize"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PILLOW)
+def test_an_operation_does_what_pillow_does(name):
+    """On pictures of one batch, each of which has a strength of its own."""
+    statement, near = PILLOW[name]
+    images = np.repeat(photographs(), len(STRENGTHS), axis=0)
+    strengths = np.tile(STRENGTHS, len(photographs()))
+    found = getattr(own, name)(images.astype("float32"), strengths)
+    assert found.dtype == "float32" and found.shape == images.shape
+    assert found.min() >= 0 and found.max() <= 255
+    for image, strength, one in zip(images, strengths, found, strict=True):
+        expected = np.asarray(statement(strength)(Image.fromarray(image)))
+        np.testing.assert_allclose(one, expected, rtol=0, atol=near + 1e-3)
+
+
+def test_they_are_the_published_fourteen():
+    assert [operation.__name__ for operation in own.OPERATIONS] == list(PILLOW)
+    assert len(PILLOW) == 14
+
+
+def test_without_strength_nothing_moves_and_nothing_is_blended():
+    images = photographs().astype("float32")
+    zeros = np.zeros(len(images))
+    for operation in own.OPERATIONS:
+        if operation.__name__ not in ("auto_contrast", "equalize"):
+            found = operation(images, zeros)
+            np.testing.assert_allclose(found, images, rtol=0, atol=1e-3)
+
+
+def test_values_between_whole_ones_stay_within_bounds():
+    random = np.random.default_rng(0)
+    images = random.uniform(0, 255, (6, 5, 4, 3)).astype("float32")
+    images[0, 0, 0], images[0, 1, 1] = 0, 255
+    for operation in own.OPERATIONS:
+        for strengths in (np.ones(6), -np.ones(6)):
+            found = operation(images, strengths)
+            assert np.isfinite(found).all() and found.dtype == "float32"
+            assert found.min() >= 0 and found.max() <= 255
+
+
+def outcomes(picture: np.ndarray, strength: float) -> dict[tuple, np.ndarray]:
+    """The picture after each operation in each direction."""
+    return {
+        (operation.__name__, sign): operation(picture, np.array([sign * strength]))
+        for operation in own.OPERATIONS
+        for sign in (1.0, -1.0)
+    }
+
+
+def test_every_picture_has_an_operation_and_a_direction_of_its_own():
+    """Of one picture, 600 times: which operation has made each of them?"""
+    random = np.random.default_rng(1)
+    picture = photographs()[:1, :24, :24].astype("float32")
+    found = rand_augment(np.repeat(picture, 600, axis=0), 0.7, random, count=1)
+    known = outcomes(picture, 0.7)
+    drawn = [
+        {key for key, value in known.items() if np.array_equal(value[0], one)}
+        for one in found
+    ]
+    assert all(drawn), "some operation has another strength"
+    for name in PILLOW:
+        own_draws = [
+            keys for keys in drawn if (name, 1.0) in keys or (name, -1) in keys
+        ]
+        # 43 are expected, and 6 are the standard deviation.
+        assert 18 < len(own_draws) < 68, name
+        if name not in SAME_BOTH_WAYS:
+            up = sum((name, 1.0) in keys for keys in own_draws)
+            assert 2 < up < len(own_draws) - 2, name
+
+
+def test_two_operations_follow_each_other():
+    picture = photographs()[:1, :24, :24].astype("float32")
+    found = rand_augment(np.repeat(picture, 64, axis=0), 0.7, np.random.default_rng(0))
+    twice = [
+        value
+        for once in outcomes(picture, 0.7).values()
+        for value in outcomes(once, 0.7).values()
+    ]
+    assert all(any(np.array_equal(value[0], one) for value in twice) for one in found)
+    assert len({one.tobytes() for one in found}) > 40
+
+
+def test_a_seed_draws_the_same_again():
+    images = photographs().astype("float32")
+    labels = np.eye(len(images), dtype="float32")
+    augment = Augmentation(rand_augment=0.3)
+    one, again, other = (augment(images, labels, seed)[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_values_out_of_bounds_come_into_them_and_what_is_given_stays():
+    images = 3 * photographs().astype("float32") - 200
+    before = images.copy()
+    for seed in range(8):
+        found = rand_augment(images, 0.5, np.random.default_rng(seed))
+        assert found.min() >= 0 and found.max() <= 255
+    np.testing.assert_array_equal(images, before)
+
+
+def test_other_ranges_of_values_are_changed_alike():
+    images = photographs().astype("float32")
+    labels = np.eye(len(images), dtype="float32")
+    expected, _ = Augmentation(0.6)(images, labels, seed=3)
+    found, _ = Augmentation(0.6, value_range=(-1, 1))(images / 127.5 - 1, labels, 3)
+    # Apart from where the rounding of a value decides its level.
+    differences = np.abs((found + 1) * 127.5 - expected)
+    assert (differences < 0.01).mean() > 0.98
+
+
+def test_what_is_no_picture_of_three_channels_is_refused():
+    for shape in ((2, 8, 8, 1), (8, 8, 3)):
+        with pytest.raises(ValueError, match=r"Received: shape=\("):
+            Augmentation(rand_augment=0.3)(np.zeros(shape), np.zeros((2, 2)), seed=0)
