@@ -17,6 +17,7 @@ from keras_involution.whale_id.augment import Augmentation
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.heads import ArcFace, SoftmaxHead, count_margins
 from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
+from keras_involution.whale_id.splits._given import is_training, says_nothing
 from keras_involution.whale_id.tables import OPEN_CLASS
 
 # A convolution and a pooling of two each, before the stages of a RedNet.
@@ -73,11 +74,12 @@ def training_rows(table: pd.DataFrame, held_out: str = "") -> pd.DataFrame:
         DataFrame with a fresh index.
 
     Raises:
-        ValueError: If there are none, or all show the same animal.
+        ValueError: If there are none, all show the same animal, or a split holds a
+            word that says neither train nor test.
     """
     rows = table[~table["identity"].isin(OPEN_CLASS)]
     if "split" in rows:
-        rows = rows[rows["split"] == "train"]
+        rows = rows[is_training(rows, "split")]
     rows = rows[~is_held_out(rows, held_out)]
     if rows["identity"].nunique() < 2:
         raise ValueError(
@@ -91,7 +93,7 @@ def is_held_out(rows: pd.DataFrame, column: str) -> pd.Series:
     """Which rows a split inside of the training part keeps for validation."""
     if column not in rows:
         return pd.Series(False, index=rows.index)
-    return ~rows[column].fillna("").isin(["", "train"])
+    return ~(is_training(rows, column) | says_nothing(rows, column))
 
 
 def build_network(config: TrainConfig) -> EmbeddingNetwork:

@@ -16,7 +16,9 @@ from keras_involution.whale_id import (
     split_table,
     write_table,
 )
+from keras_involution.whale_id.assemble import training_rows
 from keras_involution.whale_id.pipeline import Photographs
+from keras_involution.whale_id.train.subject import validation_rows
 from tests.marks import one_backend
 from tests.whale_id.command import run
 from tests.whale_id.pictures import listed, save_picture
@@ -84,3 +86,21 @@ def test_numbers_that_are_none(tmp_path):
     options = ("--threshold", 0.5, "--pseudo-labels", 2.0, tmp_path / "sure.csv")
     assert "no table is written" in run("submit", file, file, out, *options, status=1)
     assert not (tmp_path / "sure.csv").exists()
+
+
+SPELLINGS = {
+    "split": ["Train", "training ", "DATABASE", "Validation"],
+    "val_split": ["TRAIN", "", None, "Val_known"],
+}
+
+
+@pytest.mark.parametrize("column", SPELLINGS)
+def test_train_reads_the_words_of_a_split_as_evaluate_does(column):
+    table = listed({"A": 4, "B": 4}).assign(**{column: SPELLINGS[column] * 2})
+    rows = training_rows(table, "val_split")
+    assert rows["image_id"].to_list() == ["A_0", "A_1", "A_2", "B_0", "B_1", "B_2"]
+    held = validation_rows(table, "val_split")
+    assert held["image_id"].to_list() == ["A_3", "B_3"]
+    strange = table.assign(**{column: ["train", "later"] * 4})
+    with pytest.raises(ValueError, match=r"neither train nor test.*words=\['later'\]"):
+        training_rows(strange, "val_split")
