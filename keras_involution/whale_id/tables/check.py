@@ -19,6 +19,7 @@ from keras_involution._arguments import positive_integer
 from keras_involution.whale_id._warnings import large_pictures_welcome
 from keras_involution.whale_id.images import MAX_PIXELS, in_colour
 from keras_involution.whale_id.tables._columns import UNKNOWN, is_box
+from keras_involution.whale_id.tables._dates import parse_dates
 from keras_involution.whale_id.tables.species import SPECIES
 
 # Kinds that break nothing here.
@@ -217,9 +218,9 @@ def _dates(table: pd.DataFrame) -> Iterator[Problem]:
     if "date" not in table:
         return
     written = table["date"].dropna()
-    parsed = pd.to_datetime(written, errors="coerce", format="mixed", utc=True)
-    for row in written.index[parsed.isna()]:
-        yield Problem(row, "date", f"{table.at[row, 'date']!r} is no date")
+    for row in written.index[parse_dates(written).isna()]:
+        what = f"{table.at[row, 'date']!r} is no date for sure; 2019-05-30 would be one"
+        yield Problem(row, "date", what)
 
 
 def _formulas(table: pd.DataFrame) -> Iterator[Problem]:
