@@ -22,6 +22,8 @@ from keras_involution.whale_id.tables import OPEN_CLASS
 
 # A convolution and a pooling of two each, before the stages of a RedNet.
 _STEM_STRIDES = 4
+NOT_KNOWN = -1
+"""In the place of the number of a class: the photograph says nothing about it."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,13 @@ class Classes:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> Classes:
-        """The identities and species of the photographs of training."""
+        """The identities and species of the photographs of training.
+
+        A photograph whose species is not known counts for none.
+        """
         identities = table["identity"].astype(str).value_counts().sort_index()
-        species = _species_of(table).value_counts().sort_index()
+        species = _species_of(table)
+        species = species[species != ""].value_counts().sort_index()
         if len(species) < 2:
             species = species.iloc[:0]
         return cls(
@@ -53,12 +59,15 @@ class Classes:
         )  # fmt: skip
 
     def numbers(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
-        """Class numbers of a table: "identity" (N,), and "species" if there are any."""
+        """Class numbers of a table: "identity" (N,), and "species" if there are any.
+
+        They are `NOT_KNOWN` where the species is not.
+        """
         place = {name: number for number, name in enumerate(self.identities)}
         found = {"identity": table["identity"].astype(str).map(place)}
         if self.species:
             place = {name: number for number, name in enumerate(self.species)}
-            found["species"] = _species_of(table).map(place)
+            found["species"] = _species_of(table).map(place).fillna(NOT_KNOWN)
         return {name: values.to_numpy("int32") for name, values in found.items()}
 
 
@@ -183,8 +192,12 @@ def build_training_model(
     # === Loss ===
     share = config.species_share
     weights = {"identity": 1 - share, "species": share} if classes.species else None
+    partly = sum(classes.species_counts) < sum(classes.counts)
     losses = {
-        name: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        name: keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True,
+            ignore_class=NOT_KNOWN if name == "species" and partly else None,
+        )
         for name in outputs
     }
     model.compile(_optimizer(config, steps), losses, loss_weights=weights)
