@@ -51,21 +51,30 @@ class Thumbnails:
 
 def load_picture(path: str, box: Any = None, side: int = 240) -> np.ndarray:
     """A photograph as bytes (h, w, 3), cut to a box with a margin and shrunk."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    from keras_involution.whale_id.images import in_colour, white_of
+    from keras_involution.whale_id.images import (
+        in_colour,
+        open_picture,
+        upright_size,
+        white_of,
+    )
 
-    with large_pictures_welcome(), Image.open(path) as picture:
+    with large_pictures_welcome(), open_picture(path) as picture:
         white = white_of(picture)
         if not isinstance(box, list):
             picture.draft("RGB", (side, side))
             shown = ImageOps.exif_transpose(picture)
         else:
-            whole, corners = picture.size, _corners(box, picture.size)
-            picture.draft("RGB", _enough(whole, corners, side))
-            scale = picture.width / whole[0]
+            whole = upright_size(picture)
+            corners = _corners(box, whole)
+            width, height = _enough(whole, corners, side)
+            turned = whole != picture.size
+            picture.draft("RGB", (height, width) if turned else (width, height))
+            shown = ImageOps.exif_transpose(picture)
+            scale = shown.width / whole[0]
             left, top, right, bottom = (round(c * scale) for c in corners)
-            shown = picture.crop((left, top, right, bottom))
+            shown = shown.crop((left, top, right, bottom))
         shown = in_colour(shown, white)
     shown.thumbnail((side, side))
     return np.asarray(shown)

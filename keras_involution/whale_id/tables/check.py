@@ -13,11 +13,16 @@ from difflib import get_close_matches
 from typing import Any
 
 import pandas as pd
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from keras_involution._arguments import positive_integer
 from keras_involution.whale_id._warnings import large_pictures_welcome
-from keras_involution.whale_id.images import MAX_PIXELS, in_colour
+from keras_involution.whale_id.images import (
+    MAX_PIXELS,
+    in_colour,
+    open_picture,
+    upright_size,
+)
 from keras_involution.whale_id.tables._columns import UNKNOWN, is_box
 from keras_involution.whale_id.tables._dates import parse_dates
 from keras_involution.whale_id.tables.species import SPECIES
@@ -106,27 +111,19 @@ def _look(path: str) -> _Picture:
     if not os.path.isfile(path):
         return _Picture(("missing", f"there is no file {path}"))
     try:
-        with open(path, "rb") as file, large_pictures_welcome():
+        with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            with Image.open(file) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    reason = f"it has more than {MAX_PIXELS:,} pixels"
-                    return _Picture(("undecodable", f"{path}: {reason}"))
-                in_colour(image)
-                return _Picture(None, _upright_size(image), digest)
+        with large_pictures_welcome(), open_picture(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                reason = f"it has more than {MAX_PIXELS:,} pixels"
+                return _Picture(("undecodable", f"{path}: {reason}"))
+            in_colour(image)
+            return _Picture(None, upright_size(image), digest)
     except UnidentifiedImageError:
         reason = "it is no picture of a known kind"
     except Exception as error:  # decoders raise whatever they like
         reason = str(error) or type(error).__name__
     return _Picture(("undecodable", f"{path}: {reason}"))
-
-
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    """Boxes are in pixels of the picture as people see it."""
-    width, height = image.size
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
 
 
 def _broken_pictures(
