@@ -13,7 +13,8 @@ from keras_involution._arguments import one_of, received
 from keras_involution.whale_id._warnings import large_pictures_welcome
 
 ON_ERROR = ("skip", "stop")
-_MARGIN = 0.05
+MARGIN = 0.05
+"""By what share of their sides boxes are widened on pages."""
 
 
 class Thumbnails:
@@ -101,9 +102,9 @@ def _enough(
 def _corners(box: list[float], whole: tuple[int, int]) -> tuple[float, ...]:
     """Left, top, right and bottom of a box with its margin, within the whole."""
     x, y, w, h = box
-    left, top = max(0, x - _MARGIN * w), max(0, y - _MARGIN * h)
-    right = min(whole[0], x + (1 + _MARGIN) * w)
-    bottom = min(whole[1], y + (1 + _MARGIN) * h)
+    left, top = max(0, x - MARGIN * w), max(0, y - MARGIN * h)
+    right = min(whole[0], x + (1 + MARGIN) * w)
+    bottom = min(whole[1], y + (1 + MARGIN) * h)
     if right - left < 1 or bottom - top < 1:
         raise ValueError(f"the box {box} shows nothing of it")
     return left, top, right, bottom

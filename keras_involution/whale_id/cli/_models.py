@@ -79,6 +79,13 @@ def pair_options(command: Command) -> Command:
     return command
 
 
+def files_of(search: dict[str, Any]) -> list[str]:
+    """The files that the options above and `answer_options` name."""
+    named = [search["queries"], search["database"]]
+    named += [path for pair in search["also"] for path in pair]
+    return named + [search[n] for n in ("threshold", "calibration") if search.get(n)]
+
+
 def load_pairs(
     queries: str,
     database: str,

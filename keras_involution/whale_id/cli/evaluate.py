@@ -52,7 +52,7 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
         from keras_involution.whale_id import write_results
         from keras_involution.whale_id.embeddings import Embeddings
 
-        _check_written(options)
+        _check_written(embeddings, options)
         models = usable([Embeddings.load(p) for p in embeddings], options["on_error"])
         check_same_photographs(models)
         threshold, calibration = _from_validation(models, options)
@@ -73,7 +73,7 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
     _print(result)
 
 
-def _check_written(options: dict[str, Any]) -> None:
+def _check_written(embeddings: tuple[str, ...], options: dict[str, Any]) -> None:
     from keras_involution._files import check_outputs
     from keras_involution.whale_id import evaluation
     from keras_involution.whale_id.retrieve import results
@@ -81,7 +81,7 @@ def _check_written(options: dict[str, Any]) -> None:
     suffixes = {"out": evaluation.SUFFIXES, "per_query": results.SUFFIXES}
     suffixes |= dict.fromkeys(("save_threshold", "save_calibration"), (".json",))
     written = {name: (options[name], known) for name, known in suffixes.items()}
-    check_outputs(options["force"], **written)
+    check_outputs(options["force"], *embeddings, **written)
 
 
 def _split(
@@ -102,10 +102,15 @@ def _split(
 def _rank(
     queries: list[Embeddings], database: list[Embeddings], options: dict[str, Any]
 ) -> Ranking:
+    from keras_involution._arguments import positive_integer
     from keras_involution.whale_id import identify
+    from keras_involution.whale_id.evaluation import RANKS
 
-    names = ("top", "reduce", "head_share")
-    return identify(queries, database, **{name: options[name] for name in names})
+    # An animal that is not kept would pass for one that was not found.
+    top = max(positive_integer(options["top"], "top"), *RANKS)
+    names = ("reduce", "head_share")
+    chosen = {name: options[name] for name in names}
+    return identify(queries, database, top=top, **chosen)
 
 
 def _from_validation(models: list[Embeddings], options: dict[str, Any]) -> Any:

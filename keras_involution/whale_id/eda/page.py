@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_involution._files import check_writable, replaced_file
+from keras_involution._files import check_outputs, replaced_file
 from keras_involution.whale_id._pages import (
+    SUFFIXES,
     Thumbnails,
     fill,
     image,
@@ -55,10 +56,11 @@ def write_eda(
         List of strings, the photographs that were left out, with the reasons.
 
     Raises:
-        ValueError: If the file is there and `force` is false, matplotlib is missing, or
-            a photograph cannot be read and `on_error` is "stop".
+        ValueError: If the name does not end in `.html`, the file is there and `force`
+            is false, matplotlib is missing, or a photograph cannot be read and
+            `on_error` is "stop".
     """
-    check_writable(path, force)
+    check_outputs(force, path=(path, SUFFIXES))
     require_plots()
     thumbnails = Thumbnails(on_error, warn)
     counts = count_tables(table)
@@ -72,7 +74,7 @@ def write_eda(
         sheets="\n".join(_sheets(table, counts["animals"], thumbnails)),
         skipped=_skipped(thumbnails),
     )
-    with replaced_file(path, force) as draft:
+    with replaced_file(path, force, SUFFIXES) as draft:
         draft.write_text(page, "utf-8")
     return thumbnails.skipped
 

@@ -19,7 +19,9 @@ def read_frame(
     path = Path(source)
     if not path.is_file():
         raise ValueError(f"There is no such file. {received(source=str(path))}")
-    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    frame = (
+        _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    )
     return frame, path.parent if images is None else Path(images)
 
 
