@@ -102,6 +102,20 @@ def test_repeated_ids_and_dates(table):
     assert check_table(fixed) == [] and pd.isna(fixed.at[4, "date"])
 
 
+def test_repairs_keep_what_only_repeated_a_row_that_goes(table):
+    table["image_id"] = ["x", "x", "x", *table["image_id"][3:]]
+    table.loc[0, "path"] = "/none.png"
+    fixed = fix_table(table)
+    assert fixed.index.to_list() == [1, 3, 4, 5, 6, 7]
+    assert check_table(fixed) == []
+
+
+def test_boxes_that_may_be_corners_are_told_so(table):
+    table["bbox"] = pd.Series([[10, 5, 20, 14], [10, 5, 24, 2]] + [None] * 6)
+    found = check_table(table)
+    assert ["two corners" in problem.what for problem in found] == [True, False]
+
+
 def test_species(table):
     seals = table.assign(species="harbor_seal")
     assert kinds(seals) == {}

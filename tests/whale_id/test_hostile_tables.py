@@ -14,6 +14,7 @@ from keras_involution.whale_id import (
     fix_table,
     read_table,
     split_table,
+    write_eda,
     write_table,
 )
 from keras_involution.whale_id.assemble import training_rows
@@ -104,3 +105,42 @@ def test_train_reads_the_words_of_a_split_as_evaluate_does(column):
     strange = table.assign(**{column: ["train", "later"] * 4})
     with pytest.raises(ValueError, match=r"neither train nor test.*words=\['later'\]"):
         training_rows(strange, "val_split")
+
+
+def test_paths_of_windows(tmp_path):
+    save_picture(tmp_path / "Fin photos" / "a.png")
+    save_picture(tmp_path / "odd\\name.png")
+    lines = ["image_id,identity,path", r"1,A,Fin photos\a.png", r"2,B,odd\name.png"]
+    (tmp_path / "t.csv").write_text("\n".join([*lines, r"3,B,gone\c.png"]) + "\n")
+    table = read_table(tmp_path / "t.csv")
+    assert table["path"].to_list() == [
+        str(tmp_path / "Fin photos" / "a.png"),
+        str(tmp_path / "odd\\name.png"),
+        str(tmp_path / "gone\\c.png"),
+    ]
+
+
+def test_names_of_columns(tmp_path):
+    text = "image_id, identity ,path,note,note,,\n1,A,a.png,x,y,,\n2,NA,b.png,x,y,,z\n"
+    (tmp_path / "t.csv").write_text(text)
+    table = read_table(tmp_path / "t.csv")
+    assert table["identity"].to_list() == ["A", "NA"]
+    assert list(table)[3:] == ["note", "note.1", "unnamed", "unnamed.1"]
+    for twice in ("identity", "split"):
+        (tmp_path / "t.csv").write_text(
+            f"image_id,identity,path,split,{twice}\n1,A,a.png,train,B\n"
+        )
+        with pytest.raises(ValueError, match=rf"twice\. Received: columns=\['{twice}"):
+            read_table(tmp_path / "t.csv")
+
+
+def test_eda_names_every_file_that_it_cannot_measure(tmp_path):
+    counts = dict.fromkeys("ABCDEFGHIJKL", 13)
+    table = listed(counts).assign(path=str(save_picture(tmp_path / "a.png")))
+    # One that is neither on the contact sheets nor among the samples.
+    table.loc[155, "path"] = str(tmp_path / "gone.png")
+    found = write_eda(table, tmp_path / "eda.html")
+    assert len(found) == 1 and "gone.png cannot be shown" in found[0]
+    with pytest.raises(ValueError, match=r"gone\.png"):
+        write_eda(table, tmp_path / "other.html", on_error="stop")
+    assert not (tmp_path / "other.html").exists()

@@ -38,8 +38,19 @@ class Thumbnails:
         Raises:
             ValueError: If it is unreadable and `on_error` is "stop".
         """
+        return self._tried(path, lambda: load_picture(path, box, side))
+
+    def size(self, path: str) -> tuple[int, int] | None:
+        """Width and height as people see it, `None` if unreadable.
+
+        Raises:
+            ValueError: If it is unreadable and `on_error` is "stop".
+        """
+        return self._tried(path, lambda: picture_size(path))
+
+    def _tried(self, path: str, read: Callable[[], Any]) -> Any:
         try:
-            return load_picture(path, box, side)
+            return read()
         except Exception as error:  # decoders raise whatever they like
             reason = f"{path} cannot be shown: {error or type(error).__name__}"
             if self.on_error == "stop":
@@ -79,6 +90,14 @@ def load_picture(path: str, box: Any = None, side: int = 240) -> np.ndarray:
         shown = in_colour(shown, white)
     shown.thumbnail((side, side))
     return np.asarray(shown)
+
+
+def picture_size(path: str) -> tuple[int, int]:
+    """Width and height of a photograph as people see it."""
+    from keras_involution.whale_id.images import open_picture, upright_size
+
+    with large_pictures_welcome(), open_picture(path) as picture:
+        return upright_size(picture)
 
 
 def data_uri(picture: np.ndarray, quality: int = 82) -> str:

@@ -157,7 +157,10 @@ def _box(row: Any, box: list[float], size: tuple[int, int]) -> Iterator[Problem]
     if (left, top, right, bottom) == (x, y, x + w, y + h):
         return
     clipped = [left, top, right - left, bottom - top]
-    yield Problem(row, "box", f"the box {box} leaves the {shown} pixels", clipped)
+    what = f"the box {box} leaves the {shown} pixels"
+    if x < w <= size[0] and y < h <= size[1]:
+        what += "; it is read as [x, y, width, height], not as two corners"
+    yield Problem(row, "box", what, clipped)
 
 
 def _two_animals(
