@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_involution import training
+from keras_involution import _arguments, training
 from keras_involution._arguments import received
 from keras_involution.models import RedNetImageConverter
-from keras_involution.whale_id.augment import Augmentation
+from keras_involution.whale_id.augment import RECIPES, Augmentation
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.heads import ArcFace, SoftmaxHead, count_margins
 from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
@@ -174,6 +174,7 @@ def build_training_model(
     images = keras.Input(
         (config.image_size, config.image_size, 3), dtype="uint8", name="images"
     )
+    _arguments.one_of(config.augmentation, RECIPES, "augmentation")
     x = Augmentation(config.augmentation, seed=config.seed, name="augmentation")(images)
     converter = network.preprocessor
     x = RedNetImageConverter(

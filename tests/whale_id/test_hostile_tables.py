@@ -12,6 +12,7 @@ from keras_involution.whale_id import (
     PhotographError,
     check_table,
     fix_table,
+    join_tables,
     read_table,
     split_table,
     write_eda,
@@ -21,8 +22,10 @@ from keras_involution.whale_id.assemble import training_rows
 from keras_involution.whale_id.pipeline import Photographs
 from keras_involution.whale_id.train.subject import validation_rows
 from tests.marks import one_backend
+from tests.whale_id.animals import animals as drawn
 from tests.whale_id.command import run
 from tests.whale_id.pictures import listed, save_picture
+from tests.whale_id.settings import one_stage
 
 pytestmark = one_backend
 
@@ -144,3 +147,43 @@ def test_eda_names_every_file_that_it_cannot_measure(tmp_path):
     with pytest.raises(ValueError, match=r"gone\.png"):
         write_eda(table, tmp_path / "other.html", on_error="stop")
     assert not (tmp_path / "other.html").exists()
+
+
+def test_a_second_round_trains_on_the_sure_answers_too(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    known = drawn_animals(tmp_path / "a", ["train"] * 3 + ["val"])
+    asked = drawn_animals(tmp_path / "b", None).assign(identity="unknown")
+    write_table(known, tmp_path / "a" / "known.csv")
+    write_table(asked, tmp_path / "b" / "asked.csv")
+    sure = asked.assign(identity=known["identity"], split="train", pseudo_label=True)
+    write_table(sure.iloc[:6], tmp_path / "b" / "sure.csv")
+    tables = [read_table(tmp_path / n) for n in ("a/known.csv", "b/sure.csv")]
+    assert training_rows(join_tables(tables))["image_id"].nunique() == 18
+    assert len(validation_rows(join_tables(tables), "")) == 4
+    config = tmp_path / "c.yaml"
+    one_stage(epochs=1).save(config)
+    arguments = (tmp_path / "a" / "known.csv", first, "--config", config)
+    run("train", *arguments)
+    run(
+        "train", arguments[0], second, *arguments[2:], "--also", tmp_path / "b/sure.csv"
+    )
+    steps = [len((f / "steps.csv").read_text().splitlines()) for f in (first, second)]
+    assert steps == [1 + 12 // 4, 1 + 18 // 4]
+
+
+def drawn_animals(folder, parts):
+    folder.mkdir()
+    table = drawn(folder).drop(columns=["bbox", "split"])
+    table["image_id"] = folder.name + table["image_id"]
+    return table if parts is None else table.assign(split=parts * 4)
+
+
+def test_tables_of_different_columns_join():
+    boxed = listed({"A": 2}, bbox=[[0, 0, 5, 5], None], species=["beluga"] * 2)
+    split = listed({"B": 1}, split=["test"], note=["x"])
+    joined = join_tables([boxed, split])
+    assert joined.index.to_list() == [0, 1, 2]
+    assert joined["split"].to_list() == ["train", "train", "test"]
+    assert joined["bbox"].to_list() == [[0, 0, 5, 5], None, None]
+    assert joined["species"].to_list() == ["beluga", "beluga", None]
+    assert "split" not in join_tables([boxed, boxed])

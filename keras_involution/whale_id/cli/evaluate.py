@@ -15,6 +15,8 @@ from keras_involution.whale_id.cli._models import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from keras_involution.whale_id import Embeddings, Evaluation, Ranking
 
 
@@ -99,6 +101,26 @@ def _split(
     return [m.rows(queries) for m in models], [m.rows(database) for m in models]
 
 
+def _check_apart(table: pd.DataFrame, validation: str, test: str) -> None:
+    """What is chosen on photographs of the test says nothing about them."""
+    from keras_involution._arguments import received
+    from keras_involution.whale_id import split_table
+
+    if test not in table:
+        return
+    tested = [
+        split_table(table, "given", given=column)["split"].str.startswith("test")
+        for column in (validation, test)
+    ]
+    both = int((tested[0] & tested[1]).sum())
+    if both:
+        raise ValueError(
+            "Photographs of the validation are in the test too; `whale-id split "
+            "--column val_split --within split=train` keeps them apart. "
+            + received(validation=validation, split=test, photographs=both)
+        )
+
+
 def _rank(
     queries: list[Embeddings], database: list[Embeddings], options: dict[str, Any]
 ) -> Ranking:
@@ -121,6 +143,7 @@ def _from_validation(models: list[Embeddings], options: dict[str, Any]) -> Any:
     parts = _split(models, options["validation"])
     if parts is None:
         return given, None
+    _check_apart(models[0].table, options["validation"], options["split"])
     queries, database = parts
     ranking = _rank(queries, database, options)
     known = set(database[0].table["identity"])
