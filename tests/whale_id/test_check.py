@@ -11,6 +11,7 @@ from PIL import Image
 
 from keras_involution.whale_id import check_table, fix_table, read_table
 from keras_involution.whale_id._warnings import large_pictures_welcome
+from keras_involution.whale_id.tables.check import WARNINGS
 from tests.marks import one_backend
 from tests.whale_id.pictures import FINS, animals
 
@@ -108,6 +109,17 @@ def test_repairs_keep_what_only_repeated_a_row_that_goes(table):
     fixed = fix_table(table)
     assert fixed.index.to_list() == [1, 3, 4, 5, 6, 7]
     assert check_table(fixed) == []
+
+
+def test_two_spellings_of_an_animal_are_told(table):
+    table["identity"] = ["Luna 1", "Luna 1", "luna_1", "Zo\u00eb", "Zoe\u0308", *"aaa"]
+    found = check_table(table)
+    assert [(p.row, p.kind, p.kind in WARNINGS) for p in found] == [
+        (2, "spelling", True),
+        (3, "spelling", True),
+    ]
+    assert "'luna_1' is written 'Luna 1' elsewhere" in found[0].what
+    pd.testing.assert_frame_equal(fix_table(table), table)
 
 
 def test_boxes_that_may_be_corners_are_told_so(table):

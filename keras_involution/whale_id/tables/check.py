@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ from keras_involution.whale_id.tables._dates import parse_dates
 from keras_involution.whale_id.tables.species import SPECIES
 
 # Kinds that break nothing here.
-WARNINGS = ("formula",)
+WARNINGS = ("formula", "spelling")
 # What begins so is a formula to a spreadsheet, unless it is a number.
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d+(\.\d*)?$)")
 
@@ -40,7 +41,7 @@ class Problem:
     Args:
         row: Label of the row in the table's index.
         kind: String: "missing", "undecodable", "box", "two animals", "repeated id",
-            "species", "date", or as a warning "formula".
+            "species", "date", or as a warning "formula" or "spelling".
         what: String, a sentence.
         meant: What should stand there, where that is known: a species or a box.
     """
@@ -76,7 +77,8 @@ def check_table(
         List of `Problem`, by row. A picture counts as the same where the bytes of the
         files are, and then it may be in the table twice under two animals only with
         two different boxes. A "formula" is an `image_id` or `identity` that is right,
-        but that a spreadsheet would run.
+        but that a spreadsheet would run; a "spelling" an `identity` that differs from a
+        more frequent one in capitals, blanks, hyphens or the encoding of accents alone.
 
     Raises:
         ValueError: If `workers` is no positive integer.
@@ -102,6 +104,7 @@ def check_table(
         *_species(table),
         *_dates(table),
         *_formulas(table),
+        *_spellings(table),
     ]
     place = {row: i for i, row in enumerate(table.index)}
     return sorted(found, key=lambda problem: place[problem.row])
@@ -229,3 +232,20 @@ def _formulas(table: pd.DataFrame) -> Iterator[Problem]:
         for row, name in names[names.str.match(_FORMULA)].items():
             what = f"the {column} {name!r} would be run as a formula by a spreadsheet"
             yield Problem(row, "formula", what)
+
+
+def _spellings(table: pd.DataFrame) -> Iterator[Problem]:
+    names = table["identity"].astype(str)
+    counts = names.value_counts()
+    usual: dict[str, str] = {}
+    for name in sorted(counts.index, key=lambda name: (-counts[name], name)):
+        usual.setdefault(_plain(name), name)
+    for row, name in names.items():
+        if (other := usual[_plain(name)]) != name:
+            what = f"the identity {name!r} is written {other!r} elsewhere"
+            yield Problem(row, "spelling", what)
+
+
+def _plain(name: str) -> str:
+    """What a person may not tell apart: `Luna 1`, `luna-1`, `LUNA_1`."""
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold())
