@@ -144,11 +144,17 @@ def test_rows_that_are_not_there(named, tmp_path):
 
 
 def evaluated(tmp_path, identities, **options):
-    parts = ["train"] * 2 + ["test"] * (len(identities) - 2)
-    table = listed({"x": len(identities)}, split=parts).assign(identity=identities)
+    # Two more rows validate, inside of the training part.
+    tests = len(identities) - 2
+    columns = {
+        "split": ["train"] * 4 + ["test"] * tests,
+        "val_split": ["train"] * 2 + ["val"] * 2 + [""] * tests,
+        "identity": [*identities[:2], identities[0], "unknown", *identities[2:]],
+    }
+    table = listed({"x": tests + 4}).assign(**columns)
     file, random = tmp_path / "v.npz", np.random.default_rng(1)
     features = random.normal(size=(len(table), 4))
-    Embeddings(features, table.assign(val_split=parts)).save(file, force=True)
+    Embeddings(features, table).save(file, force=True)
     text = run("evaluate", file, "--out", tmp_path / "m.json", "--force")
     refuse = {"parse_constant": lambda name: pytest.fail(f"{name} is no JSON")}
     content = json.loads((tmp_path / "m.json").read_text(), **refuse)
