@@ -70,14 +70,18 @@ def check_writable(path: str | Path, force: bool) -> None:
 
 
 def check_outputs(
-    force: bool, **outputs: tuple[str | Path | None, Sequence[str]]
+    force: bool,
+    *inputs: str | Path | None,
+    **outputs: tuple[str | Path | None, Sequence[str]],
 ) -> None:
     """`check_writable` for all files that a command is to write, before its work.
 
     Raises:
-        ValueError: Also if a name has none of its suffixes, or stands twice.
+        ValueError: Also if a name has none of its suffixes, stands twice, or is that of
+            one of the `inputs`, which something else would replace.
     """
     places: dict[str, str] = {}
+    read = {os.path.realpath(path) for path in inputs if path is not None}
     for name, (path, suffixes) in outputs.items():
         if path is None:
             continue
@@ -87,6 +91,11 @@ def check_outputs(
         if place in places:
             raise ValueError(
                 f"`{places[place]}` and `{name}` are one and the same file. "
+                + received(**{name: str(path)})
+            )
+        if place in read:
+            raise ValueError(
+                f"`{name}` would replace a file that the command reads. "
                 + received(**{name: str(path)})
             )
         places[place] = name

@@ -116,6 +116,7 @@ PUBLIC = {
         "from_wildlife",
         "identify",
         "insert_new",
+        "join_tables",
         "kernel_maps",
         "load_config",
         "load_run",

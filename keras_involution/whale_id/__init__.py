@@ -48,6 +48,7 @@ from keras_involution.whale_id.tables import check_table as check_table
 from keras_involution.whale_id.tables import clean_species as clean_species
 from keras_involution.whale_id.tables import fix_table as fix_table
 from keras_involution.whale_id.tables import from_wildlife as from_wildlife
+from keras_involution.whale_id.tables import join_tables as join_tables
 from keras_involution.whale_id.tables import read_coco as read_coco
 from keras_involution.whale_id.tables import read_folder as read_folder
 from keras_involution.whale_id.tables import read_kaggle as read_kaggle

@@ -10,17 +10,20 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_involution import training
+from keras_involution import _arguments, training
 from keras_involution._arguments import received
 from keras_involution.models import RedNetImageConverter
-from keras_involution.whale_id.augment import Augmentation
+from keras_involution.whale_id.augment import RECIPES, Augmentation
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.heads import ArcFace, SoftmaxHead, count_margins
 from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
+from keras_involution.whale_id.splits._given import is_training, says_nothing
 from keras_involution.whale_id.tables import OPEN_CLASS
 
 # A convolution and a pooling of two each, before the stages of a RedNet.
 _STEM_STRIDES = 4
+NOT_KNOWN = -1
+"""In the place of the number of a class: the photograph says nothing about it."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,13 @@ class Classes:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> Classes:
-        """The identities and species of the photographs of training."""
+        """The identities and species of the photographs of training.
+
+        A photograph whose species is not known counts for none.
+        """
         identities = table["identity"].astype(str).value_counts().sort_index()
-        species = _species_of(table).value_counts().sort_index()
+        species = _species_of(table)
+        species = species[species != ""].value_counts().sort_index()
         if len(species) < 2:
             species = species.iloc[:0]
         return cls(
@@ -52,12 +59,15 @@ class Classes:
         )  # fmt: skip
 
     def numbers(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
-        """Class numbers of a table: "identity" (N,), and "species" if there are any."""
+        """Class numbers of a table: "identity" (N,), and "species" if there are any.
+
+        They are `NOT_KNOWN` where the species is not.
+        """
         place = {name: number for number, name in enumerate(self.identities)}
         found = {"identity": table["identity"].astype(str).map(place)}
         if self.species:
             place = {name: number for number, name in enumerate(self.species)}
-            found["species"] = _species_of(table).map(place)
+            found["species"] = _species_of(table).map(place).fillna(NOT_KNOWN)
         return {name: values.to_numpy("int32") for name, values in found.items()}
 
 
@@ -73,11 +83,12 @@ def training_rows(table: pd.DataFrame, held_out: str = "") -> pd.DataFrame:
         DataFrame with a fresh index.
 
     Raises:
-        ValueError: If there are none, or all show the same animal.
+        ValueError: If there are none, all show the same animal, or a split holds a
+            word that says neither train nor test.
     """
     rows = table[~table["identity"].isin(OPEN_CLASS)]
     if "split" in rows:
-        rows = rows[rows["split"] == "train"]
+        rows = rows[is_training(rows, "split")]
     rows = rows[~is_held_out(rows, held_out)]
     if rows["identity"].nunique() < 2:
         raise ValueError(
@@ -91,7 +102,7 @@ def is_held_out(rows: pd.DataFrame, column: str) -> pd.Series:
     """Which rows a split inside of the training part keeps for validation."""
     if column not in rows:
         return pd.Series(False, index=rows.index)
-    return ~rows[column].fillna("").isin(["", "train"])
+    return ~(is_training(rows, column) | says_nothing(rows, column))
 
 
 def build_network(config: TrainConfig) -> EmbeddingNetwork:
@@ -163,6 +174,7 @@ def build_training_model(
     images = keras.Input(
         (config.image_size, config.image_size, 3), dtype="uint8", name="images"
     )
+    _arguments.one_of(config.augmentation, RECIPES, "augmentation")
     x = Augmentation(config.augmentation, seed=config.seed, name="augmentation")(images)
     converter = network.preprocessor
     x = RedNetImageConverter(
@@ -181,8 +193,12 @@ def build_training_model(
     # === Loss ===
     share = config.species_share
     weights = {"identity": 1 - share, "species": share} if classes.species else None
+    partly = sum(classes.species_counts) < sum(classes.counts)
     losses = {
-        name: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        name: keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True,
+            ignore_class=NOT_KNOWN if name == "species" and partly else None,
+        )
         for name in outputs
     }
     model.compile(_optimizer(config, steps), losses, loss_weights=weights)

@@ -12,6 +12,7 @@ from typing import Any
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
+from keras_involution._files import write_text
 
 HEADS = ("sub_center_arcface", "arcface", "softmax")
 # Beyond these a setting is a slip that would only eat memory or processes.
@@ -120,14 +121,14 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
     def save(self, path: str | Path) -> None:
-        """Writes all settings, defaults too, as YAML.
+        """Writes all settings, defaults too, as YAML, complete or not at all.
 
         Args:
             path: Path of the file.
         """
         import yaml
 
-        Path(path).write_text(yaml.safe_dump(self.to_dict(), sort_keys=False), "utf-8")
+        write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False))
 
 
 def load_config(path: str | Path | None = None, **changes: Any) -> TrainConfig:

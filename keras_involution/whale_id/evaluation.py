@@ -35,6 +35,7 @@ from keras_involution.whale_id.tables.write import write_csv
 
 KNOWN, OPEN, SPECIES_ROWS, FRAMES = "known animals", "open", "species", "frames"
 SUFFIXES = (".json", ".csv")
+RANKS = (1, 5, 10)
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _row(group: str, name: str, values: pd.Series) -> Row:
 def _known(found: pd.DataFrame) -> Iterator[Row]:
     if found.empty:
         return
-    for rank in (1, 5, 10):
+    for rank in RANKS:
         yield _row(KNOWN, f"top-{rank}", found["rank"] <= rank)
     yield _row(KNOWN, "MAP@5", found["average_precision"])
     if "image_average_precision" in found:

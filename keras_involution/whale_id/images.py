@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
@@ -19,6 +19,14 @@ MAX_PIXELS = 100_000_000
 """Pictures with more pixels than this are refused before they are unpacked."""
 
 ON_ERROR = ("skip", "stop")
+# What cameras and editors write. Pillow knows more, and hands some of it, as EPS, to
+# other programs. HEIF is there where `pillow_heif` has been registered.
+_FORMATS = (
+    "JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "AVIF", "HEIF",
+    "PPM", "TGA",
+)  # fmt: skip
+# To Pillow these are TIFF files, of which it shows the preview: a few pixels.
+_RAW = (".arw", ".cr2", ".dng", ".nef", ".nrw", ".orf", ".pef", ".rw2", ".srw")
 
 logger = logging.getLogger("keras_involution.whale_id")
 
@@ -78,12 +86,8 @@ def _decoded(
     """The picture as RGB, upright."""
     try:
         # The limit here is checked below, before anything is unpacked.
-        with large_pictures_welcome():
-            picture = Image.open(
-                io.BytesIO(source) if isinstance(source, bytes) else source
-            )
-            with picture:
-                return _upright(picture, max_pixels, image_size)
+        with large_pictures_welcome(), open_picture(source) as picture:
+            return _upright(picture, max_pixels, image_size)
     except PhotographError as error:
         raise PhotographError(f"{name_of(source)}: {error}") from None
     except UnidentifiedImageError:
@@ -97,6 +101,29 @@ def _decoded(
         raise PhotographError(
             f"{name_of(source)}: cannot be decoded ({reason})"
         ) from error
+
+
+def open_picture(source: str | Path | bytes) -> Image.Image:
+    """Looks into a file that may be a photograph, as Pillow's `open`.
+
+    Raises:
+        PhotographError: If it is the raw data of a camera.
+        OSError: If it cannot be opened, or is a picture of no kind that cameras and
+            editors write.
+    """
+    if not isinstance(source, bytes) and str(source).lower().endswith(_RAW):
+        raise PhotographError("the raw data of a camera; export it as JPEG or TIFF")
+    Image.init()
+    known = [name for name in _FORMATS if name in Image.OPEN]
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    return Image.open(file, formats=known)
+
+
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Width and height of the picture as people see it; boxes are in its pixels."""
+    width, height = picture.size
+    turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (height, width) if turned else (width, height)
 
 
 def _upright(

@@ -10,6 +10,7 @@ import pandas as pd
 from keras_involution import _arguments
 from keras_involution._arguments import received
 from keras_involution.visualization import kernel_heatmaps
+from keras_involution.whale_id._pages import MARGIN
 from keras_involution.whale_id.model import EmbeddingNetwork
 from keras_involution.whale_id.pipeline import Photographs, ordered_batches
 
@@ -26,7 +27,7 @@ def kernel_maps(
     """Heat maps of the photographs of a table, for `Heatmaps` and `write_report`.
 
     A map is the sum of the kernel generated at each position, averaged over the groups
-    of one involution. Boxes are taken without a margin, as the report shows them.
+    of one involution. Boxes have the margin with which the report shows them.
 
     Args:
         network: `EmbeddingNetwork` with involutions.
@@ -63,7 +64,7 @@ def kernel_maps(
     >>> maps["1"].shape
     (8, 8)
     """
-    photographs = Photographs(table, network.image_size, 0.0, on_error)
+    photographs = Photographs(table, network.image_size, MARGIN, on_error)
     _arguments.positive_integer(batch_size, "batch_size")
     names = table["image_id"].astype(str).to_numpy()
     layer = layer or _layer_before_the_last_stage(network)

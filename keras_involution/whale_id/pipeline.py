@@ -19,7 +19,7 @@ from keras_involution.whale_id.images import (
     logger,
     read_photograph,
 )
-from keras_involution.whale_id.views import random_view
+from keras_involution.whale_id.views import VIEWS, random_view
 
 SAMPLINGS = ("shuffle", "balanced")
 
@@ -211,7 +211,7 @@ class _Stream:
         self.photographs = photographs
         self.identities = identities.astype("int32")
         self.sampling = _arguments.one_of(sampling, SAMPLINGS, "sampling")
-        self.views = views
+        self.views = _arguments.one_of(views, tuple(VIEWS), "views")
         self.seed = seed
 
     def __call__(self, place: int) -> dict[str, Any] | None:

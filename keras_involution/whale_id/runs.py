@@ -11,6 +11,7 @@ from keras_involution._arguments import received
 from keras_involution.whale_id.config import load_config
 from keras_involution.whale_id.model import EmbeddingNetwork
 from keras_involution.whale_id.train import CONFIG, HEAD, MODEL
+from keras_involution.whale_id.train.folder import finished_run
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ def run_files(path: str | Path) -> RunFiles:
         ValueError: If there is no finished network.
     """
     path = Path(path)
+    if path.is_dir():
+        path = finished_run(path)
     file = path / MODEL if path.is_dir() else path
     if not file.is_file():
         raise ValueError(

@@ -26,7 +26,9 @@ from keras_involution.whale_id.pipeline import (
     ordered_batches,
     training_batches,
 )
+from keras_involution.whale_id.train import train
 from tests.marks import one_backend
+from tests.whale_id.animals import animals
 from tests.whale_id.command import run
 from tests.whale_id.pictures import listed
 from tests.whale_id.settings import small
@@ -125,6 +127,12 @@ def test_settings_out_of_range(settings):
     [name] = settings
     with pytest.raises(ValueError, match=f"`{name}` must be.*Received: {name}="):
         TrainConfig(**settings)
+
+
+@pytest.mark.parametrize("name", ("views", "augmentation", "sampling"))
+def test_names_of_settings_that_are_none(tmp_path, name):
+    with pytest.raises(ValueError, match=f"`{name}` must be one of.*{name}='nosuch'"):
+        train(animals(tmp_path), small(**{name: "nosuch"}), tmp_path / "run")
 
 
 def test_settings_that_do_not_fit_the_network():

@@ -11,6 +11,7 @@ from PIL import Image
 
 from keras_involution.whale_id import check_table, fix_table, read_table
 from keras_involution.whale_id._warnings import large_pictures_welcome
+from keras_involution.whale_id.tables.check import WARNINGS
 from tests.marks import one_backend
 from tests.whale_id.pictures import FINS, animals
 
@@ -100,6 +101,31 @@ def test_repeated_ids_and_dates(table):
     assert kinds(table) == {1: "repeated id", 4: "date"}
     fixed = fix_table(table)
     assert check_table(fixed) == [] and pd.isna(fixed.at[4, "date"])
+
+
+def test_repairs_keep_what_only_repeated_a_row_that_goes(table):
+    table["image_id"] = ["x", "x", "x", *table["image_id"][3:]]
+    table.loc[0, "path"] = "/none.png"
+    fixed = fix_table(table)
+    assert fixed.index.to_list() == [1, 3, 4, 5, 6, 7]
+    assert check_table(fixed) == []
+
+
+def test_two_spellings_of_an_animal_are_told(table):
+    table["identity"] = ["Luna 1", "Luna 1", "luna_1", "Zo\u00eb", "Zoe\u0308", *"aaa"]
+    found = check_table(table)
+    assert [(p.row, p.kind, p.kind in WARNINGS) for p in found] == [
+        (2, "spelling", True),
+        (3, "spelling", True),
+    ]
+    assert "'luna_1' is written 'Luna 1' elsewhere" in found[0].what
+    pd.testing.assert_frame_equal(fix_table(table), table)
+
+
+def test_boxes_that_may_be_corners_are_told_so(table):
+    table["bbox"] = pd.Series([[10, 5, 20, 14], [10, 5, 24, 2]] + [None] * 6)
+    found = check_table(table)
+    assert ["two corners" in problem.what for problem in found] == [True, False]
 
 
 def test_species(table):

@@ -67,6 +67,18 @@ def test_evaluate(file, tmp_path):
     assert before == (tmp_path / "m.json").read_bytes()
 
 
+def test_a_threshold_is_never_chosen_on_the_test(file, tmp_path):
+    table = Embeddings.load(file).table
+    table["all"] = table["split"].where(table.index % 2 == 0, "train")
+    Embeddings(np.eye(len(table)), table).save(tmp_path / "f.npz")
+    for column in ("split", "all"):
+        options = ("--validation", column, "--out", tmp_path / "m.json")
+        text = run("evaluate", tmp_path / "f.npz", *options, status=1)
+        assert "of the validation are in the test too" in text
+        assert f"Received: validation='{column}', split='split'" in text
+    assert not (tmp_path / "m.json").exists()
+
+
 def test_evaluate_several_models_and_methods(file, tmp_path):
     other = make(tmp_path / "f.npz", seed=1)
     both = run("evaluate", file, other, "--method", "share", "--share", 0.3)
@@ -112,6 +124,19 @@ def test_rows_that_cannot_be_used(file, tmp_path):
     assert "['w0_3']" in run(*arguments, status=1)
     assert not (tmp_path / "r.csv").exists()
     assert "skipped w0_3" in run(*arguments, "--on-error", "skip")
+    whole.features[:] = np.nan
+    whole.save(tmp_path / "nothing.npz")
+    pair = (tmp_path / "nothing.npz", file)
+    for command in (
+        ("identify", *pair, tmp_path / "n.csv"),
+        ("identify", *pair[::-1], tmp_path / "n.csv"),
+        ("submit", *pair, tmp_path / "n.csv", "--threshold", 0.5),
+        ("report", *pair, "--out", tmp_path / "n.html"),
+        ("evaluate", pair[0], "--out", tmp_path / "n.json"),
+    ):
+        text = run(*command, "--on-error", "skip", status=1)
+        assert "can be used. Received: rows=72" in text
+    assert not list(tmp_path.glob("n.*"))
     assert pd.read_csv(tmp_path / "r.csv")["image_id"].nunique() == 71
 
 

@@ -21,6 +21,7 @@ from keras_involution.whale_id import (
     train,
 )
 from keras_involution.whale_id.assemble import training_rows
+from keras_involution.whale_id.runs import run_files
 from tests.marks import one_backend
 from tests.whale_id.animals import animals
 from tests.whale_id.command import run
@@ -67,6 +68,22 @@ def test_what_a_killed_replacement_put_aside_is_put_back(tmp_path, moved):
         train(table, small(backbone="nosuch"), folder, force=True)
     assert files_of(folder) == before
     assert list((folder / "tensorboard").iterdir())
+
+
+def test_a_run_is_found_until_its_replacement_gets_going(tmp_path):
+    table, folder = animals(tmp_path), tmp_path / "run"
+    train(table, small(epochs=1, margin=0.25), folder)
+    whole = (folder / "model.keras").read_bytes()
+    aside = folder / ".replaced"
+    aside.mkdir()
+    for name in files_of(folder):
+        (folder / name).rename(aside / name)
+    found = run_files(folder)
+    assert found.model.read_bytes() == whole and found.margin == 0.25
+    assert found.head == aside / "head.npz"
+    (folder / "checkpoint.npz").touch()
+    with pytest.raises(ValueError, match="the run may not be over"):
+        run_files(folder)
 
 
 def test_a_replacement_that_was_killed_later_is_final(tmp_path):

@@ -21,6 +21,7 @@ from keras_involution.whale_id.pipeline import (
 )
 from tests.marks import one_backend
 from tests.whale_id.animals import animals
+from tests.whale_id.pictures import listed
 
 pytestmark = one_backend
 
@@ -156,6 +157,33 @@ def test_a_decompression_bomb_is_never_unpacked():
     bomb = bomb[:16] + (40000).to_bytes(4, "big") * 2 + bomb[24:]
     with pytest.raises(PhotographError):
         read_photograph(bomb)
+
+
+def test_nothing_goes_to_other_programs(tmp_path):
+    data = file_of(Image.fromarray(gradient()), "eps")
+    with pytest.raises(PhotographError, match="no picture of a known kind"):
+        read_photograph(data)
+    for kind in ("jpeg", "mpo", "tiff", "webp", "bmp", "gif", "jpeg2000", "ppm"):
+        assert read_photograph(file_of(Image.fromarray(gradient()), kind)).any()
+
+
+def test_previews_of_raw_files_are_no_photographs(tmp_path):
+    path = tmp_path / "DSC_0001.NEF"
+    path.write_bytes(file_of(Image.fromarray(gradient()), "tiff"))
+    with pytest.raises(PhotographError, match=r"DSC_0001\.NEF: the raw data of a cam"):
+        read_photograph(path)
+    table = listed({"A": 1}).assign(path=[str(path)])
+    assert [p.what.endswith("JPEG or TIFF") for p in check_table(table)] == [True]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_in_pages_are_those_of_the_network(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(gradient()).save(tmp_path / "a.jpg", exif=exif, quality=98)
+    path, box = tmp_path / "a.jpg", [3, 12, 30, 20]
+    shown = load_picture(str(path), box, 100)
+    np.testing.assert_allclose(shown, read_photograph(path, bbox=box, margin=0.05))
 
 
 def test_missing_files_and_boxes_outside_are_named(tmp_path):

@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from keras_involution.visualization import kernel_heatmaps
 from keras_involution.whale_id import Heatmaps, PhotographError, embed, kernel_maps
+from keras_involution.whale_id._pages import MARGIN, load_picture
 from keras_involution.whale_id.assemble import build_network
 from keras_involution.whale_id.cli import main
 from keras_involution.whale_id.images import read_photograph
@@ -35,6 +37,21 @@ def test_every_photograph_has_the_map_of_its_own_picture(network, tmp_path):
     for found, wanted in zip(maps.values(), expected[LAYER], strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-3, rtol=1e-3)
     assert np.ptp([m.mean() for m in maps.values()]) > 1e-2
+
+
+def test_boxes_are_as_wide_as_on_the_page(network, tmp_path):
+    table = animals(tmp_path, identities=2, each=1, side=48)
+    box = [4.0, 4.0, 20.0, 40.0]
+    for path in table["path"]:
+        whole = read_photograph(path, bbox=box, margin=MARGIN)
+        np.testing.assert_array_equal(load_picture(path, box), whole)
+        shown = read_photograph(path, (32, 32), box, MARGIN)
+        Image.fromarray(shown).save(path.replace(".png", "_shown.png"))
+    boxed = table.assign(bbox=[box] * 2)
+    shown = table.assign(path=table["path"].str.replace(".png", "_shown.png"))
+    found, wanted = kernel_maps(network, boxed)[0], kernel_maps(network, shown)[0]
+    for name, heat in wanted.items():
+        np.testing.assert_allclose(found[name], heat, atol=1e-3, rtol=1e-3)
 
 
 def test_the_stage_before_the_last_has_twice_the_positions(network, tmp_path):

@@ -16,8 +16,12 @@ from keras_involution.whale_id import (
     Evaluation,
     Ranking,
     Threshold,
+    TrainConfig,
     identify,
+    read_table,
     results_table,
+    write_eda,
+    write_report,
     write_results,
     write_submission,
     write_table,
@@ -140,11 +144,17 @@ def test_rows_that_are_not_there(named, tmp_path):
 
 
 def evaluated(tmp_path, identities, **options):
-    parts = ["train"] * 2 + ["test"] * (len(identities) - 2)
-    table = listed({"x": len(identities)}, split=parts).assign(identity=identities)
+    # Two more rows validate, inside of the training part.
+    tests = len(identities) - 2
+    columns = {
+        "split": ["train"] * 4 + ["test"] * tests,
+        "val_split": ["train"] * 2 + ["val"] * 2 + [""] * tests,
+        "identity": [*identities[:2], identities[0], "unknown", *identities[2:]],
+    }
+    table = listed({"x": tests + 4}).assign(**columns)
     file, random = tmp_path / "v.npz", np.random.default_rng(1)
     features = random.normal(size=(len(table), 4))
-    Embeddings(features, table.assign(val_split=parts)).save(file, force=True)
+    Embeddings(features, table).save(file, force=True)
     text = run("evaluate", file, "--out", tmp_path / "m.json", "--force")
     refuse = {"parse_constant": lambda name: pytest.fail(f"{name} is no JSON")}
     content = json.loads((tmp_path / "m.json").read_text(), **refuse)
@@ -206,3 +216,76 @@ def test_what_a_spreadsheet_would_run_is_named(tmp_path):
     run("check", tmp_path / "t.csv", "--fix", tmp_path / "fixed.csv")
     fixed = pd.read_csv(tmp_path / "fixed.csv", dtype=str)
     assert fixed["identity"].to_list() == table["identity"].to_list()
+
+
+def test_nothing_that_is_read_is_replaced(file, tmp_path):
+    before, out = file.read_bytes(), tmp_path / "sub" / ".." / "e.npz"
+    (tmp_path / "sub").mkdir()
+    copy = tmp_path / "e.csv"
+    Embeddings.load(file).save(copy)
+    answers = ("--threshold", 0.5, "--force")
+    for arguments in (
+        ("identify", file, file, out, *answers),
+        ("identify", file, copy, copy, *answers),
+        ("identify", file, file, copy, "--also", copy, copy, *answers),
+        ("submit", copy, file, copy, *answers),
+        ("evaluate", copy, "--out", copy, *answers),
+        ("evaluate", copy, "--per-query", copy, *answers),
+        ("embed", copy, tmp_path, copy, "--force"),
+    ):
+        text = run(*arguments, status=1)
+        assert "would replace a file that the command reads" in text, arguments
+    assert file.read_bytes() == before
+
+
+def test_pages_are_html(file, tmp_path):
+    write_table(animals(tmp_path, {"A": 2}), tmp_path / "t.csv")
+    before = (tmp_path / "t.csv").read_bytes()
+    for arguments in (("eda", tmp_path / "t.csv"), ("report", file, file)):
+        text = run(*arguments, "--out", tmp_path / "t.csv", "--force", status=1)
+        assert "must end in .html or .htm" in text
+    embeddings = Embeddings.load(file)
+    ranking = identify(embeddings, embeddings)
+    for write in (
+        lambda out: write_eda(embeddings.table, out, force=True),
+        lambda out: write_report(
+            ranking, embeddings.table, embeddings.table, out, force=True
+        ),
+    ):
+        with pytest.raises(ValueError, match=r"end in \.html or \.htm"):
+            write(tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_bytes() == before
+
+
+def test_figures_do_not_hang_on_how_many_animals_are_kept(tmp_path):
+    table = listed(dict.fromkeys("ABCDEF", 2), split=["train", "test"] * 6)
+    features = np.random.default_rng(0).normal(size=(12, 4))
+    Embeddings(features, table).save(tmp_path / "e.npz")
+    few, many = tmp_path / "few.json", tmp_path / "many.json"
+    for top, out in ((1, few), (10, many)):
+        run("evaluate", tmp_path / "e.npz", "--top", top, "--out", out)
+    assert few.read_text() == many.read_text()
+    assert '"top-5"' in few.read_text()
+    parts = (tmp_path / "e.npz", tmp_path / "e.npz")
+    run("submit", *parts, tmp_path / "s.csv", "--top", 1, "--threshold", 0.5)
+    rows = pd.read_csv(tmp_path / "s.csv")["predictions"].str.split()
+    assert set(rows.map(len)) == {5}
+
+
+def test_settings_are_written_completely_or_not_at_all(tmp_path, monkeypatch):
+    TrainConfig(epochs=3).save(tmp_path / "config.yaml")
+    before = (tmp_path / "config.yaml").read_bytes()
+
+    def full(*_, **__):
+        raise OSError("no space left on the device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        TrainConfig(epochs=4).save(tmp_path / "config.yaml")
+    assert (tmp_path / "config.yaml").read_bytes() == before
+
+
+def test_suffixes_in_capitals(tmp_path):
+    table = listed({"A": 2})
+    write_table(table, tmp_path / "t.PARQUET")
+    assert read_table(tmp_path / "t.PARQUET")["identity"].to_list() == ["A", "A"]

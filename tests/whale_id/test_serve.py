@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import struct
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -207,6 +208,37 @@ def test_a_database_of_another_network_is_refused(embeddings):
     other = build_network(small(cells=2))
     with pytest.raises(ValueError, match="Received: database=128, network=512"):
         Matcher(other, embeddings[1])
+
+
+@pytest.mark.parametrize("token", ("a b", "secret\n", "sécret", "a\tb"))
+def test_a_token_that_no_header_carries_is_refused(matcher, token):
+    with pytest.raises(ValueError, match=r"ASCII.*characters=") as error:
+        create_app(matcher, token=token)
+    assert token.strip() not in str(error.value)
+
+
+def test_a_request_may_be_larger_than_the_queue(matcher):
+    limits = Limits(files=6, batch=2, waiting=4)
+    with served(create_app(matcher, limits=limits)) as address:
+        response = post(address, *[png(picture(3, 0))] * 6, headers={})
+    assert response.json()["matches"][0]["id"] == "animal_3"
+
+
+def test_a_client_that_goes_away_is_counted(address):
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as client:
+        client.sendall(
+            b"POST /match HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\n"
+            b"Content-Length: 9999\r\n\r\n" + PART
+        )
+        time.sleep(0.2)
+    for _ in range(100):
+        if 'requests_total{code="499"}' in figures(address):
+            break
+        time.sleep(0.05)
+    assert figures(address)['requests_total{code="499"}'] == 1
+    assert post(address, png(picture(0, 0))).status_code == 200
 
 
 def test_an_empty_token_is_refused(matcher):

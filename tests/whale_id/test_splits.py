@@ -105,6 +105,21 @@ def test_encounters_stay_together(protocol):
     assert (sides.groupby("encounter")["side"].nunique() > 1).any()
 
 
+def test_unknown_animals_of_an_encounter_that_trains_test_nothing():
+    names = {"A": 4, "B": 4, "C": 4, "unknown": 7}
+    bursts = [*("ab" * 2), *("cd" * 2), *("ef" * 2), *"abcdef", None]
+    split = split_table(
+        listed(names, encounter=bursts), "open", encounters="encounter", new=0.3
+    )
+    parts = [set(part) for _, part in split.groupby("encounter")["split"]]
+    assert sorted(map(sorted, parts)) == [
+        *[["", "train"]] * 3,
+        *[["test_known", "test_new"]],
+        *[["test_new"]] * 2,
+    ]
+    assert split["split"].to_list()[-1] == "test_new"
+
+
 def test_time():
     dates = ["2018", "2019-05-01", "2019-05-01T09:00", "2020-01-01", "2021-03-03", None]
     table = listed({"A": 3, "B": 2, "unknown": 1}, date=dates)

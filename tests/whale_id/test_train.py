@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.machinery
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -16,13 +17,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from keras_involution.whale_id.assemble import Classes, build_training_model
 from keras_involution.whale_id.cli import main
 from keras_involution.whale_id.embed import embed
 from keras_involution.whale_id.images import PhotographError
 from keras_involution.whale_id.runs import load_run
 from keras_involution.whale_id.train import train
 from tests.marks import one_backend
-from tests.whale_id.animals import animals
+from tests.whale_id.animals import animals, picture
 from tests.whale_id.settings import one_stage
 
 # Trains in a process of its own, and dies in the middle when it is told to.
@@ -145,6 +147,38 @@ def test_every_choice_trains(tmp_path, changes):
     table = table[table["split"] == "train"]
     network = train(table, one_stage(epochs=1, **changes), tmp_path / "run")
     assert np.isfinite(embed(network, table)[0].features).all()
+
+
+def test_a_species_that_is_not_known_is_no_species(tmp_path):
+    table = animals(tmp_path, each=2).drop(columns="split")
+    table["species"] = ["beluga", None, "fin_whale", ""] * 2
+    settings = one_stage(epochs=1)
+    folder = tmp_path / "run"
+    network = train(table, settings, folder)
+    assert json.loads((folder / "classes.json").read_text())["species"] == [
+        "beluga",
+        "fin_whale",
+    ]
+    # What is not known adds nothing to the loss, and takes nothing from it.
+    model = build_training_model(network, Classes.of(table), settings, 1)
+    images = np.stack([picture(n // 2, n % 2) for n in range(8)])
+
+    def loss(chosen) -> float:
+        targets = {n: v[chosen] for n, v in Classes.of(table).numbers(table).items()}
+        inputs = {n: np.maximum(v, 0) for n, v in targets.items()}
+        images_of = {"images": images[chosen], **inputs}
+        return model.evaluate(
+            images_of, targets, verbose=0, batch_size=8, return_dict=True
+        )["species_loss"]
+
+    assert loss(np.arange(8)) == pytest.approx(loss(np.arange(0, 8, 2)), rel=1e-4)
+
+
+@one_backend
+def test_one_species_and_rows_without_one_make_no_head(tmp_path):
+    table = animals(tmp_path, each=2).assign(species=["beluga", None] * 4)
+    assert Classes.of(table).species == []
+    assert set(Classes.of(table).numbers(table)) == {"identity"}
 
 
 @one_backend

@@ -14,6 +14,7 @@ import numpy as np
 from keras_involution._arguments import received
 from keras_involution.whale_id._pages.pictures import data_uri
 
+SUFFIXES = (".html", ".htm")
 _STYLE = Path(__file__).with_name("page.css")
 
 

@@ -13,7 +13,8 @@ from keras_involution._arguments import one_of, received
 from keras_involution.whale_id._warnings import large_pictures_welcome
 
 ON_ERROR = ("skip", "stop")
-_MARGIN = 0.05
+MARGIN = 0.05
+"""By what share of their sides boxes are widened on pages."""
 
 
 class Thumbnails:
@@ -37,8 +38,19 @@ class Thumbnails:
         Raises:
             ValueError: If it is unreadable and `on_error` is "stop".
         """
+        return self._tried(path, lambda: load_picture(path, box, side))
+
+    def size(self, path: str) -> tuple[int, int] | None:
+        """Width and height as people see it, `None` if unreadable.
+
+        Raises:
+            ValueError: If it is unreadable and `on_error` is "stop".
+        """
+        return self._tried(path, lambda: picture_size(path))
+
+    def _tried(self, path: str, read: Callable[[], Any]) -> Any:
         try:
-            return load_picture(path, box, side)
+            return read()
         except Exception as error:  # decoders raise whatever they like
             reason = f"{path} cannot be shown: {error or type(error).__name__}"
             if self.on_error == "stop":
@@ -51,24 +63,41 @@ class Thumbnails:
 
 def load_picture(path: str, box: Any = None, side: int = 240) -> np.ndarray:
     """A photograph as bytes (h, w, 3), cut to a box with a margin and shrunk."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    from keras_involution.whale_id.images import in_colour, white_of
+    from keras_involution.whale_id.images import (
+        in_colour,
+        open_picture,
+        upright_size,
+        white_of,
+    )
 
-    with large_pictures_welcome(), Image.open(path) as picture:
+    with large_pictures_welcome(), open_picture(path) as picture:
         white = white_of(picture)
         if not isinstance(box, list):
             picture.draft("RGB", (side, side))
             shown = ImageOps.exif_transpose(picture)
         else:
-            whole, corners = picture.size, _corners(box, picture.size)
-            picture.draft("RGB", _enough(whole, corners, side))
-            scale = picture.width / whole[0]
+            whole = upright_size(picture)
+            corners = _corners(box, whole)
+            width, height = _enough(whole, corners, side)
+            turned = whole != picture.size
+            picture.draft("RGB", (height, width) if turned else (width, height))
+            shown = ImageOps.exif_transpose(picture)
+            scale = shown.width / whole[0]
             left, top, right, bottom = (round(c * scale) for c in corners)
-            shown = picture.crop((left, top, right, bottom))
+            shown = shown.crop((left, top, right, bottom))
         shown = in_colour(shown, white)
     shown.thumbnail((side, side))
     return np.asarray(shown)
+
+
+def picture_size(path: str) -> tuple[int, int]:
+    """Width and height of a photograph as people see it."""
+    from keras_involution.whale_id.images import open_picture, upright_size
+
+    with large_pictures_welcome(), open_picture(path) as picture:
+        return upright_size(picture)
 
 
 def data_uri(picture: np.ndarray, quality: int = 82) -> str:
@@ -92,9 +121,9 @@ def _enough(
 def _corners(box: list[float], whole: tuple[int, int]) -> tuple[float, ...]:
     """Left, top, right and bottom of a box with its margin, within the whole."""
     x, y, w, h = box
-    left, top = max(0, x - _MARGIN * w), max(0, y - _MARGIN * h)
-    right = min(whole[0], x + (1 + _MARGIN) * w)
-    bottom = min(whole[1], y + (1 + _MARGIN) * h)
+    left, top = max(0, x - MARGIN * w), max(0, y - MARGIN * h)
+    right = min(whole[0], x + (1 + MARGIN) * w)
+    bottom = min(whole[1], y + (1 + MARGIN) * h)
     if right - left < 1 or bottom - top < 1:
         raise ValueError(f"the box {box} shows nothing of it")
     return left, top, right, bottom

@@ -79,6 +79,13 @@ def pair_options(command: Command) -> Command:
     return command
 
 
+def files_of(search: dict[str, Any]) -> list[str]:
+    """The files that the options above and `answer_options` name."""
+    named = [search["queries"], search["database"]]
+    named += [path for pair in search["also"] for path in pair]
+    return named + [search[n] for n in ("threshold", "calibration") if search.get(n)]
+
+
 def load_pairs(
     queries: str,
     database: str,
@@ -109,6 +116,8 @@ def check_same_photographs(models: Sequence[Embeddings]) -> None:
 
 def usable(models: list[Embeddings], on_error: str) -> list[Embeddings]:
     """Leaves out, in all models, what is not usable in one, and names it."""
+    from keras_involution._arguments import received
+
     if on_error == "stop":
         return models
     bad: dict[str, None] = {}
@@ -116,7 +125,11 @@ def usable(models: list[Embeddings], on_error: str) -> list[Embeddings]:
         bad |= dict.fromkeys(model.table["image_id"].iloc[model.unusable_rows()])
     for image_id in bad:
         click.echo(f"skipped {image_id}: its embedding is not finite or zero", err=True)
-    return [m.rows(~m.table["image_id"].isin(list(bad))) for m in models]
+    left = [m.rows(~m.table["image_id"].isin(list(bad))) for m in models]
+    if bad and not len(left[0]):
+        rows = len(models[0])
+        raise ValueError(f"No row of a file can be used. {received(rows=rows)}")
+    return left
 
 
 def read_threshold(text: str | None) -> Threshold | None:

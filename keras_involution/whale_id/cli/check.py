@@ -28,7 +28,8 @@ def command(
     """Name every broken row of TABLE; status 1 if there are any and no --fix.
 
     TABLE is a CSV, parquet or COCO file or a folder with one folder per animal. Names
-    that a spreadsheet would run as a formula are named too, but are not broken.
+    that a spreadsheet would run as a formula, and animals whose name is written like
+    that of another but for capitals and blanks, are named too, but are not broken.
     """
     with reported():
         from keras_involution._arguments import received

@@ -37,9 +37,12 @@ def command(
 ) -> None:
     """Write one HTML page about TABLE: counts, sizes, photographs, contact sheets."""
     with reported():
+        from keras_involution._files import check_outputs
         from keras_involution.whale_id import read_table, write_eda
+        from keras_involution.whale_id._pages import SUFFIXES
         from keras_involution.whale_id.eda.tracking import track_eda
 
+        check_outputs(force, out=(out, SUFFIXES))
         rows = read_table(table, images, boxes=boxes)
         write_eda(
             rows,

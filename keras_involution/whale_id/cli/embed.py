@@ -41,7 +41,8 @@ def command(table: str, images: str | None, boxes: bool, **options: Any) -> None
         from keras_involution.whale_id.embeddings import SUFFIXES
 
         if options["share"] is None:
-            check_outputs(options["force"], out=(options["out"], SUFFIXES))
+            out = (options["out"], SUFFIXES)
+            check_outputs(options["force"], table, out=out)
         rows = read_table(table, images, boxes=boxes)
         if options["share"] is not None:
             _work(rows, **options)

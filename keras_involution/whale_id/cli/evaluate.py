@@ -15,6 +15,8 @@ from keras_involution.whale_id.cli._models import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from keras_involution.whale_id import Embeddings, Evaluation, Ranking
 
 
@@ -52,7 +54,7 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
         from keras_involution.whale_id import write_results
         from keras_involution.whale_id.embeddings import Embeddings
 
-        _check_written(options)
+        _check_written(embeddings, options)
         models = usable([Embeddings.load(p) for p in embeddings], options["on_error"])
         check_same_photographs(models)
         threshold, calibration = _from_validation(models, options)
@@ -73,7 +75,7 @@ def command(embeddings: tuple[str, ...], **options: Any) -> None:
     _print(result)
 
 
-def _check_written(options: dict[str, Any]) -> None:
+def _check_written(embeddings: tuple[str, ...], options: dict[str, Any]) -> None:
     from keras_involution._files import check_outputs
     from keras_involution.whale_id import evaluation
     from keras_involution.whale_id.retrieve import results
@@ -81,7 +83,7 @@ def _check_written(options: dict[str, Any]) -> None:
     suffixes = {"out": evaluation.SUFFIXES, "per_query": results.SUFFIXES}
     suffixes |= dict.fromkeys(("save_threshold", "save_calibration"), (".json",))
     written = {name: (options[name], known) for name, known in suffixes.items()}
-    check_outputs(options["force"], **written)
+    check_outputs(options["force"], *embeddings, **written)
 
 
 def _split(
@@ -99,13 +101,38 @@ def _split(
     return [m.rows(queries) for m in models], [m.rows(database) for m in models]
 
 
+def _check_apart(table: pd.DataFrame, validation: str, test: str) -> None:
+    """What is chosen on photographs of the test says nothing about them."""
+    from keras_involution._arguments import received
+    from keras_involution.whale_id import split_table
+
+    if test not in table:
+        return
+    tested = [
+        split_table(table, "given", given=column)["split"].str.startswith("test")
+        for column in (validation, test)
+    ]
+    both = int((tested[0] & tested[1]).sum())
+    if both:
+        raise ValueError(
+            "Photographs of the validation are in the test too; `whale-id split "
+            "--column val_split --within split=train` keeps them apart. "
+            + received(validation=validation, split=test, photographs=both)
+        )
+
+
 def _rank(
     queries: list[Embeddings], database: list[Embeddings], options: dict[str, Any]
 ) -> Ranking:
+    from keras_involution._arguments import positive_integer
     from keras_involution.whale_id import identify
+    from keras_involution.whale_id.evaluation import RANKS
 
-    names = ("top", "reduce", "head_share")
-    return identify(queries, database, **{name: options[name] for name in names})
+    # An animal that is not kept would pass for one that was not found.
+    top = max(positive_integer(options["top"], "top"), *RANKS)
+    names = ("reduce", "head_share")
+    chosen = {name: options[name] for name in names}
+    return identify(queries, database, top=top, **chosen)
 
 
 def _from_validation(models: list[Embeddings], options: dict[str, Any]) -> Any:
@@ -116,6 +143,7 @@ def _from_validation(models: list[Embeddings], options: dict[str, Any]) -> Any:
     parts = _split(models, options["validation"])
     if parts is None:
         return given, None
+    _check_apart(models[0].table, options["validation"], options["split"])
     queries, database = parts
     ranking = _rank(queries, database, options)
     known = set(database[0].table["identity"])

@@ -8,7 +8,7 @@ import click
 
 from keras_involution._commands import reported
 from keras_involution.whale_id.cli._answers import answer_options, find_answers
-from keras_involution.whale_id.cli._models import pair_options, search_options
+from keras_involution.whale_id.cli._models import files_of, pair_options, search_options
 
 
 @click.command()
@@ -27,7 +27,7 @@ def command(out: str, force: bool, **search: Any) -> None:
         from keras_involution.whale_id import results_table, write_results
         from keras_involution.whale_id.retrieve.results import SUFFIXES
 
-        check_outputs(force, out=(out, SUFFIXES))
+        check_outputs(force, *files_of(search), out=(out, SUFFIXES))
         found = find_answers(**search)
         results = results_table(
             found.ranking, found.queries, found.database, found.chances

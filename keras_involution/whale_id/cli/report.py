@@ -40,9 +40,10 @@ def command(
     """
     with reported():
         from keras_involution import whale_id
-        from keras_involution._files import check_writable
+        from keras_involution._files import check_outputs
+        from keras_involution.whale_id._pages import SUFFIXES
 
-        check_writable(out, force)
+        check_outputs(force, out=(out, SUFFIXES))
         maps = None if heatmaps is None else whale_id.Heatmaps(heatmaps)
         found = find_answers(**search)
         whale_id.write_report(

@@ -8,7 +8,7 @@ import click
 
 from keras_involution._commands import reported
 from keras_involution.whale_id.cli._answers import find_answers
-from keras_involution.whale_id.cli._models import pair_options, search_options
+from keras_involution.whale_id.cli._models import files_of, pair_options, search_options
 
 
 @click.command()
@@ -33,7 +33,7 @@ def command(
     """Write five labels for every photograph of QUERIES to OUT, in Kaggle's form."""
     with reported():
         from keras_involution import whale_id
-        from keras_involution._arguments import received
+        from keras_involution._arguments import positive_integer, received
         from keras_involution._files import check_outputs
         from keras_involution.whale_id import submission
         from keras_involution.whale_id.tables import write
@@ -41,10 +41,12 @@ def command(
         least, sure_out = pseudo_labels or (None, None)
         check_outputs(
             force,
+            *files_of(search),
             out=(out, submission.SUFFIXES),
             pseudo_labels=(sure_out, write.SUFFIXES),
         )
-        found = find_answers(**search)
+        top = positive_integer(search.pop("top"), "top")
+        found = find_answers(top=max(top, submission.PLACES), **search)
         ranking, table = found.ranking, found.queries
         ids = table["image_id"].to_list()
         whale_id.write_submission(ranking, ids, out, form, force=force)

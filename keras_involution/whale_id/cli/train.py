@@ -59,6 +59,12 @@ _INTEGERS = _Integers()
 @click.option(
     "--config", type=click.Path(exists=True, dir_okay=False), help="Settings, YAML."
 )
+@click.option(
+    "--also",
+    multiple=True,
+    type=click.Path(exists=True),
+    help="Further table, as of `submit --pseudo-labels`, read like TABLE.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in FOLDER.")
 @click.option("--force", is_flag=True, help="Replace the run in FOLDER.")
 @click.option("--devices", help="auto, a number, gpu, or names: gpu:0,gpu:1.")
@@ -69,6 +75,7 @@ def command(
     images: str | None,
     boxes: bool,
     folder: str,
+    also: tuple[str, ...],
     config: str | None,
     resume: bool,
     force: bool,
@@ -77,6 +84,9 @@ def command(
     **settings: Any,
 ) -> None:
     """Train a network on the photographs of TABLE and write it to FOLDER.
+
+    Pseudo-labels are a second round: `submit --pseudo-labels` writes what the first
+    one is sure of, and `train --also` takes it.
 
     Flags replace what --config says; all settings are written to FOLDER/config.yaml.
     Rows of the split "val" are what --early-stop looks at.
@@ -92,10 +102,11 @@ def command(
             click.echo(f"{folder}: trained")
             return
         from keras_involution.distribution import distribute
-        from keras_involution.whale_id import read_table
+        from keras_involution.whale_id import join_tables, read_table
         from keras_involution.whale_id.train import train
 
-        rows = read_table(table, images, boxes=boxes)
+        read = [read_table(path, images, boxes=boxes) for path in (table, *also)]
+        rows = join_tables(read)
         line = _Line()
         spread = None if devices is None else distribute(devices, seed=chosen.seed)
         train(

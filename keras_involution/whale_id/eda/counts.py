@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from keras_involution.whale_id.tables import UNKNOWN
+from keras_involution.whale_id.tables._dates import parse_dates
 from keras_involution.whale_id.tables.species import SPECIES, is_whale_by_name
 
 WHALE, DOLPHIN = "whale by name", "other (dolphins)"
@@ -33,9 +34,7 @@ def count_tables(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
         if column in table and table[column].notna().any():
             counts[column] = _sizes(table[column].dropna())
     if "date" in table:
-        dates = pd.to_datetime(
-            table["date"].dropna(), errors="coerce", format="mixed", utc=True
-        )
+        dates = parse_dates(table["date"].dropna())
         if dates.notna().any():
             years = dates.dropna().dt.year.astype(str)
             counts["years"] = _sizes(years).sort_values("name", ignore_index=True)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_involution._files import check_writable, replaced_file
+from keras_involution._files import check_outputs, replaced_file
 from keras_involution.whale_id._pages import (
+    SUFFIXES,
     Thumbnails,
     fill,
     image,
@@ -55,10 +56,11 @@ def write_eda(
         List of strings, the photographs that were left out, with the reasons.
 
     Raises:
-        ValueError: If the file is there and `force` is false, matplotlib is missing, or
-            a photograph cannot be read and `on_error` is "stop".
+        ValueError: If the name does not end in `.html`, the file is there and `force`
+            is false, matplotlib is missing, or a photograph cannot be read and
+            `on_error` is "stop".
     """
-    check_writable(path, force)
+    check_outputs(force, path=(path, SUFFIXES))
     require_plots()
     thumbnails = Thumbnails(on_error, warn)
     counts = count_tables(table)
@@ -67,12 +69,12 @@ def write_eda(
         style=(_HERE / "eda.css").read_text("utf-8"),
         title=escape(title),
         numbers=numbers(_facts(table, counts)),
-        plots="\n".join(_plots(table, counts)),
+        plots="\n".join(_plots(table, counts, thumbnails)),
         samples=_grid(table, thumbnails),
         sheets="\n".join(_sheets(table, counts["animals"], thumbnails)),
         skipped=_skipped(thumbnails),
     )
-    with replaced_file(path, force) as draft:
+    with replaced_file(path, force, SUFFIXES) as draft:
         draft.write_text(page, "utf-8")
     return thumbnails.skipped
 
@@ -90,7 +92,9 @@ def _facts(table: pd.DataFrame, counts: dict[str, pd.DataFrame]) -> dict[str, st
     return facts
 
 
-def _plots(table: pd.DataFrame, counts: dict[str, pd.DataFrame]) -> Iterator[str]:
+def _plots(
+    table: pd.DataFrame, counts: dict[str, pd.DataFrame], thumbnails: Thumbnails
+) -> Iterator[str]:
     if "whale or dolphin" in counts:
         note = (
             "By name, not by descent: killer, pilot, false killer and melon-headed "
@@ -110,7 +114,7 @@ def _plots(table: pd.DataFrame, counts: dict[str, pd.DataFrame]) -> Iterator[str
             "Both axes are logarithmic. An animal with one photograph can be learnt, "
             "and can never be tested.",
         )
-    yield from _size_plot(table)
+    yield from _size_plot(table, thumbnails)
     for name, heading in _TITLES.items():
         if name in counts:
             yield _bars(heading, counts[name])
@@ -129,23 +133,14 @@ def _bars(
     return _plot(heading, plots.bars(names, values, heading), note)
 
 
-def _size_plot(table: pd.DataFrame) -> Iterator[str]:
+def _size_plot(table: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[str]:
     paths = in_hash_order(table["path"].astype(str), 0)[:_SIZES]
-    found = np.array([size for size in map(_size, paths) if size is not None])
+    sizes = [thumbnails.size(path) for path in paths]
+    found = np.array([size for size in sizes if size is not None])
     if not len(found):
         return
     note = f"{len(found):,} of {table['path'].nunique():,} photographs."
     yield _plot("Sizes", plots.sizes(found[:, 0], found[:, 1]), note)
-
-
-def _size(path: str) -> tuple[int, int] | None:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except Exception:  # whatever decoders raise; it is named where it is to be shown
-        return None
 
 
 def _plot(heading: str, picture: str, note: str = "") -> str:

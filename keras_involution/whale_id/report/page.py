@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from keras_involution._arguments import positive_integer, received
-from keras_involution._files import check_writable, replaced_file
-from keras_involution.whale_id._pages import Thumbnails, fill, image
+from keras_involution._files import check_outputs, replaced_file
+from keras_involution.whale_id._pages import SUFFIXES, Thumbnails, fill, image
 from keras_involution.whale_id.open_set import NEW_LABEL
 from keras_involution.whale_id.report.heatmaps import Heatmaps
 from keras_involution.whale_id.retrieve import Ranking
@@ -68,10 +68,11 @@ def write_report(
         List of strings, the photographs that cannot be read, with the reasons.
 
     Raises:
-        ValueError: If sizes do not fit, the file is there and `force` is false, or a
-            photograph cannot be read and `on_error` is "stop".
+        ValueError: If sizes do not fit, the name does not end in `.html`, the file is
+            there and `force` is false, or a photograph cannot be read and `on_error` is
+            "stop".
     """
-    check_writable(path, force)
+    check_outputs(force, path=(path, SUFFIXES))
     _check(ranking, queries, confidence)
     page = _Page(
         ranking,
@@ -97,7 +98,7 @@ def write_report(
         maps="" if heatmaps is not None else " hidden",
         queries="\n".join(page.sections()),
     )
-    with replaced_file(path, force) as draft:
+    with replaced_file(path, force, SUFFIXES) as draft:
         draft.write_text(text, "utf-8")
     return page.thumbnails.skipped
 

@@ -20,7 +20,9 @@ import numpy as np
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect
 
+from keras_involution._arguments import received
 from keras_involution.whale_id.images import PhotographError, read_photograph
 from keras_involution.whale_id.serve.batcher import Batcher, Full
 from keras_involution.whale_id.serve.figures import Figures
@@ -46,10 +48,10 @@ def create_app(
         nothing that it serves needs another server.
 
     Raises:
-        ValueError: If the token is empty.
+        ValueError: If the token is empty, or holds what no header carries.
     """
-    if token is not None and not token.strip():
-        raise ValueError("An empty token protects nothing; `None` asks for none.")
+    if token is not None:
+        _check_usable(token)
     limits = limits or Limits()
     figures = Figures()
     sizes = _batch_sizes(limits.batch)
@@ -84,7 +86,11 @@ def create_app(
     @app.post("/match")
     async def match(request: Request) -> dict[str, Any]:
         _check_token(request, token)
-        images = await _photographs(request, matcher.network.image_size, limits)
+        try:
+            images = await _photographs(request, matcher.network.image_size, limits)
+        except ClientDisconnect:
+            # Nobody reads this: it is for the metrics, and in place of a traceback.
+            raise HTTPException(499, "The client has gone away.") from None
         figures.add("photographs_total", len(images))
         try:
             features = await batcher(images)
@@ -121,6 +127,17 @@ def _batch_sizes(largest: int) -> tuple[int, ...]:
     if keras.config.backend() == "torch":
         return ()
     return tuple(dict.fromkeys((1, max(1, largest // 4), largest)))
+
+
+def _check_usable(token: str) -> None:
+    """The error leaves the token out: it may end up in a log."""
+    if not token.strip():
+        raise ValueError("An empty token protects nothing; `None` asks for none.")
+    if not all("!" <= sign <= "~" for sign in token):
+        raise ValueError(
+            "A token is made of letters, digits and signs of ASCII, without blanks and "
+            f"ends of lines. {received(characters=len(token))}"
+        )
 
 
 def _check_token(request: Request, token: str | None) -> None:

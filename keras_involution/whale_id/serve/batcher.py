@@ -20,7 +20,8 @@ class Batcher:
         embed: Function from a list of pictures to an array (N, D); it is called in a
             thread of its own, one call at a time.
         largest: Integer, pictures a call.
-        waiting: Integer, pictures that may wait.
+        waiting: Integer, pictures that may wait. Where none does, a call may bring
+            more.
         on_batch: Function that is called with the size of every batch.
     """
 
@@ -43,7 +44,7 @@ class Batcher:
         Raises:
             Full: If too many wait.
         """
-        if len(self.queue) + len(images) > self.waiting:
+        if self.queue and len(self.queue) + len(images) > self.waiting:
             raise Full
         loop = asyncio.get_running_loop()
         futures = [loop.create_future() for _ in images]

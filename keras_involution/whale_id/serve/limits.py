@@ -18,7 +18,7 @@ class Limits:
         pixels: Integer, width by height; larger pictures are refused unopened.
         batch: Integer, photographs that the network sees at once.
         waiting: Integer, photographs that wait for the network; requests beyond are
-            turned away with 503.
+            turned away with 503. A request to an idle server may hold more.
         top: Integer, animals an answer.
 
     Raises:

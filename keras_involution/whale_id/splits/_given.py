@@ -22,8 +22,31 @@ _WORDS = {
 }
 
 
+_VALIDATION = tuple(word for word in _WORDS if word.startswith("val"))
+_NOTHING = ("", "nan", "none")
+
+
 def given_split(table: pd.DataFrame, given: str) -> pd.Series:
     """The words of the column in the four of the package, or ""."""
+    return _words(table, given).map(_WORDS).astype(object)
+
+
+def is_training(table: pd.DataFrame, given: str) -> pd.Series:
+    """Which rows the column calls training, in any spelling."""
+    return given_split(table, given) == TRAIN
+
+
+def is_validation(table: pd.DataFrame, given: str) -> pd.Series:
+    """Which rows the column keeps for validation, in any spelling."""
+    return _words(table, given).isin(_VALIDATION)
+
+
+def says_nothing(table: pd.DataFrame, given: str) -> pd.Series:
+    """Which rows the column says nothing about."""
+    return _words(table, given).isin(_NOTHING)
+
+
+def _words(table: pd.DataFrame, given: str) -> pd.Series:
     if given not in table:
         raise ValueError(f"There is no such column. {received(given=given)}")
     words = table[given].fillna("").astype(str).str.strip().str.lower()
@@ -33,4 +56,4 @@ def given_split(table: pd.DataFrame, given: str) -> pd.Series:
             f"The column {given!r} says neither train nor test. "
             f"{received(words=strange[:10])}"
         )
-    return words.map(_WORDS).astype(object)
+    return words

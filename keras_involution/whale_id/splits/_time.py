@@ -12,6 +12,7 @@ from keras_involution.whale_id.splits._units import (
     TRAIN,
 )
 from keras_involution.whale_id.tables import UNKNOWN
+from keras_involution.whale_id.tables._dates import parse_dates
 
 
 def time_split(
@@ -36,10 +37,13 @@ def _days(table: pd.DataFrame) -> pd.Series:
     if "date" not in table:
         raise ValueError(f"The table has no dates. {received(columns=list(table))}")
     written = table["date"].dropna()
-    parsed = pd.to_datetime(written, errors="coerce", format="mixed", utc=True)
+    parsed = parse_dates(written)
     if parsed.isna().any():
         rows = {row: written[row] for row in written.index[parsed.isna()][:5]}
-        raise ValueError(f"Some dates cannot be read. {received(rows=rows)}")
+        raise ValueError(
+            "Some dates cannot be read, or may have day or month in front; 2019-05-30 "
+            f"is sure. {received(rows=rows)}"
+        )
     return parsed.dt.normalize().reindex(table.index)
 
 

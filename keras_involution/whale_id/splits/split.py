@@ -58,7 +58,8 @@ def split_table(
     | `"given"` | as the column `given` says |
 
     Photographs of unknown animals never train. Where the protocol is open they are
-    `test_new`; elsewhere they are in neither part, which is written as "".
+    `test_new`, unless their encounter trains; elsewhere they are in neither part, which
+    is written as "".
 
     Args:
         table: DataFrame as `read_table` gives it.
@@ -112,9 +113,11 @@ def split_table(
     if known.empty:
         raise ValueError(f"There is nothing to split. {received(rows=len(table))}")
     parts = _PARTS[protocol](known, units(known, encounters), options)
-    open_ = protocol == "open"
     all_parts = pd.Series(NEITHER, table.index, dtype=object)
-    all_parts[rows.index] = TEST_NEW if open_ else NEITHER
+    if protocol == "open":
+        unit = units(rows, encounters)
+        trained = set(unit[known.index][parts == TRAIN])
+        all_parts[rows.index[~unit.isin(trained)]] = TEST_NEW
     all_parts[known.index] = parts
     _check_sides(all_parts, protocol)
     return table.assign(**{column: all_parts})

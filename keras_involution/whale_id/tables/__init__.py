@@ -7,6 +7,7 @@ from keras_involution.whale_id.tables.check import check_table as check_table
 from keras_involution.whale_id.tables.coco import read_coco as read_coco
 from keras_involution.whale_id.tables.fix import fix_table as fix_table
 from keras_involution.whale_id.tables.folder import read_folder as read_folder
+from keras_involution.whale_id.tables.join import join_tables as join_tables
 from keras_involution.whale_id.tables.kaggle import read_kaggle as read_kaggle
 from keras_involution.whale_id.tables.miewid import read_miewid as read_miewid
 from keras_involution.whale_id.tables.read import read_table as read_table

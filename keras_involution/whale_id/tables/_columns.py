@@ -147,10 +147,18 @@ def _identity(value: Any) -> str:
 
 
 def _absolute(images: str | Path, raw: str, path: str) -> str:
-    """The path, with blanks at its ends only where a file has them in its name."""
+    """The path, with blanks at its ends only where a file has them in its name.
+
+    A table from Windows has backslashes between folders; elsewhere they may be part of
+    a name.
+    """
+    whole = os.path.join(images, path)
     if raw != path and os.path.exists(os.path.join(images, raw)):
-        path = raw
-    return os.path.abspath(os.path.join(images, path))
+        whole = os.path.join(images, raw)
+    elif "\\" in path and os.sep == "/" and not os.path.exists(whole):
+        other = os.path.join(images, path.replace("\\", "/"))
+        whole = other if os.path.exists(other) else whole
+    return os.path.abspath(whole)
 
 
 def _species(value: Any) -> str | None:

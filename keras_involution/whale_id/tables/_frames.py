@@ -8,6 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from keras_involution._arguments import received
+from keras_involution.whale_id.tables._columns import ALIASES, OPTIONAL, REQUIRED
+
+# Of two columns with one of these names nobody knows which is meant.
+_MEANINGFUL = {
+    *REQUIRED, *OPTIONAL, *(name for names in ALIASES.values() for name in names),
+    "image", "Image", "individual_id", "Id", "name", "file_path", "file_name",
+}  # fmt: skip
 
 
 def read_frame(
@@ -19,7 +26,9 @@ def read_frame(
     path = Path(source)
     if not path.is_file():
         raise ValueError(f"There is no such file. {received(source=str(path))}")
-    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    frame = (
+        _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    )
     return frame, path.parent if images is None else Path(images)
 
 
@@ -31,14 +40,16 @@ def _read_csv(path: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             # Rows with more cells than the header would be cut, or moved aside.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
+            cells = pd.read_csv(
                 path,
                 sep=max(",;\t", key=header.count),
                 dtype=str,
                 keep_default_na=False,
                 encoding="utf-8-sig",
                 index_col=False,
+                header=None,
             )
+            return _headed(cells)
     except (
         UnicodeDecodeError,
         pd.errors.ParserError,
@@ -51,6 +62,19 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise ValueError(
             f"The table cannot be read: {reason}. {received(source=str(path))}"
         ) from e
+
+
+def _headed(cells: pd.DataFrame) -> pd.DataFrame:
+    """The first row as names, without blanks beside them; repeats get a number."""
+    names = [str(name).strip() for name in cells.iloc[0]]
+    twice = sorted({name for name in names if names.count(name) > 1} & _MEANINGFUL)
+    if twice:
+        raise ValueError(f"These columns are there twice. {received(columns=twice)}")
+    seen: dict[str, int] = {}
+    for place, name in enumerate(names):
+        number = seen[name] = seen.get(name, -1) + 1
+        names[place] = (name or "unnamed") + (f".{number}" if number else "")
+    return cells.iloc[1:].reset_index(drop=True).set_axis(names, axis=1)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

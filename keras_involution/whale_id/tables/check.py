@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +14,22 @@ from difflib import get_close_matches
 from typing import Any
 
 import pandas as pd
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from keras_involution._arguments import positive_integer
 from keras_involution.whale_id._warnings import large_pictures_welcome
-from keras_involution.whale_id.images import MAX_PIXELS, in_colour
+from keras_involution.whale_id.images import (
+    MAX_PIXELS,
+    in_colour,
+    open_picture,
+    upright_size,
+)
 from keras_involution.whale_id.tables._columns import UNKNOWN, is_box
+from keras_involution.whale_id.tables._dates import parse_dates
 from keras_involution.whale_id.tables.species import SPECIES
 
 # Kinds that break nothing here.
-WARNINGS = ("formula",)
+WARNINGS = ("formula", "spelling")
 # What begins so is a formula to a spreadsheet, unless it is a number.
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d+(\.\d*)?$)")
 
@@ -34,7 +41,7 @@ class Problem:
     Args:
         row: Label of the row in the table's index.
         kind: String: "missing", "undecodable", "box", "two animals", "repeated id",
-            "species", "date", or as a warning "formula".
+            "species", "date", or as a warning "formula" or "spelling".
         what: String, a sentence.
         meant: What should stand there, where that is known: a species or a box.
     """
@@ -70,7 +77,8 @@ def check_table(
         List of `Problem`, by row. A picture counts as the same where the bytes of the
         files are, and then it may be in the table twice under two animals only with
         two different boxes. A "formula" is an `image_id` or `identity` that is right,
-        but that a spreadsheet would run.
+        but that a spreadsheet would run; a "spelling" an `identity` that differs from a
+        more frequent one in capitals, blanks, hyphens or the encoding of accents alone.
 
     Raises:
         ValueError: If `workers` is no positive integer.
@@ -96,6 +104,7 @@ def check_table(
         *_species(table),
         *_dates(table),
         *_formulas(table),
+        *_spellings(table),
     ]
     place = {row: i for i, row in enumerate(table.index)}
     return sorted(found, key=lambda problem: place[problem.row])
@@ -105,27 +114,19 @@ def _look(path: str) -> _Picture:
     if not os.path.isfile(path):
         return _Picture(("missing", f"there is no file {path}"))
     try:
-        with open(path, "rb") as file, large_pictures_welcome():
+        with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            with Image.open(file) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    reason = f"it has more than {MAX_PIXELS:,} pixels"
-                    return _Picture(("undecodable", f"{path}: {reason}"))
-                in_colour(image)
-                return _Picture(None, _upright_size(image), digest)
+        with large_pictures_welcome(), open_picture(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                reason = f"it has more than {MAX_PIXELS:,} pixels"
+                return _Picture(("undecodable", f"{path}: {reason}"))
+            in_colour(image)
+            return _Picture(None, upright_size(image), digest)
     except UnidentifiedImageError:
         reason = "it is no picture of a known kind"
     except Exception as error:  # decoders raise whatever they like
         reason = str(error) or type(error).__name__
     return _Picture(("undecodable", f"{path}: {reason}"))
-
-
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    """Boxes are in pixels of the picture as people see it."""
-    width, height = image.size
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
 
 
 def _broken_pictures(
@@ -159,7 +160,10 @@ def _box(row: Any, box: list[float], size: tuple[int, int]) -> Iterator[Problem]
     if (left, top, right, bottom) == (x, y, x + w, y + h):
         return
     clipped = [left, top, right - left, bottom - top]
-    yield Problem(row, "box", f"the box {box} leaves the {shown} pixels", clipped)
+    what = f"the box {box} leaves the {shown} pixels"
+    if x < w <= size[0] and y < h <= size[1]:
+        what += "; it is read as [x, y, width, height], not as two corners"
+    yield Problem(row, "box", what, clipped)
 
 
 def _two_animals(
@@ -217,9 +221,9 @@ def _dates(table: pd.DataFrame) -> Iterator[Problem]:
     if "date" not in table:
         return
     written = table["date"].dropna()
-    parsed = pd.to_datetime(written, errors="coerce", format="mixed", utc=True)
-    for row in written.index[parsed.isna()]:
-        yield Problem(row, "date", f"{table.at[row, 'date']!r} is no date")
+    for row in written.index[parse_dates(written).isna()]:
+        what = f"{table.at[row, 'date']!r} is no date for sure; 2019-05-30 would be one"
+        yield Problem(row, "date", what)
 
 
 def _formulas(table: pd.DataFrame) -> Iterator[Problem]:
@@ -228,3 +232,20 @@ def _formulas(table: pd.DataFrame) -> Iterator[Problem]:
         for row, name in names[names.str.match(_FORMULA)].items():
             what = f"the {column} {name!r} would be run as a formula by a spreadsheet"
             yield Problem(row, "formula", what)
+
+
+def _spellings(table: pd.DataFrame) -> Iterator[Problem]:
+    names = table["identity"].astype(str)
+    counts = names.value_counts()
+    usual: dict[str, str] = {}
+    for name in sorted(counts.index, key=lambda name: (-counts[name], name)):
+        usual.setdefault(_plain(name), name)
+    for row, name in names.items():
+        if (other := usual[_plain(name)]) != name:
+            what = f"the identity {name!r} is written {other!r} elsewhere"
+            yield Problem(row, "spelling", what)
+
+
+def _plain(name: str) -> str:
+    """What a person may not tell apart: `Luna 1`, `luna-1`, `LUNA_1`."""
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold())

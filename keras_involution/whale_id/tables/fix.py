@@ -9,7 +9,7 @@ import pandas as pd
 from keras_involution.whale_id.tables.check import Problem, check_table
 
 _REMEDIES = {"box": "bbox", "species": "species"}
-_BROKEN = ("missing", "undecodable", "box", "two animals", "repeated id")
+_BROKEN = ("missing", "undecodable", "box", "two animals")
 
 
 def fix_table(
@@ -20,8 +20,8 @@ def fix_table(
     Boxes are cut at the edge of the picture, species are spelled as they are meant, and
     what is no date is emptied. Rows are left out whose picture is missing or cannot be
     decoded, whose box shows nothing, whose picture stands under two animals (all of
-    them: which is right is not known), or whose `image_id` occurs before. A species
-    that resembles no known name stays as it is.
+    them: which is right is not known), or whose `image_id` a row above has that stays.
+    A species that resembles no known name stays as it is.
 
     Args:
         table: DataFrame as `read_table` gives it.
@@ -49,4 +49,6 @@ def fix_table(
             dropped.add(problem.row)
         elif problem.kind == "date":
             fixed.at[problem.row, "date"] = None
-    return fixed.drop(index=sorted(dropped))
+    fixed = fixed.drop(index=sorted(dropped))
+    # Of those that are left: what stood there first may be gone.
+    return fixed[~fixed["image_id"].duplicated()]

@@ -14,7 +14,7 @@ from keras_involution.whale_id.config import TrainConfig, load_config
 
 CHECKPOINT, CONFIG, MODEL = "checkpoint.npz", "config.yaml", "model.keras"
 CLASSES, HEAD = "classes.json", "head.npz"
-_ASIDE = ".replaced"
+ASIDE = ".replaced"
 # Without these no step was taken: a start that failed is no run.
 _OF_STEPS = (CHECKPOINT, MODEL, HEAD, "steps.csv", "epochs.csv")
 _FILES = (
@@ -37,7 +37,7 @@ def replaced_run(folder: Path) -> Iterator[None]:
     If that never happens, the old run is back.
     """
     _settle(folder)
-    aside = folder / _ASIDE
+    aside = folder / ASIDE
     for path in _used(folder):
         aside.mkdir(exist_ok=True)
         os.replace(path, aside / path.name)
@@ -52,7 +52,7 @@ def _settle(folder: Path) -> None:
 
     A checkpoint is the new run's: the first file that is put aside is the old one.
     """
-    aside = folder / _ASIDE
+    aside = folder / ASIDE
     if (folder / CHECKPOINT).exists():
         shutil.rmtree(aside, ignore_errors=True)
     if not aside.is_dir():
@@ -67,6 +67,14 @@ def _settle(folder: Path) -> None:
 
 def _used(folder: Path) -> list[Path]:
     return [folder / name for name in _FILES if (folder / name).exists()]
+
+
+def finished_run(folder: Path) -> Path:
+    """Where the last finished run lies: aside, until its replacement gets going."""
+    if any((folder / name).exists() for name in (MODEL, CHECKPOINT)):
+        return folder
+    aside = folder / ASIDE
+    return aside if (aside / MODEL).exists() else folder
 
 
 def prepare(folder: Path, config: TrainConfig, *, resume: bool, force: bool) -> bool:

@@ -136,7 +136,9 @@ class TrainingRun:
         batch = next(self.stream)
         rows = batch["row"]
         targets = {name: values[rows] for name, values in self.numbers.items()}
-        inputs = {"images": batch["images"], **targets}
+        # The heads need a class for their margins; what is not known has no loss.
+        classes = {name: np.maximum(values, 0) for name, values in targets.items()}
+        inputs = {"images": batch["images"], **classes}
         logs = self.model.train_on_batch(inputs, targets, return_dict=True)
         loss = float(logs["loss"])
         self.progress.step += 1

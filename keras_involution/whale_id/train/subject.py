@@ -12,13 +12,15 @@ import pandas as pd
 from keras_involution._arguments import received
 from keras_involution._files import write_text
 from keras_involution.whale_id.assemble import Classes, is_held_out
+from keras_involution.whale_id.splits._given import is_training, is_validation
 
 
 def validation_rows(table: pd.DataFrame, held_out: str) -> pd.DataFrame:
     """The rows that a run looks at between epochs: val, and held out of train."""
-    split = table.get("split", pd.Series("train", index=table.index))
-    inside = (split == "train") & is_held_out(table, held_out)
-    return table[(split == "val") | inside].reset_index(drop=True)
+    held = is_held_out(table, held_out)
+    if "split" in table:
+        held = held & is_training(table, "split") | is_validation(table, "split")
+    return table[held].reset_index(drop=True)
 
 
 def check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
