@@ -7,6 +7,10 @@ network runs in a process of its own, several times by turns. About ten minutes 
 backend on 2 cores.
 
     KERAS_BACKEND=jax python -m benchmarks.network --output benchmarks/results
+
+What folding batch normalisation into `reduce` gains at inference:
+
+    python -m benchmarks.network --networks RedNet-50 "RedNet-50, not folded"
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._measure import devices, report
-from benchmarks._measure.networks import NETWORKS, in_its_own_process
+from benchmarks._measure.networks import NETWORKS, UNFOLDED, in_its_own_process
 
 YARDSTICK = "keras ResNet50"
 STEP = "MiB of a step"
@@ -76,7 +80,8 @@ def _compare(rows: list[report.Row]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
-    parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=NETWORKS)
+    names = (*NETWORKS, *UNFOLDED)
+    parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=names)
     parser.add_argument("--work", nargs="*", default=("inference", "training"))
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--batch", type=int, default=8)

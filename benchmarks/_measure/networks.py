@@ -20,6 +20,8 @@ from typing import Any
 from benchmarks._measure import devices, timing
 
 NETWORKS = ("RedNet-26", "ResNet-26", "RedNet-50", "ResNet-50", "keras ResNet50")
+# Only when asked for: normalisation by itself also at inference.
+UNFOLDED = ("RedNet-26, not folded", "RedNet-50, not folded")
 CLASSES = 1000
 
 
@@ -43,13 +45,25 @@ def build(name: str, side: int, data_format: str) -> Any:
         return keras.applications.ResNet50(
             weights=None, input_shape=shape, classifier_activation=None
         )
-    family, depth = name.split("-")
+    if name in UNFOLDED:
+        _do_not_fold()
+    family, depth = name.removesuffix(", not folded").split("-")
     return getattr(keras_involution, f"RedNet{depth}")(
         num_classes=CLASSES,
         image_shape=shape,
         data_format=data_format,
         spatial_operator="involution" if family == "RedNet" else "convolution",
     )
+
+
+def _do_not_fold() -> None:
+    """For the rest of the process, the layers one after the other."""
+    from keras_involution.layers import _base
+
+    def reduce_and_norm(layer: Any, x: Any) -> Any:
+        return layer.reduce_norm(layer.reduce(x), training=False)
+
+    _base.BaseInvolution._reduce_and_norm = reduce_and_norm
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
