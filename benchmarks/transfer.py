@@ -1,14 +1,14 @@
 """What pretrained weights are worth on other data: probes and fine-tuning.
 
-What it does: keeps the parts that the data give, or parts the photographs at random, so
-many of each class to train on and at most so many to test on, once a seed. It trains a
-RedNet from the preset, a RedNet from random weights and its convolutional twin from
-random weights: a linear probe of each (a softmax on the pooled features of the frozen
-network, of a photograph and its mirror image), and the whole network. It prints the
-mean accuracy of the classes on the photographs to test on. The weight decay of a probe
-is chosen on a fifth of the photographs to train on. The whole network is trained as
-the demo does, from all starts at the same rate, which was chosen on a part of
-caltech101-mini's training set.
+What it does: keeps the parts that the data give, or with `--per-class` parts the
+photographs at random, once a seed: so many of each class to train on, and at most so
+many of the others to test on. It trains a RedNet from the preset, a RedNet from random
+weights and its convolutional twin from random weights: a linear probe of each (a softmax
+on the pooled features of the frozen network, of a photograph and its mirror image), and
+the whole network. It prints the mean accuracy of the classes on the photographs to test
+on. The weight decay of a probe is chosen on a fifth of the photographs to train on. The
+whole network is trained as the demo does, from all starts at the same rate, which was
+chosen on a part of caltech101-mini's training set.
 
 How long it takes: every row tells its seconds.
 
@@ -20,12 +20,14 @@ file of sheets:
 
     KERAS_BACKEND=torch python -m benchmarks.transfer --preset rednet_26_tiny_imagenet
     KERAS_BACKEND=torch python -m benchmarks.transfer --preset rednet_26_tiny_imagenet \
-        --data caltech101-128.npz --leave-out BACKGROUND_Google Faces Faces_easy
+        --data caltech101-128.npz --leave-out BACKGROUND_Google Faces Faces_easy \
+        --per-class 30 50
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import tempfile
 import time
 from collections.abc import Iterator
@@ -61,13 +63,14 @@ def load(arguments: argparse.Namespace) -> tuple[Pictures, list[str], list[Rows]
             lambda found: found.tile or 2 * arguments.image_size,
         )
         pictures = Pictures(np.array(found.pictures.images), found.pictures.labels)
-    counts = dict(zip(("train", "test"), arguments.per_class))
-    given = np.array(collection.given)
+    counts = dict(zip(("train", "test"), arguments.per_class or (30, 50)))
+    drawn = arguments.per_class or "test" not in collection.given
+    whole = dataclasses.replace(collection, given=[""] * len(collection.names))
     rows = []
     for seed in arguments.seeds:
-        parts = given
-        if "test" not in collection.given:
-            parts = np.array(split_by_counts(collection, counts, seed))
+        parts = np.array(
+            split_by_counts(whole, counts, seed) if drawn else collection.given
+        )
         rows.append((np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")))
     return pictures, collection.class_names, rows
 
@@ -151,7 +154,10 @@ def main() -> None:
         "--data", type=Path, default=SHIPPED, help="as train_classifier"
     )
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="CLASS")
-    parser.add_argument("--per-class", nargs=2, type=int, default=(30, 50))
+    parser.add_argument(
+        "--per-class", nargs=2, type=int, metavar=("TRAIN", "TEST"),
+        help="drawn anew for every seed; else the parts that the data give, or 30 50",
+    )  # fmt: skip
     parser.add_argument("--seeds", nargs="*", type=int, default=(0, 1, 2))
     parser.add_argument("--starts", nargs="*", choices=STARTS, default=STARTS)
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
