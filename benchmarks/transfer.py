@@ -3,12 +3,12 @@
 What it does: keeps the parts that the data give, or with `--per-class` parts the
 photographs at random, once a seed: so many of each class to train on, and at most so
 many of the others to test on. It trains a RedNet from the preset, a RedNet from random
-weights and its convolutional twin from random weights: a linear probe of each (a softmax
-on the pooled features of the frozen network, of a photograph and its mirror image), and
-the whole network. It prints the mean accuracy of the classes on the photographs to test
-on. The weight decay of a probe is chosen on a fifth of the photographs to train on. The
-whole network is trained as the demo does, from all starts at the same rate, which was
-chosen on a part of caltech101-mini's training set.
+weights and its convolutional twin from random weights: a linear probe of each (a
+softmax on the pooled features of the frozen network, of a photograph and its mirror
+image), and the whole network. It prints the mean accuracy of the classes on the
+photographs to test on. The weight decay of a probe is chosen on a fifth of the
+photographs to train on. The whole network is trained as the demo does, from all starts
+at the same rate, which was chosen on a part of caltech101-mini's training set.
 
 How long it takes: every row tells its seconds.
 
