@@ -23,13 +23,14 @@ def losses(folder) -> np.ndarray:
 
 @one_backend
 def test_two_processes_begin_a_run_that_one_goes_on_with(tmp_path):
-    """All as if one had trained from the start, but for rounding, which Adam magnifies.
+    """All as if one had trained from the start, but for rounding.
 
     The first step shows that gradients, statistics and losses are those of the whole
-    batch: with a process's own half the loss would be another one.
+    batch: with a process's own half the loss would be another one. Batches are of 16,
+    for the neck's normalisation magnifies what rounds otherwise in smaller ones.
     """
-    write_table(animals(tmp_path), tmp_path / "table.csv")
-    one_stage(checkpoint_every=2).save(tmp_path / "settings.yaml")
+    write_table(animals(tmp_path, each=13), tmp_path / "table.csv")
+    one_stage(checkpoint_every=2, batch_size=16).save(tmp_path / "settings.yaml")
     given = ["train", tmp_path / "table.csv"]
     config = ["--config", tmp_path / "settings.yaml"]
     run(*given, tmp_path / "one", *config)
@@ -40,8 +41,8 @@ def test_two_processes_begin_a_run_that_one_goes_on_with(tmp_path):
     assert begun.returncode == 0, begun.stderr[-2000:]
     assert "[0] Running on 2 CPUs in 2 processes (torch)" in begun.stderr
     first = losses(tmp_path / "two")
-    np.testing.assert_allclose(first, losses(tmp_path / "one")[:1], rtol=2e-4)
+    np.testing.assert_allclose(first, losses(tmp_path / "one")[:1], rtol=1e-4)
     run(*given, tmp_path / "two", *config, "--resume", "--minutes=100")
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert len(two) == len(one) == 9
-    np.testing.assert_allclose(two, one, rtol=1e-2)
+    np.testing.assert_allclose(two, one, rtol=1e-4)
