@@ -41,6 +41,9 @@ from keras_involution.whale_id.runs import Run as Run
 from keras_involution.whale_id.runs import load_run as load_run
 from keras_involution.whale_id.splits import split_table as split_table
 from keras_involution.whale_id.submission import pseudo_labels as pseudo_labels
+from keras_involution.whale_id.submission import (
+    read_sample_submission as read_sample_submission,
+)
 from keras_involution.whale_id.submission import submission_table as submission_table
 from keras_involution.whale_id.submission import write_submission as write_submission
 from keras_involution.whale_id.tables import Problem as Problem

@@ -23,7 +23,11 @@ SUFFIXES = (".csv",)
 
 
 def submission_table(
-    ranking: Ranking, image_ids: Sequence[str], form: str = "happywhale"
+    ranking: Ranking,
+    image_ids: Sequence[str],
+    form: str = "happywhale",
+    *,
+    sample: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Five labels a photograph, between blanks.
 
@@ -33,13 +37,16 @@ def submission_table(
         image_ids: Sequence of Q strings, the names of the files.
         form: String, `"happywhale"` (`image, predictions`, `new_individual`) or
             `"humpback"` (`Image, Id`, `new_whale`).
+        sample: Sequence of the names that the competition asks for, as of
+            `read_sample_submission`; those without an answer, of pictures that nothing
+            can read say, get the label of new animals alone. `None`: the Q answers.
 
     Returns:
-        DataFrame of Q rows.
+        DataFrame of Q rows, or of those of `sample`, in its order.
 
     Raises:
-        ValueError: If a label holds a blank, an id occurs twice, or the numbers of
-            rankings and ids differ.
+        ValueError: If a label holds a blank, an id occurs twice or is not in `sample`,
+            or the numbers of rankings and ids differ.
 
     Example:
 
@@ -63,7 +70,45 @@ def submission_table(
             f"Labels with blanks cannot be submitted. {received(labels=blank[:5])}"
         )
     texts = [" ".join(new_label if n == NEW_LABEL else n for n in row) for row in rows]
-    return pd.DataFrame({image: ids, labels: texts})
+    answers = pd.Series(texts, index=ids, dtype=object)
+    if sample is not None:
+        strangers = sorted(set(ids) - set(sample))
+        if strangers:
+            raise ValueError(
+                "The competition does not ask for these photographs. "
+                + received(strangers=len(strangers), first=strangers[:3])
+            )
+        answers = answers.reindex(list(sample), fill_value=new_label)
+    return pd.DataFrame({image: answers.index, labels: answers.to_numpy()})
+
+
+def read_sample_submission(path: str | Path, form: str = "happywhale") -> list[str]:
+    """The photographs of a competition's `sample_submission.csv`.
+
+    Args:
+        path: File.
+        form: String, `"happywhale"` or `"humpback"`.
+
+    Returns:
+        List of names, in the order of the file.
+
+    Raises:
+        ValueError: If the file is no CSV, has no column of that name, or a name twice.
+    """
+    one_of(form, tuple(FORMS), "form")
+    column = FORMS[form][0]
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
+        raise ValueError(
+            f"The file is no CSV: {error}. {received(sample=str(path))}"
+        ) from error
+    if column not in table or table[column].duplicated().any():
+        raise ValueError(
+            f"The file must have a column {column!r} in which every name occurs once. "
+            + received(sample=str(path), columns=list(table))
+        )
+    return table[column].to_list()
 
 
 def write_submission(
@@ -72,6 +117,7 @@ def write_submission(
     path: str | Path,
     form: str = "happywhale",
     *,
+    sample: Sequence[str] | None = None,
     force: bool = False,
 ) -> None:
     """Writes what `submission_table` makes as CSV.
@@ -81,13 +127,14 @@ def write_submission(
         image_ids: Sequence of Q strings.
         path: File.
         form: String, `"happywhale"` or `"humpback"`.
+        sample: Sequence of strings, as of `submission_table`.
         force: Boolean, whether to replace a file that is there.
 
     Raises:
         ValueError: As `submission_table`; if the name does not end in `.csv`, or the
             file is there and `force` is false.
     """
-    table = submission_table(ranking, image_ids, form)
+    table = submission_table(ranking, image_ids, form, sample=sample)
     with replaced_file(path, force, SUFFIXES) as draft:
         write_csv(table, draft)
 

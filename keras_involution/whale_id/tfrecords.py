@@ -48,7 +48,8 @@ def write_tfrecords(
         margin: Float, widens boxes by this share of their sides.
         shards: Integer, number of files.
         quality: Integer, of the JPEG files.
-        force: Boolean, replaces files that are there.
+        force: Boolean, whether files of that prefix that are there may be replaced;
+            those that are not of the new ones' number or size are removed at the end.
 
     Returns:
         List of the paths of the files.
@@ -56,8 +57,8 @@ def write_tfrecords(
     Raises:
         PhotographError: If a picture cannot be used.
         ValueError: If there are not as many targets as photographs, `shards` or
-            `quality` is out of range, a file is there and `force` is false, or
-            TensorFlow is not installed.
+            `quality` is out of range, files of that prefix are there and `force` is
+            false, or TensorFlow is not installed.
     """
     tf = _tensorflow()
     shards = _arguments.positive_integer(shards, "shards")
@@ -69,13 +70,15 @@ def write_tfrecords(
         )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    older = _shards(folder, prefix)
+    if older and not force:
+        raise ValueError(
+            "Files of this prefix are there; `force` replaces them. "
+            + received(path=str(older[0]), files=len(older))
+        )
     written = []
     for number, rows in enumerate(np.array_split(np.arange(len(table)), shards)):
         path = folder / f"{prefix}{number:02}-{len(rows)}.tfrec"
-        if path.exists() and not force:
-            raise ValueError(
-                f"The file is there; `force` replaces it. {received(path=str(path))}"
-            )
         # The writer closes before the draft takes its place.
         with (
             replaced_file(path, force=True) as draft,
@@ -87,7 +90,16 @@ def write_tfrecords(
                 name = str(table.iloc[row]["image_id"])
                 writer.write(_example(tf, data, target, name))
         written.append(path)
+    # A reader takes what the pattern finds: nothing of another set may be among it.
+    for path in set(older) - set(written):
+        path.unlink()
     return written
+
+
+def _shards(folder: Path, prefix: str) -> list[Path]:
+    """The files of a prefix, "train" but not "train_new", in order."""
+    name = re.compile(re.escape(prefix) + r"(\d\d|[1-9]\d{2,})-\d+\.tfrec")
+    return sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
 
 
 def count_tfrecords(paths: Sequence[str | Path]) -> int:

@@ -154,5 +154,15 @@ def test_submit(file, tmp_path):
     assert set(pd.read_csv(sure)["split"]) <= {"train"}
     text = run("submit", file, file, out, "--threshold", 0.5, status=1)
     assert "--force" in text
+    sample = tmp_path / "sample_submission.csv"
+    wanted = ["broken.jpg", *lines["image"]]
+    pd.DataFrame({"image": wanted, "predictions": "x"}).to_csv(sample, index=False)
+    queries = ("--query-rows", "split=test_new", "--threshold", 0.5, "--force")
+    text = run("submit", file, file, out, *queries, "--sample", sample)
+    assert "1 of them have no answer" in text
+    assert pd.read_csv(out)["image"].to_list() == wanted
+    assert pd.read_csv(out)["predictions"][0] == "new_individual"
+    text = run("submit", file, file, sample, *queries, "--sample", sample, status=1)
+    assert "Received:" in text
     run("submit", file, file, out, "--threshold", 0.5, "--force", "--form", "humpback")
     assert out.read_text().startswith("Image,Id\n")

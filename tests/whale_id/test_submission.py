@@ -8,6 +8,7 @@ from keras_involution.whale_id import (
     Ranking,
     insert_new,
     pseudo_labels,
+    read_sample_submission,
     submission_table,
     write_submission,
 )
@@ -32,6 +33,31 @@ def test_files(tmp_path):
         write_submission(RANKING, ["1.jpg", "2.jpg"], path, "humpback")
     write_submission(RANKING, ["1.jpg", "2.jpg"], path, "humpback", force=True)
     assert path.read_text().splitlines()[:2] == ["Image,Id", "1.jpg,new_whale a b c d"]
+
+
+def test_photographs_without_an_answer_are_called_new(tmp_path):
+    sample = tmp_path / "sample_submission.csv"
+    sample.write_text("Image,Id\n2.jpg,x\nbroken.jpg,x\n1.jpg,x\nNA,x\n")
+    wanted = read_sample_submission(sample, "humpback")
+    path = tmp_path / "s.csv"
+    write_submission(RANKING, ["1.jpg", "2.jpg"], path, "humpback", sample=wanted)
+    assert path.read_text().splitlines()[1:] == [
+        "2.jpg,f g new_whale h i",
+        "broken.jpg,new_whale",
+        "1.jpg,new_whale a b c d",
+        "NA,new_whale",
+    ]
+    with pytest.raises(ValueError, match="strangers=1"):
+        submission_table(RANKING, ["1.jpg", "3.jpg"], sample=wanted)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "image,predictions\n1.jpg,x\n", "Image,Id\n1.jpg,x\n1.jpg,x\n"]
+)
+def test_wrong_samples(tmp_path, text):
+    (tmp_path / "sample.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"sample\.csv"):
+        read_sample_submission(tmp_path / "sample.csv", "humpback")
 
 
 @pytest.mark.parametrize(

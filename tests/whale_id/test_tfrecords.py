@@ -69,6 +69,16 @@ def test_nothing_is_replaced_and_nothing_is_half(tmp_path):
     assert [p.name for p in (tmp_path / "out").iterdir()] == [path.name]
 
 
+def test_files_of_another_number_are_replaced_as_one_set(tmp_path):
+    table, out = animals(tmp_path), tmp_path / "out"
+    others = write_tfrecords(table, out, "train0") + write_tfrecords(table, out, "val")
+    write_tfrecords(table, out, "train", shards=3)
+    with pytest.raises(ValueError, match=r"Received: path=.*files=3"):
+        write_tfrecords(table, out, "train", shards=2)
+    written = write_tfrecords(table, out, "train", shards=2, force=True)
+    assert sorted(out.iterdir()) == sorted([*written, *others])
+
+
 def test_damaged_files_and_names_without_a_count_are_refused(tmp_path):
     [path] = write_tfrecords(animals(tmp_path), tmp_path, "train")
     path.write_bytes(path.read_bytes()[:-50])

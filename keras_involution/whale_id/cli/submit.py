@@ -22,11 +22,18 @@ from keras_involution.whale_id.cli._models import files_of, pair_options, search
     type=(float, click.Path()),
     help="SCORE FILE: also write a table of the sure answers, for a second round.",
 )
+@click.option(
+    "--sample",
+    type=click.Path(exists=True, dir_okay=False),
+    help="The competition's sample_submission.csv: OUT has its photographs, in its "
+    "order; those without an answer are called new.",
+)
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 def command(
     out: str,
     form: str,
     pseudo_labels: tuple[float, str] | None,
+    sample: str | None,
     force: bool,
     **search: Any,
 ) -> None:
@@ -42,15 +49,21 @@ def command(
         check_outputs(
             force,
             *files_of(search),
+            *([] if sample is None else [sample]),
             out=(out, submission.SUFFIXES),
             pseudo_labels=(sure_out, write.SUFFIXES),
         )
+        read_sample = submission.read_sample_submission
+        wanted = None if sample is None else read_sample(sample, form)
         top = positive_integer(search.pop("top"), "top")
         found = find_answers(top=max(top, submission.PLACES), **search)
         ranking, table = found.ranking, found.queries
         ids = table["image_id"].to_list()
-        whale_id.write_submission(ranking, ids, out, form, force=force)
-        click.echo(f"{out}: {len(ranking)} photographs")
+        whale_id.write_submission(ranking, ids, out, form, sample=wanted, force=force)
+        missing = 0 if wanted is None else len(wanted) - len(ids)
+        click.echo(f"{out}: {len(ids) + missing} photographs")
+        if missing:
+            click.echo(f"{missing} of them have no answer and are called new", err=True)
         if least is not None and sure_out is not None:
             sure = whale_id.pseudo_labels(ranking, table, least)
             if sure.empty:

@@ -1,0 +1,79 @@
+"""What is wrong with the names, species and dates of a table."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+import pandas as pd
+
+from keras_involution.whale_id.tables._dates import parse_dates
+from keras_involution.whale_id.tables._problem import Problem
+from keras_involution.whale_id.tables.species import SPECIES
+
+# What begins so is a formula to a spreadsheet, unless it is a number.
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d+(\.\d*)?$)")
+
+
+def repeated_ids(table: pd.DataFrame) -> Iterator[Problem]:
+    for row in table.index[table["image_id"].duplicated()]:
+        what = f"image_id {table.at[row, 'image_id']!r} occurs before"
+        yield Problem(row, "repeated id", what)
+
+
+def unknown_species(table: pd.DataFrame) -> Iterator[Problem]:
+    """Names that resemble another, and strangers in a table of whales and dolphins."""
+    if "species" not in table:
+        return
+    counts = Counter(table["species"].dropna())
+    listed = sum(n for name, n in counts.items() if name in SPECIES)
+    for name, count in counts.items():
+        often = [other for other, n in counts.items() if n > 5 * count]
+        close = [] if name in SPECIES else _close(name, [*SPECIES, *often])
+        if name in SPECIES or not (close or 2 * listed > counts.total()):
+            continue
+        what = f"the species {name!r} is not known"
+        what += f"; {close[0]!r} may be meant" if close else ""
+        for row in table.index[table["species"] == name]:
+            yield Problem(row, "species", what, close[0] if close else None)
+
+
+def _close(name: str, names: list[str]) -> list[str]:
+    return get_close_matches(name, names, n=1, cutoff=0.85)
+
+
+def unclear_dates(table: pd.DataFrame) -> Iterator[Problem]:
+    if "date" not in table:
+        return
+    written = table["date"].dropna()
+    for row in written.index[parse_dates(written).isna()]:
+        what = f"{table.at[row, 'date']!r} is no date for sure; 2019-05-30 would be one"
+        yield Problem(row, "date", what)
+
+
+def formulas(table: pd.DataFrame) -> Iterator[Problem]:
+    for column in ("image_id", "identity"):
+        names = table[column].astype(str)
+        for row, name in names[names.str.match(_FORMULA)].items():
+            what = f"the {column} {name!r} would be run as a formula by a spreadsheet"
+            yield Problem(row, "formula", what)
+
+
+def other_spellings(table: pd.DataFrame) -> Iterator[Problem]:
+    names = table["identity"].astype(str)
+    counts = names.value_counts()
+    usual: dict[str, str] = {}
+    for name in sorted(counts.index, key=lambda name: (-counts[name], name)):
+        usual.setdefault(_plain(name), name)
+    for row, name in names.items():
+        if (other := usual[_plain(name)]) != name:
+            what = f"the identity {name!r} is written {other!r} elsewhere"
+            yield Problem(row, "spelling", what)
+
+
+def _plain(name: str) -> str:
+    """What a person may not tell apart: `Luna 1`, `luna-1`, `LUNA_1`."""
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold())
