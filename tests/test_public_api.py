@@ -129,6 +129,7 @@ PUBLIC = {
         "read_kaggle",
         "read_miewid",
         "read_photograph",
+        "read_sample_submission",
         "read_table",
         "read_tfrecords",
         "results_table",
