@@ -49,17 +49,20 @@ class Distillation:
         names = ("teacher", "temperature", "label_share")
         return {name: getattr(self, name) for name in names}
 
-    def __call__(self, student: keras.Model) -> keras.Model:
-        teacher = load_teacher(
+    def load(self, student: keras.Model) -> keras.Model:
+        """The teacher, which takes what the student takes."""
+        return load_teacher(
             student,
             self.classes,
             image_size=self.image_size,
             path=self.path,
             dtype=self.dtype,
         )
+
+    def __call__(self, student: keras.Model) -> keras.Model:
         model = build_distiller(
             student,
-            teacher,
+            self.load(student),
             temperature=self.temperature,
             label_share=self.label_share,
         )

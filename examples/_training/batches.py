@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -31,6 +31,8 @@ class Batches:
         seed: Integer.
         num_classes: Integer.
         converter: `RedNetImageConverter`, how values are scaled; `None` is the default.
+        targets: Function from row numbers and their one-hot labels to what is learnt;
+            `None` learns the labels.
     """
 
     def __init__(
@@ -44,11 +46,12 @@ class Batches:
         seed: int,
         num_classes: int,
         converter: RedNetImageConverter | None = None,
+        targets: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self.pictures, self.rows, self.steps = pictures, rows, steps
         self.batch_size, self.size, self.recipe = batch_size, size, recipe
         self.seed, self.num_classes = seed, num_classes
-        self.converter = converter
+        self.converter, self.targets = converter, targets
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -61,6 +64,8 @@ class Batches:
         views = random_views(images, self.size, random, self.recipe.crop_area)
         targets = np.zeros((len(rows), self.num_classes), "float32")
         targets[np.arange(len(rows)), self.pictures.labels[rows]] = 1
+        if self.targets is not None:
+            targets = self.targets(rows, targets)
         augment = self.recipe.build_augmentation()
         views, targets = augment(views, targets, seed=int(random.integers(2**31)))
         return prepared(views, self.converter), targets

