@@ -22,6 +22,7 @@ from jax.experimental import pallas as pl
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops.jax import native
+from keras_involution.ops.jax._arrays import split_groups, split_phases
 from keras_involution.ops.jax._derivatives import with_gradients
 
 # Rows of outputs that one program computes.
@@ -36,7 +37,7 @@ def _forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
     if batch == 0:
         return jnp.zeros((batch, rows, columns, x.shape[-1]), x.dtype)
     tiles = -(-rows // _TILE_ROWS)
-    grid = native.split_phases(native.split_groups(x, geometry), geometry)
+    grid = split_phases(split_groups(x, geometry), geometry)
     grid = grid.reshape(*grid.shape[:-2], geometry.channels)
     # The last tile may reach below the image.
     missing = tiles * _TILE_ROWS - rows
