@@ -23,11 +23,13 @@ class Implementation:
             float32 or wider.
         unsupported_reason: `(inputs, kernels, geometry) -> str | None`: a sentence
             that says why it cannot run on these tensors here, or `None`.
+        is_chosen: Whether it may be taken where nobody names an implementation.
     """
 
     name: str
     run: Callable[[Tensor, Tensor, Geometry], Tensor]
     unsupported_reason: Callable[[Tensor, Tensor, Geometry], str | None]
+    is_chosen: Callable[[], bool] = lambda: True
 
 
 # A variable of the running thread: what one exports, the others go on computing.
@@ -69,7 +71,7 @@ def select(
         return next(
             i
             for i in implementations
-            if i.unsupported_reason(inputs, kernels, geometry) is None
+            if i.is_chosen() and not i.unsupported_reason(inputs, kernels, geometry)
         )
     implementation = named(implementations, name)
     reason = implementation.unsupported_reason(inputs, kernels, geometry)

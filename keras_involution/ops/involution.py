@@ -62,7 +62,9 @@ def involution(
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
             global setting.
         implementation: `None` chooses; a name of `available_implementations()`
-            runs that one or raises.
+            runs that one or raises. On TensorFlow `"cpp"`, whose graphs run where this
+            package is loaded only, is chosen eagerly and in `fit`, `evaluate` and
+            `predict`, not in other functions, which might be saved.
 
     Input shape:
         With two spatial dimensions, `inputs` (B, H, W, C) and `kernels`

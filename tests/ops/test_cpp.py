@@ -34,8 +34,10 @@ def forget():
     """Whatever was compiled or refused before is not remembered, nor afterwards."""
     if BACKEND == "torch":
         from keras_involution.ops.torch.cpp_kernel import _library as remembered
-    else:
+    elif BACKEND == "jax":
         from keras_involution.ops.jax.cpp_kernel import _file as remembered
+    else:
+        from keras_involution.ops.tensorflow.cpp_kernel import _attributes as remembered
     for function in (remembered, compiler.reason):
         function.cache_clear()
     yield

@@ -10,12 +10,14 @@ import math
 import re
 
 import keras
-import numpy as np
 import pytest
 from keras import ops
 
 from keras_involution.ops import available_implementations, involution
 from tests.ops.cases import Case
+
+if keras.config.backend() == "tensorflow":
+    import tensorflow as tf
 
 CASES = [
     Case((16, 16), (7, 7), channels=64, groups=4),
@@ -24,18 +26,15 @@ CASES = [
 ]
 
 
-def largest_array(function, case: Case) -> int:
+def largest_array(function, case: Case, name: str = "native") -> int:
     """Elements of the largest array in the program of values and gradients."""
     backend = keras.config.backend()
-    if backend not in _PROGRAMS:
+    program = _PROGRAMS.get((backend, name), _PROGRAMS.get(backend))
+    if program is None:
         pytest.skip(f"Read by another test on {backend}.")
-    arrays = [a.astype("float32") for a in case.tensors()[:3]]
-    shapes = re.findall(r"\b(?:f16|bf16|f32|f64)\[([\d,]+)\]", _text(function, arrays))
+    text = program(function, *(a.astype("float32") for a in case.tensors()[:3]))
+    shapes = re.findall(r"\b(?:f16|bf16|f32|f64)\[([\d,]+)\]", text)
     return max(math.prod(map(int, shape.split(","))) for shape in shapes)
-
-
-def _text(function, arrays: list[np.ndarray]) -> str:
-    return _PROGRAMS[keras.config.backend()](function, *arrays)
 
 
 def _jax_program(function, x, k, dy) -> str:
@@ -51,20 +50,38 @@ def _jax_program(function, x, k, dy) -> str:
 
 
 def _tensorflow_program(function, x, k, dy) -> str:
-    import tensorflow as tf
+    """What XLA made of it."""
+    tensors = [tf.constant(array) for array in (x, k, dy)]
+    run = _tensorflow_function(function, jit_compile=True)
+    return run.experimental_get_compiler_ir(*tensors)(stage="optimized_hlo")
 
-    @tf.function(jit_compile=True, autograph=False)
+
+def _tensorflow_graph(function, x, k, dy) -> str:
+    """What TensorFlow traced, where XLA has no part in it."""
+    graph = _tensorflow_function(function).get_concrete_function(x, k, dy).graph
+    results = [result for made in graph.get_operations() for result in made.outputs]
+    assert any("KerasInvolution" in result.op.type for result in results)
+    floats = [result for result in results if result.dtype == tf.float32]
+    return " ".join(f"f32[{','.join(map(str, r.shape))}]" for r in floats if r.shape)
+
+
+def _tensorflow_function(function, **options):
+    @tf.function(autograph=False, **options)
     def run(x, k, dy):
+        x, k, dy = map(tf.convert_to_tensor, (x, k, dy))
         with tf.GradientTape() as tape:
             tape.watch((x, k))
             value = function(x, k)
         return value, *tape.gradient(value, (x, k), output_gradients=dy)
 
-    tensors = [tf.constant(array) for array in (x, k, dy)]
-    return run.experimental_get_compiler_ir(*tensors)(stage="optimized_hlo")
+    return run
 
 
-_PROGRAMS = {"jax": _jax_program, "tensorflow": _tensorflow_program}
+_PROGRAMS = {
+    "jax": _jax_program,
+    "tensorflow": _tensorflow_program,
+    ("tensorflow", "cpp"): _tensorflow_graph,
+}
 
 
 def unfold(inputs, kernels):
@@ -99,9 +116,19 @@ def test_no_patches(name, case):
 
     patches = 49 * math.prod(case.output_shape())
     # The kernels themselves, padded, are the largest that is needed.
-    assert largest_array(call, case) < patches / 4
+    assert largest_array(call, case, name) < patches / 4
 
 
 def test_patches_would_be_seen():
     patches = 49 * math.prod(CASES[0].output_shape())
     assert largest_array(unfold, CASES[0]) >= patches
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="Its graphs.")
+def test_patches_would_be_seen_in_a_graph():
+    def both(inputs, kernels):
+        y = involution(inputs, kernels, implementation="cpp")
+        return y + unfold(inputs, kernels)
+
+    patches = 49 * math.prod(CASES[0].output_shape())
+    assert largest_array(both, CASES[0], "cpp") >= patches

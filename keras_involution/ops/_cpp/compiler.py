@@ -43,23 +43,40 @@ def library(
         macros: Names and values.
         folders: Where the compiler looks for headers of others.
     """
-    toolchain = _toolchain()
-    if isinstance(toolchain, str):
-        return toolchain
-    command, target = toolchain
-    options = [*_ALWAYS, *(f"-D{name}={value}" for name, value in macros.items())]
-    options += [f"-I{folder}" for folder in folders]
-    text = source.read_text()
-    key = hashlib.sha256("\n".join([*command, *options, target, text]).encode())
-    path = _folder() / f"{source.stem}-{key.hexdigest()[:32]}.so"
-    if not path.exists():
-        reason = _compile([*command, *options, str(source)], path)
-        if reason is not None:
-            return reason
+    path = compiled(source, macros, tuple(f"-I{folder}" for folder in folders))
+    if isinstance(path, str):
+        return path
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
         return f"The compiled library cannot be loaded: {error}."
+
+
+def compiled(
+    source: Path, macros: Mapping[str, str], options: tuple[str, ...] = ()
+) -> Path | str:
+    """The library's file, or the reason why there can be none.
+
+    Args:
+        source: A C++ file.
+        macros: Names and values.
+        options: What else the compiler is told: folders of headers, libraries.
+    """
+    toolchain = _toolchain()
+    if isinstance(toolchain, str):
+        return toolchain
+    command, target = toolchain
+    command += (*_ALWAYS, *(f"-D{name}={value}" for name, value in macros.items()))
+    headers = {*SOURCE.parent.glob("*.h"), *source.parent.glob("*.h")}
+    texts = [file.read_text() for file in (source, *sorted(headers))]
+    key = hashlib.sha256("\n".join([*command, *options, target, *texts]).encode())
+    path = _folder() / f"{source.stem}-{key.hexdigest()[:32]}.so"
+    if not path.exists():
+        own = f"-I{SOURCE.parent}"
+        reason = _compile([*command, own, str(source), *options], path)
+        if reason is not None:
+            return reason
+    return path
 
 
 @functools.cache

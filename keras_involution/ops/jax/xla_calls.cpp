@@ -1,43 +1,19 @@
 // Calls that an XLA program makes on a CPU to libraries made of `_cpp/involution.cpp`.
-// A call names its library's file, so that a program kept by JAX's compilation cache
-// finds it again in another process.
 
-#include <dlfcn.h>
+#include "calls.h"
 
-#include <map>
-#include <mutex>
-#include <string>
 #include <string_view>
 #include <vector>
-
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
 
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
 
 typedef ffi::Span<const int64_t> Numbers;
-// Where the struct `Problem` has its number of threads.
-constexpr size_t threads_at = 8;
-
-static void* function_of(std::string_view library, const char* name) {
-  static std::mutex mutex;
-  static std::map<std::string, void*> opened;
-  std::lock_guard<std::mutex> guard(mutex);
-  void*& handle = opened[std::string(library)];
-  if (!handle) handle = dlopen(std::string(library).c_str(), RTLD_NOW | RTLD_LOCAL);
-  return handle ? dlsym(handle, name) : nullptr;
-}
 
 static std::vector<int64_t> with_threads(Numbers numbers) {
   std::vector<int64_t> problem(numbers.begin(), numbers.end());
-#if defined(_OPENMP)
-  problem[threads_at] = omp_get_max_threads();
-#else
-  problem[threads_at] = 1;
-#endif
+  problem[threads_at] = most_threads();
   return problem;
 }
 
@@ -45,7 +21,7 @@ template <class... Pointers>
 static ffi::Error call(const char* name, std::string_view library, Numbers numbers,
                        Pointers... pointers) {
   typedef int Function(const int64_t*, Pointers...);
-  auto function = reinterpret_cast<Function*>(function_of(library, name));
+  auto function = reinterpret_cast<Function*>(function_of(std::string(library), name));
   if (!function)
     return ffi::Error(ffi::ErrorCode::kNotFound,
                       "The compiled involution is gone: " + std::string(library));

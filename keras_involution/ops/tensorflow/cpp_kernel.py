@@ -1,0 +1,134 @@
+"""The operator and its gradients in C++ for the CPU, as operations of TensorFlow.
+
+`_cpp/involution.cpp` says how it computes. It is compiled on first use for each window,
+stride, dilation and number of channels of a group, a few seconds each, once on a
+machine. XLA's own code, `native`, takes several times as long.
+
+A graph with such operations runs only where they are registered. By itself it is
+therefore chosen where nothing is written down: eagerly, and in the programs of
+`fit`, `evaluate` and `predict`. Elsewhere it has to be asked for by name.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
+from tensorflow.python.ops import control_flow_util
+
+from keras_involution.ops._cpp import compiler, problem
+from keras_involution.ops._geometry import Geometry
+from keras_involution.ops._implementation import Implementation
+
+_SOURCE = Path(__file__).with_name("tensorflow_calls.cpp")
+_DTYPES = (tf.float32, tf.float64, tf.float16, tf.bfloat16)
+# The functions that Keras makes programs of, to run them and never to save them.
+_LOOPS = (
+    "multi_step_on_iterator",
+    "one_step_on_data",
+    "one_step_on_data_distributed",
+    "multi_step_on_data",
+)
+
+
+def _involution(inputs: tf.Tensor, kernels: tf.Tensor, geometry: Geometry) -> tf.Tensor:
+    if inputs.dtype not in (tf.float32, tf.float64):
+        wide = tf.cast(inputs, tf.float32), tf.cast(kernels, tf.float32)
+        return tf.cast(_involution(*wide, geometry), inputs.dtype)
+    outputs = _operations().keras_involution(
+        inputs, kernels, **_attributes(geometry, inputs.dtype)
+    )
+    if not tf.executing_eagerly():
+        outputs.set_shape(geometry.output_shape(tuple(inputs.shape)))
+    return outputs
+
+
+@functools.lru_cache(maxsize=1024)
+def _attributes(geometry: Geometry, dtype: tf.DType) -> dict[str, Any]:
+    library = compiler.compiled(
+        compiler.SOURCE, problem.macros(geometry, dtype == tf.float64)
+    )
+    if isinstance(library, str):
+        raise ValueError(library)
+    return {
+        "library": str(library),
+        "channels_first": geometry.channels_first,
+        "group_channels": geometry.group_channels,
+        "kernel_size": list(geometry.kernel_size),
+        "strides": list(geometry.strides),
+    }
+
+
+@functools.cache
+def _operations() -> Any:
+    """TensorFlow's module of the two operations, or a string: why there is none."""
+    options = (f"-I{tf.sysconfig.get_include()}", *tf.sysconfig.get_link_flags())
+    path = compiler.compiled(_SOURCE, {"TENSORFLOW": f'"{tf.__version__}"'}, options)
+    if isinstance(path, str):
+        return path
+    try:
+        operations = tf.load_op_library(str(path))
+    except (OSError, tf.errors.OpError) as error:
+        return f"TensorFlow cannot load the compiled operations: {error}."
+    tf.RegisterGradient("KerasInvolution")(_gradients)
+    tf.RegisterGradient("KerasInvolutionGradients")(_second_derivatives)
+    return operations
+
+
+def _gradients(operation: tf.Operation, upstream: tf.Tensor) -> tuple:
+    x, k = operation.inputs
+    return _of_both(operation, x, k, upstream)
+
+
+# Involution I(x, k) is linear in both, so the derivatives of its gradients X(k, dy) and
+# K(x, dy) are the same functions once more:
+# <u, X(k, dy)> = <I(u, k), dy> and <v, K(x, dy)> = <I(x, v), dy>.
+
+
+def _second_derivatives(operation: tf.Operation, u: tf.Tensor, v: tf.Tensor) -> tuple:
+    x, k, dy = operation.inputs
+    run = functools.partial(_operations().keras_involution, **_named(operation))
+    return *_of_both(operation, u, v, dy), run(u, k) + run(x, v)
+
+
+def _of_both(operation: tf.Operation, x: tf.Tensor, k: tf.Tensor, dy: tf.Tensor):
+    gradients = _operations().keras_involution_gradients
+    return tuple(gradients(x, k, dy, **_named(operation)))
+
+
+def _named(operation: tf.Operation) -> dict[str, Any]:
+    names = ("library", "channels_first", "group_channels", "kernel_size", "strides")
+    return {name: operation.get_attr(name) for name in names}
+
+
+def _unsupported_reason(
+    inputs: tf.Tensor, kernels: tf.Tensor, geometry: Geometry
+) -> str | None:
+    others = {device.device_type for device in tf.config.list_physical_devices()}
+    if others != {"CPU"}:
+        return f"It computes on CPUs, and TensorFlow has {sorted(others)}."
+    if inputs.dtype not in _DTYPES:
+        return f"It computes on {_DTYPES}, and the tensors are {inputs.dtype}."
+    graph = tf.compat.v1.get_default_graph()
+    if control_flow_util.GraphOrParentsInXlaContext(graph):
+        return "XLA, which compiles this program, does not know it."
+    operations = _operations()
+    return operations if isinstance(operations, str) else compiler.reason()
+
+
+def _runs_here() -> bool:
+    """Whether the operation is run at once, or by a loop of Keras's."""
+    if tf.executing_eagerly():
+        return True
+    graph, names = tf.compat.v1.get_default_graph(), []
+    while isinstance(graph, FuncGraph):
+        if type(graph) is FuncGraph:  # else a branch or the body of a loop
+            names.append(graph.name)
+        graph = graph.outer_graph
+    return bool(names) and all(name in _LOOPS for name in names)
+
+
+CPP = Implementation("cpp", _involution, _unsupported_reason, _runs_here)

@@ -1,0 +1,98 @@
+// What one node of TensorFlow's graph says of its involution, and what
+// `_cpp/involution.cpp` is told when it runs.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+typedef std::vector<int64_t> Numbers;
+
+inline int64_t product(const Numbers& of) {
+  int64_t result = 1;
+  for (int64_t number : of) result *= number;
+  return result;
+}
+
+// What a node of the graph says about its involution.
+struct Involution {
+  std::string library;
+  bool channels_first = false, wants_gradients = false;
+  int64_t group_channels = 0;
+  Numbers kernel_size, strides;
+  void* function = nullptr;
+
+  // (B, ..., G, m) or (B, G, m, ...), as the kernels and the split channels lie.
+  Numbers shape(int64_t images, const Numbers& space, const Numbers& last) const {
+    Numbers result = {images};
+    const Numbers& first = channels_first ? last : space;
+    const Numbers& second = channels_first ? space : last;
+    result.insert(result.end(), first.begin(), first.end());
+    result.insert(result.end(), second.begin(), second.end());
+    return result;
+  }
+  Numbers output_sizes(const Numbers& sizes) const {
+    Numbers result = sizes;
+    for (size_t i = 0; i < sizes.size(); ++i)
+      result[i] = (sizes[i] + strides[i] - 1) / strides[i];
+    return result;
+  }
+};
+
+inline void append_three(Numbers& to, const Numbers& values, int64_t missing) {
+  to.insert(to.end(), 3 - values.size(), missing);
+  to.insert(to.end(), values.begin(), values.end());
+}
+
+// A `Layout`: steps between images, groups, minor elements of a group, positions.
+inline void append_layout(Numbers& to, const Involution& node, const Numbers& sizes,
+                          int64_t groups, int64_t minor) {
+  const int64_t positions = product(sizes);
+  const int64_t position = node.channels_first ? 1 : groups * minor;
+  const int64_t element = node.channels_first ? positions : 1;
+  Numbers space = sizes;
+  int64_t step = position;
+  for (size_t i = sizes.size(); i-- > 0; step *= sizes[i]) space[i] = step;
+  to.insert(to.end(), {positions * groups * minor, minor * element, element});
+  append_three(to, space, 0);
+}
+
+// One call: the sizes of this batch, checked, for the graph need not know them.
+struct Call {
+  const Involution& node;
+  int64_t images = 0, groups = 0;
+  Numbers sizes, outputs;
+  bool fits = false;
+
+  Call(const Involution& node, const Numbers& x, const Numbers& k) : node(node) {
+    const size_t rank = node.kernel_size.size();
+    if (x.size() != rank + 2 || k.size() != 2 * rank + 2) return;
+    images = x[0];
+    sizes.assign(x.begin() + (node.channels_first ? 2 : 1), x.end());
+    sizes.resize(rank);
+    outputs = node.output_sizes(sizes);
+    groups = k[node.channels_first ? 1 : rank + 1];
+    fits = x == channels_shape(sizes) && k == kernels_shape();
+  }
+  Numbers channels_shape(const Numbers& space) const {
+    return node.shape(images, space, {groups * node.group_channels});
+  }
+  Numbers kernels_shape() const {
+    Numbers last = {groups};
+    last.insert(last.end(), node.kernel_size.begin(), node.kernel_size.end());
+    return node.shape(images, outputs, last);
+  }
+  bool empty() const { return images * groups * product(sizes) == 0; }
+  Numbers problem() const {
+    Numbers result = {images, groups};
+    append_three(result, sizes, 1);
+    append_three(result, outputs, 1);
+    result.push_back(most_threads());
+    const int64_t taps = product(node.kernel_size);
+    append_layout(result, node, sizes, groups, node.group_channels);
+    append_layout(result, node, outputs, groups, taps);
+    append_layout(result, node, outputs, groups, node.group_channels);
+    append_layout(result, node, sizes, groups, node.group_channels);
+    append_layout(result, node, outputs, groups, taps);
+    return result;
+  }
+};
