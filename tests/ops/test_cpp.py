@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -80,6 +81,21 @@ def test_compiler_errors_are_reasons(tmp_path, monkeypatch):
 )
 def test_beyond_what_fits_registers_and_cache(case):
     assert_definition(case, "float32", "cpp")
+
+
+def test_many_threads_call_it_at_once():
+    """All but one of them compute alone; whose tasks are whose is never mixed up."""
+    cases = [Case((30 + n, 31), (7, 7), channels=32) for n in range(4)]
+    drawn = [tensors(case)[:2] for case in cases]
+
+    def run(index: int) -> np.ndarray:
+        x, k = drawn[index % 4]
+        return np.asarray(involution(x, k, implementation="cpp"))
+
+    alone = [run(index) for index in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        for index, result in enumerate(threads.map(run, range(80))):
+            np.testing.assert_array_equal(result, alone[index % 4])
 
 
 def test_no_images_and_no_positions():

@@ -9,6 +9,8 @@
 #include <mutex>
 #include <string>
 
+#include "pool.h"
+
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
@@ -29,6 +31,9 @@ inline void* function_of(const std::string& library, const char* name) {
   static std::map<std::string, void*> opened;
   std::lock_guard<std::mutex> guard(mutex);
   void*& handle = opened[library];
-  if (!handle) handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!handle) {
+    handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle) *static_cast<Team**>(dlsym(handle, "team")) = team_of_pool;
+  }
   return handle ? dlsym(handle, name) : nullptr;
 }

@@ -6,6 +6,7 @@
 // number: no patch is written anywhere. A row is done in blocks of up to eight
 // outputs, whose sums stay in registers while a row of the window goes by.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -389,21 +390,41 @@ struct Task {
         bottom(smaller(top + all.rows, p.out[1])) {}
 };
 
+typedef void Team(void (*part)(void*), void* work, Size threads);
+
+void team_of_openmp(void (*part)(void*), void* work, Size threads) {
+#pragma omp parallel num_threads(threads)
+  part(work);
+}
+
 }  // namespace
+
+// Calls a part of the work in several threads at a time, or in one. Who loads the library
+// may put threads of their own in its place.
+extern "C" Team* team;
+Team* team = team_of_openmp;
+
+// The threads take one task after the other until none is left.
+template <class Work>
+static int in_team(const Problem& p, Size count, Work work) {
+  std::atomic<Size> next{0};
+  std::atomic<bool> failed{false};
+  auto part = [&] {
+    if (!work([&] { return smaller(next++, count); })) failed = true;
+  };
+  team([](void* it) { (*static_cast<decltype(part)*>(it))(); }, &part, p.threads);
+  return failed;
+}
 
 extern "C" int involution(const Problem* problem, const Real* x, const Real* k,
                           Real* y) {
   const Problem& p = *problem;
   const Tasks tasks(p, true);
-  int failed = 0;
-#pragma omp parallel num_threads(p.threads) reduction(| : failed)
-  {
+  return in_team(p, tasks.count, [&](auto next) {
     Plane plane(p, tasks.groups, tasks.input_rows());
     Row buffer(p);
-    failed = !plane.data || !buffer.y || !buffer.k;
-#pragma omp for schedule(dynamic)
-    for (Size index = 0; index < tasks.count; ++index) {
-      if (failed) continue;
+    if (!plane.data || !buffer.y || !buffer.k) return false;
+    for (Size index; (index = next()) < tasks.count;) {
       const Task task(tasks, p, index);
       plane.first = task.top * stride[1] - padding(1);
       plane.fill(p, x + p.x.row(task.image, task.group, 0, 0), task.groups);
@@ -433,8 +454,8 @@ extern "C" int involution(const Problem* problem, const Real* x, const Real* k,
         for (Size h = task.top; h < task.bottom; ++h)
           for (Size g = 0; g < task.groups; ++g) row(d, h, g);
     }
-  }
-  return failed;
+    return true;
+  });
 }
 
 // Both gradients, or the one that is not null.
@@ -442,22 +463,18 @@ extern "C" int gradients(const Problem* problem, const Real* x, const Real* k,
                          const Real* dy, Real* dx, Real* dk) {
   const Problem& p = *problem;
   const Tasks tasks(p, false);
-  int failed = 0;
-#pragma omp parallel num_threads(p.threads) reduction(| : failed)
-  {
+  return in_team(p, tasks.count, [&](auto next) {
     const Size rows = p.in[1] + halo(1);
     Plane inputs(p, tasks.groups, rows), sums(p, tasks.groups, rows);
     Row buffer(p);
-    failed = !inputs.data || !sums.data || !buffer.y || !buffer.k;
+    if (!inputs.data || !sums.data || !buffer.y || !buffer.k) return false;
     Size offset[taps], tap = 0;
     for (Size d = 0; d < kernel[0]; ++d)
       for (Size h = 0; h < kernel[1]; ++h)
         for (Size w = 0; w < kernel[2]; ++w)
           offset[tap++] =
               d * inputs.slice_step() + h * inputs.row_step() + w * rate[2] * pixel;
-#pragma omp for schedule(dynamic)
-    for (Size index = 0; index < tasks.count; ++index) {
-      if (failed) continue;
+    for (Size index; (index = next()) < tasks.count;) {
       const Task task(tasks, p, index);
       if (dk) inputs.fill(p, x + p.x.row(task.image, task.group, 0, 0), task.groups);
       if (dx) sums.clear();
@@ -494,6 +511,6 @@ extern "C" int gradients(const Problem* problem, const Real* x, const Real* k,
           for (Size g = 0; g < task.groups; ++g) row(d, h, g);
       if (dx) sums.empty(p, dx + p.dx.row(task.image, task.group, 0, 0), task.groups);
     }
-  }
-  return failed;
+    return true;
+  });
 }
