@@ -70,14 +70,12 @@ def _operations() -> Any:
     if isinstance(path, str):
         return path
     try:
-        operations = tf.load_op_library(str(path))
+        return tf.load_op_library(str(path))
     except (OSError, tf.errors.OpError) as error:
         return f"TensorFlow cannot load the compiled operations: {error}."
-    tf.RegisterGradient("KerasInvolution")(_gradients)
-    tf.RegisterGradient("KerasInvolutionGradients")(_second_derivatives)
-    return operations
 
 
+@tf.RegisterGradient("KerasInvolution")
 def _gradients(operation: tf.Operation, upstream: tf.Tensor) -> tuple:
     x, k = operation.inputs
     return _of_both(operation, x, k, upstream)
@@ -88,6 +86,7 @@ def _gradients(operation: tf.Operation, upstream: tf.Tensor) -> tuple:
 # <u, X(k, dy)> = <I(u, k), dy> and <v, K(x, dy)> = <I(x, v), dy>.
 
 
+@tf.RegisterGradient("KerasInvolutionGradients")
 def _second_derivatives(operation: tf.Operation, u: tf.Tensor, v: tf.Tensor) -> tuple:
     x, k, dy = operation.inputs
     run = functools.partial(_operations().keras_involution, **_named(operation))
