@@ -4,12 +4,11 @@
 
 #include <dlfcn.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <mutex>
 #include <string>
-
-#include "pool.h"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -26,14 +25,18 @@ inline int64_t most_threads() {
 #endif
 }
 
-inline void* function_of(const std::string& library, const char* name) {
+typedef void Team(void (*part)(void*), void* work, ptrdiff_t threads);
+
+// A team that is given takes the place of OpenMP's.
+inline void* function_of(const std::string& library, const char* name,
+                         Team* team = nullptr) {
   static std::mutex mutex;
   static std::map<std::string, void*> opened;
   std::lock_guard<std::mutex> guard(mutex);
   void*& handle = opened[library];
   if (!handle) {
     handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle) *static_cast<Team**>(dlsym(handle, "team")) = team_of_pool;
+    if (handle && team) *static_cast<Team**>(dlsym(handle, "team")) = team;
   }
   return handle ? dlsym(handle, name) : nullptr;
 }

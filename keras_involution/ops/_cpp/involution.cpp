@@ -397,6 +397,99 @@ void team_of_openmp(void (*part)(void*), void* work, Size threads) {
   part(work);
 }
 
+template <class Next>
+bool forward_part(const Problem& p, const Tasks& tasks, const Real* x, const Real* k,
+                  Real* y, Next next) {
+  Plane plane(p, tasks.groups, tasks.input_rows());
+  Row buffer(p);
+  if (!plane.data || !buffer.y || !buffer.k) return false;
+  for (Size index; (index = next()) < tasks.count;) {
+    const Task task(tasks, p, index);
+    plane.first = task.top * stride[1] - padding(1);
+    plane.fill(p, x + p.x.row(task.image, task.group, 0, 0), task.groups);
+    auto row = [&](Size d, Size h, Size g) {
+      const Real* weight = k + p.k.row(task.image, task.group + g, d, h);
+      Size step = p.k.space[2];
+      if (p.k.minor != 1) {
+        gather(buffer.k, taps, weight, p.out[2], step, taps, p.k.minor);
+        weight = buffer.k, step = taps;
+      }
+      const Real* window = plane.row(g, d * stride[0], (h - task.top) * stride[1]);
+      Real* result = y + p.y.row(task.image, task.group + g, d, h);
+      const bool direct = p.y.minor == 1 && channels == pixel;
+      Real* to = direct ? result : buffer.y;
+      const Size to_step = direct ? p.y.space[2] : pixel;
+      in_blocks(p.out[2], [&](auto count, Size w) {
+        prefetch<count.value>(weight + w * step, step);
+        forward_block<count.value>(plane, window + w * stride[2] * pixel,
+                                   weight + w * step, step, to + w * to_step,
+                                   to_step);
+      });
+      if (!direct)
+        scatter(result, p.y.space[2], p.y.minor, buffer.y, pixel, p.out[2],
+                channels);
+    };
+    for (Size d = 0; d < p.out[0]; ++d)
+      for (Size h = task.top; h < task.bottom; ++h)
+        for (Size g = 0; g < task.groups; ++g) row(d, h, g);
+  }
+  return true;
+}
+
+// Both gradients, or the one that is not null.
+template <class Next>
+bool gradients_part(const Problem& p, const Tasks& tasks, const Real* x,
+                    const Real* k, const Real* dy, Real* dx, Real* dk, Next next) {
+  const Size rows = p.in[1] + halo(1);
+  Plane inputs(p, tasks.groups, rows), sums(p, tasks.groups, rows);
+  Row buffer(p);
+  if (!inputs.data || !sums.data || !buffer.y || !buffer.k) return false;
+  Size offset[taps], tap = 0;
+  for (Size d = 0; d < kernel[0]; ++d)
+    for (Size h = 0; h < kernel[1]; ++h)
+      for (Size w = 0; w < kernel[2]; ++w)
+        offset[tap++] =
+            d * inputs.slice_step() + h * inputs.row_step() + w * rate[2] * pixel;
+  for (Size index; (index = next()) < tasks.count;) {
+    const Task task(tasks, p, index);
+    if (dk) inputs.fill(p, x + p.x.row(task.image, task.group, 0, 0), task.groups);
+    if (dx) sums.clear();
+    auto row = [&](Size d, Size h, Size g) {
+      gather(buffer.y, pixel, dy + p.y.row(task.image, task.group + g, d, h),
+             p.out[2], p.y.space[2], channels, p.y.minor);
+      if (dx) {
+        const Real* weight = k + p.k.row(task.image, task.group + g, d, h);
+        Size step = p.k.space[2];
+        if (p.k.minor != 1) {
+          gather(buffer.k, taps, weight, p.out[2], step, taps, p.k.minor);
+          weight = buffer.k, step = taps;
+        }
+        Real* sum = sums.row(g, d * stride[0], h * stride[1]);
+        in_blocks(p.out[2], [&](auto count, Size w) {
+          prefetch<count.value>(weight + w * step, step);
+          inputs_block<count.value>(sums, sum + w * stride[2] * pixel,
+                                    weight + w * step, step, buffer.y + w * pixel);
+        });
+      }
+      if (!dk) return;
+      const Real* window = inputs.row(g, d * stride[0], h * stride[1]);
+      Real* result = dk + p.dk.row(task.image, task.group + g, d, h);
+      const bool direct = p.dk.minor == 1;  // else the buffer, free again by now
+      for (Size w = 0; w < p.out[2]; ++w)
+        kernel_gradient<lanes>(
+            0, window + w * stride[2] * pixel, offset, buffer.y + w * pixel,
+            direct ? result + w * p.dk.space[2] : buffer.k + w * taps);
+      if (!direct)
+        scatter(result, p.dk.space[2], p.dk.minor, buffer.k, taps, p.out[2], taps);
+    };
+    for (Size d = 0; d < p.out[0]; ++d)
+      for (Size h = 0; h < p.out[1]; ++h)
+        for (Size g = 0; g < task.groups; ++g) row(d, h, g);
+    if (dx) sums.empty(p, dx + p.dx.row(task.image, task.group, 0, 0), task.groups);
+  }
+  return true;
+}
+
 }  // namespace
 
 // Calls a part of the work in several threads at a time, or in one. Who loads the library
@@ -420,97 +513,15 @@ extern "C" int involution(const Problem* problem, const Real* x, const Real* k,
                           Real* y) {
   const Problem& p = *problem;
   const Tasks tasks(p, true);
-  return in_team(p, tasks.count, [&](auto next) {
-    Plane plane(p, tasks.groups, tasks.input_rows());
-    Row buffer(p);
-    if (!plane.data || !buffer.y || !buffer.k) return false;
-    for (Size index; (index = next()) < tasks.count;) {
-      const Task task(tasks, p, index);
-      plane.first = task.top * stride[1] - padding(1);
-      plane.fill(p, x + p.x.row(task.image, task.group, 0, 0), task.groups);
-      auto row = [&](Size d, Size h, Size g) {
-        const Real* weight = k + p.k.row(task.image, task.group + g, d, h);
-        Size step = p.k.space[2];
-        if (p.k.minor != 1) {
-          gather(buffer.k, taps, weight, p.out[2], step, taps, p.k.minor);
-          weight = buffer.k, step = taps;
-        }
-        const Real* window = plane.row(g, d * stride[0], (h - task.top) * stride[1]);
-        Real* result = y + p.y.row(task.image, task.group + g, d, h);
-        const bool direct = p.y.minor == 1 && channels == pixel;
-        Real* to = direct ? result : buffer.y;
-        const Size to_step = direct ? p.y.space[2] : pixel;
-        in_blocks(p.out[2], [&](auto count, Size w) {
-          prefetch<count.value>(weight + w * step, step);
-          forward_block<count.value>(plane, window + w * stride[2] * pixel,
-                                     weight + w * step, step, to + w * to_step,
-                                     to_step);
-        });
-        if (!direct)
-          scatter(result, p.y.space[2], p.y.minor, buffer.y, pixel, p.out[2],
-                  channels);
-      };
-      for (Size d = 0; d < p.out[0]; ++d)
-        for (Size h = task.top; h < task.bottom; ++h)
-          for (Size g = 0; g < task.groups; ++g) row(d, h, g);
-    }
-    return true;
-  });
+  return in_team(p, tasks.count,
+                 [&](auto next) { return forward_part(p, tasks, x, k, y, next); });
 }
 
-// Both gradients, or the one that is not null.
 extern "C" int gradients(const Problem* problem, const Real* x, const Real* k,
                          const Real* dy, Real* dx, Real* dk) {
   const Problem& p = *problem;
   const Tasks tasks(p, false);
   return in_team(p, tasks.count, [&](auto next) {
-    const Size rows = p.in[1] + halo(1);
-    Plane inputs(p, tasks.groups, rows), sums(p, tasks.groups, rows);
-    Row buffer(p);
-    if (!inputs.data || !sums.data || !buffer.y || !buffer.k) return false;
-    Size offset[taps], tap = 0;
-    for (Size d = 0; d < kernel[0]; ++d)
-      for (Size h = 0; h < kernel[1]; ++h)
-        for (Size w = 0; w < kernel[2]; ++w)
-          offset[tap++] =
-              d * inputs.slice_step() + h * inputs.row_step() + w * rate[2] * pixel;
-    for (Size index; (index = next()) < tasks.count;) {
-      const Task task(tasks, p, index);
-      if (dk) inputs.fill(p, x + p.x.row(task.image, task.group, 0, 0), task.groups);
-      if (dx) sums.clear();
-      auto row = [&](Size d, Size h, Size g) {
-        gather(buffer.y, pixel, dy + p.y.row(task.image, task.group + g, d, h),
-               p.out[2], p.y.space[2], channels, p.y.minor);
-        if (dx) {
-          const Real* weight = k + p.k.row(task.image, task.group + g, d, h);
-          Size step = p.k.space[2];
-          if (p.k.minor != 1) {
-            gather(buffer.k, taps, weight, p.out[2], step, taps, p.k.minor);
-            weight = buffer.k, step = taps;
-          }
-          Real* sum = sums.row(g, d * stride[0], h * stride[1]);
-          in_blocks(p.out[2], [&](auto count, Size w) {
-            prefetch<count.value>(weight + w * step, step);
-            inputs_block<count.value>(sums, sum + w * stride[2] * pixel,
-                                      weight + w * step, step, buffer.y + w * pixel);
-          });
-        }
-        if (!dk) return;
-        const Real* window = inputs.row(g, d * stride[0], h * stride[1]);
-        Real* result = dk + p.dk.row(task.image, task.group + g, d, h);
-        const bool direct = p.dk.minor == 1;  // else the buffer, free again by now
-        for (Size w = 0; w < p.out[2]; ++w)
-          kernel_gradient<lanes>(
-              0, window + w * stride[2] * pixel, offset, buffer.y + w * pixel,
-              direct ? result + w * p.dk.space[2] : buffer.k + w * taps);
-        if (!direct)
-          scatter(result, p.dk.space[2], p.dk.minor, buffer.k, taps, p.out[2], taps);
-      };
-      for (Size d = 0; d < p.out[0]; ++d)
-        for (Size h = 0; h < p.out[1]; ++h)
-          for (Size g = 0; g < task.groups; ++g) row(d, h, g);
-      if (dx) sums.empty(p, dx + p.dx.row(task.image, task.group, 0, 0), task.groups);
-    }
-    return true;
+    return gradients_part(p, tasks, x, k, dy, dx, dk, next);
   });
 }

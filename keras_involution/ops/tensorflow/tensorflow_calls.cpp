@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "node.h"
+#include "pool.h"
 #include "tensorflow/c/kernels.h"
 #include "tensorflow/c/ops.h"
 #include "tensorflow/c/tf_tensor.h"
@@ -62,7 +63,8 @@ static void* create(TF_OpKernelConstruction* from) {
   auto node = std::make_unique<Involution>();
   node->wants_gradients = gradients;
   if (read_attributes(from, *node))
-    node->function = function_of(node->library, gradients ? "gradients" : "involution");
+    node->function = function_of(
+        node->library, gradients ? "gradients" : "involution", team_of_pool);
   if (node->function) return node.release();
   Status status;
   const std::string message = "The compiled involution is gone: " + node->library;

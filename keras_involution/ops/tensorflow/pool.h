@@ -1,46 +1,58 @@
-// Threads for frameworks whose operators are called from changing threads, where OpenMP
-// would start a team for each of them, and the teams would wait for work by spinning.
+// Threads of our own. TensorFlow calls operators from changing threads: OpenMP starts a
+// team for each of them, and the teams wait for work by spinning.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <deque>
 #include <mutex>
 #include <thread>
-
-typedef void Team(void (*part)(void*), void* work, ptrdiff_t threads);
 
 class Pool {
  public:
   // The caller has a part itself, and others have one if they come while there is work:
-  // nobody waits for a thread that has not begun. One call at a time has the threads,
-  // and the others of that time do their work alone.
+  // nobody waits for a thread that has not begun.
   void run(void (*part)(void*), void* work, ptrdiff_t threads) {
-    std::unique_lock<std::mutex> use(in_use, std::try_to_lock);
-    if (!use || threads < 2) return part(work);
-    {
-      std::lock_guard<std::mutex> guard(mutex);
-      for (; started < threads - 1; ++started) std::thread([this] { wait(); }).detach();
-      this->part = part, this->work = work, places = threads - 1;
-    }
+    if (threads < 2) return part(work);
+    Job job{part, work, threads - 1};
+    std::unique_lock<std::mutex> guard(mutex);
+    for (; started < threads - 1; ++started) std::thread([this] { serve(); }).detach();
+    open.push_back(&job), ++count;
+    guard.unlock();
     wake.notify_all();
     part(work);
-    std::unique_lock<std::mutex> guard(mutex);
-    places = 0;
-    until(guard, done, [this] { return running == 0; });
+    guard.lock();
+    close(job);
+    until(guard, done, [&job] { return job.running == 0; });
   }
 
  private:
-  void wait() {
+  struct Job {
+    void (*part)(void*);
+    void* work;
+    ptrdiff_t places;
+    std::atomic<ptrdiff_t> running{0};
+  };
+
+  void serve() {
     std::unique_lock<std::mutex> guard(mutex);
     for (;;) {
-      until(guard, wake, [this] { return places > 0; });
-      --places, ++running;
+      until(guard, wake, [this] { return count > 0; });
+      Job& job = *open.front();
+      ++job.running;
+      if (--job.places == 0) close(job);
       guard.unlock();
-      part(work);
+      job.part(job.work);
       guard.lock();
-      if (--running == 0) done.notify_all();
+      if (--job.running == 0) done.notify_all();
     }
+  }
+
+  void close(Job& job) {
+    auto place = std::find(open.begin(), open.end(), &job);
+    if (place != open.end()) open.erase(place), --count;
   }
 
   // Asleep, but for the first moments: waking a thread takes as long as a small
@@ -57,12 +69,11 @@ class Pool {
     signal.wait(guard, condition);
   }
 
-  std::mutex in_use, mutex;
+  std::mutex mutex;
   std::condition_variable wake, done;
-  void (*part)(void*) = nullptr;
-  void* work = nullptr;
+  std::deque<Job*> open;
+  std::atomic<ptrdiff_t> count{0};
   ptrdiff_t started = 0;
-  std::atomic<ptrdiff_t> places{0}, running{0};
 };
 
 inline void team_of_pool(void (*part)(void*), void* work, ptrdiff_t threads) {
