@@ -32,17 +32,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import keras
 import numpy as np
 
 from benchmarks._measure import devices, machine, probes, report
+from benchmarks._measure.starts import STARTS, build
 from examples._demo import photographs, training
 from examples._training.cache import decode
 from examples._training.datasets import open_collection
 from examples._training.metrics import figures_of
-from examples._training.network import build_network, network_of_preset
 from examples._training.pictures import Pictures
 from examples._training.splits import split_by_counts
 from keras_involution import RedNetImageClassifier
@@ -75,17 +73,6 @@ def load(arguments: argparse.Namespace) -> tuple[Pictures, list[str], list[Rows]
     return pictures, collection.class_names, rows
 
 
-def build(start: str, arguments: argparse.Namespace, names: list[str]) -> Any:
-    size = arguments.image_size
-    if start == "preset":
-        return network_of_preset(arguments.preset, names, size)
-    operator = "convolution" if start == "random twin" else "involution"
-    return build_network(arguments.depth, size, names, spatial_operator=operator)
-
-
-STARTS = ("preset", "random", "random twin")
-
-
 def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
     pictures, names, parts = load(arguments)
     for seed, rows in zip(arguments.seeds, parts):
@@ -93,8 +80,8 @@ def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
         for start in arguments.starts:
             for way in arguments.ways:
                 began = time.perf_counter()
-                keras.utils.set_random_seed(seed)
-                model = build(start, arguments, names)
+                size, depth = arguments.image_size, arguments.depth
+                model = build(start, arguments.preset, depth, size, names, seed)
                 scores = WAYS[way](model, pictures, rows, arguments.epochs, seed)
                 yield {
                     "start": start,

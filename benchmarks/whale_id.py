@@ -29,7 +29,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks._measure import report
-from benchmarks._measure.retrieval_floors import FLOORS
+from benchmarks._measure.retrieval_floors import FLOORS, frozen
 from benchmarks._measure.whale_arms import ARMS, RECIPE, Settings, arm_settings
 from benchmarks._measure.whale_figures import (
     FIGURES,
@@ -90,12 +90,16 @@ def measure_arms(
             yield {"arm": f"{arm}, seeds together and {partners[arm]}", **found}
 
 
-def fixed_features(table: pd.DataFrame) -> dict[str, Any]:
+def fixed_features(
+    table: pd.DataFrame, arguments: argparse.Namespace, side: int
+) -> dict[str, Any]:
     """What needs no training, less its mean over the photographs to train on."""
     from keras_involution.whale_id import Embeddings
 
     train = (table["split"] == "train").to_numpy()
     found = {name: features(table) for name, features in FLOORS.items()}
+    if arguments.frozen:
+        found |= dict(frozen(table, arguments.frozen, 26, side, arguments.seeds))
     return {
         name: Embeddings(features - features[train].mean(0), table)
         for name, features in found.items()
@@ -133,6 +137,10 @@ def _arguments() -> argparse.Namespace:
         "--no-threshold", dest="threshold", action="store_false",
         help="leaves out the training on the validation split",
     )  # fmt: skip
+    parser.add_argument(
+        "--frozen", metavar="PRESET",
+        help="its features as they are, and a random RedNet-26's and twin's, as floors",
+    )  # fmt: skip
     parser.add_argument("--work", type=Path, help="a folder that keeps the trainings")
     parser.add_argument("--output", type=Path, help="a folder for JSON")
     return parser.parse_args()
@@ -147,7 +155,7 @@ def main() -> None:
     head = {**machine.describe(devices.open_device("cpu")), **recipe}
     report.print_head(head)
     table = read_table(arguments.table, arguments.images, boxes=False)
-    fixed = fixed_features(table)
+    fixed = fixed_features(table, arguments, recipe["image_size"])
     rows = floors(table, fixed)
     print(report.table(rows, ("arm", *NAMES)), flush=True)
     with tempfile.TemporaryDirectory() as temporary:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 SIDE = 64
+Seeds = Sequence[int]
 
 
 def random_features(table: pd.DataFrame) -> np.ndarray:
@@ -37,6 +38,21 @@ def oriented_gradients(table: pd.DataFrame) -> np.ndarray:
     cells = bins.reshape(9, len(table), 8, SIDE // 8, 8, SIDE // 8).sum(axis=(3, 5))
     cells = np.sqrt(cells / (np.linalg.norm(cells, axis=0) + 1e-3))
     return np.moveaxis(cells, 0, -1).reshape(len(table), -1)
+
+
+def frozen(
+    table: pd.DataFrame, preset: str, depth: int, side: int, seeds: Seeds
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Pooled features (N, 2048) of the preset, and of random networks, a seed each."""
+    from benchmarks._measure import probes, starts
+    from keras_involution.whale_id.images import read_photograph
+
+    images = np.stack([read_photograph(p, (side, side)) for p in table["path"]])
+    for start in starts.STARTS:
+        for seed in seeds if start != "preset" else seeds[:1]:
+            model = starts.build(start, preset, depth, side, ["any"], seed)
+            name = "preset, frozen" if start == "preset" else f"{start}, frozen, {seed}"
+            yield name, probes.features(model, images)
 
 
 def _gray(table: pd.DataFrame) -> np.ndarray:
