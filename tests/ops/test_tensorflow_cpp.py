@@ -15,31 +15,11 @@ from keras_involution.layers import Involution2D
 from keras_involution.ops import _reference, involution
 from keras_involution.ops._cpp import compiler
 from tests.ops.cases import Case
-from tests.ops.test_tensorflow_transforms import (
-    DY,
-    GEOMETRY,
-    K,
-    U,
-    V,
-    X,
-    close,
-    constants,
-    either_way,
-    gradients,
-    outputs,
-    slopes,
-)
 
 pytestmark = pytest.mark.skipif(
     compiler.reason() is not None, reason=str(compiler.reason())
 )
 OURS = {"KerasInvolution", "KerasInvolutionGradients"}
-
-
-def run(x, k):
-    return involution(
-        x, k, GEOMETRY.strides, data_format="channels_last", implementation="cpp"
-    )
 
 
 @pytest.fixture
@@ -144,40 +124,6 @@ def test_saved_models_run_where_it_is_unknown(tmp_path):
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
     for name in ("saved", "exported"):
         np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), wanted, atol=1e-4)
-
-
-@either_way
-def test_gradients_of_gradients(wrap):
-    x, k, dy, u, v = constants(X, K, DY, U, V)
-
-    def slope(x, k, dy):
-        dx, dk = slopes(run, x, k, upstream=dy)
-        return tf.reduce_sum(dx * u) + tf.reduce_sum(dk * v)
-
-    got = wrap(lambda *tensors: slopes(slope, *tensors))(x, k, dy)
-    close(got, *gradients(U, V, DY), outputs(U, K) + outputs(X, V))
-
-
-@either_way
-def test_forward_mode(wrap):
-    x, k, u, v = constants(X, K, U, V)
-
-    @wrap
-    def both():
-        with tf.autodiff.ForwardAccumulator((x, k), (u, v)) as accumulator:
-            y = run(x, k)
-        return y, accumulator.jvp(y)
-
-    close(both(), outputs(X, K), outputs(U, K) + outputs(X, V))
-
-
-def test_jacobian():
-    x, k, dy = constants(X, K, DY)
-    with tf.GradientTape() as tape:
-        tape.watch((x, k))
-        y = run(x, k)
-    both = tape.jacobian(y, (x, k))
-    close([tf.tensordot(dy, j, 4) for j in both], *gradients(X, K, DY))
 
 
 @pytest.mark.parametrize("data_format", ("channels_last", "channels_first"))

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from keras_involution.ops import _portable, _reference
-from keras_involution.ops.tensorflow import native
+from keras_involution.ops._cpp import compiler
+from keras_involution.ops.tensorflow import cpp_kernel, native
 from tests.ops.cases import Case
 
 CASE = Case((5, 4), (3, 3), channels=4, strides=(2, 1))
@@ -33,6 +34,16 @@ def involution(x, k):
     return native.involution(x, k, GEOMETRY)
 
 
+@pytest.fixture(params=("native", "cpp"))
+def form(request):
+    """The involution of two tensors, by XLA's program or by operations in C++."""
+    if request.param == "native":
+        return involution
+    if compiler.reason() is not None:
+        pytest.skip(compiler.reason())
+    return lambda x, k: cpp_kernel.CPP.run(x, k, GEOMETRY)
+
+
 def close(results, *expected: np.ndarray) -> None:
     for result, wanted in zip(results, expected, strict=True):
         np.testing.assert_allclose(result, wanted, rtol=0, atol=1e-11)
@@ -50,11 +61,11 @@ def either_way(function):
 
 
 @either_way
-def test_gradients_of_gradients(wrap):
+def test_gradients_of_gradients(form, wrap):
     x, k, dy, u, v = constants(X, K, DY, U, V)
 
     def slope(x, k, dy):
-        dx, dk = slopes(involution, x, k, upstream=dy)
+        dx, dk = slopes(form, x, k, upstream=dy)
         return tf.reduce_sum(dx * u) + tf.reduce_sum(dk * v)
 
     got = wrap(lambda *tensors: slopes(slope, *tensors))(x, k, dy)
@@ -62,13 +73,13 @@ def test_gradients_of_gradients(wrap):
 
 
 @either_way
-def test_forward_mode(wrap):
+def test_forward_mode(form, wrap):
     x, k, u, v = constants(X, K, U, V)
 
     @wrap
     def run():
         with tf.autodiff.ForwardAccumulator((x, k), (u, v)) as accumulator:
-            y = involution(x, k)
+            y = form(x, k)
         return y, accumulator.jvp(y)
 
     close(run(), outputs(X, K), outputs(U, K) + outputs(X, V))
@@ -89,13 +100,13 @@ def test_gradients_of_a_vectorised_map(wrap):
     close(got, *(np.stack(pair) for pair in zip(first, second)))
 
 
-def test_jacobian_and_its_gradient():
+def test_jacobian_and_its_gradient(form):
     x, k, dy, u, v = constants(X, K, DY, U, V)
 
     def weighted(x, k):
         with tf.GradientTape(persistent=True) as tape:
             tape.watch((x, k))
-            y = involution(x, k)
+            y = form(x, k)
         both = tape.jacobian(y, (x, k))
         return [tf.tensordot(dy, jacobian, 4) for jacobian in both]
 
@@ -108,12 +119,12 @@ def test_jacobian_and_its_gradient():
     close(slopes(slope, x, k), *gradients(U, V, DY))
 
 
-def test_inside_of_a_condition():
+def test_inside_of_a_condition(form):
     x, k, dy = constants(X, K, DY)
 
     @tf.function
     def run(x, k):
-        return tf.cond(tf.size(x) > 1, lambda: involution(x, k), lambda: 0 * dy)
+        return tf.cond(tf.size(x) > 1, lambda: form(x, k), lambda: 0 * dy)
 
     close(slopes(run, x, k, upstream=dy), *gradients(X, K, DY))
 
