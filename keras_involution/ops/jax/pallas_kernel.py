@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
 
+from keras_involution.ops._arrays import split_groups, split_phases
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops.jax import native
-from keras_involution.ops.jax._arrays import split_groups, split_phases
 from keras_involution.ops.jax._derivatives import with_gradients
 
 # Rows of outputs that one program computes.

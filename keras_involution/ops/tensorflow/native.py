@@ -11,12 +11,13 @@ import re
 from collections.abc import Callable
 
 import tensorflow as tf
+from keras import ops
 from tensorflow.python.eager import forwardprop_util
 
+from keras_involution.ops import _kernels_gradient, _sums
+from keras_involution.ops._arrays import merge_groups, pad
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
-from keras_involution.ops.tensorflow._kernels_gradient import kernels_gradient
-from keras_involution.ops.tensorflow._sums import forward, input_gradient
 
 
 def involution(inputs: tf.Tensor, kernels: tf.Tensor, geometry: Geometry) -> tf.Tensor:
@@ -24,7 +25,7 @@ def involution(inputs: tf.Tensor, kernels: tf.Tensor, geometry: Geometry) -> tf.
         dx = _gradient_of_inputs(x, k, dy, geometry)
         return dx, _gradient_of_kernels(x, dy, geometry)
 
-    return _run(forward, geometry, pull_back, inputs, kernels)
+    return _run(_forward, geometry, pull_back, inputs, kernels)
 
 
 # Involution is linear in each of its two inputs, so the derivatives of its gradients,
@@ -40,7 +41,7 @@ def _gradient_of_inputs(
     def pull_back(x, k, dy, u):
         return None, _gradient_of_kernels(u, dy, geometry), involution(u, k, geometry)
 
-    return _run(input_gradient, geometry, pull_back, x, k, dy)
+    return _run(_input_gradient, geometry, pull_back, x, k, dy)
 
 
 def _gradient_of_kernels(x: tf.Tensor, dy: tf.Tensor, geometry: Geometry) -> tf.Tensor:
@@ -49,7 +50,44 @@ def _gradient_of_kernels(x: tf.Tensor, dy: tf.Tensor, geometry: Geometry) -> tf.
     def pull_back(x, dy, v):
         return _gradient_of_inputs(x, v, dy, geometry), involution(x, v, geometry)
 
-    return _run(kernels_gradient, geometry, pull_back, x, dy)
+    return _run(_weights_gradient, geometry, pull_back, x, dy)
+
+
+def _forward(geometry: Geometry, x: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    return tf.cast(merge_groups(_sums.outputs(geometry, x, k), geometry), x.dtype)
+
+
+def _input_gradient(
+    geometry: Geometry, x: tf.Tensor, k: tf.Tensor, dy: tf.Tensor
+) -> tf.Tensor:
+    sizes = [ops.shape(x)[axis] for axis in geometry.spatial_axes]
+    return tf.ensure_shape(_sums.input_gradient(geometry, sizes, k, dy), x.shape)
+
+
+def _weights_gradient(geometry: Geometry, x: tf.Tensor, dy: tf.Tensor) -> tf.Tensor:
+    if all(device.device_type == "CPU" for device in tf.config.list_logical_devices()):
+        dk = _weights_gradient_by_loops(geometry, x, dy)
+    else:
+        dk = _kernels_gradient.by_reduction(geometry, x, dy)
+    sizes = [ops.shape(dy)[axis] for axis in geometry.spatial_axes]
+    window = [geometry.groups, *geometry.kernel_size]
+    shape = [*window, *sizes] if geometry.channels_first else [*sizes, *window]
+    dk = tf.reshape(dk, [ops.shape(x)[0], *shape])
+    return tf.ensure_shape(dk, geometry.kernels_shape(tuple(x.shape)))
+
+
+def _weights_gradient_by_loops(
+    geometry: Geometry, x: tf.Tensor, dy: tf.Tensor
+) -> tf.Tensor:
+    loop = functools.partial(tf.map_fn, fn_output_signature=x.dtype)
+    images = _one_image_at_least(x), _one_image_at_least(dy)
+    return _kernels_gradient.by_loops(geometry, *images, loop)[: ops.shape(x)[0]]
+
+
+def _one_image_at_least(images: tf.Tensor) -> tf.Tensor:
+    """XLA has no loop over nothing."""
+    missing = 1 - tf.minimum(ops.shape(images)[0], 1)
+    return pad(images, [0], [(0, missing)]) if images.shape[0] in (0, None) else images
 
 
 def _run(
