@@ -55,7 +55,7 @@ from examples._training.answers import answers_of
 from examples._training.cache import decode
 from examples._training.datasets import tiny_imagenet
 from examples._training.network import build_network, place_weights, save_half
-from examples._training.pictures import rows_without_copies
+from examples._training.pictures import Pictures, rows_without_copies
 from examples._training.run import Settings, TrainingRun
 from keras_involution import RedNetImageClassifier
 from keras_involution.training import RECIPES
@@ -161,7 +161,7 @@ def main(
     learnt: Distillation | StoredAnswers | None = taught
     if taught and answers == "stored":
         console.print("The teacher answers once for every picture.")
-        learnt = answered_once(taught, model, decoded.pictures.images, rows, output)
+        learnt = answered_once(taught, model, decoded.pictures, rows, output)
     settings = Settings(
         output=output,
         pictures=decoded.pictures,
@@ -189,13 +189,15 @@ def main(
 def answered_once(
     taught: Distillation,
     model: RedNetImageClassifier,
-    images: np.ndarray,
+    pictures: Pictures,
     rows: np.ndarray,
     output: Path,
 ) -> StoredAnswers:
     """What the teacher said of whole pictures, or says now, in its stead."""
     teacher = taught.load(model)
-    logits = answers_of(teacher, images, rows, output / "teacher.npy")
+    logits = answers_of(teacher, pictures.images, rows, output / "teacher.npy")
+    right = logits[rows].argmax(-1) == pictures.labels[rows]
+    console.print(f"It is right for {right.mean():.1%} of the pictures to train on.")
     return StoredAnswers(taught.teacher, logits, taught.temperature, taught.label_share)
 
 
