@@ -18,8 +18,8 @@ epochs in 85 minutes on two cores, ended at top-1 0.246 (chance 0.005), once the
 statistics of normalisation were taken anew over whole pictures, which a run does at its
 end since; it had 0.178 before. The second began from those weights with `--from-preset`
 and another `--seed`; 2.7 epochs in 52 minutes took it to 0.289. The third did so once
-more with `--teacher efficientnet-lite2 --answers stored`; 3.4 epochs in 45 minutes, with
-little beside it, took it to 0.318.
+more with `--teacher efficientnet-lite2 --answers stored`; 3.4 epochs in 45 minutes took
+it to 0.318.
 
 Command, from the root of the repository:
 

@@ -21,9 +21,10 @@ two cores of a processor, with random crops and mirroring, first on smaller pict
 {commands}
 ```
 
-Together that is {epochs:.1f} epochs in {minutes:.0f} minutes of work, of cross entropy with
-label smoothing; beside the labels the last run learnt what a teacher, EfficientNet-Lite2
-trained on the whole of ImageNet, had answered to the same pictures at 192 pixels.
+Together that is {epochs:.1f} epochs in {minutes:.0f} minutes of work, of cross entropy
+with label smoothing; beside the labels the last run learnt what a teacher,
+EfficientNet-Lite2 trained on the whole of ImageNet, had answered to the same pictures
+at 192 pixels.
 {remarks}"""
 LICENCE = """ImageNet's terms, for non-commercial research and education
 (https://www.image-net.org/download.php); no picture of it is part of this package. The
