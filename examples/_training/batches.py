@@ -70,10 +70,10 @@ class Batches:
         views, targets = augment(views, targets, seed=int(random.integers(2**31)))
         return prepared(views, self.converter), targets
 
-    def ahead(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def ahead(self, threads: int = THREADS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The batches in order, of which threads prepare the next few."""
-        count = THREADS + 2
-        with ThreadPoolExecutor(THREADS) as pool:
+        count = threads + 2
+        with ThreadPoolExecutor(threads) as pool:
             first = range(min(count, len(self)))
             waiting = deque(pool.submit(self.__getitem__, index) for index in first)
             for number in range(len(self)):

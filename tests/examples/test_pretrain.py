@@ -287,7 +287,6 @@ def test_an_epoch_has_every_picture_once_in_an_order_of_its_own():
 
 @one_backend
 def test_threads_prepare_the_batches_that_one_by_one_are_made(monkeypatch):
-    monkeypatch.setattr(batches, "THREADS", 3)
     recipe = dataclasses.replace(RECIPE, rand_augment=0.5, mix_up=0.2, cut_mix=1.0)
     made = Batches(
         small_photographs("train"), np.arange(40), range(9), 8, 32, recipe, 0, 5
@@ -296,7 +295,7 @@ def test_threads_prepare_the_batches_that_one_by_one_are_made(monkeypatch):
     monkeypatch.setattr(
         batches, "ThreadPoolExecutor", lambda count: pools.append(count) or pool(count)
     )
-    found = list(made.ahead())
+    found = list(made.ahead(threads=3))
     assert len(found) == 9 and pools == [3]
     for number, (images, targets) in enumerate(found):
         expected = made[number]
