@@ -1,38 +1,51 @@
-# Two commands, each enough on a machine with Python 3.11 and make:
-#   make demo   the main job on real photographs, with JAX
-#   make test   the whole suite on TensorFlow, JAX and PyTorch
+# `make help` lists the commands. Each is enough on a machine with Python 3.11 and make.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BACKENDS ?= tensorflow jax torch
-TESTS ?= tests
+TESTS ?=
 
 SHELL := /bin/bash
+TIER = KERAS_INVOLUTION_TRITON=$(CURDIR)/.venv/triton .venv/test/bin/python -m tests.tiers
+CHOSEN = --backends $(BACKENDS) $(if $(TESTS),--tests $(TESTS))
 
-.PHONY: demo test lint clean
+.PHONY: help demo test test-quick test-rest test-all lint docs notebooks clean
 .DELETE_ON_ERROR:
 
-demo: .venv/demo/installed
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/demo/installed  ## train on photos, classify others, compare dolphins; writes demo/report.html
 	KERAS_BACKEND=jax .venv/demo/bin/python -m examples.demo
 
-# The backends side by side, one process each; every line says whose it is.
-test: .venv/test/installed
-	@for backend in $(BACKENDS); do \
-		(set -o pipefail; export KERAS_INVOLUTION_TRITON=$(CURDIR)/.venv/triton; \
-			KERAS_BACKEND=$$backend PYTHONUNBUFFERED=1 \
-			.venv/test/bin/python -m pytest $(TESTS) 2>&1 \
-			| sed -u "s/^/$$backend: /") & \
-		running="$$running $$!"; \
-	done; \
-	failed=0; for process in $$running; do wait $$process || failed=1; done; \
-	if [ $$failed -ne 0 ]; then echo "Tests failed."; exit 1; fi
+test: .venv/test/installed  ## what must never break, on three backends
+	$(TIER) test $(CHOSEN)
 
-lint: .venv/test/installed
+test-quick: .venv/test/installed  ## one backend, no processes
+	$(TIER) quick --backends $(firstword $(filter torch,$(BACKENDS)) $(BACKENDS)) \
+		$(if $(TESTS),--tests $(TESTS))
+
+test-rest: .venv/test/installed  ## what `make test` leaves out
+	$(TIER) rest $(CHOSEN)
+
+test-all: .venv/test/installed  ## everything
+	$(TIER) all $(CHOSEN)
+
+lint: .venv/test/installed  ## ruff, spelling and types
 	.venv/test/bin/ruff check .
 	.venv/test/bin/ruff format --check .
+	.venv/test/bin/codespell -D - -D docs/words.txt
 	.venv/test/bin/mypy
+
+docs: .venv/test/installed  ## the documentation, to docs/_build/html; warnings are errors
+	KERAS_BACKEND=torch .venv/test/bin/python docs/write_reference.py
+	KERAS_BACKEND=torch .venv/test/bin/python -m sphinx -W --keep-going -q docs docs/_build/html
+
+notebooks: .venv/test/installed  ## the notebooks of the guides, executed, and the figures
+	KERAS_BACKEND=torch .venv/test/bin/python docs/write_figures.py
+	KERAS_BACKEND=torch .venv/test/bin/python docs/write_notebooks.py
 
 .venv/demo/installed: pyproject.toml
 	$(PYTHON) -m venv .venv/demo
-	.venv/demo/bin/python -m pip install --quiet --editable ".[jax]"
+	.venv/demo/bin/python -m pip install --quiet --editable ".[jax,whale-id]"
 	touch $@
 
 # torch first and by itself: what follows is then satisfied by that very build.
@@ -47,5 +60,5 @@ lint: .venv/test/installed
 		"triton>=3.3"
 	touch $@
 
-clean:
-	rm -rf .venv demo build dist
+clean:  ## environments and what was built
+	rm -rf .venv demo build dist docs/_build

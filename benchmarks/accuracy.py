@@ -1,13 +1,13 @@
-"""The accuracy of a preset on pictures that it was not trained on, size by size.
+"""The accuracy of a preset on images that it was not trained on, size by size.
 
-What it does: loads a preset in float32, shows it the validation pictures of a
+What it does: loads a preset in float32, shows it the validation images of a
 Tiny-ImageNet pack, whole and stretched to each size, and counts how often the right
 class comes first, and among the first five.
 
 How long it takes: the last column tells it.
 
 What to expect: a table, and `accuracy_PRESET.json` in `--output`, which the card of a
-built-in preset takes its figures from.
+built-in preset takes its metrics from.
 
 Command, from the root of the repository:
 
@@ -23,13 +23,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks._measure import devices, machine, report
-from examples._training.cache import decode
-from examples._training.datasets import open_collection
-from examples._training.metrics import figures_of
-from examples._training.run import scores_of
 from keras_involution import RedNetImageClassifier
+from keras_involution.data import decode, open_collection
+from keras_involution.training.classifier.metrics import (
+    classification_metrics,
+    scores_of,
+)
 
-COLUMNS = ("image_size", "pictures", "top_1", "top_5", "seconds")
+COLUMNS = ("image_size", "images", "top_1", "top_5", "seconds")
 COMMAND = "python -m benchmarks.accuracy {preset} --data {data}"
 
 
@@ -38,15 +39,15 @@ def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
     found = decode(
         lambda: open_collection(arguments.data),
         arguments.cache,
-        lambda collection: collection.tile or max(arguments.sizes),
+        lambda collection: collection.side or max(arguments.sizes),
     )
     rows = found.rows(arguments.part)[:: arguments.every]
     for size in arguments.sizes:
         began = time.perf_counter()
-        scores = scores_of(model, found.pictures.images, rows, size, 100)
-        figures = figures_of(scores, found.pictures.labels[rows])
+        scores = scores_of(model, found.data.images, rows, size, 100)
+        metrics = classification_metrics(scores, found.data.labels[rows])
         seconds = round(time.perf_counter() - began, 1)
-        row = {"image_size": size, "pictures": len(rows), **figures, "seconds": seconds}
+        row = {"image_size": size, "images": len(rows), **metrics, "seconds": seconds}
         print(report.table([row], COLUMNS), flush=True)
         yield row
 
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("build/tiny_imagenet"))
     parser.add_argument("--sizes", nargs="*", type=int, default=(48, 64, 96))
     parser.add_argument("--part", default="test", help="of the data, as they give it")
-    parser.add_argument("--every", type=int, default=1, help="of how many pictures one")
+    parser.add_argument("--every", type=int, default=1, help="of how many images one")
     parser.add_argument("--output", type=Path, help="a folder for JSON")
     arguments = parser.parse_args()
     head = machine.describe(devices.open_device("cpu"))

@@ -1,9 +1,9 @@
 """Several devices: what sharing a step costs here, and what a network would cost there.
 
 Measured: the training step of RedNet-26 with the same whole batch on one process and on
-N processes of one core each, as `launch` starts them: efficiency is the pictures a
+N processes of one core each, as torchrun starts them: efficiency is the images a
 second of N over N times those of one. Beside it stand N processes that do the same
-shares of the work and know nothing of each other: what the host itself takes away.
+amount of work and know nothing of each other: what the host itself takes away.
 
 On paper: a step's gradients are summed over D devices. A ring moves 2 (D - 1) / D times
 their bytes through every device's link (Patarasuk and Yuan 2009). Printed against the
@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -34,8 +35,8 @@ class Place:
     Attributes:
         devices: Number of them.
         flops: Operations a second of one, dense, bfloat16.
-        link: Bytes a second that one sends to its neighbours in a ring.
-        reached: Share of `flops` that training of such networks reaches.
+        link: Bytes a second that one sends to its neighbors in a ring.
+        reached: Fraction of `flops` that training of such networks reaches.
     """
 
     name: str
@@ -56,14 +57,14 @@ PLACES = (
 
 
 def on_paper(batch: int = 128, size: int = 224) -> list[dict]:
-    """A step of RedNet-50, `batch` pictures a device, gradients in float32."""
+    """A step of RedNet-50, `batch` images a device, gradients in float32."""
     from keras_involution import RedNet50
-    from keras_involution.models import summary_of_cost
+    from keras_involution.models import model_cost
 
-    cost = summary_of_cost(RedNet50(), (size, size, 3))
+    cost = model_cost(RedNet50(), (size, size, 3))
     gradients = 4 * cost.parameters
     # Forward and twice as much backward; two operations a multiply-add.
-    operations = 3 * 2 * cost.multiply_adds * batch
+    operations = 3 * 2 * cost.macs * batch
     rows = []
     for place in PLACES:
         sent = 2 * (place.devices - 1) / place.devices * gradients
@@ -94,7 +95,7 @@ def train(batch: int, size: int, steps: int) -> None:
         model = RedNet26(num_classes=10, image_shape=(size, size, 3))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.SGD(0.01), loss)
-        own = batch // devices.hosts.processes
+        own = batch // devices.hosts.world_size
         x = random.normal(size=(own, size, size, 3)).astype("float32")
         y = random.integers(0, 10, own)
         seconds = []
@@ -103,16 +104,14 @@ def train(batch: int, size: int, steps: int) -> None:
             start = time.perf_counter()
             model.train_on_batch(x, y)
             seconds.append(time.perf_counter() - start)
-    if devices.is_writer:
+    if devices.is_main_process:
         Path(os.environ["SECONDS"]).write_text(str(statistics.median(seconds[2:])))
 
 
 def measured(
     processes: int, batch: int, size: int, steps: int, *, strangers: bool = False
 ) -> float:
-    """Pictures a second of so many processes, each with the threads of one core."""
-    from keras_involution.distribution import launch
-
+    """Images a second of so many processes, each with the threads of one core."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "seconds"
         command = [sys.executable, "-m", "benchmarks.distribution", "--train"]
@@ -123,7 +122,11 @@ def measured(
             environment["KERAS_DISTRIBUTION_NUM_PROCESSES"] = "1"
             environment["KERAS_DISTRIBUTION_PROCESS_ID"] = "0"
             environment["KERAS_DISTRIBUTION_JOB_ADDRESSES"] = ""
-        launch(command, processes, environment=environment)
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        torchrun += [f"--nproc-per-node={processes}", "--no-python"]
+        subprocess.run(
+            [*torchrun, *command], env={**os.environ, **environment}, check=True
+        )
         return batch / float(path.read_text())
 
 
@@ -145,9 +148,9 @@ def main() -> None:
     strangers = measured(given.processes, *settings, strangers=True)
     found = {
         "processes": given.processes,
-        "pictures a second, one": one,
-        "pictures a second, all": several,
-        "pictures a second, strangers": strangers,
+        "images a second, one": one,
+        "images a second, all": several,
+        "images a second, strangers": strangers,
         "efficiency": several / one / given.processes,
         "efficiency, strangers": strangers / one / given.processes,
         "on paper": on_paper(),

@@ -16,8 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from keras_involution.hub import _format
-from tests.hub.fuzz import Builder, rounds, smallest_classifier
+from tests.hub.fuzz import rounds, smallest_classifier
 
 STEP = 500
 
@@ -33,7 +32,6 @@ def main() -> None:
         classifier.save_to_preset(saved)
         classifier.save_to_preset(sharded, max_shard_size=60_000 / 2**30)
         folder.mkdir()
-        _format.RedNetBackbone = Builder()
         fuzz(saved, sharded, folder, options.seed, options.tries)
 
 

@@ -1,7 +1,7 @@
-"""How many pictures a second the processor prepares for a training.
+"""How many images a second the processor prepares for a training.
 
 What it does: draws the random views of Tiny-ImageNet's size that
-`examples/pretrain_tiny_imagenet.py` trains on, of pictures of noise, with more and more
+`examples/pretrain_tiny_imagenet.py` trains on, of images of noise, with more and more
 threads, for the recipes that a short training would take. A training is as fast as the
 slower of this and of the network, since threads prepare the next batches beside it.
 
@@ -23,40 +23,48 @@ import time
 import numpy as np
 
 from benchmarks._measure import report
-from examples._training.batches import Batches
-from examples._training.pictures import Pictures
-from keras_involution.training import RECIPES
+from keras_involution import RedNetImageConverter
+from keras_involution.data import LabeledImages
+from keras_involution.training import RECIPES, ImageBatches
 
 BATCH, CLASSES, COUNT, STEPS, REPEATS = 128, 200, 20_000, 24, 3
-COLUMNS = ("recipe", "pixels", "threads", "pictures/s", "slowest run", "fastest run")
+COLUMNS = ("recipe", "pixels", "threads", "images/s", "slowest run", "fastest run")
 
 
-def noise() -> Pictures:
+def noise() -> LabeledImages:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (COUNT, 64, 64, 3), dtype="uint8")
-    return Pictures(images, np.arange(COUNT) % CLASSES)
+    return LabeledImages(images, np.arange(COUNT) % CLASSES)
 
 
-def rates(pictures: Pictures, recipe: str, pixels: int, threads: int) -> list[float]:
-    """Pictures a second of each of `REPEATS` runs, sorted."""
+def rates(images: LabeledImages, recipe: str, pixels: int, threads: int) -> list[float]:
+    """Images a second of each of `REPEATS` runs, sorted."""
     found = []
     for number in range(REPEATS):
-        steps = range(number * STEPS, (number + 1) * STEPS)
-        rows, plan = np.arange(COUNT), RECIPES[recipe]
-        batches = Batches(pictures, rows, steps, BATCH, pixels, plan, 0, CLASSES)
+        batches = ImageBatches(
+            images,
+            np.arange(COUNT),
+            batch_size=BATCH,
+            num_classes=CLASSES,
+            converter=RedNetImageConverter(data_format="channels_last"),
+            image_size=pixels,
+            augmentation=RECIPES[recipe].build_augmentation(),
+            num_threads=threads,
+        )
+        batches.seek(number * STEPS)
         start = time.perf_counter()
-        prepared = sum(len(images) for images, _ in batches.ahead(threads))
+        prepared = sum(len(batches.next_batch()[0]) for _ in range(STEPS))
         found.append(prepared / (time.perf_counter() - start))
     return sorted(found)
 
 
 def main() -> None:
-    pictures, rows = noise(), []
+    images, rows = noise(), []
     counts = [n for n in (1, 2, 4, 8, 16) if n <= (os.cpu_count() or 1)]
     for recipe in ("rednet_few_epochs", "rednet_modern"):
         for pixels in (32, 64):
             for threads in counts:
-                found = rates(pictures, recipe, pixels, threads)
+                found = rates(images, recipe, pixels, threads)
                 values = (found[REPEATS // 2], found[0], found[-1])
                 row = (recipe, pixels, threads, *values)
                 rows.append(dict(zip(COLUMNS, row, strict=True)))

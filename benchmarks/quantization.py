@@ -37,6 +37,7 @@ from rich.table import Table
 
 from examples._demo import photographs
 from keras_involution import RedNet26
+from keras_involution._keras_private import flat_layers
 
 
 @click.command(help="Compare float32, float16 and int8 weights of PRESET.")
@@ -49,7 +50,7 @@ def main(preset: str) -> None:
     for name, change in VARIANTS.items():
         model = RedNet26.from_preset(preset)
         size = change(model)
-        logits = model.predict(model.preprocessor(images), verbose=0)
+        logits = model.predict(images, verbose=0)
         expected = logits if expected is None else expected
         answers = logits.argmax(-1)
         table.add_row(
@@ -66,7 +67,7 @@ def main(preset: str) -> None:
 def quantized_layers(preset: str) -> list[str]:
     model: Any = RedNet26.from_preset(preset)
     as_int8(model)
-    layers = model._flatten_layers(include_self=False)
+    layers = flat_layers(model)
     return [f"{la.name} ({la.count_params():,})" for la in layers if quantized(la)]
 
 
@@ -94,7 +95,7 @@ def as_int8(model: Any) -> int:
 
 def as_int8_with_pointwise(model: Any) -> int:
     size = as_int8(model)
-    for layer in model._flatten_layers(include_self=False):
+    for layer in flat_layers(model):
         if type(layer).__name__ != "PointwiseConv2D":
             continue
         kernel = keras.ops.convert_to_numpy(layer.kernel)

@@ -1,6 +1,6 @@
 """How the cost of the operator grows: 64 to 512 pixels, batch 1 to 64.
 
-The operator works at a quarter of the picture's side, where RedNet's first stage does
+The operator works at a quarter of the image's side, where RedNet's first stage does
 (64 channels, 7x7 windows). The plot has both axes logarithmic: a cost that grows
 linearly with pixels and batch is a line of slope one. About two minutes on 2 cores.
 

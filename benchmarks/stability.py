@@ -1,6 +1,6 @@
 """Whether a RedNet-50 from scratch stays finite at the published learning rates.
 
-What it does: trains a RedNet-50 and its convolutional twin for some dozens of steps on
+What it does: trains a RedNet-50 and its ResNet baseline for some dozens of steps on
 400 photographs of caltech101-mini with the published optimizer (SGD, Nesterov, weight
 decay in the gradient, label smoothing, a line of warm-up) at three rates. Prints the
 losses, and the largest value that a 7x7 involution or a 3x3 convolution gives on the
@@ -32,7 +32,7 @@ from keras_involution.training import RECIPES
 
 BATCH = 32
 RATES = {
-    "published, 0.8 / 2048 a picture": 1.0,
+    "published, 0.8 / 2048 an image": 1.0,
     "8 times that": 8.0,
     "0.8 itself": 64.0,
 }

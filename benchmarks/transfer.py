@@ -3,7 +3,7 @@
 What it does: keeps the parts that the data give, or with `--per-class` parts the
 photographs at random, once a seed: so many of each class to train on, and at most so
 many of the others to test on. It trains a RedNet from the preset, a RedNet from random
-weights and its convolutional twin from random weights: a linear probe of each (a
+weights and its ResNet baseline from random weights: a linear probe of each (a
 softmax on the pooled features of the frozen network, of a photograph and its mirror
 image), and the whole network. It prints the mean accuracy of the classes on the
 photographs to test on. The weight decay of a probe is chosen on a fifth of the
@@ -38,12 +38,14 @@ import numpy as np
 from benchmarks._measure import devices, machine, probes, report
 from benchmarks._measure.starts import STARTS, build
 from examples._demo import photographs, training
-from examples._training.cache import decode
-from examples._training.datasets import open_collection
-from examples._training.metrics import figures_of
-from examples._training.pictures import Pictures
-from examples._training.splits import split_by_counts
 from keras_involution import RedNetImageClassifier
+from keras_involution.data import (
+    LabeledImages,
+    decode,
+    open_collection,
+    split_by_counts,
+)
+from keras_involution.training.classifier.metrics import classification_metrics
 
 COLUMNS = ("start", "trained", "seed", "epochs", "mean class accuracy", "seconds")
 SHIPPED = photographs.DATA / "caltech101-mini"
@@ -51,64 +53,73 @@ Rows = tuple[np.ndarray, np.ndarray]
 """Row numbers to train on, and to test on."""
 
 
-def load(arguments: argparse.Namespace) -> tuple[Pictures, list[str], list[Rows]]:
+def load(arguments: argparse.Namespace) -> tuple[LabeledImages, list[str], list[Rows]]:
     """The photographs, the names of their classes, and the parts of every seed."""
     collection = open_collection(arguments.data, arguments.leave_out)
     with tempfile.TemporaryDirectory() as folder:
         found = decode(
             lambda: collection,
             Path(folder) / "cache",
-            lambda found: found.tile or 2 * arguments.image_size,
+            lambda found: found.side or 2 * arguments.image_size,
         )
-        pictures = Pictures(np.array(found.pictures.images), found.pictures.labels)
+        images = LabeledImages(np.array(found.data.images), found.data.labels)
     counts = dict(zip(("train", "test"), arguments.per_class or (30, 50)))
-    drawn = arguments.per_class or "test" not in collection.given
-    whole = dataclasses.replace(collection, given=[""] * len(collection.names))
+    drawn = arguments.per_class or "test" not in collection.official_splits
+    whole = dataclasses.replace(
+        collection, official_splits=[""] * len(collection.names)
+    )
     rows = []
     for seed in arguments.seeds:
         parts = np.array(
-            split_by_counts(whole, counts, seed) if drawn else collection.given
+            split_by_counts(whole, counts, seed)
+            if drawn
+            else collection.official_splits
         )
         rows.append((np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")))
-    return pictures, collection.class_names, rows
+    return images, collection.class_names, rows
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
-    pictures, names, parts = load(arguments)
+    images, names, parts = load(arguments)
     for seed, rows in zip(arguments.seeds, parts):
-        labels = pictures.labels[rows[1]]
+        labels = images.labels[rows[1]]
         for start in arguments.starts:
             for way in arguments.ways:
                 began = time.perf_counter()
                 size, depth = arguments.image_size, arguments.depth
                 model = build(start, arguments.preset, depth, size, names, seed)
-                scores = WAYS[way](model, pictures, rows, arguments.epochs, seed)
+                scores = WAYS[way](model, images, rows, arguments.epochs, seed)
+                found = classification_metrics(scores, labels)
                 yield {
                     "start": start,
                     "trained": way,
                     "seed": seed,
                     "epochs": arguments.epochs if way == "whole" else None,
-                    "mean class accuracy": figures_of(scores, labels)["mean_per_class"],
+                    "mean class accuracy": found["mean_per_class"],
                     "seconds": time.perf_counter() - began,
                 }
 
 
 def by_probe(
-    model: RedNetImageClassifier, pictures: Pictures, rows: Rows, *_: int
+    model: RedNetImageClassifier, images: LabeledImages, rows: Rows, *_: int
 ) -> np.ndarray:
     """Logits of the photographs to test on."""
     train, _ = rows
-    features = probes.features(model, pictures.images[np.concatenate(rows)])
+    features = probes.features(model, images.images[np.concatenate(rows)])
     ours, others = features[: len(train)], features[len(train) :]
-    return probes.predict(ours, pictures.labels[train], others)
+    return probes.predict(ours, images.labels[train], others)
 
 
 def by_training(
-    model: RedNetImageClassifier, pictures: Pictures, rows: Rows, epochs: int, seed: int
+    model: RedNetImageClassifier,
+    images: LabeledImages,
+    rows: Rows,
+    epochs: int,
+    seed: int,
 ) -> np.ndarray:
     train, test = rows
-    images, labels = pictures
-    training.train(model, images[train], labels[train], epochs, seed, [])
+    images, labels = images
+    training.train(model, images[train], labels[train], epochs, seed)
     return probes.logits(model, images[test])
 
 

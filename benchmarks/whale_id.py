@@ -1,16 +1,16 @@
 """Whale identification on a CPU: involution against convolution, and floors.
 
 Every arm trains the same recipe from scratch on the table that is named: once without
-the validation photographs, where the threshold of new animals and the share of the
+the validation photographs, where the threshold of new animals and the weight of the
 head's logits are chosen, and once for each seed with all that is for training, which is
 tested once. The table needs the columns `split` (train, test...) and `val_split` inside
 of train. An arm has at most `--minutes` of wall time a training; the networks of
-`twin, parameters` and `twin, time` are matched to the involution's before anything is
-trained. About
+`baseline, parameters` and `baseline, time` are matched to the involution's before
+anything is trained. About
 
     arms * (seeds + 1) * minutes
 
-at most. PyTorch with one thread leaves a core for the reading of pictures:
+at most. PyTorch with one thread leaves a core for the reading of images:
 
     OMP_NUM_THREADS=1 KERAS_BACKEND=torch python -m benchmarks.whale_id metadata.csv \
         --images FOLDER --work RUNS --output benchmarks/results
@@ -31,18 +31,27 @@ import pandas as pd
 from benchmarks._measure import report
 from benchmarks._measure.retrieval_floors import FLOORS, frozen
 from benchmarks._measure.whale_arms import ARMS, RECIPE, Settings, arm_settings
-from benchmarks._measure.whale_figures import (
-    FIGURES,
+from benchmarks._measure.whale_metrics import (
+    METRICS,
+    chosen_head_weight,
     chosen_partner,
-    chosen_share,
     chosen_threshold,
-    figures,
     mean_rows,
+    metrics_of,
 )
 from benchmarks._measure.whale_runs import for_validation, trained
 
-NAMES = tuple(name for name, _, _ in FIGURES)
-COLUMNS = ("arm", "seed", "parameters", "epochs", "wall s", "CPU s", "share", *NAMES)
+NAMES = tuple(name for name, _, _ in METRICS)
+COLUMNS = (
+    "arm",
+    "seed",
+    "parameters",
+    "epochs",
+    "wall s",
+    "CPU s",
+    "head weight",
+    *NAMES,
+)
 
 
 def measure_arms(
@@ -59,7 +68,7 @@ def measure_arms(
     validation = for_validation(table)
     partners: dict[str, str] = {}
     settings = {arm: arm_settings(arm, recipe) for arm in arguments.arms}
-    shares: dict[str, float] = dict.fromkeys(arguments.arms, 0.0)
+    head_weights: dict[str, float] = dict.fromkeys(arguments.arms, 0.0)
     thresholds: dict[str, Any] = dict.fromkeys(arguments.arms)
     models: dict[str, list[Any]] = {arm: [] for arm in arguments.arms}
     for seed in arguments.seeds:
@@ -68,25 +77,37 @@ def measure_arms(
             if arguments.threshold and not models[arm]:
                 folder = arguments.work / f"{arm}, validation"
                 features, _ = trained(folder, seeded, validation, table)
-                shares[arm] = chosen_share(features, validation)
-                thresholds[arm] = chosen_threshold(features, validation, shares[arm])
+                head_weights[arm] = chosen_head_weight(features, validation)
+                thresholds[arm] = chosen_threshold(
+                    features, validation, head_weights[arm]
+                )
                 partners[arm] = chosen_partner(features, validation, fixed)
             folder = arguments.work / f"{arm}, {seed}"
             whole = {**seeded, "held_out": ""}
             features, costs = trained(folder, whole, table, table)
             models[arm].append(features)
-            found = figures([features], table, thresholds[arm], shares[arm])
-            row = {"arm": arm, "seed": seed, **costs, "share": shares[arm], **found}
+            found = metrics_of([features], table, thresholds[arm], head_weights[arm])
+            row = {
+                "arm": arm,
+                "seed": seed,
+                **costs,
+                "head weight": head_weights[arm],
+                **found,
+            }
             yield row
             if arm in partners:
-                both = figures([features, fixed[partners[arm]]], table)
+                both = metrics_of([features, fixed[partners[arm]]], table)
                 yield {"arm": f"{arm} and {partners[arm]}", "seed": seed, **both}
     for arm, several in models.items():
         if len(several) > 1:
-            found = figures(several, table, None, shares[arm])
-            yield {"arm": f"{arm}, seeds together", "share": shares[arm], **found}
+            found = metrics_of(several, table, None, head_weights[arm])
+            yield {
+                "arm": f"{arm}, seeds together",
+                "head weight": head_weights[arm],
+                **found,
+            }
         if len(several) > 1 and arm in partners:
-            found = figures([*several, fixed[partners[arm]]], table)
+            found = metrics_of([*several, fixed[partners[arm]]], table)
             yield {"arm": f"{arm}, seeds together and {partners[arm]}", **found}
 
 
@@ -107,11 +128,11 @@ def fixed_features(
 
 
 def floors(table: pd.DataFrame, fixed: dict[str, Any]) -> list[report.Row]:
-    """The same figures of fixed features."""
+    """The same metrics of fixed features."""
     validation, rows = for_validation(table), []
     for name, embeddings in fixed.items():
         threshold = chosen_threshold(embeddings, validation)
-        rows.append({"arm": name} | figures([embeddings], table, threshold))
+        rows.append({"arm": name} | metrics_of([embeddings], table, threshold))
     return rows
 
 
@@ -139,7 +160,7 @@ def _arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--frozen", metavar="PRESET",
-        help="its features as they are, and a random RedNet-26's and twin's, as floors",
+        help="its features, and those of a random RedNet-26 and baseline, as floors",
     )  # fmt: skip
     parser.add_argument("--work", type=Path, help="a folder that keeps the trainings")
     parser.add_argument("--output", type=Path, help="a folder for JSON")

@@ -24,12 +24,14 @@ PHOTOGRAPHS, ANIMALS, SIZE = 50_000, 15_587, 1_024
 REPEATS = 9
 
 
-def random_embeddings(count: int, animals: int, seed: int) -> Embeddings:
+def random_embeddings(
+    count: int, animals: int, seed: int, size: int = SIZE
+) -> Embeddings:
     random = np.random.default_rng(seed)
     names = [f"{n % animals:05}" for n in range(count)]
     ids = [f"{seed}_{n}" for n in range(count)]
     table = pd.DataFrame({"image_id": ids, "identity": names, "path": ids})
-    return Embeddings(random.normal(size=(count, SIZE)).astype("float32"), table)
+    return Embeddings(random.normal(size=(count, size)).astype("float32"), table)
 
 
 def milliseconds(work: Callable[[], object], repeats: int) -> str:

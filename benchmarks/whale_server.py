@@ -5,20 +5,22 @@ weights and a database of 10,000 embeddings of 2,000 animals, and sends it photo
 over HTTP: each client waits for its answer and asks again. About a minute.
 
     KERAS_BACKEND=torch python -m benchmarks.whale_server PHOTOGRAPH.jpg
+
+With --attack 64 clients ask for two minutes while 1,000 connections stay half open, 50
+uploads send one byte a second, and decompression bombs arrive. Expect no lost request,
+`GET /health` below a second over new connections, and bounded memory of all processes.
+
+    KERAS_BACKEND=torch python -m benchmarks.whale_server PHOTOGRAPH.jpg --attack 120
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -26,11 +28,16 @@ import numpy as np
 import pandas as pd
 
 from benchmarks._measure import report
+from tests.whale_id import attack
 
 PHOTOGRAPHS, ANIMALS = 10_000, 2_000
 COLUMNS = (
     "clients", "requests", "median, ms", "95 %, ms", "worst, ms", "photographs/s",
-    "in a batch", "refused", "MiB",
+    "in a batch", "refused", "MB",
+)  # fmt: skip
+ATTACKED = (
+    "clients", "seconds", "answers", "retries", "lost", "health, median ms",
+    "health, worst ms", "bombs", "MB",
 )  # fmt: skip
 
 
@@ -48,30 +55,6 @@ def write_server_files(folder: Path) -> tuple[Path, Path]:
     features = np.random.default_rng(0).standard_normal(size, "float32")
     Embeddings(features, table).save(folder / "animals.npz")
     return folder / "model.keras", folder / "animals.npz"
-
-
-@contextlib.contextmanager
-def running_server(model: Path, database: Path) -> Iterator[tuple[str, int]]:
-    """The address of a server, once it answers, and its process number."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "keras_involution.whale_id.cli", "serve"]
-    command += [str(model), str(database), "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            with contextlib.suppress(httpx.TransportError):
-                httpx.get(f"{address}/health").raise_for_status()
-                break
-            if process.poll() is not None:
-                raise RuntimeError("The server ended before it answered.")
-            time.sleep(0.2)
-        yield address, process.pid
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def ask(address: str, photograph: bytes, clients: int, seconds: float) -> report.Row:
@@ -92,13 +75,13 @@ def ask(address: str, photograph: bytes, clients: int, seconds: float) -> report
                 assert len(answer.raise_for_status().json()["matches"]) == 10
                 times.append(1000 * (time.perf_counter() - begun))
 
-    before, begun = figures(address), time.perf_counter()
+    before, begun = metrics(address), time.perf_counter()
     threads = [threading.Thread(target=client) for _ in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    took, after = time.perf_counter() - begun, figures(address)
+    took, after = time.perf_counter() - begun, metrics(address)
     names = ("batched_photographs_total", "batches_total")
     photographs, batches = (after[n] - before.get(n, 0) for n in names)
     return {
@@ -113,16 +96,30 @@ def ask(address: str, photograph: bytes, clients: int, seconds: float) -> report
     }
 
 
-def figures(address: str) -> dict[str, float]:
+def metrics(address: str) -> dict[str, float]:
     lines = httpx.get(f"{address}/metrics").text.splitlines()
-    pairs = (line.removeprefix("whale_id_").rsplit(" ", 1) for line in lines if line)
-    return {name: float(value) for name, value in pairs}
+    pairs = [line.rsplit(" ", 1) for line in lines if line[:1] != "#"]
+    return {name.removeprefix("whale_id_"): float(value) for name, value in pairs}
 
 
-def peak_mebibytes(process: int) -> float:
-    status = Path(f"/proc/{process}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+def under_attack(
+    server: attack.Server, seconds: float, photograph: bytes
+) -> report.Row:
+    """What 64 clients see while 1,000 connections stay half open, and so on."""
+    seen = attack.attack(server, seconds=seconds, photographs=[photograph])
+    for reason in seen.lost[:5]:
+        print(f"lost: {reason}", file=sys.stderr)
+    return {
+        "clients": 64,
+        "seconds": seconds,
+        "answers": seen.answers,
+        "retries": seen.retries,
+        "lost": len(seen.lost),
+        "health, median ms": 1000 * float(np.median(seen.health)),
+        "health, worst ms": 1000 * max(seen.health),
+        "bombs": len(seen.bombs),
+        "MB": seen.megabytes,
+    }
 
 
 def main() -> None:
@@ -130,6 +127,7 @@ def main() -> None:
     parser.add_argument("photograph", type=Path)
     parser.add_argument("--clients", nargs="*", type=int, default=(1, 4, 16))
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--attack", type=float, metavar="SECONDS")
     parser.add_argument("--output", type=Path, help="a folder for JSON")
     arguments = parser.parse_args()
     from benchmarks._measure import devices, machine
@@ -137,14 +135,18 @@ def main() -> None:
     head = machine.describe(devices.open_device("cpu"))
     report.print_head(head)
     photograph = arguments.photograph.read_bytes()
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        files = write_server_files(Path(folder))
-        with running_server(*files) as (address, process):
+    rows, columns = [], ATTACKED if arguments.attack else COLUMNS
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        attack.running_server(*write_server_files(Path(folder))) as server,
+    ):
+        if arguments.attack:
+            rows.append(under_attack(server, arguments.attack, photograph))
+        else:
             for clients in arguments.clients:
-                row = ask(address, photograph, clients, arguments.seconds)
-                rows.append(row | {"MiB": peak_mebibytes(process)})
-    print(report.table(rows, COLUMNS))
+                row = ask(server.address, photograph, clients, arguments.seconds)
+                rows.append(row | {"MB": server.megabytes()})
+    print(report.table(rows, columns))
     if arguments.output:
         name = f"whale_server_{os.environ.get('KERAS_BACKEND', 'tensorflow')}.json"
         report.write_json(arguments.output / name, head, rows)

@@ -1,9 +1,11 @@
-"""Writes the folders of the built-in presets from the table of the family.
+"""Writes the folders of the built-in presets from their `metadata.json`.
 
-It makes `presets/<name>/` with config, preprocessor, metadata and card. The weights of
-a preset that this project trained come from `--weights`; those that are there stay. A
-test fails while table and folders differ. It takes about a minute on 2 cores. Expect
-one line a preset.
+That file holds what is known about a preset, written by hand, and what is counted or
+measured, which is renewed here. Config, preprocessor and card are made anew. The
+weights of a preset that this project trained come from `--weights`; those that are
+there stay. The tables of presets in README.md and docs/presets.md are written as well.
+A test fails while a folder or a table differs from what would be written. It takes
+about a minute on 2 cores. Expect one line a preset and one a table.
 
     KERAS_BACKEND=torch python -m benchmarks.write_presets \
         --weights rednet_26_tiny_imagenet pretrained/preset
@@ -15,37 +17,47 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
-from benchmarks._cards import published, trained
+from benchmarks._cards import published, tables, trained
+from keras_involution._builtin import PRESETS
 from keras_involution.hub.save import documents
-from keras_involution.models.rednet_presets import PRESETS
+from keras_involution.models import model_cost
 
+METADATA_FILE = "metadata.json"
 FOLDER = Path(__file__).parents[1] / "presets"
 
 
 def files_of(name: str, folder: Path = FOLDER) -> dict[str, str]:
-    """File name -> text of a built-in preset; `folder` has the class names of it."""
-    metadata = PRESETS[name]["metadata"]
-    if "image_size" in metadata:
-        model = trained.build_model(name, metadata, folder / name)
-        card = trained.card(model, name, metadata)
-    else:
-        model = published.build_model(name, metadata)
-        card = published.card(model, name, metadata)
-    files = {
-        file: json.dumps(data, indent=4) + "\n"
-        for file, data in documents(model).items()
-    }
-    return files | {"README.md": card}
+    """File name -> text of a built-in preset; `folder` has what is known of it."""
+    facts = json.loads((folder / name / METADATA_FILE).read_text("utf-8"))
+    kind = trained if facts["published"] is None else published
+    model = kind.build_model(name, facts)
+    facts |= counted(model, facts["image_size"]) | kind.measured(name, facts)
+    contents = documents(model)
+    # The files' own facts, the names of classes among them where the model has some.
+    own = {k: v for k, v in contents[METADATA_FILE].items() if v is not None}
+    contents[METADATA_FILE] = facts | own
+    files = {file: json.dumps(data, indent=4) + "\n" for file, data in contents.items()}
+    return files | {"README.md": kind.card(model, name, facts)}
+
+
+def counted(model: Any, side: int) -> dict[str, int]:
+    cost = model_cost(model, (side, side, 3))
+    return {"parameters": cost.parameters, "macs": cost.macs}
 
 
 def take_weights(name: str, source: Path, folder: Path) -> None:
     """Copies the weights of a trained preset, and the names of its classes."""
-    (folder / name).mkdir(parents=True, exist_ok=True)
     for old in (folder / name).glob("*.weights.*"):
         old.unlink()
-    for file in [*source.glob("*.weights.*"), source / "metadata.json"]:
+    for file in source.glob("*.weights.*"):
         shutil.copyfile(file, folder / name / file.name)
+    path = folder / name / METADATA_FILE
+    facts = json.loads(path.read_text("utf-8"))
+    new = json.loads((source / METADATA_FILE).read_text("utf-8"))
+    text = json.dumps(facts | {"class_names": new["class_names"]}, indent=4)
+    path.write_text(text + "\n", "utf-8")
 
 
 def main() -> None:
@@ -56,10 +68,12 @@ def main() -> None:
     if options.weights:
         take_weights(options.weights[0], Path(options.weights[1]), options.folder)
     for name in PRESETS:
-        (options.folder / name).mkdir(parents=True, exist_ok=True)
         for file, text in files_of(name, options.folder).items():
             (options.folder / name / file).write_text(text, "utf-8")
         print(name, flush=True)
+    for page in tables.TABLES:
+        (tables.ROOT / page).write_text(tables.page_with_table(page), "utf-8")
+        print(page)
 
 
 if __name__ == "__main__":

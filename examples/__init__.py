@@ -1,1 +1,1 @@
-"""Programs that run as they are, on the photographs in `examples/data`."""
+"""Programs that run as they are, on the images in `examples/data`."""

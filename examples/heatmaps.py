@@ -8,7 +8,7 @@ every stage for held-out photographs of six classes, at their own size.
 How long it takes: 19 minutes of CPU, on 2 cores. `--preset FOLDER` draws a RedNet-50
 that is there already, in seconds.
 
-What to expect: one line an epoch, an accuracy near 0.74 (chance 0.10), and the files
+What to expect: one line an epoch, an accuracy near 0.74 (guessing 0.10), and the files
 `heatmaps/heatmaps.jpg` and `heatmaps/preset/`. A map shows where kernels sum to much
 (light) and to little (dark); which of the two the animal or thing gets is up to the
 network, so look at what is set apart from what. From 400 photographs it learns to set
@@ -29,7 +29,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from examples._demo import photographs, training
-from examples.demo import Progress, console
+from examples.demo import console
 from keras_involution import RedNet50, visualization
 
 CLASSES = ("butterfly", "grand_piano", "leopard", "motorbike", "starfish", "sunflower")
@@ -47,7 +47,7 @@ SIDE, GAP, MARGIN = 128, 6, 84
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("heatmaps"),
     show_default=True,
-    help="Folder for the picture and the preset.",
+    help="Folder for the image and the preset.",
 )
 @click.option("--preset", help="A RedNet-50 to draw instead of training one.")
 @click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
@@ -64,31 +64,31 @@ def main(
     else:
         model = RedNet50.from_preset(preset)
     images, labels = photographs.load_photographs("test")
-    predictions = model.predict(np.asarray(model.preprocessor(images)), verbose=0)
+    predictions = model.predict(images, verbose=0)
     accuracy = float((predictions.argmax(axis=-1) == labels).mean())
-    console.print(f"Held-out accuracy: [bold]{accuracy:.3f}[/] (chance 0.10)")
+    console.print(f"Held-out accuracy: [bold]{accuracy:.3f}[/] (guessing 0.10)")
     chosen = [photographs.CLASS_NAMES.index(name) for name in CLASSES]
     firsts = [images[labels == number][0] for number in chosen]
     sheet(model, firsts).save(output / "heatmaps.jpg", quality=90)
-    console.print(f"Picture: {output / 'heatmaps.jpg'}")
+    console.print(f"Image: {output / 'heatmaps.jpg'}")
 
 
 def train(epochs: int, image_size: int, seed: int) -> RedNet50:
     images, labels = photographs.load_photographs("train")
     model = training.build_model(photographs.CLASS_NAMES, image_size, RedNet50)
-    training.train(model, images, labels, epochs, seed, [Progress(epochs)])
+    training.train(model, images, labels, epochs, seed)
     return model
 
 
-def sheet(model: RedNet50, pictures: list[np.ndarray]) -> Image.Image:
+def sheet(model: RedNet50, images: list[np.ndarray]) -> Image.Image:
     """A column a photograph: itself, then the map of one involution of every stage."""
-    width = MARGIN + len(pictures) * (SIDE + GAP)
+    width = MARGIN + len(images) * (SIDE + GAP)
     image = Image.new("RGB", (width, (len(STAGES) + 1) * (SIDE + GAP)), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
     for row, title in enumerate(("photograph", *STAGES)):
         draw.text((GAP, row * (SIDE + GAP) + SIDE // 2), title, "black", font)
-    for column, photograph in enumerate(pictures):
-        maps = visualization.photograph_heatmaps(
+    for column, photograph in enumerate(images):
+        maps = visualization.image_heatmaps(
             model, photograph, list(STAGES.values()), aggregate="mean"
         )
         tiles = [photograph]

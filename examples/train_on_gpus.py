@@ -7,7 +7,7 @@ from the first process.
 How long it takes: half a minute an epoch on 2 cores; seconds on a GPU, plus compiling.
 
 What to expect: one line on what it runs on, the loss falling from 2.4, the accuracy on
-the 200 photographs (chance 0.10; about 0.2 after the three epochs: it is short on
+the 200 photographs (guessing 0.10; about 0.2 after the three epochs: it is short on
 purpose), and the folder `gpus/`.
 
 Commands, from the root of the repository. On JAX and TensorFlow one process takes all
@@ -67,11 +67,11 @@ def main(
         )
         x, y = prepared(model, "train")
         data = spread.dataset(x, y, batch_size=spread.global_batch_size(batch_size))
-        model.fit(data, epochs=epochs, verbose=2 if spread.is_writer else 0)
-        figures = spread.evaluate(model, *prepared(model, "test"))
+        model.fit(data, epochs=epochs, verbose=2 if spread.is_main_process else 0)
+        metrics = spread.evaluate(model, *prepared(model, "test"))
         spread.save_to_preset(model, output / "preset")
-    if spread.is_writer:
-        print(f"Accuracy on 200 photographs: {figures['accuracy']:.3f}")
+    if spread.is_main_process:
+        print(f"Accuracy on 200 photographs: {metrics['accuracy']:.3f}")
 
 
 def prepared(model: keras.Model, split: str) -> tuple[np.ndarray, np.ndarray]:

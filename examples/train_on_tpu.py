@@ -34,7 +34,7 @@ from PIL import Image
 from examples._demo import photographs
 from examples._demo.training import build_model
 from keras_involution import distribution, training
-from keras_involution.whale_id.tfrecords import (
+from keras_involution.data.tfrecords import (
     count_tfrecords,
     tfrecord_dataset,
     write_tfrecords,
@@ -79,12 +79,12 @@ def main(
         )
         own = distribution.shard_files(paths, spread.hosts)
         data = spread.stream(examples(model, own, image_size), batch_size=size)
-        verbose = 2 if spread.is_writer else 0
+        verbose = 2 if spread.is_main_process else 0
         model.fit(data, epochs=epochs, steps_per_epoch=steps, verbose=verbose)
 
 
 def examples(model: keras.Model, paths: list, image_size: int):
-    """Endless pictures (h, w, 3) as the network wants them, with their classes."""
+    """Endless images (h, w, 3) as the network wants them, with their classes."""
     import tensorflow as tf
 
     scale = tf.constant(model.preprocessor.scale, tf.float32)

@@ -1,17 +1,31 @@
-"""Involution layers and RedNet image models for Keras 3."""
+"""Involution layers and RedNet image models for Keras 3.
 
-from keras_involution import distribution as distribution
-from keras_involution import layers as layers
-from keras_involution import models as models
-from keras_involution import ops as ops
-from keras_involution import visualization as visualization
-from keras_involution.models import RedNet26 as RedNet26
-from keras_involution.models import RedNet38 as RedNet38
-from keras_involution.models import RedNet50 as RedNet50
-from keras_involution.models import RedNet101 as RedNet101
-from keras_involution.models import RedNet152 as RedNet152
-from keras_involution.models import RedNetBackbone as RedNetBackbone
-from keras_involution.models import RedNetImageClassifier as RedNetImageClassifier
-from keras_involution.models import RedNetImageConverter as RedNetImageConverter
+The public names are listed in `__init__.pyi` and imported on first use.
+"""
 
-__version__ = "0.1.0"
+import sys
+from pathlib import Path
+
+import lazy_loader
+
+from keras_involution._version import __version__ as __version__
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def _is_a_command() -> bool:
+    """Whether this process runs `keras-involution` or `whale-id`."""
+    if sys.argv[:1] == ["-m"]:  # Python still looks for the module
+        modules = ("keras_involution.cli", "keras_involution.whale_id.cli")
+        return any(argument in modules for argument in sys.orig_argv)
+    return Path(*sys.argv[:1]).stem in ("keras-involution", "whale-id")
+
+
+# Importing the classes registers them with Keras, which then loads saved models that
+# hold them. The commands import them when there is work, so that `--help` is quick.
+if not _is_a_command():
+    from keras_involution._backend import import_keras
+
+    import_keras()
+    from keras_involution import layers as layers
+    from keras_involution import models as models

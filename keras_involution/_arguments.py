@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
 from collections.abc import Sequence
 from typing import Any
-
-import keras
 
 DATA_FORMATS = ("channels_last", "channels_first")
 
@@ -71,12 +70,12 @@ def spatial_tuple(value: Any, rank: int, name: str) -> tuple[int, ...]:
 
 
 def odd_window(value: Any, rank: int, name: str = "kernel_size") -> tuple[int, ...]:
-    """A window with a centre: every side is odd."""
+    """A window with a center: every side is odd."""
     window = spatial_tuple(value, rank, name)
     if any(side % 2 == 0 for side in window):
         raise ValueError(
             f"`{name}` must be odd in every dimension, so that the window has a "
-            f"centre. {received(**{name: value})}"
+            f"center. {received(**{name: value})}"
         )
     return window
 
@@ -84,6 +83,8 @@ def odd_window(value: Any, rank: int, name: str = "kernel_size") -> tuple[int, .
 def standard_data_format(value: str | None) -> str:
     """`value`, or Keras's global setting where it is `None`."""
     if value is None:
+        import keras  # heavy, and the commands check arguments without it
+
         value = keras.config.image_data_format()
     if value not in DATA_FORMATS:
         raise ValueError(
@@ -134,7 +135,9 @@ def _is_real(value: Any) -> bool:
 
 
 def _is_integer(value: Any) -> bool:
+    """Whether it is an integer of Python or NumPy; 3.0 is not one, as in Keras."""
     try:
-        return int(value) == value
+        operator.index(value)
     except (TypeError, ValueError):
         return False
+    return True

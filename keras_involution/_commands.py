@@ -1,4 +1,4 @@
-"""What the command lines share: a folder that is the list of commands, and errors."""
+"""What the command lines share: folders of commands, what a command needs, errors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
+import cloup
+
+from keras_involution._backend import import_keras
+
+DISTRIBUTION = "keras-involution"
 
 
 class CommandFolder(click.Group):
     """A group whose commands are the files of a package.
 
-    A file `name.py` holds one click command named `command`; adding the file adds the
+    A file `name.py` holds one command named `command`; adding the file adds the
     command. Files that begin with an underscore are helpers.
 
     Args:
@@ -35,6 +40,83 @@ class CommandFolder(click.Group):
         if name not in self.list_commands(context):
             return None
         return importlib.import_module(f"{self.package}.{name}").command
+
+
+class Command(cloup.Command):
+    """A command that names what is missing before any work, and how to resume.
+
+    Args:
+        extras: Sequence of strings, the extras of this package that it needs.
+        backend: Boolean, whether it needs Keras and a backend.
+        resume: String, what a person does after Ctrl-C.
+        **options: What `cloup.Command` takes. Help shows all defaults.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        extras: Sequence[str] = (),
+        backend: bool = True,
+        resume: str = "Nothing is kept; run the same command again.",
+        context_settings: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        settings = {"show_default": True, **(context_settings or {})}
+        super().__init__(*arguments, context_settings=settings, **options)
+        self.extras, self.backend, self.resume = extras, backend, resume
+
+    def invoke(self, context: click.Context) -> Any:
+        require_extras(self.extras)
+        try:
+            if self.backend:
+                import_keras()
+        except ImportError as error:
+            raise click.ClickException(str(error)) from error
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            click.echo(f"\nInterrupted. {self.resume}", err=True)
+            context.exit(130)
+
+
+def require_extras(extras: Sequence[str]) -> None:
+    """Raises where a library of these extras is not installed.
+
+    Raises:
+        ClickException: If one is missing, with the line that installs it.
+    """
+    missing = {extra: _missing(extra) for extra in extras}
+    names = [name for absent in missing.values() for name in absent]
+    if names:
+        wanted = ",".join(extra for extra, absent in missing.items() if absent)
+        raise click.ClickException(
+            f"{', '.join(names)} must be installed: run "
+            f'`pip install "{DISTRIBUTION}[{wanted}]"`.'
+        )
+
+
+def _missing(extra: str) -> list[str]:
+    """The libraries of an extra that are not installed, extras of extras included."""
+    import importlib.metadata
+
+    from packaging.requirements import Requirement
+
+    absent = []
+    for text in importlib.metadata.requires(DISTRIBUTION) or []:
+        requirement = Requirement(text)
+        marker = requirement.marker
+        if marker is None or not marker.evaluate({"extra": extra}):
+            continue
+        if marker.evaluate({"extra": ""}):
+            continue
+        if requirement.name == DISTRIBUTION:
+            absent += [name for other in requirement.extras for name in _missing(other)]
+            continue
+        try:
+            importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            absent.append(requirement.name)
+    return absent
 
 
 @contextlib.contextmanager

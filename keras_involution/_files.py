@@ -1,10 +1,12 @@
-"""Files that are written completely or not at all."""
+"""Files: written completely or not at all, and read with one kind of error."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -12,19 +14,101 @@ from pathlib import Path
 
 from keras_involution._arguments import received
 
+_LONGEST_REASON = 300
+
+
+class DiskFullError(OSError):
+    """A file does not fit on its disk. The message has the needed and free bytes."""
+
 
 @contextlib.contextmanager
-def replaced_file(
-    path: str | Path, force: bool = False, suffixes: Sequence[str] = ()
+def reading(
+    path: str | Path,
+    what: str,
+    error: type[Exception] = ValueError,
+    name: str = "path",
+) -> Iterator[None]:
+    """Raises `error` for every failure of the block, with the file and the reason.
+
+    A damaged file makes libraries raise almost anything: `NotImplementedError`,
+    `MemoryError`, `RecursionError`, `AssertionError`, panics of native code. All
+    readers of this package have their libraries run inside this block, so that a
+    caller has one error to catch.
+
+    Args:
+        path: Path of the file.
+        what: String, names the content and begins the message: `"The embeddings"`.
+        error: Exception class that the reader documents.
+        name: String, name of the argument that `path` came from.
+
+    Raises:
+        error: If the block fails. Exceptions that are not failures, such as
+            `KeyboardInterrupt`, and `ImportError` pass through.
+
+    Example:
+
+    >>> from keras_involution._files import reading
+    >>> with reading("a.json", "The settings"):
+    ...     raise RecursionError("too deep")
+    Traceback (most recent call last):
+    ...
+    ValueError: The settings cannot be read: too deep. Received: path='a.json'
+    """
+    try:
+        yield
+    except BaseException as cause:
+        if isinstance(cause, ImportError) or not _is_failure(cause):
+            raise
+        if error is not ValueError and isinstance(cause, error):
+            raise  # it was raised on purpose and says all
+        raise error(
+            f"{what} cannot be read: {_shortened(str(cause), cause)}. "
+            + received(**{name: str(path)})
+        ) from cause
+
+
+def _is_failure(cause: BaseException) -> bool:
+    """Whether a library has failed: panics of Rust extensions are no `Exception`."""
+    return isinstance(cause, Exception) or type(cause).__name__ == "PanicException"
+
+
+def _shortened(reason: str, cause: BaseException) -> str:
+    """One line of the reason; the name of the error where it gives none."""
+    line = " ".join(reason.split()).rstrip(".")
+    if isinstance(cause, KeyError):
+        line = f"{line} is missing"
+    if isinstance(cause, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(cause, OSError) and cause.strerror:
+        line = cause.strerror
+    if len(line) > _LONGEST_REASON:
+        line = line[:_LONGEST_REASON] + "..."
+    return line or type(cause).__name__
+
+
+@contextlib.contextmanager
+def atomic_write(
+    path: str | Path,
+    force: bool = False,
+    suffixes: Sequence[str] = (),
+    size: int | None = None,
 ) -> Iterator[Path]:
     """A draft beside `path` that takes its place when the block ends well.
 
     The draft has the suffix of `path`. Until it is complete the old file stays; after
     an error the draft is removed.
 
+    Args:
+        path: Path of the file.
+        force: Boolean, whether to replace a file that is there.
+        suffixes: Sequence of strings; the name must end in one of them.
+        size: Integer, bytes of the file where they are known. The disk must have as
+            many free bytes before the block begins.
+
     Raises:
         ValueError: If `path` is there and `force` is false, is a folder, or does not
             end in one of `suffixes`, where there are any.
+        DiskFullError: If the disk is too small for the file.
     """
     path = Path(path)
     if suffixes:
@@ -37,17 +121,44 @@ def replaced_file(
     os.close(handle)
     draft = Path(name)
     try:
+        _check_space(path, size)
         yield draft
-        draft.chmod(0o666 & ~_umask())
+        draft.chmod(0o666 & ~umask())
         os.replace(draft, path)
-    except BaseException:
+    except BaseException as error:
+        written = draft.stat().st_size if draft.exists() else 0
         draft.unlink(missing_ok=True)
+        if isinstance(error, OSError) and is_disk_full(error):
+            raise disk_full(path, size or written) from error
         raise
+
+
+def _check_space(path: Path, size: int | None) -> None:
+    if size is not None and size > shutil.disk_usage(path.parent).free:
+        raise disk_full(path, size)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether an error of the system says that a disk is full."""
+    if isinstance(error, DiskFullError):
+        return False
+    # HDF5 reports the text alone.
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or "No space left" in str(error)
+
+
+def disk_full(path: Path, needed: int) -> DiskFullError:
+    """The error for a file of `needed` bytes that the disk of `path` cannot hold."""
+    free = shutil.disk_usage(path.parent).free
+    return DiskFullError(
+        f"The disk is too full for {path}: the file needs at least {needed:,} bytes, "
+        f"{free:,} bytes are free. {received(path=str(path))}"
+    )
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Writes UTF-8 in place of what is there, with the ends of lines as they are."""
-    with replaced_file(path, force=True) as draft:
+    with atomic_write(path, force=True) as draft:
         draft.write_text(text, "utf-8", newline="")
 
 
@@ -102,7 +213,7 @@ def check_outputs(
 
 
 def known_suffix(path: str | Path, suffixes: Sequence[str]) -> str:
-    """The suffix in small letters; raises `ValueError` if it is none of `suffixes`."""
+    """The suffix in lower case; raises `ValueError` if it is none of `suffixes`."""
     suffix = Path(path).suffix.lower()
     if suffix not in suffixes:
         *others, last = suffixes
@@ -120,7 +231,8 @@ def _remove_old_drafts(folder: Path, prefix: str) -> None:
             entry.unlink(missing_ok=True)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The permissions that new files do not get; only setting it tells it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

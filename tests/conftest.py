@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
 import tempfile
+import threading
+import zlib
+from pathlib import Path
 
 # Read when the libraries are imported, so set before anything imports them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # The backends are tested side by side: threads that wait for each other, as those of
 # OpenMP do, take the time of the others. tests/ops asks for two where they matter.
@@ -19,7 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # processors with AVX-512 only.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-# Compiling is most of the work here. LLVM's optimisations are not ours to test; with
+# Compiling is most of the work here. LLVM's optimizations are not ours to test; with
 # `XLA_FLAGS= make test` they are on.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
@@ -30,6 +35,93 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 
 import keras
 import pytest
+
+from tests.marks import PLACES
+
+TESTS = Path(__file__).parent
+BACKEND = keras.config.backend()
+FILES: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--report", help="Write the outcomes to this file.")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Files that a tier leaves out as a whole are not imported."""
+    if not collection_path.is_relative_to(TESTS):
+        return None
+    place = collection_path.relative_to(TESTS).as_posix()
+    tiers = [t for t in ("full", "slow") if f"not {t}" in config.option.markexpr]
+    # `None` leaves the decision to the other plugins.
+    return any(place.startswith(PLACES[tier]) for tier in tiers) or None
+
+
+def pytest_itemcollected(item):
+    """Marks what stands in the table of `tests/marks.py`."""
+    if item.path.is_relative_to(TESTS):
+        place = item.path.relative_to(TESTS).as_posix()
+        place += item.nodeid[item.nodeid.index("::") :]
+        for mark, places in PLACES.items():
+            if place.startswith(places):
+                item.add_marker(mark)
+    if item.get_closest_marker("torch_first") and BACKEND != "torch":
+        item.add_marker("full")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what does not depend on the backend and runs on another one."""
+    left_out = [item for item in items if backend_of(item) != BACKEND]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if backend_of(item) == BACKEND]
+
+
+def backend_of(item: pytest.Item) -> str:
+    """The backend whose process runs a test."""
+    if item.get_closest_marker("any_backend"):
+        shared = os.environ.get("KERAS_INVOLUTION_TEST_BACKENDS", "torch").split()
+        # By file, so that its fixtures are made once.
+        return shared[zlib.crc32(item.path.name.encode()) % len(shared)]
+    if item.get_closest_marker("one_backend"):
+        return "torch"
+    return BACKEND
+
+
+def pytest_configure(config):
+    config.stash[FILES] = {}
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    path = config.getoption("--report")
+    if path:
+        kinds = ("passed", "failed", "error", "skipped")
+        found = {kind: terminalreporter.getreports(kind) for kind in kinds}
+        report = {
+            "counts": {kind: len(reports) for kind, reports in found.items()},
+            "failed": [r.nodeid for kind in ("failed", "error") for r in found[kind]],
+            "files": config.stash[FILES],
+        }
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(report, file)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """Notes after which test a file of the temporary folder was first seen."""
+    yield
+    if item.config.getoption("--report"):
+        for name in os.listdir(tempfile.gettempdir()):
+            item.config.stash[FILES].setdefault(name, item.nodeid)
+
+
+def pytest_sessionfinish(session):
+    """No test leaves a thread that keeps the process from ending."""
+    main = threading.main_thread()
+    left = [t.name for t in threading.enumerate() if t is not main and not t.daemon]
+    if left:
+        print(f"\nthreads left: {', '.join(left)}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(autouse=True, scope="session")

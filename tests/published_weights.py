@@ -76,7 +76,7 @@ def value(name: str, shape: tuple[int, ...], salt: str, kernel_size: int) -> np.
         array = array * np.sqrt(1.0 / fan_in)
     elif name.endswith("bias"):
         array = 0.1 * array
-    else:  # the scale of a batch normalisation; the residual branch is damped
+    else:  # the scale of a batch normalization; the residual branch is damped
         array = (0.2 if ".bn3." in name else 1.0) * (1 + 0.1 * array)
     return array.astype("float32")
 

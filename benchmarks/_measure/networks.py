@@ -19,9 +19,13 @@ from typing import Any
 
 from benchmarks._measure import devices, timing
 
-NETWORKS = ("RedNet-26", "ResNet-26", "RedNet-50", "ResNet-50", "keras ResNet50")
-# Only when asked for: normalisation by itself also at inference.
+# What people would run instead, by Keras and by PyTorch alone.
+OPPONENTS = ("keras ResNet50", "torch ResNet50")
+NETWORKS = ("RedNet-26", "ResNet-26", "RedNet-50", "ResNet-50", *OPPONENTS)
+# Only when asked for: normalization by itself also at inference.
 UNFOLDED = ("RedNet-26, not folded", "RedNet-50, not folded")
+# By `fuse_for_inference`; inference alone.
+FUSED = ("RedNet-26, fused", "RedNet-50, fused")
 CLASSES = 1000
 
 
@@ -34,7 +38,7 @@ def in_its_own_process(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def build(name: str, side: int, data_format: str) -> Any:
-    """RedNet-N, its convolutional twin ResNet-N, or Keras's own ResNet50."""
+    """RedNet-N, its ResNet baseline ResNet-N, or Keras's own ResNet50."""
     import keras
 
     import keras_involution
@@ -47,13 +51,14 @@ def build(name: str, side: int, data_format: str) -> Any:
         )
     if name in UNFOLDED:
         _do_not_fold()
-    family, depth = name.removesuffix(", not folded").split("-")
-    return getattr(keras_involution, f"RedNet{depth}")(
+    family, depth = name.partition(",")[0].split("-")
+    model = getattr(keras_involution, f"RedNet{depth}")(
         num_classes=CLASSES,
         image_shape=shape,
         data_format=data_format,
         spatial_operator="involution" if family == "RedNet" else "convolution",
     )
+    return model.fuse_for_inference() if name in FUSED else model
 
 
 def _do_not_fold() -> None:
@@ -73,8 +78,7 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
 
     if settings["dtype"] != "float32":
         keras.config.set_dtype_policy(f"mixed_{settings['dtype']}")
-    model = build(settings["network"], settings["side"], settings["data_format"])
-    step = _step(model, device, settings)
+    step, parameters = _step_and_parameters(device, settings)
     start = time.perf_counter()
     step()
     first = time.perf_counter() - start
@@ -87,8 +91,25 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
         "first call, s": first,
         "MiB of a step": _peak(device, step),
         "MiB of the process": timing.most_ever_mib(),
-        "parameters": model.count_params(),
+        "parameters": parameters,
     }
+
+
+def _step_and_parameters(
+    device: devices.Device, settings: dict[str, Any]
+) -> tuple[Callable[[], Any], int]:
+    name = settings["network"]
+    if name == "torch ResNet50":
+        from benchmarks._measure import torch_resnet
+
+        if settings["dtype"] != "float32":
+            raise ValueError(f"{name} is measured in float32 only.")
+        network = torch_resnet.resnet50(CLASSES)
+        settings = {**settings, "device": device.kind}
+        step = torch_resnet.step_of(network, settings)
+        return step, torch_resnet.parameters(network)
+    model = build(name, settings["side"], settings["data_format"])
+    return _step(model, device, settings), model.count_params()
 
 
 def _step(

@@ -14,13 +14,13 @@ DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def features(model: Any, images: np.ndarray) -> np.ndarray:
-    """Pooled features (N, C), means over photographs and their mirror images."""
+    """Pooled features (N, C), means over images and their mirror images."""
     pooled = keras.Model(model.input, model.get_layer("pooler").output)
     return np.concatenate(list(_both(pooled, model.preprocessor, images)))
 
 
 def logits(model: Any, images: np.ndarray) -> np.ndarray:
-    """(N, classes), means over photographs and their mirror images."""
+    """(N, classes), means over images and their mirror images."""
     return np.concatenate(list(_both(model, model.preprocessor, images)))
 
 
@@ -34,11 +34,11 @@ def _both(model: Any, prepare: Any, images: np.ndarray) -> Iterator[np.ndarray]:
 def predict(x: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
     """The logits of `others`, by a probe of `x`; a fifth of it chooses the decay."""
     held = np.random.default_rng(0).permutation(len(x)) % 5 == 0
-    shares = []
+    fractions = []
     for decay in DECAYS:
         found = _softmax(x[~held], labels[~held], x[held], decay)
-        shares.append((found.argmax(-1) == labels[held]).mean())
-    return _softmax(x, labels, others, DECAYS[int(np.argmax(shares))])
+        fractions.append((found.argmax(-1) == labels[held]).mean())
+    return _softmax(x, labels, others, DECAYS[int(np.argmax(fractions))])
 
 
 def _softmax(

@@ -43,7 +43,7 @@ def write_json(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None
 def bar_plot(
     path: Path, rows: Sequence[Row], group: str, series: str, value: str, unit: str
 ) -> None:
-    """One group of bars a value of `group`, one colour a value of `series`."""
+    """One group of bars a value of `group`, one color a value of `series`."""
     figure, axes = _figure(f"{value}, {unit}")
     groups = list(dict.fromkeys(row[group] for row in rows))
     names = list(dict.fromkeys(row[series] for row in rows))

@@ -30,10 +30,12 @@ def oriented_gradients(table: pd.DataFrame) -> np.ndarray:
     strength = np.hypot(down, right)
     orientation = (np.arctan2(down, right) % np.pi) / np.pi * 9
     low = np.floor(orientation).astype(int)
-    share = orientation - low
+    fraction = orientation - low
     bins = np.zeros((9, *gray.shape), "float32")
     for number in range(9):
-        here = (low % 9 == number) * (1 - share) + ((low + 1) % 9 == number) * share
+        here = (low % 9 == number) * (1 - fraction) + (
+            (low + 1) % 9 == number
+        ) * fraction
         bins[number] = here * strength
     cells = bins.reshape(9, len(table), 8, SIDE // 8, 8, SIDE // 8).sum(axis=(3, 5))
     cells = np.sqrt(cells / (np.linalg.norm(cells, axis=0) + 1e-3))
@@ -45,9 +47,9 @@ def frozen(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Pooled features (N, 2048) of the preset, and of random networks, a seed each."""
     from benchmarks._measure import probes, starts
-    from keras_involution.whale_id.images import read_photograph
+    from keras_involution.data.images import read_image
 
-    images = np.stack([read_photograph(p, (side, side)) for p in table["path"]])
+    images = np.stack([read_image(p, (side, side)) for p in table["path"]])
     for start in starts.STARTS:
         for seed in seeds if start != "preset" else seeds[:1]:
             model = starts.build(start, preset, depth, side, ["any"], seed)
@@ -56,11 +58,11 @@ def frozen(
 
 
 def _gray(table: pd.DataFrame) -> np.ndarray:
-    from keras_involution.whale_id.images import read_photograph
+    from keras_involution.data.images import read_image
 
     weights = np.array([0.299, 0.587, 0.114], "float32")
     size = (SIDE, SIDE)
-    return np.stack([read_photograph(p, size) @ weights for p in table["path"]])
+    return np.stack([read_image(p, size) @ weights for p in table["path"]])
 
 
 FLOORS: dict[str, Callable[[pd.DataFrame], np.ndarray]] = {

@@ -6,9 +6,12 @@ from typing import Any
 
 import keras
 
-from examples._training.network import build_network, network_of_preset
+from keras_involution.training.classifier.network import (
+    build_classifier,
+    classifier_of_preset,
+)
 
-STARTS = ("preset", "random", "random twin")
+STARTS = ("preset", "random", "random baseline")
 
 
 def build(
@@ -17,6 +20,6 @@ def build(
     """A classifier of these classes; the preset's depth is its own."""
     keras.utils.set_random_seed(seed)
     if start == "preset":
-        return network_of_preset(preset, names, image_size)
-    operator = "convolution" if start == "random twin" else "involution"
-    return build_network(depth, image_size, names, spatial_operator=operator)
+        return classifier_of_preset(preset, names, image_size)
+    operator = "convolution" if start == "random baseline" else "involution"
+    return build_classifier(depth, image_size, names, spatial_operator=operator)

@@ -1,4 +1,4 @@
-"""The networks that are compared, and how the twins are matched to the first."""
+"""The networks that are compared, and how the baselines are matched to the first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 Settings = dict[str, Any]
-ARMS = ("involution", "twin", "twin, parameters", "twin, time")
+ARMS = ("involution", "baseline", "baseline, parameters", "baseline, time")
 RECIPE: Settings = {
     "image_size": 64,
     "backbone": "rednet",
@@ -29,17 +29,17 @@ def arm_settings(arm: str, recipe: Settings) -> Settings:
     """The recipe with what the arm changes in it."""
     if arm == "involution":
         return dict(recipe)
-    twin = {**recipe, "spatial_operator": "convolution"}
-    if arm == "twin, parameters":
-        twin["stackwise_num_filters"] = _narrowed(twin, recipe)
-    if arm == "twin, time":
-        ratio = _step_seconds(recipe) / _step_seconds(twin)
-        twin["epochs"] = max(1, round(ratio * recipe["epochs"]))
-    return twin
+    baseline = {**recipe, "spatial_operator": "convolution"}
+    if arm == "baseline, parameters":
+        baseline["stackwise_num_filters"] = _narrowed(baseline, recipe)
+    if arm == "baseline, time":
+        ratio = _step_seconds(recipe) / _step_seconds(baseline)
+        baseline["epochs"] = max(1, round(ratio * recipe["epochs"]))
+    return baseline
 
 
-def _narrowed(twin: Settings, recipe: Settings) -> list[int]:
-    """The filters with which the twin comes nearest to the involution's parameters."""
+def _narrowed(baseline: Settings, recipe: Settings) -> list[int]:
+    """The filters that bring the baseline nearest to the involution's parameters."""
     goal = _network(recipe).count_params()
     filters = recipe["stackwise_num_filters"]
     candidates = [
@@ -47,7 +47,7 @@ def _narrowed(twin: Settings, recipe: Settings) -> list[int]:
     ]
 
     def distance(narrow: list[int]) -> int:
-        network = _network({**twin, "stackwise_num_filters": narrow})
+        network = _network({**baseline, "stackwise_num_filters": narrow})
         return abs(network.count_params() - goal)
 
     return min(candidates, key=distance)
@@ -67,7 +67,7 @@ def _step_seconds(settings: Settings) -> float:
 
     config = TrainConfig(**settings)
     classes = Classes([str(i) for i in range(100)], [2] * 100, [], [])
-    model = build_training_model(_network(settings), classes, config, 10)
+    model = build_training_model(_network(settings), classes, config)
     side, batch = config.image_size, config.batch_size
     targets = {"identity": np.arange(batch, dtype="int32")}
     images = np.zeros((batch, side, side, 3), "uint8")

@@ -39,19 +39,19 @@ def _train(
     folder: Path, settings: Settings, train_table: pd.DataFrame, table: pd.DataFrame
 ) -> None:
     from keras_involution.whale_id.config import TrainConfig
-    from keras_involution.whale_id.embed import embed
+    from keras_involution.whale_id.embeddings import embed
     from keras_involution.whale_id.train import HEAD, train
 
     last: dict[str, Any] = {}
 
-    def keep(progress: Any, total: int, epoch: int) -> None:
-        epochs = round(progress.step / epoch, 1)
+    def keep(progress: Any) -> None:
+        epochs = progress.history[-1]["epoch"] if progress.history else 0
         last.update(epochs=epochs, seconds=progress.seconds, history=progress.history)
 
     run, interrupted = folder / "run", (folder / "run").exists()
     begun = time.process_time()
     network = train(
-        train_table, TrainConfig(**settings), run, resume=True, on_progress=keep
+        train_table, TrainConfig(**settings), run, resume=True, on_step=keep
     )
     used = time.process_time() - begun
     embeddings, _ = embed(network, table, head=run / HEAD)

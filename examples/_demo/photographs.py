@@ -53,7 +53,7 @@ def load_photographs(split: str) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def load_fins(longest_side: int = 480) -> list[Fin]:
+def load_fins(longest_side: int = 640) -> list[Fin]:
     """The ten photographs of dorsal fins, shrunk for a page."""
     folder = DATA / "dolphin_fins"
     with open(folder / "metadata.csv", encoding="utf-8", newline="") as table:

@@ -1,4 +1,4 @@
-"""Which photograph looks most like which."""
+"""Which photograph looks most like which, and where."""
 
 from __future__ import annotations
 
@@ -10,14 +10,35 @@ import numpy as np
 
 from examples._demo.photographs import UNKNOWN, Fin
 from keras_involution import RedNet26
+from keras_involution.whale_id.local import (
+    Keypoints,
+    LocalMatch,
+    LocalMatcher,
+    XFeatExtractor,
+)
+
+CLEAR = 1.5
+# A fin is flat and stiff: a homography relates two views of it, and pairs of keypoints
+# that lie elsewhere say nothing. Chosen on the fins of the demo itself: the number of
+# right answers there is an illustration, not an accuracy.
+FIN_MATCHER = LocalMatcher(transform="homography", tolerance=0.015, unverified=0.0)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A photograph of a known animal, and how much a query looks like it."""
+    """A photograph of a known animal, and what it has in common with a query.
+
+    `mirrored` says whether the mirrored query was the more similar: the two sides of
+    a dorsal fin have the same outline.
+    """
 
     fin: Fin
-    similarity: float
+    match: LocalMatch
+    mirrored: bool
+
+    @property
+    def similarity(self) -> float:
+        return self.match.score
 
 
 @dataclass(frozen=True)
@@ -41,9 +62,27 @@ class Ranking:
     def right(self) -> bool:
         return self.answer == self.query.identity
 
+    @property
+    def conclusion(self) -> str:
+        """What a person should conclude, in one line."""
+        best = self.candidates[0]
+        others = [c for c in self.candidates if c.fin.identity != self.answer]
+        lead = best.similarity / max(others[0].similarity, 1e-6) if others else np.inf
+        points = f"{len(best.match)} matched points with {best.fin.image_id}"
+        if lead >= CLEAR:
+            # Strangers lead as clearly: without calibration nothing says "probably".
+            return (
+                f"{self.answer} is clearly first ({points}); compare the two by eye, "
+                "it may be a new animal."
+            )
+        return (
+            f"Undecided: {self.answer} is first ({points}), {others[0].fin.identity} "
+            "close behind; look at both, it may be a new animal."
+        )
+
 
 class Observer:
-    """What a classifier sees in photographs, as they are and mirrored.
+    """What a classifier sees in photographs.
 
     One observer serves all photographs: on JAX every new model compiles anew, and so
     does every other batch size.
@@ -54,40 +93,46 @@ class Observer:
 
     def __init__(self, model: RedNet26) -> None:
         self.prepare = model.preprocessor
-        self.model = keras.Model(
-            model.input, [model.get_layer("pooler").output, model.output]
-        )
+        self.model = keras.Model(model.input, model.output)
 
-    def look(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Embeddings (N, D), the pooled features, and logits (N, number of classes).
-
-        Both are means over a photograph, bytes (H, W, 3), and its mirror image.
-        """
+    def look(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Logits (N, number of classes), means over an image and its mirror image."""
         x = keras.ops.convert_to_numpy(self.prepare(list(images)))
         both = [
             self.model.predict(view, batch_size=10, verbose=0)
             for view in (x, x[:, :, ::-1])
         ]
-        embeddings, logits = (np.mean(pair, axis=0) for pair in zip(*both))
-        return embeddings, logits
+        return np.mean(both, axis=0)
 
 
-def rank(fins: list[Fin], embeddings: np.ndarray) -> list[Ranking]:
-    """Every fin against all others of known animals, by cosine similarity.
+def find_keypoints(fins: list[Fin]) -> list[tuple[Keypoints, Keypoints]]:
+    """The keypoints of every fin and of its mirror image, by XFeat."""
+    extract = XFeatExtractor(region="whole")
+    return [
+        (extract(fin.image), extract(np.ascontiguousarray(fin.image[:, ::-1])))
+        for fin in fins
+    ]
+
+
+def rank(
+    fins: list[Fin],
+    keypoints: list[tuple[Keypoints, Keypoints]],
+    matcher: LocalMatcher = FIN_MATCHER,
+) -> list[Ranking]:
+    """Every fin against all others of known animals, by matched keypoints.
 
     Args:
         fins: The photographs.
-        embeddings: Array (N, D).
+        keypoints: Those of each photograph and of its mirror image.
+        matcher: What compares them.
 
     Returns:
         A ranking for each fin. A fin is never its own candidate; a fin of an unknown
         animal is a query, never a candidate.
     """
-    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    similarities = unit @ unit.T
     return [
-        Ranking(query, _candidates(query, fins, row))
-        for query, row in zip(fins, similarities)
+        Ranking(query, _candidates(query, views, fins, keypoints, matcher))
+        for query, views in zip(fins, keypoints)
     ]
 
 
@@ -97,10 +142,18 @@ def count_right(rankings: list[Ranking]) -> tuple[int, int]:
     return sum(ranking.right for ranking in possible), len(possible)
 
 
-def _candidates(query: Fin, fins: list[Fin], row: np.ndarray) -> list[Candidate]:
-    others = [
-        Candidate(fin, float(similarity))
-        for fin, similarity in zip(fins, row)
-        if fin is not query and fin.identity != UNKNOWN
-    ]
-    return sorted(others, key=lambda candidate: -candidate.similarity)
+def _candidates(
+    query: Fin,
+    views: tuple[Keypoints, Keypoints],
+    fins: list[Fin],
+    keypoints: list[tuple[Keypoints, Keypoints]],
+    matcher: LocalMatcher,
+) -> list[Candidate]:
+    candidates = []
+    for fin, (known, _) in zip(fins, keypoints):
+        if fin is not query and fin.identity != UNKNOWN:
+            plain, mirrored = (matcher.match(view, known) for view in views)
+            better = mirrored.score > plain.score
+            match = mirrored if better else plain
+            candidates.append(Candidate(fin, match, better))
+    return sorted(candidates, key=lambda candidate: -candidate.similarity)

@@ -15,6 +15,7 @@ from PIL import Image
 from examples._demo.photographs import UNKNOWN, Fin
 from examples._demo.ranking import Candidate, Ranking, count_right
 from keras_involution.visualization.overlay import COLORS
+from keras_involution.whale_id.local import draw_matches
 
 SHOWN = 3
 _HERE = Path(__file__).parent
@@ -28,7 +29,7 @@ class HeatMaps:
     window: tuple[int, ...]
     groups: int
     grid: tuple[int, ...]
-    pictures: list[np.ndarray]
+    images: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ class Results:
     """What the program found.
 
     `class_accuracies` are those of the network that began from the preset,
-    `from_nothing` those of one that was trained the same way without it.
+    `from_scratch` those of one that was trained the same way without it.
     """
 
     class_names: tuple[str, ...]
     class_accuracies: list[float]
-    from_nothing: list[float]
+    from_scratch: list[float]
     held_out: int
     preset: str
     setting: str
@@ -51,17 +52,17 @@ class Results:
 
 
 def write_report(results: Results, path: Path) -> None:
-    """Writes the page; pictures and style are inside it."""
+    """Writes the page; images and style are inside it."""
     right, possible = count_right(results.rankings)
     maps = results.heatmaps
     page = Template((_HERE / "report.html").read_text("utf-8")).substitute(
         style=(_HERE / "report.css").read_text("utf-8"),
         preset=escape(results.preset),
         accuracy=f"{np.mean(results.class_accuracies):.1%}",
-        from_nothing=f"{np.mean(results.from_nothing):.1%}",
+        from_scratch=f"{np.mean(results.from_scratch):.1%}",
         gain=f"{100 * np.mean(_gains(results)):+.1f}",
         held_out=results.held_out,
-        chance=f"{1 / len(results.class_names):.0%}",
+        guessing=f"{1 / len(results.class_names):.0%}",
         right=right,
         possible=possible,
         minutes=f"{results.seconds / 60:.1f}",
@@ -72,42 +73,55 @@ def write_report(results: Results, path: Path) -> None:
         groups=maps.groups,
         grid=_by(maps.grid),
         colors=", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in COLORS),
-        queries="\n".join(map(_query, results.rankings, maps.pictures)),
+        queries="\n".join(map(_query, results.rankings, maps.images)),
         credits="\n".join(_credit(ranking.query) for ranking in results.rankings),
     )
     path.write_text(page, "utf-8")
 
 
 def _gains(results: Results) -> np.ndarray:
-    return np.subtract(results.class_accuracies, results.from_nothing)
+    return np.subtract(results.class_accuracies, results.from_scratch)
 
 
 def _class_rows(results: Results) -> str:
-    shares = zip(results.class_names, results.class_accuracies, results.from_nothing)
+    rows = zip(results.class_names, results.class_accuracies, results.from_scratch)
     return "\n".join(
         f'<tr><th scope="row">{escape(name.replace("_", " "))}</th>'
-        f'<td><div class="bar" style="width: {share:.0%}"></div>'
+        f'<td><div class="bar" style="width: {after:.0%}"></div>'
         f'<div class="bar before" style="width: {before:.0%}"></div></td>'
-        f'<td class="number">{share:.0%}</td>'
+        f'<td class="number">{after:.0%}</td>'
         f'<td class="number soft">{before:.0%}</td></tr>'
-        for name, share, before in shares
+        for name, after, before in rows
     )
 
 
 def _query(ranking: Ranking, heatmap: np.ndarray) -> str:
     fin = ranking.query
     verdict, kind = _verdict(ranking)
-    pictures = [
+    images = [
         _figure(fin.image, f"Fin {fin.image_id}", "The query", "large"),
         _figure(heatmap, f"Heat map over fin {fin.image_id}", "Kernel sums", "large"),
+        _matched_points(ranking),
         *(_candidate(c, fin) for c in ranking.candidates[:SHOWN]),
     ]
     return (
         f'<section class="query"><header><h3>{escape(fin.image_id)}: '
         f'{_known(fin.identity)} <span class="soft">({escape(fin.orientation)} side)'
         f'</span></h3><span class="verdict {kind}">{verdict}</span></header>'
-        f'<div class="pictures">{"".join(pictures)}</div></section>'
+        f"<p>{escape(ranking.conclusion)}</p>"
+        f'<div class="images">{"".join(images)}</div></section>'
     )
+
+
+def _matched_points(ranking: Ranking) -> str:
+    """The query, mirrored where that fits better, beside its best candidate."""
+    best, image = ranking.candidates[0], ranking.query.image
+    shown = np.ascontiguousarray(image[:, ::-1]) if best.mirrored else image
+    drawing = draw_matches(shown, best.fin.image, best.match)
+    mirrored = ", the query mirrored" if best.mirrored else ""
+    alt = f"Matched points of fins {ranking.query.image_id} and {best.fin.image_id}"
+    caption = f"{len(best.match)} matched points{mirrored}"
+    return _figure(drawing, alt, caption, "large")
 
 
 def _verdict(ranking: Ranking) -> tuple[str, str]:
@@ -125,7 +139,7 @@ def _candidate(candidate: Candidate, query: Fin) -> str:
     caption = (
         f'<span class="{"right" if same else ""}">{escape(fin.identity)}'
         f"{', same animal' if same else ''}</span><br>"
-        f'<span class="score">{candidate.similarity:.3f}</span> '
+        f'<span class="score">{len(candidate.match)} points</span> '
         f'<span class="soft">{escape(fin.image_id)}, {escape(fin.orientation)}</span>'
     )
     return _figure(fin.image, f"Candidate {fin.image_id}", caption)

@@ -1,4 +1,4 @@
-"""A RedNet on a few hundred photographs, from pretrained weights or from none."""
+"""A RedNet on a few hundred photographs, from pretrained weights or from scratch."""
 
 from __future__ import annotations
 
@@ -6,15 +6,30 @@ import math
 
 import keras
 import numpy as np
-from PIL import Image
 
 from keras_involution import RedNet26, RedNetImageClassifier, RedNetImageConverter
+from keras_involution.data import LabeledImages
+from keras_involution.training import (
+    Augmentation,
+    Budget,
+    ImageBatches,
+    Progress,
+    RandomView,
+    Trainer,
+    build_optimizer,
+    build_schedule,
+)
+from keras_involution.training.image_changes import RandomLight
+from keras_involution.training.progress_line import ProgressLine
 
 BATCH_SIZE = 20
 LEARNING_RATE = 1.5e-3
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.1
 WARM_UP = 1 / 8
+AUGMENTATION = Augmentation(
+    RandomView(area=(0.5, 1.0), ratio=1.16), (RandomLight(0.2, 0.0, 0.05),)
+)
 
 
 def build_model(
@@ -55,79 +70,30 @@ def train(
     labels: np.ndarray,
     epochs: int,
     seed: int,
-    callbacks: list[keras.callbacks.Callback],
-) -> None:
+) -> Progress:
     """Trains in place: AdamW on a cosine, label smoothing, augmented photographs."""
-    photographs = AugmentedPhotographs(model, images, labels, seed)
-    steps = epochs * len(photographs)
-    warm_up = math.ceil(WARM_UP * steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        LEARNING_RATE / 20,
-        max(1, steps - warm_up),
-        alpha=1e-3,
-        warmup_target=LEARNING_RATE,
-        warmup_steps=warm_up,
+    batches = ImageBatches(
+        LabeledImages(images, labels),
+        np.arange(len(images)),
+        batch_size=BATCH_SIZE,
+        num_classes=model.num_classes,
+        converter=model.preprocessor,
+        image_size=model.preprocessor.image_size[0],
+        augmentation=AUGMENTATION,
+        seed=seed,
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY)
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    budget = Budget(epochs, batches.steps_per_epoch)
+    schedule = build_schedule(
+        "cosine",
+        LEARNING_RATE,
+        budget.steps,
+        warm_up_steps=math.ceil(WARM_UP * budget.steps),
+        final_fraction=1e-3,
+    )
     loss = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=LABEL_SMOOTHING
     )
-    model.compile(optimizer, loss, metrics=["accuracy"])
-    model.fit(photographs, epochs=epochs, verbose=0, callbacks=callbacks)
-
-
-class AugmentedPhotographs(keras.utils.PyDataset):
-    """Batches of random crops, mirrored half of the time, in changed light.
-
-    In NumPy and Pillow, outside the model: on JAX the layers of Keras that crop and
-    zoom would have to be compiled, or make every training step eager.
-
-    Args:
-        model: The network to prepare for; its preprocessor says how.
-        images: Bytes (N, H, W, 3).
-        labels: Class numbers (N,).
-        seed: Integer.
-    """
-
-    def __init__(
-        self,
-        model: RedNetImageClassifier,
-        images: np.ndarray,
-        labels: np.ndarray,
-        seed: int,
-    ) -> None:
-        super().__init__()
-        self.images = images
-        self.targets = np.eye(model.num_classes, dtype="float32")[labels]
-        self.converter = model.preprocessor
-        self.random = np.random.default_rng(seed)
-        self.on_epoch_end()
-
-    def __len__(self) -> int:
-        return len(self.images) // BATCH_SIZE
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.order[index * BATCH_SIZE : (index + 1) * BATCH_SIZE]
-        views = np.stack([self._random_view(self.images[row]) for row in rows])
-        scale = np.array(self.converter.scale, "float32")
-        return views * scale + np.array(self.converter.offset, "float32"), (
-            self.targets[rows]
-        )
-
-    def on_epoch_end(self) -> None:
-        self.order = self.random.permutation(len(self.images))
-
-    def _random_view(self, image: np.ndarray) -> np.ndarray:
-        """A crop of 50 to 100 % of the area, resized, mirrored, relit: (h, w, 3)."""
-        random, sides = self.random, np.array(image.shape[1::-1])
-        area, ratio = random.uniform(0.5, 1), np.exp(random.uniform(-0.15, 0.15))
-        shares = np.sqrt([area * ratio, area / ratio])
-        width, height = np.minimum(shares, 1) * sides
-        left, top = random.uniform(0, 1, 2) * (sides - (width, height))
-        box = (left, top, left + width, top + height)
-        size = self.converter.image_size[::-1]
-        view = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, box)
-        view = np.asarray(view, "float32")[:, :: random.choice((-1, 1))]
-        light = random.uniform(0.8, 1.2) * random.uniform(0.95, 1.05, 3)
-        return (view * light).astype("float32")
+    optimizer = build_optimizer("adamw", LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    model.compile(optimizer, loss)
+    trainer = Trainer(model, batches, budget, learning_rate=schedule)
+    return trainer.run(ProgressLine(budget))

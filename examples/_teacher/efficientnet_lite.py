@@ -1,8 +1,8 @@
-"""EfficientNet-Lite, for answers only: its normalisations are in its convolutions.
+"""EfficientNet-Lite for inference: normalizations are folded into convolutions.
 
 Reference: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
-Networks", 2019. Lite leaves out squeeze-and-excitation, has ReLU6 for swish, and scales
-neither the stem, the head, nor how often the first and the last stage repeat.
+Networks", 2019. Lite omits squeeze-and-excitation, uses ReLU6 instead of swish, and
+scales neither stem and head nor the repeats of the first and the last stage.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 import keras
 
-from examples._teacher.convolutions import Convolution, DepthwiseConvolution
 from keras_involution._typing import Tensor
 
 
 class Stage(NamedTuple):
-    """Blocks of one kind, before scaling; the first of them has the strides."""
+    """Blocks of one kind before scaling; the first one has the strides."""
 
     repeats: int
     kernel_size: int
@@ -48,7 +47,7 @@ def build_efficientnet_lite(
     num_classes: int = 1000,
     dtype: str = "float32",
 ) -> keras.Model:
-    """A network whose layers bear the names of its published modules.
+    """A network whose layers have the names of the published modules.
 
     Args:
         width: Float, by which the stages' filters are multiplied.
@@ -60,7 +59,7 @@ def build_efficientnet_lite(
         dtype: Name of the dtype of all but the logits, which are float32.
 
     Returns:
-        `keras.Model` from pictures (B, H, W, 3), `(bytes - 127) / 128`, to logits.
+        `keras.Model` from images (B, H, W, 3), `(bytes - 127) / 128`, to logits.
     """
     # === Stem ===
     images = keras.Input((None, None, 3), dtype=dtype)
@@ -87,7 +86,7 @@ def build_efficientnet_lite(
 
 
 def scaled_filters(filters: int, width: float) -> int:
-    """The multiple of 8 that is nearest, but at least nine tenths of what was asked."""
+    """The nearest multiple of 8 that is at least nine tenths of the scaled number."""
     asked = filters * width
     nearest = max(8, int(asked + 4) // 8 * 8)
     return nearest + 8 if nearest < 0.9 * asked else nearest
@@ -96,13 +95,13 @@ def scaled_filters(filters: int, width: float) -> int:
 def _apply_block(
     x: Tensor, stage: Stage, filters: int, strides: int, name: str, dtype: str
 ) -> Tensor:
-    """Widen, look around, narrow; and add what came in, where it fits."""
+    """Inverted bottleneck with a residual connection where the shapes match."""
     given, channels = x, x.shape[-1]
     if stage.expansion != 1:
         x = _convolution(
             x, stage.expansion * channels, 1, 1, f"{name}_expand_conv", dtype
         )
-    x = DepthwiseConvolution(
+    x = keras.layers.DepthwiseConv2D(
         stage.kernel_size,
         strides,
         "same",
@@ -126,7 +125,7 @@ def _convolution(
     dtype: str,
     activation: str | None = "relu6",
 ) -> Tensor:
-    return Convolution(
+    return keras.layers.Conv2D(
         filters,
         kernel_size,
         strides,

@@ -1,4 +1,4 @@
-"""What a student is given, made into what its teacher takes."""
+"""From the inputs of a student to those of its teacher."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from keras import ops
 from keras_involution import RedNetImageConverter
 from keras_involution._typing import Tensor
 
-MIDDLE, SPREAD = 127.0, 128.0
+MEAN, SCALE = 127.0, 128.0
 """EfficientNet-Lite takes `(bytes - 127) / 128`."""
 
 
 class FromStudent(keras.layers.Layer):
-    """Undoes what `RedNetImageConverter` has done, scales, and resizes to a square.
+    """Inverts `RedNetImageConverter`, scales, and resizes to a square.
 
     Args:
-        image_size: Integer, the sides of what it gives.
+        image_size: Integer, side of the outputs.
     """
 
     def __init__(self, image_size: int) -> None:
@@ -25,11 +25,11 @@ class FromStudent(keras.layers.Layer):
         self.image_size = image_size
         converter = RedNetImageConverter(data_format="channels_last")
         scale, offset = np.array(converter.scale), np.array(converter.offset)
-        self.factor = (1 / (scale * SPREAD)).astype("float32")
-        self.shift = ((-offset / scale - MIDDLE) / SPREAD).astype("float32")
+        self.factor = (1 / (scale * SCALE)).astype("float32")
+        self.shift = ((-offset / scale - MEAN) / SCALE).astype("float32")
 
     def call(self, inputs: Tensor) -> Tensor:
-        # Before the resizing, where there are fewer pixels; both are linear.
+        # Before resizing, where there are fewer pixels; both are linear.
         x = ops.add(ops.multiply(inputs, self.factor), self.shift)
         size = (self.image_size, self.image_size)
         return ops.image.resize(

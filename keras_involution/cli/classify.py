@@ -1,44 +1,53 @@
-"""`keras-involution classify`: what a preset sees in photographs."""
+"""`keras-involution classify`: what a preset sees in images."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+import cloup
 
-from keras_involution._commands import reported
-from keras_involution.cli._photographs import print_answers, read
+from keras_involution._commands import Command, reported
+from keras_involution.cli._images import print_answers, read
 
 
-@click.command()
+@cloup.command(cls=Command)
 @click.argument(
-    "photographs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False)
+    "images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False)
 )
-@click.option("--preset", required=True, help="A name, a folder or hf://user/name.")
+@click.option(
+    "--preset", required=True, help="A name, a folder, hf://user/name or a checkpoint."
+)
 @click.option("--revision", help="Branch, tag or commit of a Hub repository.")
-@click.option("--top", default=5, show_default=True, help="Answers a photograph.")
+@click.option(
+    "--mirror", help="Address of a folder with the checkpoints, not the publisher's."
+)
+@click.option("--top", default=5, help="Answers for each image.")
 @click.option(
     "--heatmap",
     type=click.Path(dir_okay=False),
-    help="Draw the kernels of the network over the photograph, to this picture.",
+    help="Draw the kernels of the network over the image, to this file.",
 )
 def command(
-    photographs: tuple[str, ...],
+    images: tuple[str, ...],
     preset: str,
     revision: str | None,
+    mirror: str | None,
     top: int,
     heatmap: str | None,
 ) -> None:
-    """Print the most probable classes of PHOTOGRAPHS."""
-    if heatmap is not None and len(photographs) > 1:
-        raise click.UsageError("A heat map is drawn of one photograph.")
+    """Print the most probable classes of IMAGES."""
+    if heatmap is not None and len(images) > 1:
+        raise click.UsageError("A heat map is drawn of one image.")
     if heatmap is not None and Path(heatmap).suffix.lower() not in (".png", ".jpg"):
         raise click.UsageError("The heat map is a .png or .jpg file.")
     with reported():
         from keras_involution.models import RedNetImageClassifier
 
-        model = RedNetImageClassifier.from_preset(preset, revision=revision)
-        for path in photographs:
+        model = RedNetImageClassifier.from_preset(
+            preset, revision=revision, mirror=mirror
+        )
+        for path in images:
             pixels = read(path)
             print_answers(model, path, pixels, top)
             if heatmap is not None:
@@ -48,8 +57,8 @@ def command(
 def _draw(model: object, pixels: object, path: Path) -> None:
     from PIL import Image
 
-    from keras_involution.visualization import heatmap_grid, photograph_heatmaps
+    from keras_involution.visualization import heatmap_grid, image_heatmaps
 
-    maps = photograph_heatmaps(model, pixels)
+    maps = image_heatmaps(model, pixels)
     Image.fromarray(heatmap_grid(pixels, maps)).save(path)
     click.echo(path)

@@ -2,47 +2,67 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 
-from keras_involution._commands import reported
-from keras_involution.cli._photographs import print_answers, read
+from keras_involution._commands import Command, reported
+from keras_involution.cli._images import print_answers, read
 
 
-@click.command()
-@click.argument("checkpoint", type=click.Path(exists=True, dir_okay=False))
+@cloup.command(cls=Command)
+@click.argument("checkpoint")
 @click.argument("folder", type=click.Path())
 @click.option("--backbone", is_flag=True, help="Leave the head out.")
 @click.option(
     "--check",
-    "photographs",
+    "images",
     multiple=True,
-    metavar="PHOTO",
+    metavar="IMAGE",
     type=click.Path(exists=True, dir_okay=False),
-    help="Print what the preset sees in a photograph.",
+    help="Print what the preset sees in an image.",
+)
+@click.option(
+    "--mirror", help="Address of a folder with the checkpoints, not the publisher's."
+)
+@click.option(
+    "--cross-check",
+    is_flag=True,
+    help="Compare the two published conversions of a built-in name first.",
 )
 def command(
-    checkpoint: str, folder: str, backbone: bool, photographs: tuple[str, ...]
+    checkpoint: str,
+    folder: str,
+    backbone: bool,
+    images: tuple[str, ...],
+    mirror: str | None,
+    cross_check: bool,
 ) -> None:
-    """Write CHECKPOINT (.pth, .pdparams, .safetensors, .npz) as the preset FOLDER.
+    """Write CHECKPOINT as the preset FOLDER.
 
-    Nothing in the file is executed. An array that is missing, left over or of another
-    shape is named, and nothing is written.
+    CHECKPOINT is a file (.pth, .pdparams, .safetensors, .npz), its https:// address, or
+    the name of a built-in preset with published weights. Nothing in the file is
+    executed. An array that is missing, left over or of another shape is named, and
+    nothing is written.
     """
-    if backbone and photographs:
-        raise click.UsageError("A backbone has no classes to check a photograph with.")
+    if backbone and images:
+        raise click.UsageError("A backbone has no classes to check an image with.")
     with reported():
         from keras_involution.models import RedNetBackbone, RedNetImageClassifier
 
         cls: Any = RedNetBackbone if backbone else RedNetImageClassifier
-        model = cls.from_preset(checkpoint)
+        _check_exists(checkpoint)
+        if cross_check:
+            _cross_check(checkpoint, mirror)
+        model = cls.from_preset(checkpoint, mirror=mirror)
         model.save_to_preset(folder)
         click.echo(f"{folder}: {_description(model)}")
-        if photographs:
+        if images:
             # From the folder that was written, as anybody will load it.
             written = cls.from_preset(folder)
-        for path in photographs:
+        for path in images:
             print_answers(written, path, read(path))
 
 
@@ -52,3 +72,26 @@ def _description(model: Any) -> str:
     words = f"RedNet-{backbone.depth}, {window}x{window} stem"
     classes = getattr(model, "num_classes", None)
     return words if classes is None else f"{words}, {classes} classes"
+
+
+def _check_exists(checkpoint: str) -> None:
+    from keras_involution._builtin import PRESETS
+
+    if "://" in checkpoint or checkpoint in PRESETS or Path(checkpoint).is_file():
+        return
+    raise click.UsageError(
+        f"{checkpoint!r} is no file, no address and no built-in preset."
+    )
+
+
+def _cross_check(name: str, mirror: str | None) -> None:
+    from keras_involution.hub import mirror as hub_mirror
+
+    differences = hub_mirror.cross_check(name, mirror=mirror)
+    worst = max(differences, key=differences.__getitem__)
+    click.echo(
+        f"{len(differences)} arrays compared; the largest difference is "
+        f"{differences[worst]:.1e}, of {worst}"
+    )
+    if differences[worst] > 1e-6:
+        raise click.ClickException("The two published conversions differ.")

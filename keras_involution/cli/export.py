@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
+import cloup
 
-from keras_involution._commands import reported
-from keras_involution.cli._photographs import read
+from keras_involution._commands import Command, reported
+from keras_involution.cli._images import read
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMATS = ("onnx", "saved_model", "litert", "torch", "stablehlo")
 
 
-@click.command()
+@cloup.command(cls=Command)
 @click.argument("preset")
 @click.argument("output", type=click.Path())
 @click.option(
@@ -25,17 +28,16 @@ FORMATS = ("onnx", "saved_model", "litert", "torch", "stablehlo")
 @click.option(
     "--image-size",
     default="any",
-    show_default=True,
     metavar="N|HxW|any",
     help="Pixels.",
 )
-@click.option("--batch-size", default="any", show_default=True, metavar="N|any")
+@click.option("--batch-size", default="any", metavar="N|any", help="Images a step.")
 @click.option(
     "--check",
-    "photograph",
-    metavar="PHOTO",
+    "image_path",
+    metavar="IMAGE",
     type=click.Path(exists=True, dir_okay=False),
-    help="Compare on a photograph instead of random numbers.",
+    help="Compare on an image instead of random numbers.",
 )
 def command(
     preset: str,
@@ -43,7 +45,7 @@ def command(
     format: str | None,
     image_size: str,
     batch_size: str,
-    photograph: str | None,
+    image_path: str | None,
 ) -> None:
     """Write PRESET as OUTPUT: ONNX (.onnx), LiteRT (.tflite), torch.export (.pt2),
     StableHLO (.stablehlo) or a SavedModel (a folder).
@@ -64,7 +66,7 @@ def command(
         except ImportError as error:
             raise click.ClickException(str(error)) from error
         click.echo(f"{path}: {_bytes(path) / 1e6:.1f} MB")
-        _compare(model, path, sizes, batch, photograph)
+        _compare(model, path, sizes, batch, image_path)
 
 
 def _sizes(text: str, option: str) -> tuple[int, ...] | None:
@@ -84,12 +86,14 @@ def _compare(
     path: Path,
     sizes: tuple[int, ...] | None,
     batch: tuple[int, ...] | None,
-    photograph: str | None,
+    image_path: str | None,
 ) -> None:
-    """Prints the largest difference on one photograph, or on random numbers."""
+    """Prints the largest difference on one image, or on random numbers."""
+    import numpy as np
+
     from keras_involution.export import run_exported
 
-    inputs = _inputs(model, sizes, photograph).repeat((batch or (1,))[0], axis=0)
+    inputs = _inputs(model, sizes, image_path).repeat((batch or (1,))[0], axis=0)
     try:
         outputs = run_exported(path, inputs)
     except ImportError as error:
@@ -100,23 +104,25 @@ def _compare(
 
 
 def _inputs(
-    model: Any, sizes: tuple[int, ...] | None, photograph: str | None
+    model: Any, sizes: tuple[int, ...] | None, image_path: str | None
 ) -> np.ndarray:
-    """One prepared picture, (1, H, W, 3) or (1, 3, H, W)."""
+    """One prepared image, (1, H, W, 3) or (1, 3, H, W)."""
+    import numpy as np
+
     from keras_involution.models import RedNetImageConverter
 
     converter = model.preprocessor
     if sizes is not None:
         config = {**converter.get_config(), "image_size": sizes}
         converter = RedNetImageConverter.from_config(config)
-    if photograph is None:
+    if image_path is None:
         shape = (*(converter.image_size or (224, 224)), 3)
-        picture = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+        image = np.random.default_rng(0).integers(0, 256, shape, "uint8")
     else:
-        picture = read(photograph)
+        image = read(image_path)
     if converter.data_format == "channels_first":
-        picture = np.ascontiguousarray(picture.transpose(2, 0, 1))
-    return np.asarray(converter(picture[None]))
+        image = np.ascontiguousarray(image.transpose(2, 0, 1))
+    return np.asarray(converter(image[None]))
 
 
 def _bytes(path: Path) -> int:

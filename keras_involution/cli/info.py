@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import click
+import cloup
 
-from keras_involution._commands import reported
+from keras_involution._commands import Command, reported
 
 
-@click.command()
+@cloup.command(cls=Command, backend=False)
 @click.argument("preset")
 @click.option("--revision", help="Branch, tag or commit of a Hub repository.")
 @click.option("--cache-dir", help="Folder for downloads.")

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import click
+import cloup
+
+from keras_involution._commands import Command
 
 
-@click.command()
+@cloup.command(cls=Command, backend=False)
 def command() -> None:
     """List the built-in presets."""
     from rich.console import Console
     from rich.table import Table
 
-    from keras_involution.hub._builtin import folder_of, has_weights
-    from keras_involution.models.rednet_presets import PRESETS
+    from keras_involution._builtin import PRESETS, preset_facts
 
-    table = Table(caption="Top-1 on the classes that each was trained for.")
-    for column in ("name", "parameters", "top-1 %", "weights"):
+    table = Table(caption=_CAPTION)
+    table.add_column("preset", no_wrap=True)
+    for column in _COLUMNS:
         table.add_column(column, no_wrap=True)
-    for name, preset in PRESETS.items():
-        metadata, folder = preset["metadata"], folder_of(name)
-        shipped = folder is not None and has_weights(folder)
-        table.add_row(
-            name,
-            f"{metadata['parameters']:,}",
-            f"{metadata['accuracy']['top_1']}",
-            "in the package" if shipped else preset["handle"] or "published nowhere",
-        )
+    for name in PRESETS:
+        facts = preset_facts(name)
+        table.add_row(name, *(facts[column] for column in _COLUMNS))
     Console().print(table)
+
+
+_COLUMNS = ("parameters", "top-1", "weights", "download")
+_CAPTION = """Top-1 accuracy on the classes of each preset. Downloads are converted on
+first use; a preset that was converted earlier is read from the cache."""

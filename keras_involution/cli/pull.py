@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import click
+import cloup
 
-from keras_involution._commands import reported
+from keras_involution._commands import Command, reported
 
 
-@click.command()
+@cloup.command(cls=Command, resume="The same command continues the download.")
 @click.argument("preset")
 @click.argument("folder", type=click.Path())
 @click.option("--revision", help="Branch, tag or commit.")

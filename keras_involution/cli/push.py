@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
 import click
+import cloup
 
-from keras_involution._commands import reported
+from keras_involution._commands import Command, reported
 
 
-@click.command()
+@cloup.command(cls=Command, resume="Nothing is published; run it again.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.argument("repository")
 @click.option("--private/--public", default=None, help="For a repository made now.")
@@ -52,6 +54,8 @@ def _push_folder_of(folder: str) -> Callable[..., str]:
 
     if not (Path(folder) / EMBEDDING_FILE).is_file():
         return hub.push_folder
-    from keras_involution.whale_id import preset
+    from keras_involution.whale_id.model import EmbeddingNetwork
+    from keras_involution.whale_id.model.preset import card_of
 
-    return preset.push_folder
+    load = EmbeddingNetwork.from_preset
+    return functools.partial(hub.push_folder, load=load, model_card=card_of)

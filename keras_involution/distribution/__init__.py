@@ -6,7 +6,6 @@ from keras_involution.distribution.data import shard_rows as shard_rows
 from keras_involution.distribution.distribute import distribute as distribute
 from keras_involution.distribution.distribution import Distribution as Distribution
 from keras_involution.distribution.hosts import Hosts as Hosts
-from keras_involution.distribution.launch import launch as launch
 from keras_involution.distribution.rules import (
     scaled_learning_rate as scaled_learning_rate,
 )

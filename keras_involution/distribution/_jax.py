@@ -15,7 +15,7 @@ from jax.experimental import multihost_utils
 from keras_involution import _arguments
 from keras_involution._arguments import received
 from keras_involution.distribution._devices import Request
-from keras_involution.distribution._guards import guarded
+from keras_involution.distribution.data import ShardedDataset
 from keras_involution.distribution.distribution import Distribution
 from keras_involution.distribution.hosts import Hosts
 from keras_involution.distribution.layout import (
@@ -26,7 +26,7 @@ from keras_involution.distribution.layout import (
 
 
 class JaxDistribution(Distribution):
-    """One program over all devices of all processes; XLA parts it."""
+    """One program over all devices of all processes, which XLA shards."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class JaxDistribution(Distribution):
         timeout: float,
     ) -> None:
         _start(hosts, request, timeout)
-        if jax.process_count() != hosts.processes:
+        if jax.process_count() != hosts.world_size:
             raise ValueError(
                 "JAX was started with another number of processes. "
                 + received(hosts=hosts, started=jax.process_count())
@@ -53,7 +53,7 @@ class JaxDistribution(Distribution):
         super().__init__(kind, names, hosts, each)
         everywhere = [
             device
-            for process in range(hosts.processes)
+            for process in range(hosts.world_size)
             for device in request.choose(_of_process(process))[1]
         ]
         self._keras = _keras_distribution(
@@ -66,22 +66,18 @@ class JaxDistribution(Distribution):
 
     def _open(self, stack: contextlib.ExitStack) -> None:
         stack.enter_context(self._keras.scope())
-        stack.enter_context(guarded(self, self._check))
 
-    def _check(self, model: Any) -> None:
-        """Weights that were made outside of the block lie on one device."""
-        mesh = self._keras.device_mesh.backend_mesh
-        known = set(mesh.devices.flat)
-        for variable in model.variables:
-            if set(variable.value.sharding.device_set) != known:
-                raise ValueError(
-                    "The model must be built or loaded inside of the block: its "
-                    "weights do not lie on all devices. "
-                    + received(model=model.name, variable=variable.path)
-                )
+    def _dataset(self, rows: ShardedDataset) -> Any:
+        # Keras refuses data of several processes that nobody says are sharded.
+        self._keras.auto_shard_dataset = False
+        return rows
+
+    def _stream(self, dataset: Any, batch_size: int) -> Any:
+        self._keras.auto_shard_dataset = False
+        return super()._stream(dataset, batch_size)
 
     def gather(self, array: np.ndarray) -> np.ndarray:
-        if self.hosts.processes == 1:
+        if self.hosts.world_size == 1:
             return np.asarray(array)
         parts = np.asarray(multihost_utils.process_allgather(np.asarray(array)))
         return parts.reshape(-1, *parts.shape[2:])
@@ -97,7 +93,7 @@ class JaxDistribution(Distribution):
 
     @contextlib.contextmanager
     def _on_one_device(self, model: Any, values: list[np.ndarray]) -> Iterator[Any]:
-        if self.hosts.processes == 1 or isinstance(
+        if self.hosts.world_size == 1 or isinstance(
             self._keras, keras.distribution.DataParallel
         ):
             yield model
@@ -141,27 +137,28 @@ class JaxDistribution(Distribution):
 
 
 def _own_rows(array: jax.Array) -> np.ndarray:
-    """The rows of an array, parted by rows, that lie in this process."""
+    """The rows of an array, sharded by rows, that lie in this process."""
     parts = {
         shard.index[0].start or 0: shard.data for shard in array.addressable_shards
     }
     return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
 
 
-class _Model(keras.distribution.ModelParallel):
-    """Weights in parts, by layouts that look at the shape as well."""
+class _ModelParallel(keras.distribution.ModelParallel):
+    """Sharded weights, by layouts that look at the shape as well."""
 
-    def __init__(self, layouts: NamedLayouts | FullyShardedLayouts) -> None:
+    def __init__(self, mesh: Any, layouts: NamedLayouts | FullyShardedLayouts) -> None:
         super().__init__(
-            layout_map=layouts.map, batch_dim_name="batch", auto_shard_dataset=False
+            layout_map=keras.distribution.LayoutMap(mesh), batch_dim_name="batch"
         )
         self._layouts = layouts
 
     def get_variable_layout(self, variable: Any) -> Any:
-        if getattr(variable, "_layout", None) is not None:
-            return variable._layout
         axes = self._layouts.axes(variable.path, tuple(variable.shape))
-        return keras.distribution.TensorLayout(axes, self.device_mesh)
+        if any(axes):
+            return keras.distribution.TensorLayout(axes, self.device_mesh)
+        # Variables of an optimizer follow their weights.
+        return super().get_variable_layout(variable)
 
 
 def _keras_distribution(
@@ -171,25 +168,25 @@ def _keras_distribution(
     layouts: dict[str, Any] | None,
 ) -> Any:
     if strategy == "data":
-        # Keras would part `tf.data` alone; here `dataset` does.
-        return keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+        return keras.distribution.DataParallel(devices=names)
     if model_devices is None:
         mesh = keras.distribution.DeviceMesh((len(names),), ("batch",), names)
-        return _Model(FullyShardedLayouts(mesh))
+        return _ModelParallel(mesh, FullyShardedLayouts(mesh))
     shape = (len(names) // model_devices, model_devices)
     mesh = keras.distribution.DeviceMesh(shape, ("batch", "model"), names)
-    return _Model(NamedLayouts(mesh, REDNET_LAYOUTS if layouts is None else layouts))
+    named = NamedLayouts(mesh, REDNET_LAYOUTS if layouts is None else layouts)
+    return _ModelParallel(mesh, named)
 
 
 def _start(hosts: Hosts, request: Request, timeout: float) -> None:
-    if hosts.processes == 1:
+    if hosts.world_size == 1:
         return
     if jax.distributed.is_initialized():
         return
     jax.distributed.initialize(
         coordinator_address=hosts.coordinator,
-        num_processes=hosts.processes,
-        process_id=hosts.process,
+        num_processes=hosts.world_size,
+        process_id=hosts.rank,
         initialization_timeout=round(timeout),
         heartbeat_timeout_seconds=30,
         shutdown_timeout_seconds=30,
@@ -210,7 +207,7 @@ def _of_process(process: int) -> dict[str, list[Any]]:
 
 def _same_seed(hosts: Hosts, seed: int | None) -> None:
     """Every process must draw the same weights, or their copies differ."""
-    if hosts.processes == 1:
+    if hosts.world_size == 1:
         return
     own = random.SystemRandom().randrange(2**31) if seed is None else seed
     common = multihost_utils.broadcast_one_to_all(np.int32(own))

@@ -16,43 +16,43 @@ T = TypeVar("T")
 
 
 def shard_rows(count: int, hosts: Hosts) -> np.ndarray:
-    """The rows of this process when every row is to be seen once: a part in one piece.
+    """The rows of this process where every row is read once: a contiguous shard.
 
     Args:
         count: Integer N, the number of rows.
         hosts: `Hosts`.
 
     Returns:
-        Integers (M,); the parts of all processes are N / P long, rounded up or down.
+        Integers (M,), where M is N / world size, rounded up or down.
 
     Example:
 
     >>> from keras_involution.distribution import Hosts, shard_rows
     >>> at = ("10.0.0.1:12355",)
-    >>> [shard_rows(7, Hosts(at, 3, process)).tolist() for process in range(3)]
+    >>> [shard_rows(7, Hosts(at, 3, rank)).tolist() for rank in range(3)]
     [[0, 1, 2], [3, 4], [5, 6]]
     """
     count = _arguments.whole_number(count, "count")
-    return np.array_split(np.arange(count), hosts.processes)[hosts.process]
+    return np.array_split(np.arange(count), hosts.world_size)[hosts.rank]
 
 
 def shard_files(paths: Sequence[T], hosts: Hosts) -> list[T]:
-    """The files of this process, as TFRecord files: every P-th.
+    """The files of this process, such as TFRecord files.
 
     Raises:
         ValueError: If there are fewer files than processes, so that some would have
             nothing to read.
     """
-    if len(paths) < hosts.processes:
+    if len(paths) < hosts.world_size:
         raise ValueError(
             "There must be a file for every process; write more and smaller ones. "
-            + received(files=len(paths), processes=hosts.processes)
+            + received(files=len(paths), world_size=hosts.world_size)
         )
-    return list(paths[hosts.process :: hosts.processes])
+    return list(paths[hosts.rank :: hosts.world_size])
 
 
 def shard_dataset(dataset: Any, hosts: Hosts) -> Any:
-    """Every P-th element of a stream, for this process.
+    """The elements of this process, one in every `world_size`.
 
     Args:
         dataset: `grain.MapDataset` or `tf.data.Dataset`, before it is batched.
@@ -64,12 +64,12 @@ def shard_dataset(dataset: Any, hosts: Hosts) -> Any:
     Raises:
         ValueError: If it is something else.
     """
-    if hosts.processes == 1:
+    if hosts.world_size == 1:
         return dataset
     if hasattr(dataset, "shard"):
-        return dataset.shard(hosts.processes, hosts.process)
+        return dataset.shard(hosts.world_size, hosts.rank)
     if hasattr(dataset, "slice") and hasattr(dataset, "__getitem__"):
-        return dataset[hosts.process :: hosts.processes]
+        return dataset[hosts.rank :: hosts.world_size]
     raise ValueError(
         "The dataset must be a `grain.MapDataset` or a `tf.data.Dataset`. "
         + received(dataset=type(dataset))
@@ -77,10 +77,10 @@ def shard_dataset(dataset: Any, hosts: Hosts) -> Any:
 
 
 class ShardedDataset(keras.utils.PyDataset):
-    """The batches of one process; those of all together make the batches of the run.
+    """The batches of one process; those of all processes make the batches of the run.
 
     Args:
-        parts: Tuple of x, y and weights: arrays or structures of arrays, or `None`.
+        arrays: Tuple of x, y and weights: arrays or structures of arrays, or `None`.
         batch_size: Integer, rows of a step, of all processes together.
         hosts: `Hosts`.
         shuffle: Boolean.
@@ -93,7 +93,7 @@ class ShardedDataset(keras.utils.PyDataset):
 
     def __init__(
         self,
-        parts: tuple[Any, Any, Any],
+        arrays: tuple[Any, Any, Any],
         batch_size: int,
         hosts: Hosts,
         *,
@@ -102,11 +102,12 @@ class ShardedDataset(keras.utils.PyDataset):
         epoch: int = 0,
     ) -> None:
         super().__init__()
-        self.parts, self.hosts = parts, hosts
-        self.count = rows_of(parts)
+        self.arrays, self.hosts = arrays, hosts
+        self.world_size = hosts.world_size
+        self.count = rows_of(arrays)
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.local = _arguments.divisible(
-            batch_size, hosts.processes, "batch_size", "processes"
+            batch_size, hosts.world_size, "batch_size", "world_size"
         )
         if self.count < batch_size:
             raise ValueError(
@@ -120,9 +121,9 @@ class ShardedDataset(keras.utils.PyDataset):
         return self.count // self.batch_size
 
     def __getitem__(self, step: int) -> tuple[Any, ...]:
-        start = step * self.batch_size + self.hosts.process * self.local
+        start = step * self.batch_size + self.hosts.rank * self.local
         rows = self._order[start : start + self.local]
-        return tuple(take(part, rows) for part in self.parts if part is not None)
+        return tuple(take(array, rows) for array in self.arrays if array is not None)
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
@@ -132,6 +133,30 @@ class ShardedDataset(keras.utils.PyDataset):
         if not self.shuffle:
             return np.arange(self.count)
         return np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
+
+
+class ShardedStream:
+    """Batches of one of several processes that only models of this package take.
+
+    `fit` of `models.DataParallelSteps` unpacks it; a plain Keras model refuses it as an
+    unknown kind of data, where its processes or workers would not train together.
+
+    Args:
+        data: What `fit` of the backend takes.
+        world_size: Integer.
+        steps_per_epoch: Integer, or `None` where the caller of `fit` gives it.
+    """
+
+    def __init__(
+        self, data: Any, world_size: int, steps_per_epoch: int | None = None
+    ) -> None:
+        self.data, self.world_size = data, world_size
+        self.steps_per_epoch = steps_per_epoch
+
+    def for_fit(self) -> tuple[Any, dict[str, Any]]:
+        """The data, and the arguments of `fit` that belong to them."""
+        steps = self.steps_per_epoch
+        return self.data, {} if steps is None else {"steps_per_epoch": steps}
 
 
 def rows_of(structure: Any) -> int:

@@ -83,7 +83,7 @@ def distribute(
         seed=seed,
         timeout=timeout,
     )
-    if verbose and distribution.is_writer:
+    if verbose and distribution.is_main_process:
         print(f"Running on {distribution}", flush=True)
     return distribution
 
@@ -92,7 +92,7 @@ def _check(strategy: str, model_devices: int | None, layouts: Any) -> None:
     backend = keras.config.backend()
     if strategy == "model" and backend != "jax":
         raise ValueError(
-            "The weights of a model are parted on JAX alone; the other backends would "
+            "The weights of a model are sharded on JAX alone; the other backends would "
             f"ignore it. {received(strategy=strategy, backend=backend)}"
         )
     if strategy == "data" and (model_devices or layouts):

@@ -19,6 +19,7 @@ from keras_involution.distribution._devices import counted
 from keras_involution.distribution.data import ShardedDataset
 from keras_involution.distribution.hosts import Hosts
 from keras_involution.distribution.rules import scaled_learning_rate
+from keras_involution.models.data_parallel import refuse_model_from_outside
 
 BATCHES = ("per_device", "global")
 
@@ -42,8 +43,6 @@ class Distribution(abc.ABC):
         self.model_devices = model_devices
         self.notes: tuple[str, ...] = ()
         self._exits: list[contextlib.ExitStack] = []
-        # Streams that hold the rows of this process alone.
-        self._own: list[Any] = []
         self._predictors: Any = weakref.WeakKeyDictionary()
 
     @property
@@ -53,16 +52,16 @@ class Distribution(abc.ABC):
 
     @property
     def replicas(self) -> int:
-        return self.local_replicas * self.hosts.processes
+        return self.local_replicas * self.hosts.world_size
 
     @property
-    def is_writer(self) -> bool:
-        """Whether this is the one process that writes files: the first."""
-        return self.hosts.process == 0
+    def is_main_process(self) -> bool:
+        """Whether this process writes files and prints: the first one."""
+        return self.hosts.is_main_process
 
     def __str__(self) -> str:
-        number = len(self.devices) * self.hosts.processes
-        processes = self.hosts.processes
+        number = len(self.devices) * self.hosts.world_size
+        processes = self.hosts.world_size
         where = f"{processes} processes" if processes > 1 else "one process"
         copies = "one copy" if self.replicas == 1 else f"{self.replicas} copies"
         each = f", each over {self.model_devices} devices" * (self.model_devices > 1)
@@ -99,37 +98,22 @@ class Distribution(abc.ABC):
 
     def _predictor_of(self, model: Any) -> Callable[[Any], Any]:
         """The same function for every batch of a model: it is compiled once."""
+        refuse_model_from_outside(model)
         if model not in self._predictors:
             self._predictors[model] = self._predictor(model)
         return self._predictors[model]
 
-    # By what the backend divides a loss that is computed in the block.
-    _loss_factor = 1.0
+    @property
+    def _loss_factor(self) -> float:
+        """What the backend divides a loss by that is computed in the block."""
+        return 1.0
 
     def _local_values(self, model: Any) -> list[tuple[Any, Any]]:
         """Variables that lie in several processes, with values that lie in this one."""
         return []
 
-    def _reads_parts(self, x: Any) -> bool:
-        """Whether every process gets its part of such data, and no more."""
-        return isinstance(x, ShardedDataset) or any(x is own for own in self._own)
-
-    def _build(self, model: Any, batch: Any) -> Any:
-        """Builds metrics from a plain batch, where Keras cannot from one in parts."""
-        return model
-
-    def _fit_arguments(self, x: Any) -> dict[str, Any]:
-        """What `fit` needs beside data that `dataset` has made."""
-        # The rows have their order: another order of batches in every process, which
-        # Keras would draw, would mix them.
-        return {"shuffle": False} if self._reads_parts(x) else {}
-
-    def to_devices(self, batch: Any) -> Any:
-        """A batch of this process as the backend's `train_on_batch` wants it."""
-        return batch
-
     def global_batch_size(self, batch_size: int, rule: str = "per_device") -> int:
-        """Photographs of a step, of all devices together.
+        """Images of a step, of all devices together.
 
         Args:
             batch_size: Integer.
@@ -137,14 +121,15 @@ class Distribution(abc.ABC):
                 together do.
 
         Raises:
-            ValueError: If the rule is unknown, or the copies cannot share it evenly.
+            ValueError: If the rule is unknown, or a batch cannot be divided evenly
+                among the copies.
         """
         _arguments.positive_integer(batch_size, "batch_size")
         if _arguments.one_of(rule, BATCHES, "rule") == "per_device":
             return batch_size * self.replicas
         if batch_size % self.replicas:
             raise ValueError(
-                "Every copy of the model takes the same share of a batch. "
+                "Every copy of the model takes the same number of images. "
                 + received(batch_size=batch_size, replicas=self.replicas)
             )
         return batch_size
@@ -192,13 +177,13 @@ class Distribution(abc.ABC):
             What `fit` of the backend takes.
 
         Raises:
-            ValueError: If the copies of the model cannot share a batch evenly, or
+            ValueError: If a batch cannot be divided evenly among the copies, or
                 there are fewer rows than one batch.
         """
         self.global_batch_size(batch_size, "global")
-        parts = (x, y, sample_weight)
+        arrays = (x, y, sample_weight)
         rows = ShardedDataset(
-            parts, batch_size, self.hosts, shuffle=shuffle, seed=seed, epoch=epoch
+            arrays, batch_size, self.hosts, shuffle=shuffle, seed=seed, epoch=epoch
         )
         return self._dataset(rows)
 
@@ -218,12 +203,10 @@ class Distribution(abc.ABC):
             processes.
 
         Raises:
-            ValueError: If the copies of the model cannot share a batch evenly.
+            ValueError: If a batch cannot be divided evenly among the copies.
         """
         size = self.global_batch_size(batch_size, "global")
-        stream = self._stream(dataset, size // self.hosts.processes)
-        self._own.append(stream)
-        return stream
+        return self._stream(dataset, size // self.hosts.world_size)
 
     def _stream(self, dataset: Any, batch_size: int) -> Any:
         return dataset.batch(batch_size, drop_remainder=True).prefetch(2)
@@ -239,7 +222,9 @@ class Distribution(abc.ABC):
         Returns:
             Arrays (N, ...), in every process all of them.
         """
-        return _evaluation.predict(self, model, x, batch_size)
+        run = self._predictor_of(model)
+        copies = self.local_replicas
+        return _evaluation.predict(run, self.gather, self.hosts, copies, x, batch_size)
 
     def whole(self, variable: Any) -> np.ndarray:
         """A variable's value, put together from all devices and processes.
@@ -260,7 +245,7 @@ class Distribution(abc.ABC):
             **arguments: Of the model's `save_to_preset`.
         """
         values = [self.whole(variable) for variable in model.weights]
-        if self.is_writer:
+        if self.is_main_process:
             with self._on_one_device(model, values) as copy:
                 copy.save_to_preset(folder, **arguments)
         self.barrier()
@@ -292,6 +277,8 @@ class Distribution(abc.ABC):
             Dictionary of name -> value, the same in every process.
         """
         predictions = self.predict(model, x, batch_size=batch_size)
-        return _evaluation.figures(
-            self, model, y, predictions, sample_weight, batch_size
+        values = self._local_values(model)
+        outputs = (y, predictions, sample_weight)
+        return _evaluation.metrics(
+            model, values, self._loss_factor, *outputs, batch_size
         )

@@ -1,4 +1,4 @@
-"""Which process this is, among how many, and where the others are."""
+"""Rank and world size of this process, read from the launcher's environment."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Hosts:
 
     Args:
         addresses: Tuple of "host:port": of every process, or of the first one alone,
-            to which the others connect. TensorFlow needs them all. Empty where there is
-            one process.
-        processes: Integer, the number of processes.
-        process: Integer, the number of this one, from 0.
-        local_process: Integer, its number among those of its host.
-        source: String, who said so.
+            to which the others connect. TensorFlow needs them all. Empty for a single
+            process.
+        world_size: Integer, the number of processes.
+        rank: Integer, the number of this process, from 0.
+        local_rank: Integer, its number among the processes of its host.
+        source: String, where these were read.
 
     Raises:
         ValueError: If the numbers do not fit each other.
@@ -35,44 +35,51 @@ class Hosts:
     >>> environment = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
     >>> environment |= {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}
     >>> hosts = Hosts.from_environment(environment)
-    >>> hosts.process, hosts.processes, hosts.coordinator, hosts.source
+    >>> hosts.rank, hosts.world_size, hosts.coordinator, hosts.source
     (1, 2, '10.0.0.1:29500', 'torchrun')
     """
 
     addresses: tuple[str, ...] = ()
-    processes: int = 1
-    process: int = 0
-    local_process: int = 0
+    world_size: int = 1
+    rank: int = 0
+    local_rank: int = 0
     source: str = "arguments"
 
     def __post_init__(self) -> None:
-        counts = {0, 1, self.processes} if self.processes == 1 else {1, self.processes}
-        fit = 0 <= self.process < self.processes and len(self.addresses) in counts
+        counts = (
+            {0, 1, self.world_size} if self.world_size == 1 else {1, self.world_size}
+        )
+        fit = 0 <= self.rank < self.world_size and len(self.addresses) in counts
         if not fit or any(":" not in address for address in self.addresses):
             raise ValueError(
-                "Several processes need numbers from 0 up and the address "
+                "Several processes need ranks from 0 up and the address "
                 '"host:port" of the first or of every one of them. '
                 + received(
                     addresses=self.addresses,
-                    processes=self.processes,
-                    process=self.process,
+                    world_size=self.world_size,
+                    rank=self.rank,
                     source=self.source,
                 )
             )
 
     @property
     def coordinator(self) -> str | None:
-        """The address of the first process; `None` where there is but one."""
-        return self.addresses[0] if self.processes > 1 else None
+        """The address of the first process; `None` for a single process."""
+        return self.addresses[0] if self.world_size > 1 else None
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this process writes files and prints: the first one."""
+        return self.rank == 0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Hosts:
-        """What the launcher of this process has written into its environment.
+        """Reads what the launcher of this process has set in its environment.
 
-        In this order: `KERAS_DISTRIBUTION_JOB_ADDRESSES` and its companions (the number
-        of the process may also be Kubernetes's `JOB_COMPLETION_INDEX`), `TF_CONFIG`,
-        torchrun, a SLURM step, the hosts of a TPU slice. Kaggle and Colab give one
-        host. Without any of these there is one process.
+        In this order: `KERAS_DISTRIBUTION_JOB_ADDRESSES` and its companions (the rank
+        may also be Kubernetes's `JOB_COMPLETION_INDEX`), `TF_CONFIG`, torchrun, a SLURM
+        step, the hosts of a TPU slice. Kaggle and Colab give one host. Without any of
+        these there is one process.
 
         Args:
             environment: Dictionary of strings; `None` for that of the process.
@@ -86,7 +93,7 @@ class Hosts:
                 hosts = read(found)
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(
-                    "The environment tells of several processes, but not all that is "
+                    "The environment names several processes, but not all that is "
                     f"needed: {error}. {received(source=read.__name__[1:])}"
                 ) from error
             if hosts is not None:
@@ -105,8 +112,7 @@ def _keras(found: Mapping[str, str]) -> Hosts | None:
     named = found.get(f"{prefix}JOB_ADDRESSES", "")
     addresses = tuple(filter(None, (part.strip() for part in named.split(","))))
     # Kubernetes gives every pod a host of its own.
-    local = found.get("KERAS_INVOLUTION_LOCAL_PROCESS", "0")
-    return Hosts(addresses, processes, int(number), int(local), "KERAS_DISTRIBUTION")
+    return Hosts(addresses, processes, int(number), 0, "KERAS_DISTRIBUTION")
 
 
 def _tf_config(found: Mapping[str, str]) -> Hosts | None:

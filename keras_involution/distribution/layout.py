@@ -6,8 +6,11 @@ from typing import Any
 
 import keras
 
-# By layer names: what a block's first convolution makes stays parted by channels
-# through normalisation and involution, whose groups are parted with their channels,
+# Elements of the smallest weight that is sharded.
+_SMALLEST = 1024
+
+# By layer names: what a block's first convolution makes stays sharded by channels
+# through normalization and involution, whose groups are sharded with their channels,
 # until the last convolution sums over them. The optimizer's variables follow.
 REDNET_LAYOUTS: dict[str, tuple[str | None, ...]] = {
     r".*_1_conv/kernel": (None, None, None, "model"),
@@ -52,17 +55,16 @@ class FullyShardedLayouts:
     """Every weight in equal parts over all devices, along its longest dimension.
 
     So do the optimizer's variables, which follow their weights: each device holds one
-    share of all, and gets the rest of a layer when it computes it (Rajbhandari et al.
+    shard of all, and gets the rest of a layer when it computes it (Rajbhandari et al.
     2020, arXiv:1910.02054, stage 3).
 
     Args:
         mesh: `keras.distribution.DeviceMesh` with the axis "batch".
-        smallest: Integer, elements of the smallest weight that is parted.
     """
 
-    def __init__(self, mesh: Any, smallest: int = 1024) -> None:
+    def __init__(self, mesh: Any) -> None:
         self.map = keras.distribution.LayoutMap(mesh)
-        self.devices, self.smallest = mesh.shape[0], smallest
+        self.devices = mesh.shape[0]
 
     def axes(self, path: str, shape: tuple[int, ...]) -> tuple[str | None, ...]:
         """One axis of the mesh, or none, for each dimension."""
@@ -70,7 +72,7 @@ class FullyShardedLayouts:
         for size in shape:
             elements *= size
         fitting = [size for size in shape if size % self.devices == 0]
-        if elements < self.smallest or not fitting:
+        if elements < _SMALLEST or not fitting:
             return (None,) * len(shape)
         place = max(i for i, size in enumerate(shape) if size == max(fitting))
         return tuple("batch" if i == place else None for i in range(len(shape)))

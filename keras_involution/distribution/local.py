@@ -1,4 +1,4 @@
-"""What this host has: its GPUs and cores, and how processes part them."""
+"""What this host has: its GPUs and cores, and how processes divide them."""
 
 from __future__ import annotations
 
@@ -44,11 +44,10 @@ def _listed_gpus() -> list[str]:
     return [name for name in names if name.isdecimal()] if not listed.returncode else []
 
 
-def has_tpu(environment: Mapping[str, str] | None = None) -> bool:
+def has_tpu() -> bool:
     """Whether this host has a TPU, or is told of one, without starting it."""
-    found = os.environ if environment is None else environment
     told = ("TPU_NAME", "COLAB_TPU_ADDR", "TPU_ACCELERATOR_TYPE")
-    return any(name in found for name in told) or os.path.exists("/dev/accel0")
+    return any(name in os.environ for name in told) or os.path.exists("/dev/accel0")
 
 
 def available_cores() -> int:
@@ -58,8 +57,8 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def parted_threads(processes: int) -> dict[str, str]:
-    """Settings with which each of so many processes computes on its share of the cores.
+def threads_per_process(processes: int) -> dict[str, str]:
+    """Settings with which each of so many processes computes on its part of the cores.
 
     Args:
         processes: Integer.
@@ -71,8 +70,8 @@ def parted_threads(processes: int) -> dict[str, str]:
     Raises:
         ValueError: If `processes` is no positive integer.
     """
-    share = available_cores() // _arguments.positive_integer(processes, "processes")
+    cores = available_cores() // _arguments.positive_integer(processes, "processes")
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     # XLA's pool on CPUs has the size that NPROC says.
-    settings = dict.fromkeys([*names, "NPROC"], str(max(1, share)))
+    settings = dict.fromkeys([*names, "NPROC"], str(max(1, cores)))
     return {name: value for name, value in settings.items() if name not in os.environ}

@@ -16,7 +16,7 @@ def scaled_learning_rate(
 
     Args:
         learning_rate: Float, the rate that suits `base_batch_size`.
-        batch_size: Integer, photographs of a step, of all devices together.
+        batch_size: Integer, images of a step, of all devices together.
         base_batch_size: Integer.
         rule: `"linear"`: k times the batch, k times the rate, which wants a warm-up of
             some epochs (Goyal et al. 2017, arXiv:1706.02677). `"square_root"`: the rate

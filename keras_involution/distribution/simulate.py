@@ -12,7 +12,7 @@ def simulate_devices(count: int) -> None:
     """Makes the processor appear as several devices, on JAX and on TensorFlow.
 
     They share its cores, so nothing becomes faster. To be called before the backend
-    computes anything. PyTorch takes several processes instead: `launch`, or torchrun.
+    computes anything. PyTorch takes several processes instead, which torchrun starts.
 
     Args:
         count: Integer.
@@ -22,16 +22,18 @@ def simulate_devices(count: int) -> None:
 
     Example:
 
-        keras_involution.distribution.simulate_devices(4)
-        with keras_involution.distribution.distribute():
-            ...
+    ```python
+    keras_involution.distribution.simulate_devices(4)
+    with keras_involution.distribution.distribute():
+        ...
+    ```
     """
     _arguments.positive_integer(count, "count")
     backend = keras.config.backend()
     if backend == "torch":
         raise ValueError(
-            "PyTorch runs a process for every device: start several with `launch` or "
-            f"torchrun. {received(backend=backend)}"
+            "PyTorch runs a process for every device: start several with torchrun. "
+            f"{received(backend=backend)}"
         )
     try:
         _jax(count) if backend == "jax" else _tensorflow(count)

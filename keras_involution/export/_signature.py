@@ -9,6 +9,7 @@ import keras
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
+from keras_involution._keras_private import flat_layers
 
 
 def signature_of(
@@ -51,7 +52,7 @@ def check_precision(model: keras.Model, title: str, name: str) -> None:
     """Raises where a layer computes in another precision than float32."""
     dtypes = {
         keras.backend.standardize_dtype(layer.compute_dtype)
-        for layer in model._flatten_layers(include_self=False)
+        for layer in flat_layers(model)
         if layer.compute_dtype is not None
     }
     if dtypes - {"float32"}:
@@ -80,7 +81,7 @@ def _inputs(model: Any) -> list[keras.KerasTensor]:
 
 def _data_format(model: keras.Model) -> str:
     """That of the model, or of the first layer that has one."""
-    for layer in (model, *model._flatten_layers(include_self=False)):
+    for layer in (model, *flat_layers(model)):
         if getattr(layer, "data_format", None) is not None:
             return layer.data_format
     return keras.config.image_data_format()

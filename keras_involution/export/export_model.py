@@ -25,7 +25,7 @@ def export_model(
 ) -> Path:
     """Writes what a model computes as a program that needs neither Keras nor this.
 
-    The program takes what `model.predict` takes: prepared tensors, so that pictures go
+    The program takes what `model.predict` takes: prepared tensors, so that images go
     through `model.preprocessor` first, or through its scale and offset. Inside, every
     involution is written in the plain operators of the format, whatever
     `implementation` its layer names.
@@ -87,8 +87,10 @@ def export_model(
         check_precision(model, kind.title, name)
     # On JAX the program for any XLA; its sizes are worked out far faster when open.
     operator = "native" if keras.config.backend() == "jax" else "portable"
+    # Fewer operations; layers of others may hold more than their configs say.
+    fuse = getattr(model, "fuse_for_inference", None)
     with complete(path, not kind.suffix) as draft, demanded(operator):
-        kind.write(model, draft, signature, opset_version)
+        kind.write(fuse() if fuse else model, draft, signature, opset_version)
     return path
 
 

@@ -5,46 +5,50 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import keras_involution
 from keras_involution._arguments import received
+from keras_involution._builtin import PRESETS, folder_of, has_weights
 from keras_involution.hub import _format
+from keras_involution.hub._cache import Cache
 from keras_involution.hub._source import PresetError, Source, local_source
-from keras_involution.models.rednet_presets import PRESETS
-
-_PACKAGE = Path(keras_involution.__file__).parent
-PLACES = (_PACKAGE / "_presets", _PACKAGE.parent / "presets")
-"""Where the folders are: in an installed package, in a checkout."""
+from keras_involution.hub.published import Convert, PublishedWeights, published_source
 
 
-def folder_of(name: str) -> Path | None:
-    """The folder of a built-in preset, or `None` where it did not come along."""
-    for place in PLACES:
-        if (place / name / _format.CONFIG_FILE).is_file():
-            return place / name
-    return None
-
-
-def has_weights(folder: Path) -> bool:
-    """Whether a preset folder holds weights, whole or in shards."""
-    names = (_format.BACKBONE_WEIGHTS_FILE, _format.SHARD_INDEX_FILE)
-    return any((folder / name).is_file() for name in names)
-
-
-def builtin_source(name: str, load_weights: bool) -> Source | str:
+def builtin_source(
+    name: str,
+    load_weights: bool,
+    convert: Convert | None = None,
+    mirror: str | None = None,
+    cache_dir: str | Path | None = None,
+) -> Source | str:
     """The local source of a built-in preset, or else its handle on the Hub.
 
+    The order: weights that come with the package; a preset that was converted earlier,
+    in the cache; the repository on the Hub; the published checkpoint.
+
     Raises:
-        ValueError: If weights are asked for that are published nowhere.
+        PresetError: If the checkpoint cannot be fetched, or is another than expected.
     """
     folder = folder_of(name)
-    if folder is not None and (has_weights(folder) or not load_weights):
+    if folder is not None and has_weights(folder):
+        return local_source(folder, name)
+    cached = Cache.of(cache_dir).preset(name)
+    if (cached / _format.CONFIG_FILE).is_file():
+        return local_source(cached, name)
+    if folder is not None and not load_weights:
         return local_source(folder, name)
     handle: Any = PRESETS[name]["handle"]
     if handle is not None:
         return str(handle)
-    raise PresetError(
-        f"The weights of {name} are published nowhere at present: the links of the "
-        "paper's authors are dead. If you have one of their checkpoint files, convert "
-        "it with `keras-involution convert`; for the architecture with random weights "
-        f"pass `load_weights=False`. {received(preset=name)}"
-    )
+    published = published_weights(name)
+    if published is None or convert is None:
+        raise PresetError(
+            "The weights of the preset did not come with the package. "
+            + received(preset=name)
+        )
+    return published_source(name, published, convert, mirror, cache_dir)
+
+
+def published_weights(name: str) -> PublishedWeights | None:
+    """The checkpoint of a built-in preset, where somebody else publishes it."""
+    entry: Any = PRESETS[name]["published"]
+    return None if entry is None else PublishedWeights(**entry)

@@ -69,7 +69,7 @@ def _check_objects(data: Any) -> None:
 
 
 def _check_class(data: dict[str, Any]) -> None:
-    """Refuses a serialised object that is none of Keras, keras-hub or ours."""
+    """Refuses a serialized object that is none of Keras, keras-hub or ours."""
     registered, module = data.get("registered_name"), data.get("module")
     class_name = data.get("class_name")
     packages = []

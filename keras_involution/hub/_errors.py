@@ -7,8 +7,10 @@ import errno
 from collections.abc import Iterator
 
 from keras_involution._arguments import received
+from keras_involution._files import DiskFullError
 from keras_involution.hub._source import PresetError
 from keras_involution.hub.client import Unreachable
+from keras_involution.hub.transfer import TransferError
 
 
 @contextlib.contextmanager
@@ -34,11 +36,18 @@ def _translated(preset: str, revision: str | None) -> Iterator[None]:
     transport_error: type[Exception] = errors.HfHubHTTPError.__mro__[1]
     try:
         yield
+    except TransferError as error:
+        if error.status and error.status != 416:
+            raise _of_status(
+                error.status, error.code, error.detail, preset, revision
+            ) from error
+        if error.temporary:
+            raise Unreachable(f"The Hub cannot be reached: {error}.") from error
+        raise refuse(f"The transfer failed: {error}", preset, revision) from error
     except errors.HfHubHTTPError as error:
-        status = error.response.status_code
-        if status == 429 or status >= 500:
-            raise Unreachable(_outage(status)) from error
-        raise refuse(_sentence(error, status), preset, revision) from error
+        response = error.response
+        code, text = response.headers.get("X-Error-Code", ""), str(error)
+        raise _of_status(response.status_code, code, text, preset, revision) from error
     except errors.OfflineModeIsEnabled as error:
         raise Unreachable("The Hub is not asked: offline mode is on.", True) from error
     except transport_error as error:
@@ -53,30 +62,42 @@ def refuse(sentence: str, preset: str, revision: str | None = None) -> PresetErr
     return PresetError(f"{sentence}. {received(**values)}")
 
 
-def _sentence(error: Exception, status: int) -> str:
-    from huggingface_hub import errors
+def _of_status(
+    status: int, code: str, detail: str, preset: str, revision: str | None
+) -> Exception:
+    if status == 429 or status >= 500:
+        return Unreachable(_outage(status))
+    return refuse(_sentence(status, code, detail), preset, revision)
 
-    if isinstance(error, errors.GatedRepoError):
-        return (
-            "The repository is gated: accept its terms on its page, then pass a token "
-            "of that account"
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return "The repository has no such revision"
-    if isinstance(error, errors.RemoteEntryNotFoundError):
-        return "A file is missing in the repository"
-    if isinstance(error, errors.RepositoryNotFoundError) or status == 404:
-        return (
-            "The Hub shows no such repository: the name is wrong, or it is private and "
-            "needs a `token` (or HF_TOKEN) that may read it"
-        )
-    if status == 401:
+
+def _sentence(status: int, code: str, detail: str) -> str:
+    if code in _CODES:
+        return _CODES[code]
+    if status == 401 and any(text in detail for text in _WRONG_TOKEN):
         return "The Hub does not accept the token; take a new one, or `token=False`"
+    if status in (401, 404):
+        return _CODES["RepoNotFound"]
     if status == 403:
         return "The token may not do this; it needs write access to the repository"
     if status == 412:
         return "Somebody else changed the repository in the meantime; try again"
     return f"The Hub answered with status {status}"
+
+
+# What the Hub says of a token that it does not know, on reading and on writing.
+_WRONG_TOKEN = ("Invalid credentials", "Invalid username or password")
+_CODES = {
+    "GatedRepo": (
+        "The repository is gated: accept its terms on its page, then pass a token of "
+        "that account"
+    ),
+    "RevisionNotFound": "The repository has no such revision",
+    "EntryNotFound": "A file is missing in the repository",
+    "RepoNotFound": (
+        "The Hub shows no such repository: the name is wrong, or it is private and "
+        "needs a `token` (or HF_TOKEN) that may read it"
+    ),
+}
 
 
 def _outage(status: int) -> str:
@@ -86,6 +107,9 @@ def _outage(status: int) -> str:
 
 
 def _local_sentence(error: Exception) -> str:
+    if isinstance(error, DiskFullError):
+        reason = str(error).rpartition(" Received:")[0].rstrip(".")
+        return f"There is no space left on the disk. {reason}"
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "There is no space left on the disk"
     return f"The transfer failed: {str(error).rstrip('.')}"

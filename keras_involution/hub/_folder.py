@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keras_involution._arguments import received
+from keras_involution._files import umask
 from keras_involution.hub._format import CONFIG_FILE, TASK_FILE, is_shard
 
 _LINUX = sys.platform == "linux"
@@ -39,7 +40,7 @@ def complete_folder(
     _remove_old_drafts(folder)
     draft = Path(tempfile.mkdtemp(prefix=_prefix(folder), dir=folder.parent))
     try:
-        draft.chmod(0o777 & ~_umask())
+        draft.chmod(0o777 & ~umask())
         yield draft
         _keep_other_files(folder, draft, replaced)
         _swap(draft, folder)
@@ -118,9 +119,3 @@ def _replace(folder: Path, draft: Path) -> None:
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,7 +1,7 @@
 """The preset folder: its file names, and its JSON to and from our objects.
 
 The format is that of keras-hub: a task is registered as `keras_hub>ImageClassifier`
-around our backbone, so keras-hub reads it as it is. Nothing here deserialises a class
+around our backbone, so keras-hub reads it as it is. Nothing here deserializes a class
 that a file names: only the few classes below are ever built, from checked values.
 """
 
@@ -13,9 +13,8 @@ from typing import Any
 import keras
 
 from keras_involution._arguments import received
-from keras_involution.hub import _values
+from keras_involution.hub import _registry, _values
 from keras_involution.hub._documents import short
-from keras_involution.models import RedNetBackbone, RedNetImageConverter
 
 CONFIG_FILE = "config.json"
 TASK_FILE = "task.json"
@@ -46,6 +45,7 @@ _HUB_MODULES = {
     "ImageClassifierPreprocessor": "keras_hub.src.models.image_classifier_preprocessor",
     "ImageConverter": "keras_hub.src.layers.preprocessing.image_converter",
 }
+_CONVERTER_CLASS = "RedNetImageConverter"
 _BACKBONE_NAME = "keras_involution>RedNetBackbone"
 _CONVERTER_ARGUMENTS = (
     "image_size",
@@ -77,14 +77,15 @@ def check(documents: dict[str, Any]) -> None:
     _values.class_names(documents[METADATA_FILE]["class_names"])
 
 
-def backbone_json(backbone: RedNetBackbone) -> dict[str, Any]:
+def backbone_json(backbone: Any) -> dict[str, Any]:
     serialized = keras.saving.serialize_keras_object(backbone)
     for key in ("build_config", "compile_config"):
         serialized.pop(key, None)
     return serialized
 
 
-def converter_json(converter: RedNetImageConverter) -> dict[str, Any]:
+def converter_json(converter: Any) -> dict[str, Any]:
+    """The converter of keras-hub, which has no crop fraction."""
     config = converter.get_config()
     return _hub_object(
         "ImageConverter",
@@ -92,27 +93,44 @@ def converter_json(converter: RedNetImageConverter) -> dict[str, Any]:
     )
 
 
-def preprocessor_json(converter: RedNetImageConverter) -> dict[str, Any]:
+def _own_converter_json(converter: Any) -> dict[str, Any]:
+    """Our converter, where that of keras-hub would lose the crop fraction.
+
+    keras-hub finds the class in Keras's registry, as it finds our backbone.
+    """
+    found = converter_json(converter)
+    if converter.crop_fraction == 1:
+        return found
+    config = {**found["config"], "crop_fraction": converter.crop_fraction}
+    return {
+        "module": "keras_involution.models.rednet_image_converter",
+        "class_name": _CONVERTER_CLASS,
+        "config": config,
+        "registered_name": f"keras_involution>{_CONVERTER_CLASS}",
+    }
+
+
+def preprocessor_json(converter: Any) -> dict[str, Any]:
     config = {
         "name": "image_classifier_preprocessor",
-        "image_converter": converter_json(converter),
+        "image_converter": _own_converter_json(converter),
         "config_file": PREPROCESSOR_FILE,
     }
     return _hub_object("ImageClassifierPreprocessor", config)
 
 
 def task_json(classifier: Any) -> dict[str, Any]:
-    policy = keras.dtype_policies.get(classifier.head_dtype)
     return _hub_object(
         "ImageClassifier",
         {
             "backbone": backbone_json(classifier.backbone),
-            "preprocessor": preprocessor_json(classifier.preprocessor),
+            "preprocessor": classifier.preprocessor
+            and preprocessor_json(classifier.preprocessor),
             "num_classes": classifier.num_classes,
             "pooling": classifier.pooling,
             "activation": _activation_name(classifier.activation),
             "dropout": classifier.dropout,
-            "head_dtype": keras.dtype_policies.serialize(policy),
+            "head_dtype": keras.dtype_policies.serialize(classifier.head_dtype),
             "name": classifier.name,
         },
     )
@@ -128,7 +146,7 @@ def _activation_name(activation: Any) -> str:
     return name
 
 
-def metadata_json(model: Any, backbone: RedNetBackbone) -> dict[str, Any]:
+def metadata_json(model: Any, backbone: Any) -> dict[str, Any]:
     class_names = getattr(model, "class_names", None)
     return {
         "keras_version": keras.version(),
@@ -138,9 +156,7 @@ def metadata_json(model: Any, backbone: RedNetBackbone) -> dict[str, Any]:
     }
 
 
-def backbone_from_json(
-    data: dict[str, Any], changes: dict[str, Any], cls: type[RedNetBackbone]
-) -> RedNetBackbone:
+def backbone_from_json(data: dict[str, Any], changes: dict[str, Any], cls: Any) -> Any:
     """The `cls` of a config.json, with `changes` in place of saved arguments."""
     return cls(**{**checked_backbone(data), **changes})
 
@@ -153,22 +169,20 @@ def checked_backbone(data: dict[str, Any]) -> dict[str, Any]:
     return _values.backbone_arguments(data.get("config"))
 
 
-def converter_from_json(
-    data: dict[str, Any] | None, data_format: str
-) -> RedNetImageConverter | None:
+def converter_from_json(data: dict[str, Any] | None, data_format: str) -> Any:
     """The converter inside a preprocessor, or the converter itself."""
     if data is not None and _class_name(data) == "ImageClassifierPreprocessor":
         data = _config(data).get("image_converter")
     if data is None:
         return None
-    if _class_name(data) != "ImageConverter":
-        raise ValueError(f"it prepares pictures with a {short(_class_name(data))}")
+    if _class_name(data) not in ("ImageConverter", _CONVERTER_CLASS):
+        raise ValueError(f"it prepares images with a {short(_class_name(data))}")
     arguments = _values.converter_arguments(data.get("config"))
     # A converter of keras-hub without scale and offset leaves the values as they are.
     for key, neutral in (("scale", 1.0), ("offset", 0.0)):
         if arguments.get(key) is None:
             arguments[key] = neutral
-    return RedNetImageConverter(data_format=data_format, **arguments)
+    return _registry.converter_class()(data_format=data_format, **arguments)
 
 
 def task_from_json(data: dict[str, Any], data_format: str) -> dict[str, Any]:

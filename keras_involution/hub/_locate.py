@@ -6,10 +6,11 @@ import contextlib
 from pathlib import Path
 
 from keras_involution._arguments import received
+from keras_involution._builtin import PRESETS
 from keras_involution.hub._builtin import builtin_source
 from keras_involution.hub._format import CONFIG_FILE
 from keras_involution.hub._source import PresetError, Source, local_source
-from keras_involution.models.rednet_presets import PRESETS
+from keras_involution.hub.published import Convert
 
 
 def locate(
@@ -18,8 +19,12 @@ def locate(
     revision: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
+    mirror: str | None = None,
+    convert: Convert | None = None,
 ) -> Source:
     """The source of a preset.
+
+    `convert` makes a preset of a published checkpoint, where a built-in name has none.
 
     Raises:
         ValueError: If there is none of that name.
@@ -30,7 +35,7 @@ def locate(
     if Path(preset).is_dir():
         return _folder(Path(preset), name)
     if name in PRESETS:
-        source = builtin_source(name, load_weights)
+        source = builtin_source(name, load_weights, convert, mirror, cache_dir)
         if isinstance(source, Source):
             return source
         return _remote(source, revision, token, cache_dir)

@@ -8,21 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_involution._arguments import received
+from keras_involution._files import reading
 from keras_involution.hub._documents import read_json
 from keras_involution.hub._format import BACKBONE_WEIGHTS_FILE, SHARD_INDEX_FILE
 from keras_involution.hub._weights import shard_names
-
-DAMAGE = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    OSError,
-    RuntimeError,
-    MemoryError,
-)
 
 
 @dataclass(frozen=True)
@@ -67,16 +56,8 @@ class Source:
     @contextlib.contextmanager
     def damage_reported(self, name: str) -> Iterator[None]:
         """Turns whatever a damaged file causes into one error that names the file."""
-        try:
+        with reading(self.preset, f"The preset's {name}", PresetError, "preset"):
             yield
-        except PresetError:
-            raise
-        except DAMAGE as error:
-            what = str(error) or type(error).__name__
-            raise PresetError(
-                f"The preset's {name} cannot be used: {what}. "
-                + received(preset=self.preset)
-            ) from error
 
 
 class PresetError(ValueError):

@@ -12,13 +12,14 @@ from typing import Any
 
 import keras
 
+from keras_involution.hub import _quantized
 from keras_involution.hub._documents import short
 
 MAX_STAGES = 8
-MAX_BLOCKS = 512
+# RedNet-152 has 50. Keras walks through a network by recursion, ten calls a block.
+MAX_BLOCKS = 64
 MAX_CHANNELS = 64
 MAX_PARAMETERS = 2**28
-_POLICIES = ("float16", "bfloat16", "float32", "float64")
 
 
 def backbone_arguments(config: Any) -> dict[str, Any]:
@@ -159,6 +160,12 @@ def _rate(value: Any) -> float:
     return float(value)
 
 
+def _fraction(value: Any) -> float:
+    if not 0 < _number(value) <= 1:
+        raise ValueError("must be above 0 and at most 1")
+    return float(value)
+
+
 def _numbers(value: Any) -> float | list[float]:
     if isinstance(value, list) and 1 <= len(value) <= 1024:
         return [_number(entry) for entry in value]
@@ -186,15 +193,6 @@ def _activation(value: Any) -> str:
     return value
 
 
-def _policy(value: Any) -> str:
-    """The name of a float policy; policy maps and quantised ones are not read."""
-    if isinstance(value, dict) and value.get("class_name") == "DTypePolicy":
-        value = (value.get("config") or {}).get("name")
-    if not isinstance(value, str) or value.removeprefix("mixed_") not in _POLICIES:
-        raise ValueError(f"must be one of {_POLICIES}, or mixed_ and one of them")
-    return value
-
-
 _BACKBONE: dict[str, Callable] = {
     "stackwise_num_filters": _stages(2**16),
     "stackwise_num_blocks": _stages(MAX_BLOCKS),
@@ -209,14 +207,14 @@ _BACKBONE: dict[str, Callable] = {
     "data_format": _one_of("channels_last", "channels_first"),
     "name": _name,
     "trainable": _flag,
-    "dtype": _optional(_policy),
+    "dtype": _optional(_quantized.checked_name),
 }
 _TASK: dict[str, Callable] = {
     "num_classes": _integer(2**20),
     "pooling": _one_of("avg", "max"),
     "activation": _optional(_activation),
     "dropout": _rate,
-    "head_dtype": _optional(_policy),
+    "head_dtype": _optional(_quantized.checked_policy),
     "name": _name,
 }
 _CONVERTER: dict[str, Callable] = {
@@ -227,4 +225,5 @@ _CONVERTER: dict[str, Callable] = {
     "pad_to_aspect_ratio": _flag,
     "interpolation": _one_of("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"),
     "antialias": _flag,
+    "crop_fraction": _fraction,
 }

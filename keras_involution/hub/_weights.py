@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import keras
 import ml_dtypes
 import numpy as np
 
+from keras_involution._keras_private import flat_layers
 from keras_involution.hub._documents import read_json, short
 
 MAX_SHARDS = 4096
@@ -79,7 +81,7 @@ def shard_names(index: Path) -> list[str]:
 
 def _with_sublayers(path: str, layer: Any) -> Iterator[tuple[str, Any]]:
     yield path, layer
-    sublayers = list(layer._flatten_layers(include_self=False, recursive=False))
+    sublayers = flat_layers(layer, recursive=False)
     for name in sorted(dir(layer)) if sublayers else ():
         for sublayer in sublayers:
             if not name.startswith("_") and getattr(layer, name, None) is sublayer:
@@ -148,7 +150,10 @@ def _compare(
     datasets: dict[str, h5py.Dataset], expected: dict[str, dict[str, Any]]
 ) -> None:
     wanted = {
-        f"{path}/vars/{key}": tuple(variable.shape)
+        f"{path}/vars/{key}": (
+            tuple(variable.shape),
+            keras.backend.standardize_dtype(variable.dtype),
+        )
         for path, variables in expected.items()
         for key, variable in variables.items()
     }
@@ -159,18 +164,21 @@ def _compare(
         raise ValueError(
             f"{len(others)} weights are of another network, {short(others[0])} first"
         )
-    for path, shape in wanted.items():
+    for path, (shape, dtype) in wanted.items():
         if datasets[path].shape != shape:
             raise ValueError(
                 f"{path} has shape {datasets[path].shape}; the config asks for {shape}"
             )
-        _check_plain(path, datasets[path])
+        _check_plain(path, datasets[path], dtype)
 
 
-def _check_plain(path: str, dataset: h5py.Dataset) -> None:
+def _check_plain(path: str, dataset: h5py.Dataset, dtype: str) -> None:
     if dataset.is_virtual or dataset.external or dataset.chunks:
         raise ValueError(f"{path} is not stored as plain values")
-    if dataset.dtype.kind != "f" and not _is_bfloat16(dataset):
+    if dtype in ("int8", "uint8"):
+        if dataset.dtype != dtype:
+            raise ValueError(f"{path} holds no values of {dtype}")
+    elif dataset.dtype.kind != "f" and not _is_bfloat16(dataset):
         raise ValueError(f"{path} holds no floating-point values")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keras_involution.models import RedNetBackbone, summary_of_cost
+from keras_involution.hub._registry import is_backbone as _is_backbone
 
 _UNKNOWN = "Not stated by the author of this model."
 _CITATION = """```bibtex
@@ -49,7 +49,7 @@ class CardFacts:
     Args:
         description: String, a sentence or two about the model.
         training_data: String, what it was trained on.
-        data_licence: String, the licence of those data.
+        data_license: String, the license of those data.
         datasets: Sequence of strings, their ids on the Hub.
         metrics: Sequence of `Metric`.
         intended_use: String.
@@ -59,7 +59,7 @@ class CardFacts:
 
     description: str = ""
     training_data: str = ""
-    data_licence: str = ""
+    data_license: str = ""
     datasets: Sequence[str] = ()
     metrics: Sequence[Metric] = ()
     intended_use: str = ""
@@ -72,7 +72,7 @@ def model_card(
     repo_id: str,
     facts: CardFacts | None = None,
     tags: Sequence[str] = (),
-    licence: str | None = None,
+    license: str | None = None,
 ) -> str:
     """The card of a model, Markdown with the front matter that the Hub reads.
 
@@ -81,7 +81,7 @@ def model_card(
         repo_id: String, "user/name".
         facts: `CardFacts`; what they leave open, the card calls not stated.
         tags: Sequence of strings, beside "involution" and "rednet".
-        licence: String, the licence's id on the Hub, as "apache-2.0".
+        license: String, the license's id on the Hub, as "apache-2.0".
 
     Returns:
         String.
@@ -90,13 +90,13 @@ def model_card(
 
     >>> from keras_involution import RedNet26
     >>> from keras_involution.hub import model_card
-    >>> card = model_card(RedNet26(num_classes=2), "user/whales", licence="mit")
+    >>> card = model_card(RedNet26(num_classes=2), "user/whales", license="mit")
     >>> "import keras_involution" in card
     True
     """
     facts = facts or CardFacts()
     sections = [
-        f"---\n{_front_matter(model, repo_id, facts, tags, licence)}\n---",
+        f"---\n{_front_matter(model, repo_id, facts, tags, license)}\n---",
         f"# {repo_id.split('/')[-1]}",
         facts.description or _description(model),
         "## Use\n\n" + (facts.usage or _code(model, repo_id)),
@@ -115,7 +115,7 @@ def _front_matter(
     repo_id: str,
     facts: CardFacts,
     tags: Sequence[str],
-    licence: str | None,
+    license: str | None,
 ) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -134,7 +134,7 @@ def _front_matter(
     data = ModelCardData(
         library_name="keras-hub",
         pipeline_tag=_task(model),
-        license=licence,
+        license=license,
         datasets=list(facts.datasets) or None,
         metrics=sorted(set(map(_metric_id, facts.metrics))) or None,
         tags=["keras", "involution", "rednet", *tags],
@@ -151,15 +151,15 @@ def _metric_id(metric: Metric) -> str:
 
 
 def _task(model: Any) -> str:
-    is_backbone = isinstance(model, RedNetBackbone)
+    is_backbone = _is_backbone(model)
     return "image-feature-extraction" if is_backbone else "image-classification"
 
 
-def _backbone(model: Any) -> RedNetBackbone:
+def _backbone(model: Any) -> Any:
     return getattr(model, "backbone", model)
 
 
-def _family(backbone: RedNetBackbone) -> str:
+def _family(backbone: Any) -> str:
     name = "RedNet" if backbone.spatial_operator == "involution" else "ResNet"
     return name if backbone.depth is None else f"{name}-{backbone.depth}"
 
@@ -176,12 +176,12 @@ def _description(model: Any) -> str:
 
 def _code(model: Any, repo_id: str) -> str:
     handle = f'"hf://{repo_id}"'
-    if isinstance(model, RedNetBackbone):
+    if _is_backbone(model):
         cls = "RedNetBackbone"
-        use = "maps = model(images)  # prepared pictures (B, H, W, 3)"
+        use = "maps = model(images)  # prepared images (B, H, W, 3)"
     else:
         cls = "RedNetImageClassifier"
-        use = "print(model.classify(photographs))  # any sizes, values 0 to 255"
+        use = "print(model.classify(images))  # any sizes, values 0 to 255"
     return (
         "```python\nimport keras_involution\n\n"
         f"model = keras_involution.{cls}.from_preset({handle})\n{use}\n```\n\n"
@@ -193,7 +193,7 @@ def _code(model: Any, repo_id: str) -> str:
 
 
 def _hub_class(model: Any) -> str:
-    return "Backbone" if isinstance(model, RedNetBackbone) else "ImageClassifier"
+    return "Backbone" if _is_backbone(model) else "ImageClassifier"
 
 
 def _architecture(model: Any) -> str:
@@ -207,20 +207,20 @@ def _architecture(model: Any) -> str:
         ("Parameters", f"{model.count_params():,} (with batch-norm statistics)"),
         (
             f"Multiply-adds at {size[0]} x {size[1]}",
-            f"{summary_of_cost(model, shape).multiply_adds:,}",
+            f"{model.macs(shape):,}",
         ),
     ]
     if names := getattr(model, "class_names", None):
         shown = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
-        rows.append((f"Classes ({len(names)})", shown.replace("|", "\\|")))
+        rows.append((f"Classes ({len(names)})", shown))
     return _table(("", ""), rows)
 
 
 def _training_data(facts: CardFacts) -> str:
     if not facts.training_data:
         return _UNKNOWN
-    licence = facts.data_licence or "not stated"
-    return f"{facts.training_data}\n\nLicence of the data: {licence}."
+    license = facts.data_license or "not stated"
+    return f"{facts.training_data}\n\nLicense of the data: {license}."
 
 
 def _results(metrics: Sequence[Metric]) -> str:
@@ -240,4 +240,9 @@ def _results(metrics: Sequence[Metric]) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """A text that stays within its cell, whatever a class is called."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from keras_involution.hub import transfer
+from keras_involution.hub._documents import MAX_BYTES
+from keras_involution.hub._locks import locked
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -25,6 +33,50 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True)
+class Content:
+    """What a listing says of a file.
+
+    Attributes:
+        hash: String, SHA-256 of a large file, hash by git of a small one.
+        size: Integer, bytes.
+    """
+
+    hash: str
+    size: int
+
+    def is_that_of(self, path: Path) -> bool:
+        """Whether a file has this hash."""
+        if len(self.hash) == 64:
+            digest = hashlib.sha256()
+        else:
+            size = path.stat().st_size
+            digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+        return digest.hexdigest() == self.hash
+
+    def check(self, path: Path) -> None:
+        """Raises `OtherFileError` for a file of another hash."""
+        if not self.is_that_of(path):
+            raise transfer.OtherFileError(
+                "A file does not have the content that the Hub lists; the download was "
+                "removed"
+            )
+
+
+def _link(path: Path, blob: Path) -> None:
+    """Makes `path` the file `blob`, by a link where the system has links."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    draft.unlink(missing_ok=True)
+    try:
+        draft.symlink_to(os.path.relpath(blob, path.parent))
+    except OSError:
+        shutil.copyfile(blob, draft)
+    os.replace(draft, path)
+
+
+@dataclass(frozen=True)
 class Client:
     """One repository on the Hub.
 
@@ -40,7 +92,7 @@ class Client:
     def api(self) -> HfApi:
         from huggingface_hub import HfApi
 
-        if _is_offline():
+        if is_offline():
             raise Unreachable(
                 "The Hub is not asked, because HF_HUB_OFFLINE is set.", True
             )
@@ -63,12 +115,59 @@ class Client:
         chosen = self.cache_dir or os.environ.get("HF_HUB_CACHE")
         return Path(chosen or constants.HF_HUB_CACHE).expanduser()
 
-    def download(self, name: str, commit: str) -> Path:
-        """The path of a file of a commit in the cache, after a download if need be."""
-        path = self.api.hf_hub_download(
-            self.repo_id, name, revision=commit, cache_dir=self.cache
-        )
-        return Path(path)
+    @property
+    def folder(self) -> Path:
+        """The folder of this repository in the cache, laid out by huggingface_hub."""
+        return self.cache / f"models--{self.repo_id.replace('/', '--')}"
+
+    def listing(self, revision: str | None) -> bytes:
+        """What the Hub says of the files of a revision.
+
+        Raises:
+            TransferError: If it does not arrive.
+        """
+        at = f"/revision/{quote(revision, safe='')}" if revision else ""
+        address = self._address(f"api/models/{self.repo_id}{at}?blobs=true")
+        return transfer.fetch(address, MAX_BYTES, transfer.LISTINGS)
+
+    def download(self, name: str, commit: str, content: Content) -> Path:
+        """The path of a file of a commit in the cache, after a download if need be.
+
+        What the file is called there follows from the listing and never from an answer:
+        huggingface_hub names it by the `ETag` that the server sends with the file.
+
+        Raises:
+            TransferError: If it does not arrive, or is another file than was listed.
+            DiskFullError: If the disk has no room for it.
+            PresetError: If another process keeps its lock for too long.
+        """
+        path = self.folder / "snapshots" / commit / name
+        blob = self.folder / "blobs" / content.hash
+        if path.is_file() and content.is_that_of(path):
+            return path
+        locks = self.cache / ".locks" / self.folder.name
+        for folder in (path.parent, blob.parent, locks):
+            folder.mkdir(parents=True, exist_ok=True)
+        with locked(locks / f"{content.hash}.lock"):
+            if not (blob.is_file() and content.is_that_of(blob)):
+                address = self._address(
+                    f"{self.repo_id}/resolve/{commit}/{quote(name)}"
+                )
+                expected = transfer.Expected(content.size, content.size, content.check)
+                transfer.download(address, blob, expected, transfer.FILES)
+            _link(path, blob)
+        return path
+
+    def _address(self, path: str) -> transfer.Address:
+        from huggingface_hub.utils import build_hf_headers
+
+        if is_offline():
+            raise Unreachable(
+                "The Hub is not asked, because HF_HUB_OFFLINE is set.", True
+            )
+        headers = build_hf_headers(token=self.token, library_name="keras_involution")
+        plain = self.endpoint.startswith("http://")
+        return transfer.Address(f"{self.endpoint}/{path}", headers, plain)
 
     def cached(self, name: str, revision: str | None) -> Path:
         """The path of a file in the cache.
@@ -89,14 +188,14 @@ class Client:
         """Notes in the cache which commit a branch was, as huggingface_hub does."""
         if revision == commit:
             return
-        folder = f"models--{self.repo_id.replace('/', '--')}"
-        reference = self.cache / folder / "refs" / (revision or "main")
+        reference = self.folder / "refs" / (revision or "main")
         if not reference.is_file() or reference.read_text() != commit:
             reference.parent.mkdir(parents=True, exist_ok=True)
             reference.write_text(commit)
 
 
-def _is_offline() -> bool:
+def is_offline() -> bool:
+    """Whether `HF_HUB_OFFLINE` is set; asked anew at every call."""
     from huggingface_hub import constants
 
     value = os.environ.get("HF_HUB_OFFLINE", "").upper()

@@ -7,8 +7,8 @@ from typing import Any
 
 from keras_involution.hub import _format, _values
 from keras_involution.hub._locate import locate
+from keras_involution.hub._registry import backbone_class
 from keras_involution.hub._source import Source
-from keras_involution.models.rednet_presets import STACKWISE_NUM_BLOCKS
 
 
 def describe(
@@ -51,17 +51,25 @@ def describe(
                 source.json(_format.TASK_FILE), "channels_last"
             )
             facts["classes"] = str(task.get("num_classes"))
-            facts["image size"] = str(task["preprocessor"].image_size)
+            converter = task["preprocessor"]
+            facts["image size"] = str(converter and converter.image_size)
     facts["weights"] = _weights(source)
+    if source.has(_format.METADATA_FILE):
+        with source.damage_reported(_format.METADATA_FILE):
+            origin = source.json(_format.METADATA_FILE).get("weights_origin")
+            if isinstance(origin, dict):
+                facts["weights origin"] = ", ".join(
+                    f"{k} {v}" for k, v in origin.items()
+                )
     return facts
 
 
 def _network(arguments: dict[str, Any]) -> str:
     is_resnet = arguments.get("spatial_operator") == "convolution"
     blocks = tuple(arguments.get("stackwise_num_blocks", ()))
-    depths = [depth for depth, b in STACKWISE_NUM_BLOCKS.items() if b == blocks]
+    depth = backbone_class().depth_of(blocks)
     name = "ResNet" if is_resnet else "RedNet"
-    return "-".join([name, *map(str, depths)])
+    return name if depth is None else f"{name}-{depth}"
 
 
 def _weights(source: Source) -> str:

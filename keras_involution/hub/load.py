@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_involution import _strict
 from keras_involution._arguments import received
-from keras_involution.hub import _format, _values
+from keras_involution.hub import _format, _quantized, _values
 from keras_involution.hub._locate import locate
+from keras_involution.hub._registry import (
+    backbone_class,
+    classifier_class,
+)
 from keras_involution.hub._source import PresetError, Source
 from keras_involution.hub._weights import load_weights as _assign
-from keras_involution.hub.convert import from_checkpoint, is_checkpoint
-from keras_involution.models import RedNetBackbone
-from keras_involution.models.input_channels import (
-    classifier_with_image_shape,
-    with_image_shape,
-)
+from keras_involution.hub.checkpoints import is_checkpoint
+from keras_involution.hub.published import fetch_url, is_checkpoint_url
+from keras_involution.hub.save import save_to_preset
 
 
 def from_preset(
-    cls: type,
+    cls: Any,
     preset: str | Path,
     *,
     num_classes: int | None = None,
@@ -27,7 +30,9 @@ def from_preset(
     revision: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
+    mirror: str | None = None,
     dtype: Any = None,
+    image_shape: Sequence[int | None] | None = None,
     **kwargs: Any,
 ) -> Any:
     """Builds a `cls`, a classifier or a backbone, as a preset describes it.
@@ -37,16 +42,10 @@ def from_preset(
 
     Args:
         cls: The class whose `from_preset` was called.
-        preset: A built-in name, a folder, a handle `"hf://user/name"`, or the file of a
-            published checkpoint.
-        num_classes: Integer, puts a new head of so many classes on the backbone.
-        load_weights: Boolean; `False` leaves the weights random.
-        revision: Branch, tag or commit of a Hub repository; `None` is `main`.
-        token: Hub token; `None` takes `HF_TOKEN` or the saved login, `False` none.
-        cache_dir: Folder for downloads; `None` takes that of huggingface_hub.
-        dtype: dtype or `keras.DTypePolicy`; `None` takes the saved one.
-        **kwargs: Further arguments of `cls` in place of saved ones, and `image_shape`;
-            the first convolution is adapted where its channels are others.
+        preset: A built-in name, a folder, a handle `"hf://user/name"`, or a published
+            checkpoint: a file, or its `https://` address.
+        **kwargs: The others as of `RedNetImageClassifier.from_preset`, and further
+            arguments of `cls` in place of saved ones.
 
     Returns:
         The model.
@@ -55,10 +54,15 @@ def from_preset(
         ValueError: If the preset is unknown, out of reach, damaged, or of another
             architecture.
     """
-    shape = kwargs.pop("image_shape", None)
+    _strict.refuse_unknown(
+        f"{cls.__name__}.from_preset",
+        kwargs,
+        (*_strict.arguments_of(cls.from_preset), *_strict.constructor_arguments(cls)),
+    )
+    if is_checkpoint_url(preset):
+        preset = fetch_url(str(preset), cache_dir)
     if is_checkpoint(preset) and not Path(preset).is_dir():
-        model = from_checkpoint(
-            cls,
+        model = cls.from_checkpoint(
             preset,
             num_classes=num_classes,
             load_weights=load_weights,
@@ -66,14 +70,24 @@ def from_preset(
             **kwargs,
         )
     else:
-        source = locate(preset, load_weights, revision, token, cache_dir)
+        source = locate(
+            preset, load_weights, revision, token, cache_dir, mirror, converted
+        )
         model = from_source(cls, source, num_classes, load_weights, dtype, **kwargs)
-    if shape is None:
+    if image_shape is None:
         return model
-    if isinstance(model, RedNetBackbone):
-        return with_image_shape(model, shape)
-    prepare = "preprocessor" not in kwargs
-    return classifier_with_image_shape(model, shape, prepare)
+    # The network is made for images of the shape, and so is what prepares them, unless
+    # the caller brings that along.
+    prepare = {"prepare": False} if "preprocessor" in kwargs else {}
+    return model.with_image_shape(tuple(image_shape), **prepare)
+
+
+def converted(name: str, checkpoint: Path, folder: Path) -> None:
+    """Writes the preset of a built-in name with the weights of its checkpoint."""
+    architecture = locate(name, load_weights=False)
+    model = from_source(classifier_class(), architecture, load_weights=False)
+    model.load_checkpoint(checkpoint)
+    save_to_preset(model, folder)
 
 
 def from_source(
@@ -86,7 +100,7 @@ def from_source(
 ) -> Any:
     """`from_preset` of a preset that was found."""
     changes = {} if dtype is None else {"dtype": dtype}
-    if issubclass(cls, RedNetBackbone):
+    if issubclass(cls, backbone_class()):
         if num_classes is not None:
             raise TypeError(
                 f"A backbone has no classes. {received(num_classes=num_classes)}"
@@ -105,15 +119,15 @@ def backbone_of(
     source: Source,
     load_weights: bool,
     changes: dict[str, Any],
-    cls: type[RedNetBackbone] = RedNetBackbone,
-) -> RedNetBackbone:
+    cls: Any = None,
+) -> Any:
     """The backbone of a preset that was found, a `cls`, without its weights yet."""
     with source.damage_reported(_format.CONFIG_FILE):
         config = source.json(_format.CONFIG_FILE)
     if load_weights:
         _check_sizes(config, source)
     with source.damage_reported(_format.CONFIG_FILE):
-        return _format.backbone_from_json(config, changes, cls)
+        return _format.backbone_from_json(config, changes, cls or backbone_class())
 
 
 def _check_sizes(config: dict[str, Any], source: Source) -> None:
@@ -134,7 +148,7 @@ def _check_sizes(config: dict[str, Any], source: Source) -> None:
 
 def _classifier(
     cls: Any,
-    backbone: RedNetBackbone,
+    backbone: Any,
     source: Source,
     num_classes: int | None,
     dtype: Any,
@@ -150,10 +164,11 @@ def _classifier(
             "The preset holds a backbone without a head; say how many classes the new "
             f"head has with `num_classes`. {received(preset=source.preset)}"
         )
+    new_head = num_classes is not None or kwargs.get("include_top") is False
+    saved = arguments.get("head_dtype")
+    arguments["head_dtype"] = _quantized.changed_policy(saved, dtype, new_head)
     if num_classes is not None:
         arguments.update(num_classes=num_classes, class_names=None)
-    if dtype is not None:
-        arguments["head_dtype"] = None
     arguments.update(kwargs)
     if kwargs or num_classes is not None:  # errors there are the caller's
         return cls(backbone=backbone, **arguments)
@@ -161,7 +176,7 @@ def _classifier(
         return cls(backbone=backbone, **arguments)
 
 
-def _saved_arguments(backbone: RedNetBackbone, source: Source) -> dict[str, Any]:
+def _saved_arguments(backbone: Any, source: Source) -> dict[str, Any]:
     with source.damage_reported(_format.TASK_FILE):
         task = source.json(_format.TASK_FILE)
         arguments = _format.task_from_json(task, backbone.data_format)
@@ -175,9 +190,7 @@ def _saved_arguments(backbone: RedNetBackbone, source: Source) -> dict[str, Any]
     return arguments
 
 
-def _load_weights(
-    model: Any, backbone: RedNetBackbone, source: Source, new_head: bool
-) -> None:
+def _load_weights(model: Any, backbone: Any, source: Source, new_head: bool) -> None:
     with source.damage_reported(_format.BACKBONE_WEIGHTS_FILE):
         _assign(backbone, source.files(source.backbone_weights()))
     if model is backbone or new_head or not source.has(_format.TASK_FILE):
@@ -186,7 +199,7 @@ def _load_weights(
         _assign(model, source.files([_format.TASK_WEIGHTS_FILE]), skip=backbone)
 
 
-def _check_depth(cls: Any, backbone: RedNetBackbone, source: Source) -> None:
+def _check_depth(cls: Any, backbone: Any, source: Source) -> None:
     if backbone.depth != cls.depth:
         raise PresetError(
             f"The preset is a RedNet of depth {backbone.depth}, not {cls.depth}; load "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import hashlib
+import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_involution.hub._documents import MAX_BYTES
+from keras_involution.hub._documents import MAX_BYTES, short
 from keras_involution.hub._errors import hub_errors, refuse
 from keras_involution.hub._format import CONFIG_FILE
 from keras_involution.hub._source import Source, local_source
-from keras_involution.hub.client import Client, Unreachable
+from keras_involution.hub.client import Client, Content, Unreachable
+from keras_involution.hub.transfer import OtherFileError
 
 _HEX = "0123456789abcdef"
+_MAX_FILES = 100_000
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,11 @@ class Listing:
     """The files of one commit."""
 
     commit: str
-    sizes: dict[str, int]
-    hashes: dict[str, str]
+    files: dict[str, Content]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {name: content.size for name, content in self.files.items()}
 
 
 def hub_source(preset: str, client: Client, revision: str | None) -> Source:
@@ -51,17 +56,41 @@ def hub_source(preset: str, client: Client, revision: str | None) -> Source:
 
 
 def _list(client: Client, revision: str | None) -> Listing:
-    info = client.api.model_info(
-        client.repo_id, revision=revision, files_metadata=True, timeout=30
-    )
-    files = info.siblings or []
-    hashes = {f.rfilename: _hash(f) for f in files}
-    sizes = {f.rfilename: f.size or 0 for f in files}
-    return Listing(str(info.sha), sizes, hashes)
+    """The files of a revision, each value of the answer checked to be what it must be.
+
+    Raises:
+        ValueError: If the answer is no listing.
+    """
+    answer = client.listing(revision)
+    try:
+        info = json.loads(answer)
+        commit, siblings = info["sha"], info.get("siblings") or []
+        if not _is_hash(commit, 40) or len(siblings) > _MAX_FILES:
+            raise ValueError("it names no commit, or too many files")
+        return Listing(commit, dict(map(_listed, siblings)))
+    except (
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        RecursionError,
+    ) as error:
+        raise ValueError(f"the Hub sent no listing of files ({error})") from error
 
 
-def _hash(file: Any) -> str:
-    return file.lfs.sha256 if file.lfs else file.blob_id or ""
+def _listed(entry: Any) -> tuple[str, Content]:
+    name, large = entry["rfilename"], entry.get("lfs")
+    digest = large["sha256"] if large else entry.get("blobId") or ""
+    size = entry.get("size") or 0
+    if not isinstance(name, str) or type(size) is not int or size < 0:
+        raise ValueError(f"{short(name)} has no size")
+    if digest and not _is_hash(digest, 64 if large else 40):
+        raise ValueError(f"{short(name)} has no hash")
+    return name, Content(digest, size)
+
+
+def _is_hash(value: Any, length: int) -> bool:
+    return isinstance(value, str) and len(value) == length and set(value) <= set(_HEX)
 
 
 def _fetch(
@@ -89,28 +118,13 @@ def _fetch(
 
 
 def _download(client: Client, listing: Listing, name: str) -> Path:
-    for _ in range(2):
-        path = client.download(name, listing.commit)
-        if _is_intact(path, listing.hashes[name]):
-            return path
-        # A damaged file that stayed in the cache would be met again on every try.
-        Path(os.path.realpath(path)).unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
-    raise ValueError(
-        f"{name} does not have the content that the Hub lists; the download was removed"
-    )
-
-
-def _is_intact(path: Path, expected: str) -> bool:
-    """Whether a file has the listed sha256, or for a small file the git hash."""
-    if len(expected) == 64:
-        digest = hashlib.sha256()
-    else:
-        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest() == expected
+    content = listing.files[name]
+    if not content.hash:
+        raise ValueError(f"the Hub lists no hash of {name}")
+    try:
+        return client.download(name, listing.commit, content)
+    except OtherFileError:
+        return client.download(name, listing.commit, content)
 
 
 def _cached_source(
@@ -139,8 +153,8 @@ def _check_cached(source: Source, names: Sequence[str]) -> None:
     """Compares cached files with the hashes that they are named by in the cache."""
     for name in names:
         blob = Path(os.path.realpath(source.folder / name))
-        is_hash = len(blob.name) in (40, 64) and set(blob.name) <= set(_HEX)
-        if is_hash and not _is_intact(blob, blob.name):
+        is_hash = _is_hash(blob.name, 40) or _is_hash(blob.name, 64)
+        if is_hash and not Content(blob.name, 0).is_that_of(blob):
             blob.unlink()
             (source.folder / name).unlink()
             raise ValueError(f"{name} was damaged in the cache, and is removed from it")

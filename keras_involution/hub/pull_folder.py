@@ -8,8 +8,8 @@ from pathlib import Path
 from keras_involution.hub._folder import complete_folder
 from keras_involution.hub._format import PRESET_FILES, TASK_FILE, is_preset_file
 from keras_involution.hub._locate import locate
-from keras_involution.hub.load import from_source
-from keras_involution.models import RedNetBackbone, RedNetImageClassifier
+from keras_involution.hub._registry import backbone_class, classifier_class
+from keras_involution.hub.load import converted, from_source
 
 
 def pull_folder(
@@ -36,8 +36,8 @@ def pull_folder(
         ValueError: If the preset is out of reach or does not load, or the folder holds
             other files than a preset.
     """
-    source = locate(preset, True, revision, token, cache_dir)
-    cls = RedNetImageClassifier if source.has(TASK_FILE) else RedNetBackbone
+    source = locate(preset, True, revision, token, cache_dir, convert=converted)
+    cls = classifier_class() if source.has(TASK_FILE) else backbone_class()
     from_source(cls, source)
     names = [name for name in source.sizes if is_preset_file(name)]
     with source.damage_reported("files"):

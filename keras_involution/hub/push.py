@@ -14,10 +14,10 @@ from keras_involution.hub import _format, card
 from keras_involution.hub._errors import hub_errors, refuse
 from keras_involution.hub._format import CARD_FILE, is_preset_file
 from keras_involution.hub._locate import checked_repo_id
+from keras_involution.hub._registry import backbone_class, classifier_class
 from keras_involution.hub._source import PresetError
 from keras_involution.hub.client import Client, Unreachable
 from keras_involution.hub.save import MAX_SHARD_SIZE
-from keras_involution.models import RedNetBackbone, RedNetImageClassifier
 
 
 def push_to_hub(
@@ -30,7 +30,7 @@ def push_to_hub(
     create_pr: bool = False,
     revision: str | None = None,
     tags: Sequence[str] = (),
-    licence: str | None = None,
+    license: str | None = None,
     model_card: str | card.CardFacts | None = None,
     overwrite_card: bool = False,
     max_shard_size: float | None = MAX_SHARD_SIZE,
@@ -43,18 +43,7 @@ def push_to_hub(
     Args:
         model: A model with `save_to_preset` and `from_preset`.
         repo_id: String, "user/name"; the repository is made if there is none.
-        private: Boolean, for a repository that is made now; `None` is the account's
-            setting.
-        token: Hub token that may write; `None` takes `HF_TOKEN` or the saved login.
-        commit_message: String; `None` says what is uploaded.
-        create_pr: Boolean, opens a pull request instead of committing.
-        revision: Branch to commit to, made if there is none; `None` is `main`.
-        tags: Sequence of strings for the card.
-        licence: String, the licence's id on the Hub, as "apache-2.0", for the card.
-        model_card: `CardFacts` to write the card from, or the whole text; `None`
-            writes what the model itself shows.
-        overwrite_card: Boolean; `False` leaves a card that is there as it is.
-        max_shard_size: Number of GB above which the weights become several files.
+        **kwargs: The others as of `RedNetImageClassifier.push_to_hub`.
 
     Returns:
         String, the address of the commit or pull request.
@@ -68,7 +57,7 @@ def push_to_hub(
         folder = Path(place) / "preset"
         model.save_to_preset(folder, max_shard_size=max_shard_size)
         _check_loads_back(model, folder)
-        text = _card_text(model, checked, model_card, tags, licence)
+        text = _card_text(model, checked, model_card, tags, license)
         (folder / CARD_FILE).write_text(text, "utf-8")
         message = commit_message or f"Upload {type(model).__name__}"
         client = Client(checked, token)
@@ -97,12 +86,8 @@ def push_folder(
     Args:
         folder: Path of a preset folder.
         repo_id: String, "user/name"; the repository is made if there is none.
-        private: Boolean, for a repository that is made now.
-        token: Hub token that may write; `None` takes `HF_TOKEN` or the saved login.
-        commit_message: String; `None` says what is uploaded.
-        create_pr: Boolean, opens a pull request instead of committing.
-        revision: Branch to commit to, made if there is none; `None` is `main`.
-        overwrite_card: Boolean; `False` leaves a card that is there as it is.
+        private, token, commit_message, create_pr, revision, overwrite_card: As of
+            `RedNetImageClassifier.push_to_hub`.
         load: Function from the folder to its model, for others than classifiers and
             backbones.
         model_card: Function from that model and `repo_id` to the text of a card, for a
@@ -137,7 +122,8 @@ def push_folder(
 
 def _load(folder: Path) -> Any:
     is_task = (folder / _format.TASK_FILE).is_file()
-    return (RedNetImageClassifier if is_task else RedNetBackbone).from_preset(folder)
+    cls = classifier_class() if is_task else backbone_class()
+    return cls.from_preset(folder)
 
 
 def _card_text(
@@ -145,11 +131,11 @@ def _card_text(
     repo_id: str,
     given: str | card.CardFacts | None,
     tags: Sequence[str],
-    licence: str | None,
+    license: str | None,
 ) -> str:
     if isinstance(given, str):
         return given
-    return card.model_card(model, repo_id, given, tags, licence)
+    return card.model_card(model, repo_id, given, tags, license)
 
 
 def _check_loads_back(model: Any, folder: Path) -> None:

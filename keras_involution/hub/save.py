@@ -13,7 +13,7 @@ import numpy as np
 from keras_involution._arguments import received
 from keras_involution.hub import _format
 from keras_involution.hub._folder import complete_folder
-from keras_involution.models import RedNetImageConverter
+from keras_involution.hub._registry import converter_class
 
 MAX_SHARD_SIZE = 5.0
 """GB above which the weights of a backbone become several files."""
@@ -78,14 +78,15 @@ def documents(model: Any) -> dict[str, Any]:
     }
     if model is not backbone:
         converter = model.preprocessor
-        if not isinstance(converter, RedNetImageConverter):
+        if converter is not None and not isinstance(converter, converter_class()):
             raise ValueError(
                 "A preset keeps its preprocessing as data, so the preprocessor must be "
                 f"a `RedNetImageConverter`. {received(preprocessor=converter)}"
             )
         found[_format.TASK_FILE] = _format.task_json(model)
-        found[_format.PREPROCESSOR_FILE] = _format.preprocessor_json(converter)
-        found[_format.CONVERTER_FILE] = _format.converter_json(converter)
+        if converter is not None:
+            found[_format.PREPROCESSOR_FILE] = _format.preprocessor_json(converter)
+            found[_format.CONVERTER_FILE] = _format.converter_json(converter)
     return _read_back(model, found)
 
 

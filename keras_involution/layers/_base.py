@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_involution import _arguments, ops
+from keras_involution import _arguments, _strict, ops
 from keras_involution._typing import Shape, Tensor
 from keras_involution.layers._batch_normalization import BatchNormalization
 from keras_involution.layers._initializer import PublishedInitializer, fresh
@@ -43,6 +43,7 @@ class BaseInvolution(layers.Layer):
         implementation: str | None = None,
         **kwargs: Any,
     ) -> None:
+        _strict.check_constructor(self, kwargs)
         super().__init__(**kwargs)
         self.kernel_size = _arguments.odd_window(kernel_size, self.rank)
         self.groups = _arguments.positive_integer(groups, "groups")
@@ -119,12 +120,15 @@ class BaseInvolution(layers.Layer):
 
         Args:
             inputs: Tensor as for the layer's call.
-            training: Whether batch normalisation uses the statistics of this batch.
+            training: Whether batch normalization uses the statistics of this batch.
 
         Returns:
             Tensor (B, Ho, Wo, G, Kh, Kw); channels first (B, G, Kh, Kw, Ho, Wo).
         """
-        x = inputs if self.pool is None else means_of_windows(inputs, self.pool)
+        x = inputs
+        if self.pool is not None:
+            means = means_of_windows(inputs, self.pool)
+            x = keras.ops.cast(means, self.compute_dtype)
         if training and self.reduce_norm.trainable:
             x = self.reduce_norm(self.reduce(x), training=True)
         else:
@@ -133,11 +137,22 @@ class BaseInvolution(layers.Layer):
         return keras.ops.reshape(x, self._split_taps(keras.ops.shape(x)))
 
     def _reduce_and_norm(self, x: Tensor) -> Tensor:
-        """Both at once: normalising by fixed statistics is a scale of the weights."""
+        """Both at once: normalizing by fixed statistics is a scale of the weights."""
         norm, ops_ = self.reduce_norm, keras.ops
-        scale = norm.gamma * ops_.rsqrt(norm.moving_variance + norm.epsilon)
-        offset = norm.beta - norm.moving_mean * scale
-        kernel = ops_.cast(self.reduce.kernel * scale, self.compute_dtype)
+        # Tensors, not variables: on PyTorch, those of float64 would give float32.
+        gamma, beta, mean, variance, kernel = map(
+            ops_.convert_to_tensor,
+            (
+                norm.gamma,
+                norm.beta,
+                norm.moving_mean,
+                norm.moving_variance,
+                self.reduce.kernel,
+            ),
+        )
+        scale = gamma * ops_.rsqrt(variance + norm.epsilon)
+        offset = beta - mean * scale
+        kernel = ops_.cast(kernel * scale, self.compute_dtype)
         offset = ops_.cast(offset, self.compute_dtype)
         x = self.reduce.convolution_op(x, kernel)
         if self.data_format == "channels_first":
@@ -217,11 +232,13 @@ class BaseInvolution(layers.Layer):
     def _average_pooling(self) -> layers.Layer:
         """Means over the windows of the strides; an incomplete last one is averaged
         over what it holds, as the published pooling does with `ceil_mode`."""
+        # PyTorch has no pooling of three dimensions in half precision on CPUs.
+        is_half = self.rank == 3 and self.compute_dtype in ("float16", "bfloat16")
         return _POOLINGS[self.rank](
             self.strides,
             self.strides,
             padding="same",
             data_format=self.data_format,
-            dtype=self.dtype_policy,
+            dtype="float32" if is_half else self.dtype_policy,
             name="pool",
         )

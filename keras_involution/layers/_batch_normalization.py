@@ -1,34 +1,104 @@
-"""Batch normalisation whose training step is one operation of PyTorch.
+"""Batch normalization over the whole batch, wherever its parts are computed.
 
-Keras 3.15 writes it on PyTorch as a dozen operations on whole maps, each with a
-gradient of its own, and takes two to five times as long. The values are the same:
-variances are those of the batch itself, in the moving statistics too.
+Keras 3.15 synchronizes the statistics on TensorFlow alone. On PyTorch it also writes
+one training step as a dozen operations on whole feature maps, each with a gradient of
+its own, and takes two to five times as long as the single operation used here. The
+values are the same: variances are those of the batch itself, in the moving statistics
+too.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import layers, ops
 
+from keras_involution._arguments import received
 from keras_involution._typing import Tensor
+
+_BACKEND = keras.config.backend()
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class BatchNormalization(layers.BatchNormalization):
-    """`keras.layers.BatchNormalization`, faster in training on PyTorch."""
+    """Batch normalization with statistics of the batch of all devices.
+
+    With one device it computes what `keras.layers.BatchNormalization` computes, faster
+    in training on PyTorch.
+
+    Args:
+        axis: Integer, the axis of the channels.
+        momentum: Float, momentum of the moving averages.
+        epsilon: Float, added to the variance.
+        synchronized: Boolean, whether training uses mean and variance over the
+            replicas of TensorFlow and the processes of PyTorch. JAX always does, since
+            it sees one batch.
+        **kwargs: Further arguments of `keras.layers.BatchNormalization`.
+
+    Call arguments:
+        inputs: Floating-point tensor of any rank.
+        training: Boolean, whether to use the statistics of the batch.
+        mask: Tensor of booleans, or `None`.
+
+    Input shape:
+        Any.
+
+    Output shape:
+        The same as the input shape.
+
+    Returns:
+        Tensor.
+
+    Raises:
+        ValueError: If a mask is given while several devices train.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution.layers import BatchNormalization
+    >>> tuple(BatchNormalization()(np.ones((2, 4, 4, 3), "float32")).shape)
+    (2, 4, 4, 3)
+
+    Reference:
+        `keras.layers.BatchNormalization`
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        *,
+        synchronized: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
+        # Keras's own attribute stays false: with it, TensorFlow would take its slower
+        # path on a single device too.
+        self.over_devices = bool(synchronized)
 
     def call(
         self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        if not (training and self.trainable and mask is None and self._is_native):
+        normalized = self._normalized(inputs) if training and self.trainable else None
+        if normalized is None and _BACKEND == "torch" and mask is None:
+            return self._scaled(inputs)
+        if normalized is None or self.renorm:
             return super().call(inputs, training=training, mask=mask)
-        dtype = keras.backend.result_type(inputs.dtype, "float32")
+        if mask is not None:
+            if normalized is _torch_normalized:
+                return super().call(inputs, training=training, mask=mask)
+            raise ValueError(
+                "Batch normalization over several devices takes no mask; use "
+                f"`synchronized=False`. {received(layer=self.name)}"
+            )
+        dtype = self._wide(inputs)
         scale = ops.cast(self.gamma, dtype) if self.scale else None
         offset = ops.cast(self.beta, dtype) if self.center else None
-        outputs, mean, variance = _normalized(
+        outputs, mean, variance = normalized(
             ops.cast(inputs, dtype), self.axis, scale, offset, self.epsilon
         )
         for moving, value in (
@@ -40,15 +110,81 @@ class BatchNormalization(layers.BatchNormalization):
             )
         return ops.cast(outputs, self.compute_dtype)
 
-    @property
-    def _is_native(self) -> bool:
-        """Whether nobody has other moments in mind, of several devices' batches say."""
-        moments = getattr(self._moments, "__func__", None)
-        plain = moments is layers.BatchNormalization._moments
-        return keras.config.backend() == "torch" and plain and not self.renorm
+    def _scaled(self, inputs: Tensor) -> Tensor:
+        """By fixed statistics on PyTorch: one pass over the inputs, where Keras makes
+        three, and float64 as float64, which Keras narrows."""
+        import torch
+
+        def values(variable: Any) -> Tensor:
+            return ops.convert_to_tensor(variable).to(dtype)
+
+        shape, dtype = [1] * inputs.ndim, getattr(torch, self._wide(inputs))
+        shape[self.axis] = inputs.shape[self.axis]
+        scale = torch.rsqrt(values(self.moving_variance) + self.epsilon)
+        if self.scale:
+            scale = scale * values(self.gamma)
+        offset = -values(self.moving_mean) * scale
+        if self.center:
+            offset = offset + values(self.beta)
+        x = torch.addcmul(offset.reshape(shape), inputs, scale.reshape(shape))
+        return ops.cast(x, self.compute_dtype)
+
+    def _wide(self, inputs: Tensor) -> str:
+        is_double = _BACKEND == "torch" and inputs.dtype.itemsize == 8
+        if is_double:
+            return "float64"
+        return keras.backend.result_type(inputs.dtype, "float32")
+
+    def _normalized(self, inputs: Tensor) -> Callable[..., Any] | None:
+        """What computes a training step; `None` leaves it to Keras."""
+        if _BACKEND == "tensorflow":
+            return _replicas_normalized if self.over_devices and _replicas() else None
+        if _BACKEND != "torch":
+            return None
+        from keras_involution.layers import _torch_processes
+
+        real = inputs.device.type != "meta"
+        several = self.over_devices and real and _torch_processes.world_size() > 1
+        return _processes_normalized if several else _torch_normalized
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "synchronized": self.over_devices}
 
 
-def _normalized(
+def _replicas() -> bool:
+    """Whether the step runs on several replicas of TensorFlow."""
+    import tensorflow as tf
+
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return several and not tf.distribute.in_cross_replica_context()
+
+
+def _other_axes(x: Any, axis: int) -> list[int]:
+    return [i for i in range(len(x.shape)) if i != axis % len(x.shape)]
+
+
+def _replicas_normalized(
+    x: Any, axis: int, scale: Any, offset: Any, epsilon: float
+) -> tuple[Any, Any, Any]:
+    mean, variance = ops.moments(x, _other_axes(x, axis), synchronized=True)
+    outputs = ops.batch_normalization(x, mean, variance, axis, offset, scale, epsilon)
+    return outputs, mean, variance
+
+
+def _processes_normalized(
+    x: Any, axis: int, scale: Any, offset: Any, epsilon: float
+) -> tuple[Any, Any, Any]:
+    from keras_involution.layers._torch_processes import mean_over_processes
+
+    axes = _other_axes(x, axis)
+    mean = mean_over_processes(ops.mean(x, axes, keepdims=True))
+    variance = mean_over_processes(ops.mean(ops.square(x - mean), axes))
+    mean = mean.reshape(variance.shape)
+    outputs = ops.batch_normalization(x, mean, variance, axis, offset, scale, epsilon)
+    return outputs, mean.detach(), variance.detach()
+
+
+def _torch_normalized(
     x: Any, axis: int, scale: Any, offset: Any, epsilon: float
 ) -> tuple[Any, Any, Any]:
     """Outputs, and mean and variance of the batch (C,), which pass on no gradient."""

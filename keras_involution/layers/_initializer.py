@@ -13,7 +13,7 @@ from keras_involution._typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class PublishedInitializer(keras.initializers.VarianceScaling):
-    """Kaiming normal over the outputs, not truncated: the published initialisation.
+    """Kaiming normal over the outputs, not truncated: the published initialization.
 
     The numbers are drawn by NumPy, the same on every backend. Keras's own on JAX are
     compiled for every new shape, which took most of the time to build a RedNet.

@@ -16,6 +16,8 @@ from keras import layers, ops
 
 from keras_involution._typing import Tensor
 
+_BACKEND = keras.config.backend()
+
 
 class _Pointwise:
     """Replaces what a convolution of Keras computes with; all else is Keras's."""
@@ -28,6 +30,8 @@ class _Pointwise:
     activation: Any
 
     def call(self, inputs: Tensor) -> Tensor:
+        if self.use_bias and _BACKEND == "torch" and self._is_product(inputs):
+            return self._product_with_bias(inputs)
         x = self.convolution_op(inputs, self.kernel)
         if self.use_bias:
             bias = ops.convert_to_tensor(self.bias, dtype=x.dtype)
@@ -39,21 +43,40 @@ class _Pointwise:
         return x if self.activation is None else self.activation(x)
 
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
-        strided = max(self.strides) > 1
-        # Sizes that an exported program leaves open: JAX could not tell the size of a
-        # slice from that of a window, and torch would allow only some.
-        is_open = any(not isinstance(n, int | None) for n in inputs.shape[1:-1])
-        first = self.data_format == "channels_first"
-        if first and keras.config.backend() == "tensorflow":
+        if self.data_format == "channels_first" and _BACKEND == "tensorflow":
             return self._product_of_planes(inputs, kernel)
-        if first or (strided and is_open):
+        if not self._is_product(inputs):
             # The method of the convolution that stands behind in the order of bases,
             # which mypy does not see from here.
             return super().convolution_op(inputs, kernel)  # type: ignore[misc]
-        if strided:
-            steps = (slice(None, None, step) for step in self.strides)
-            inputs = inputs[(slice(None), *steps)]
-        return ops.matmul(inputs, ops.reshape(kernel, kernel.shape[-2:]))
+        rows, matrix = self._rows(inputs), ops.reshape(kernel, kernel.shape[-2:])
+        # Keras 3.15 promotes two float64 tensors of PyTorch to float32.
+        return rows @ matrix if _BACKEND == "torch" else ops.matmul(rows, matrix)
+
+    def _is_product(self, inputs: Tensor) -> bool:
+        # Sizes that an exported program leaves open: JAX could not tell the size of a
+        # slice from that of a window, and torch would allow only some.
+        is_open = any(not isinstance(n, int | None) for n in inputs.shape[1:-1])
+        strided = max(self.strides) > 1
+        return self.data_format == "channels_last" and not (strided and is_open)
+
+    def _rows(self, inputs: Tensor) -> Tensor:
+        if max(self.strides) == 1:
+            return inputs
+        steps = (slice(None, None, step) for step in self.strides)
+        return inputs[(slice(None), *steps)]
+
+    def _product_with_bias(self, inputs: Tensor) -> Tensor:
+        """As one operation of PyTorch; the bias costs no pass over the outputs."""
+        import torch
+
+        kernel = ops.convert_to_tensor(self.kernel, dtype=inputs.dtype)
+        bias = ops.convert_to_tensor(self.bias, dtype=inputs.dtype)
+        matrix = kernel.reshape(kernel.shape[-2:]).T
+        x = torch.nn.functional.linear(self._rows(inputs), matrix, bias)
+        if self.activation is keras.activations.relu and not torch.is_grad_enabled():
+            return x.relu_()
+        return x if self.activation is None else self.activation(x)
 
     def _product_of_planes(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         """Channels first: the matrix from the left, planes as its columns."""

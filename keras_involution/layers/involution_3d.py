@@ -11,7 +11,7 @@ from keras_involution.layers._base import BaseInvolution
 class Involution3D(BaseInvolution):
     """Involution over volumes and videos: every position generates its own kernel.
 
-    `y[p, c] = sum over t of kernels[p, g(c), t] * x[p * strides + (t - centre) *
+    `y[p, c] = sum over t of kernels[p, g(c), t] * x[p * strides + (t - center) *
     dilation_rate, c]`, where `kernels = span(relu(norm(reduce(pool(x)))))`, `reduce`
     and `span` are pointwise convolutions, and a kernel is shared by the C / groups
     channels of its group. The number of channels does not change.
@@ -29,15 +29,15 @@ class Involution3D(BaseInvolution):
             normal over the outputs, as published.
         bias_initializer: Initializer of the bias of `span`.
         kernel_regularizer: Regularizer of the weights of `reduce` and `span`.
-        momentum: Float, momentum of the batch normalisation after `reduce`.
-        epsilon: Float, epsilon of the batch normalisation after `reduce`.
+        momentum: Float, momentum of the batch normalization after `reduce`.
+        epsilon: Float, epsilon of the batch normalization after `reduce`.
         implementation: `None` chooses how the windows are summed; a name of
             `keras_involution.ops.available_implementations()` demands that one.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Call arguments:
         inputs: Floating-point tensor.
-        training: Boolean, whether batch normalisation uses the statistics of the batch.
+        training: Boolean, whether batch normalization uses the statistics of the batch.
         return_kernels: Boolean, whether to return the generated kernels too.
 
     Input shape:

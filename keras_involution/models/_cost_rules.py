@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from keras_involution._arguments import received
+from keras_involution._keras_private import flat_layers, own_trainable_variables
 from keras_involution.layers._base import BaseInvolution
 
 Sides = tuple[int, ...]
@@ -61,20 +62,20 @@ def _rows_of(layer: Any, x: Any, y: Any, prefix: str, again: bool) -> Iterator[R
     if inner is not None:
         yield from rows(inner, _fresh(x), f"{name}/", again)
         # What a layer of layers has beside them; nobody knows what it does with it.
-        own = 0 if again else _size(layer._trainable_variables)
+        own = 0 if again else _size(own_trainable_variables(layer))
         if own:
             yield name, type(layer).__name__, _shape(y), own, 0, 0
         return
-    multiply_adds, others = _operations(layer, _shape(x), _shape(y))
+    macs, others = _operations(layer, _shape(x), _shape(y))
     parameters = 0 if again else _parameters(layer)
-    yield name, type(layer).__name__, _shape(y), parameters, multiply_adds, others
+    yield name, type(layer).__name__, _shape(y), parameters, macs, others
 
 
 def _inside(layer: Any, x: Any) -> keras.Model | None:
     """What a model, or a layer of layers, computes: a model of the sizes of `x`."""
     if isinstance(layer, keras.Model):
         return layer
-    if not layer._flatten_layers(include_self=False, recursive=False):
+    if not flat_layers(layer, recursive=False):
         return None
     fresh = _fresh(x)
     try:
@@ -124,7 +125,7 @@ def _of_involution(layer: Any, inputs: Sides, outputs: Sides) -> tuple[int, int]
 
 
 def _parameters(layer: Any) -> int:
-    """Without what batch normalisation only keeps; of a frozen layer too."""
+    """Without what batch normalization only keeps; of a frozen layer too."""
     layer.trainable = True
     return _size(layer.trainable_weights)
 

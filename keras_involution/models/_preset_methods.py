@@ -1,17 +1,20 @@
-"""`from_preset` and `save_to_preset` as methods: the one door from models to `hub`.
+"""`from_preset`, `save_to_preset` and `push_to_hub` as methods of the models.
 
-`hub` stands above the models. These methods are the only place that reaches up, and
-only when they are called, so that `import keras_involution` stays light.
+The hub is imported when a method is called, since `huggingface_hub` and the readers of
+files are heavy, and `import keras_involution` is to stay light.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Self
 
+import keras
+
+from keras_involution._strict import strict_keywords
+from keras_involution.models.cost import model_cost
+from keras_involution.models.fused_inference import fuse_for_inference
 from keras_involution.models.rednet_presets import PresetList
 
 
@@ -34,7 +37,9 @@ class PresetMethods:
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
+        mirror: str | None = None,
         dtype: Any = None,
+        image_shape: Sequence[int | None] | None = None,
         **kwargs: Any,
     ) -> Self:
         """Builds the model that a preset describes.
@@ -45,28 +50,36 @@ class PresetMethods:
 
         Args:
             preset: A built-in name, a folder written by `save_to_preset` or by
-                keras-hub, a Hub repository as `"hf://user/name"`, or the file of a
-                published checkpoint: `.pth`, `.pdparams`, `.safetensors` or `.npz`.
+                keras-hub, a Hub repository as `"hf://user/name"`, or a published
+                checkpoint, a file or its `https://` address: `.pth`, `.pdparams`,
+                `.safetensors` or `.npz`.
             num_classes: Integer, puts a new head of so many classes on the saved
                 backbone of a classifier.
             load_weights: Boolean; `False` builds the same architecture with random
                 weights.
             revision: Branch, tag or commit of a Hub repository; `None` is `main`.
             token: Hub token; `None` takes `HF_TOKEN` or the saved login, `False` none.
-            cache_dir: Folder for downloads; `None` takes that of huggingface_hub.
+            cache_dir: Folder for downloads; `None` takes that of huggingface_hub, and
+                for checkpoints that of `KERAS_INVOLUTION_CACHE` or of the system.
+            mirror: Address of a folder with the published checkpoints of built-in
+                names; `None` takes `KERAS_INVOLUTION_MIRROR` or the publisher.
             dtype: dtype or `keras.DTypePolicy`; `None` takes the saved one.
-            **kwargs: Further arguments of the class that replace saved ones, and
-                `image_shape`: where it has other channels than the preset, the first
-                convolution is adapted so that grey pictures give what they gave.
+            image_shape: Tuple of 3, the shape of an image. Where it has other channels
+                than the preset, the first convolution is adapted so that gray images
+                give the same outputs.
+            **kwargs: Further arguments of the class that replace saved ones.
 
         Returns:
             The model.
 
         Raises:
+            TypeError: If an argument is unknown.
             ValueError: If the preset is unknown, out of reach, damaged, or of another
                 architecture.
         """
-        return _hub().from_preset(
+        from keras_involution import hub
+
+        model: Self = hub.from_preset(
             cls,
             preset,
             num_classes=num_classes,
@@ -74,10 +87,14 @@ class PresetMethods:
             revision=revision,
             token=token,
             cache_dir=cache_dir,
+            mirror=mirror,
             dtype=dtype,
+            image_shape=image_shape,
             **kwargs,
         )
+        return model
 
+    @strict_keywords
     def save_to_preset(
         self, folder: str | Path, max_shard_size: float | None = 5.0
     ) -> None:
@@ -95,8 +112,11 @@ class PresetMethods:
             ValueError: If `folder` is a file, or a folder with other contents than a
                 preset, or the model holds what a preset cannot describe.
         """
-        _hub().save_to_preset(self, folder, max_shard_size)
+        from keras_involution import hub
 
+        hub.save_to_preset(self, folder, max_shard_size)
+
+    @strict_keywords
     def push_to_hub(
         self,
         repo_id: str,
@@ -107,7 +127,7 @@ class PresetMethods:
         create_pr: bool = False,
         revision: str | None = None,
         tags: Sequence[str] = (),
-        licence: str | None = None,
+        license: str | None = None,
         model_card: Any = None,
         overwrite_card: bool = False,
         max_shard_size: float | None = 5.0,
@@ -127,7 +147,7 @@ class PresetMethods:
             create_pr: Boolean, opens a pull request instead of committing.
             revision: Branch to commit to, made if there is none; `None` is `main`.
             tags: Sequence of strings for the card.
-            licence: String, the licence's id on the Hub, as "apache-2.0".
+            license: String, the license's id on the Hub, as "apache-2.0".
             model_card: `keras_involution.hub.CardFacts` to write the card from, or
                 its whole text; `None` writes what the model itself shows.
             overwrite_card: Boolean; `False` leaves a card that is there as it is.
@@ -137,10 +157,13 @@ class PresetMethods:
             String, the address of the commit or pull request.
 
         Raises:
+            TypeError: If an argument is unknown.
             ValueError: If the preset would not load back, or the Hub cannot be reached
                 or refuses.
         """
-        return _hub().push_to_hub(
+        from keras_involution import hub
+
+        return hub.push_to_hub(
             self,
             repo_id,
             private=private,
@@ -149,12 +172,66 @@ class PresetMethods:
             create_pr=create_pr,
             revision=revision,
             tags=tags,
-            licence=licence,
+            license=license,
             model_card=model_card,
             overwrite_card=overwrite_card,
             max_shard_size=max_shard_size,
         )
 
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, **kwargs: Any) -> Self:
+        """`from_preset` of the file of a published checkpoint.
 
-def _hub() -> ModuleType:
-    return importlib.import_module("keras_involution.hub")
+        Args:
+            path: Path of a `.pth`, `.pdparams`, `.safetensors` or `.npz` file.
+            **kwargs: `num_classes`, `load_weights`, `dtype` and the class's arguments.
+
+        Returns:
+            The model.
+
+        Raises:
+            ValueError: If the file cannot be read, or is of another network.
+        """
+        from keras_involution.models.rednet_checkpoint import from_checkpoint
+
+        model: Self = from_checkpoint(cls, path, **kwargs)
+        return model
+
+    def load_checkpoint(self, path: str | Path) -> None:
+        """Gives a classifier the weights of a published checkpoint of its architecture.
+
+        Args:
+            path: Path of the file.
+
+        Raises:
+            ValueError: If the file cannot be read, or is of another network.
+        """
+        from keras_involution.models.rednet_checkpoint import fill_from_checkpoint
+
+        fill_from_checkpoint(self, Path(path))
+
+    def published_state_dict(self) -> dict[str, Any]:
+        """The weights under the names and in the layout of the published checkpoints.
+
+        `torch.save({"state_dict": model.published_state_dict()}, path)` writes a file
+        that `from_checkpoint` and the published PyTorch code read.
+
+        Returns:
+            Dictionary of name -> tensor of PyTorch, on the other backends array.
+        """
+        from keras_involution.models.rednet_names import published_arrays
+
+        return published_arrays(self)
+
+    def fuse_for_inference(self) -> keras.Model:
+        """An equal model whose convolutions include their batch normalization.
+
+        Returns:
+            A plain `keras.Model` of prepared tensors, with a copy of the weights as
+            they are now: fuse again after training.
+        """
+        return fuse_for_inference(self)
+
+    def macs(self, image_shape: Sequence[int]) -> int:
+        """The multiply-adds for one image of a shape, as `model_cost` counts them."""
+        return model_cost(self, image_shape).macs

@@ -21,16 +21,16 @@ class LayerCost:
         kind: Name of its class.
         output_shape: Shape of its output without the batch.
         parameters: Number of parameters, without the moving statistics of batch
-            normalisation; 0 where a layer is used again.
-        multiply_adds: Multiplications of a convolution, an involution or a dense layer.
-        others: Operations of biases, normalisation, activations and pooling.
+            normalization; 0 where a layer is used again.
+        macs: Multiplications of a convolution, an involution or a dense layer.
+        others: Operations of biases, normalization, activations and pooling.
     """
 
     name: str
     kind: str
     output_shape: tuple[int, ...]
     parameters: int
-    multiply_adds: int
+    macs: int
     others: int
 
 
@@ -52,23 +52,23 @@ class Cost:
         return sum(row.parameters for row in self.rows)
 
     @property
-    def multiply_adds(self) -> int:
+    def macs(self) -> int:
         """Multiply-adds of convolutions, involutions and dense layers in all."""
-        return sum(row.multiply_adds for row in self.rows)
+        return sum(row.macs for row in self.rows)
 
     @property
     def published_flops(self) -> int:
         """What the tables of the paper call FLOPs: multiply-adds and the others."""
-        return self.multiply_adds + sum(row.others for row in self.rows)
+        return self.macs + sum(row.others for row in self.rows)
 
     def __str__(self) -> str:
         head = ("layer", "output", "parameters", "multiply-adds")
         lines = [
             (f"{row.name} ({row.kind})", " x ".join(map(str, row.output_shape)),
-             f"{row.parameters:,}", f"{row.multiply_adds:,}")
+             f"{row.parameters:,}", f"{row.macs:,}")
             for row in self.rows
         ]  # fmt: skip
-        total = ("in all", "", f"{self.parameters:,}", f"{self.multiply_adds:,}")
+        total = ("in all", "", f"{self.parameters:,}", f"{self.macs:,}")
         table = [head, *lines, total]
         widths = [max(len(line[i]) for line in table) for i in range(4)]
         text = [
@@ -80,13 +80,13 @@ class Cost:
         return "\n".join(text)
 
 
-def summary_of_cost(model: keras.Model, input_shape: Sequence[int]) -> Cost:
+def model_cost(model: keras.Model, input_shape: Sequence[int]) -> Cost:
     """Parameters and multiply-adds of a model, layer by layer, for one image.
 
     An involution is counted as its two 1x1 convolutions and one multiply-add for each
     tap of its window, channel and position; a convolution, and a dense layer, as its
     products. The tables of the paper add biases, two operations a value of a batch
-    normalisation, one of a ReLU and one a value that is pooled: `published_flops`,
+    normalization, one of a ReLU and one a value that is pooled: `published_flops`,
     which is within 0.006 G of what they say.
 
     Args:
@@ -105,10 +105,10 @@ def summary_of_cost(model: keras.Model, input_shape: Sequence[int]) -> Cost:
     Example:
 
     >>> from keras_involution import RedNet26
-    >>> from keras_involution.models import summary_of_cost
+    >>> from keras_involution.models import model_cost
     >>> model = RedNet26(stem_kernel_size=7, data_format="channels_last")
-    >>> cost = summary_of_cost(model, (224, 224, 3))
-    >>> print(f"{cost.parameters:,}, {cost.multiply_adds / 1e9:.2f} G")
+    >>> cost = model_cost(model, (224, 224, 3))
+    >>> print(f"{cost.parameters:,}, {cost.macs / 1e9:.2f} G")
     9,233,886, 1.71 G
 
     Reference:
@@ -121,7 +121,7 @@ def summary_of_cost(model: keras.Model, input_shape: Sequence[int]) -> Cost:
         )
     _check_shape(model, shape)
     rows = [LayerCost(*row) for row in _cost_rules.rows(model, keras.Input(shape))]
-    names = [r.name for r in rows if r.parameters and not r.multiply_adds + r.others]
+    names = [r.name for r in rows if r.parameters and not r.macs + r.others]
     return Cost(tuple(rows), tuple(names))
 
 

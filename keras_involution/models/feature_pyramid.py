@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_involution import _arguments
+from keras_involution import _arguments, _strict
 from keras_involution._arguments import received
 from keras_involution._typing import Shape, Tensor
 from keras_involution.layers import Involution2D
@@ -47,7 +47,7 @@ class InvolutionFeaturePyramid(layers.Layer):
     Call arguments:
         inputs: Dictionary from "P2", "P3"... to maps, as `backbone.pyramid_outputs`;
             levels below `min_level` and above `max_level` are not used.
-        training: Boolean, whether batch normalisation uses the statistics of the batch.
+        training: Boolean, whether batch normalization uses the statistics of the batch.
 
     Input shape:
         Dictionary of (B, H, W, C), or (B, C, H, W) channels first.
@@ -98,6 +98,7 @@ class InvolutionFeaturePyramid(layers.Layer):
         kernel_initializer: Any = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
+        _strict.check_constructor(self, kwargs)
         super().__init__(**kwargs)
         check = _arguments.positive_integer
         self.min_level = check(min_level, "min_level")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from keras_involution._arguments import received
 from keras_involution._typing import Shape
-from keras_involution.models.rednet_backbone import RedNetBackbone
-from keras_involution.models.rednet_image_classifier import RedNetImageClassifier
 from keras_involution.models.rednet_image_converter import RedNetImageConverter
-
-_FIRST = "stem_1_conv"
 
 
 def channels_of(image_shape: Shape, data_format: str) -> int:
@@ -29,25 +27,7 @@ def channels_of(image_shape: Shape, data_format: str) -> int:
     return channels
 
 
-def with_image_shape(backbone: RedNetBackbone, image_shape: Shape) -> RedNetBackbone:
-    """The same network for images of another shape.
-
-    With other channels, the first convolution is adapted so that grey pictures give
-    what they gave: one channel gets the sum of its kernels, more get them in turn, and
-    what is missing of the sum in equal parts.
-    """
-    channels_of(image_shape, backbone.data_format)
-    config = {**backbone.get_config(), "image_shape": tuple(image_shape)}
-    other = type(backbone).from_config(config)
-    for source, target in zip(backbone.layers, other.layers):
-        weights = source.get_weights()
-        if source.name == _FIRST:
-            weights = [_adapted(weights[0], target.kernel.shape[2])]
-        target.set_weights(weights)
-    return other
-
-
-def _adapted(kernel: np.ndarray, channels: int) -> np.ndarray:
+def adapted_kernel(kernel: np.ndarray, channels: int) -> np.ndarray:
     """(Kh, Kw, C, F) to (Kh, Kw, channels, F)."""
     total = kernel.sum(axis=2, keepdims=True)
     if channels == kernel.shape[2]:
@@ -59,29 +39,8 @@ def _adapted(kernel: np.ndarray, channels: int) -> np.ndarray:
     return turns + surplus
 
 
-def classifier_with_image_shape(
-    classifier: RedNetImageClassifier, image_shape: Shape, prepare: bool
-) -> RedNetImageClassifier:
-    """The same classifier for images of another shape.
-
-    With `prepare`, its preprocessor prepares pictures of that shape.
-    """
-    backbone = with_image_shape(classifier.backbone, image_shape)
-    config = classifier.get_config()
-    converter = classifier.preprocessor
-    if prepare and isinstance(converter, RedNetImageConverter):
-        converter = _converter_for(converter, backbone)
-    config.update(backbone=backbone, preprocessor=converter)
-    config["head_dtype"] = classifier.head_dtype
-    other = type(classifier)(**config)
-    if classifier.include_top:
-        head = classifier.get_layer("predictions")
-        other.get_layer("predictions").set_weights(head.get_weights())
-    return other
-
-
-def _converter_for(
-    converter: RedNetImageConverter, backbone: RedNetBackbone
+def converter_for(
+    converter: RedNetImageConverter, backbone: Any
 ) -> RedNetImageConverter:
     channels = channels_of(backbone.image_shape, backbone.data_format)
     first = backbone.data_format == "channels_first"

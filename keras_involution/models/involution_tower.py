@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_involution import _arguments
+from keras_involution import _arguments, _strict
 from keras_involution._typing import Shape, Tensor
 from keras_involution.layers import Involution2D
 
@@ -33,7 +33,7 @@ class InvolutionTower(layers.Layer):
 
     Call arguments:
         inputs: Floating-point tensor.
-        training: Boolean, whether batch normalisation uses the statistics of the batch.
+        training: Boolean, whether batch normalization uses the statistics of the batch.
 
     Input shape:
         (B, H, W, C), or (B, C, H, W) channels first. Any H and W.
@@ -71,6 +71,7 @@ class InvolutionTower(layers.Layer):
         kernel_initializer: Any = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
+        _strict.check_constructor(self, kwargs)
         super().__init__(**kwargs)
         self.depth = _arguments.positive_integer(depth, "depth")
         self.kernel_size = _arguments.odd_window(kernel_size, 2)

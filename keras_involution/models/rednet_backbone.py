@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 
-from keras_involution import _arguments
+from keras_involution import _arguments, _strict
 from keras_involution._arguments import received
+from keras_involution._keras_private import layer_of
 from keras_involution._typing import Shape
+from keras_involution.models import _lora
 from keras_involution.models._preset_methods import PresetMethods
+from keras_involution.models.data_parallel import DataParallelSteps
+from keras_involution.models.input_channels import adapted_kernel, channels_of
+from keras_involution.models.intermediates import Intermediates
 from keras_involution.models.rednet_blocks import (
     SPATIAL_OPERATORS,
     BlockSettings,
@@ -21,7 +26,7 @@ from keras_involution.models.rednet_presets import STACKWISE_NUM_BLOCKS
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
-class RedNetBackbone(PresetMethods, keras.Model):
+class RedNetBackbone(Intermediates, PresetMethods, DataParallelSteps, keras.Model):
     """RedNet without its head: a bottleneck network whose 3x3 convolutions are
     involutions.
 
@@ -35,7 +40,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
         kernel_size: Odd integer, window of the involutions of the stages.
         group_channels: Integer, channels that share a kernel.
         reduction_ratio: Integer, narrowing of the branch that generates the kernels.
-        spatial_operator: `"involution"`, or `"convolution"` for the twin with 3x3
+        spatial_operator: `"involution"`, or `"convolution"` for the baseline with 3x3
             convolutions on the same plan, a ResNet.
         drop_path_rate: Float from 0 to 1, exclusive: how often the last bottleneck's
             branch is left out for an image in training (stochastic depth); it grows
@@ -48,7 +53,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
 
     Call arguments:
         inputs: Floating-point tensor, prepared as by `RedNetImageConverter`.
-        training: Boolean, whether batch normalisation uses the statistics of the batch.
+        training: Boolean, whether batch normalization uses the statistics of the batch.
 
     Input shape:
         (B, H, W, C), or (B, C, H, W) channels first. Any H and W.
@@ -61,6 +66,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
         Tensor, the map of the last stage.
 
     Raises:
+        TypeError: If an argument is unknown.
         ValueError: If lists differ in length, sizes do not fit the groups,
             `drop_path_rate` is none, or `spatial_operator` or `data_format` is unknown.
 
@@ -96,6 +102,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
+        _strict.check_constructor(self, kwargs)
         data_format = _arguments.standard_data_format(data_format)
         if image_shape is None:
             first = data_format == "channels_first"
@@ -166,16 +173,27 @@ class RedNetBackbone(PresetMethods, keras.Model):
 
         Returns:
             A new backbone with random weights.
+
+        Raises:
+            TypeError: If an argument is unknown.
+            ValueError: If no network of this depth was published.
         """
         depths = tuple(STACKWISE_NUM_BLOCKS)
         _arguments.one_of(depth, depths, "depth")
+        names = set(_strict.constructor_arguments(cls)) - {"stackwise_num_blocks"}
+        _strict.refuse_unknown(f"{cls.__name__}.from_depth", kwargs, names)
         return cls(stackwise_num_blocks=STACKWISE_NUM_BLOCKS[depth], **kwargs)
 
     @property
     def depth(self) -> int | None:
         """The published depth with these stages, or `None`."""
+        return self.depth_of(self.stackwise_num_blocks)
+
+    @staticmethod
+    def depth_of(stackwise_num_blocks: Sequence[int]) -> int | None:
+        """The published depth with stages of so many bottlenecks, or `None`."""
         for depth, blocks in STACKWISE_NUM_BLOCKS.items():
-            if list(blocks) == self.stackwise_num_blocks:
+            if blocks == tuple(stackwise_num_blocks):
                 return depth
         return None
 
@@ -188,14 +206,14 @@ class RedNetBackbone(PresetMethods, keras.Model):
     def pyramid_level_inputs(self) -> dict[str, str]:
         """Name of the layer behind each of `pyramid_outputs`, as keras-cv reads it."""
         return {
-            level: tensor._keras_history.operation.name
+            level: layer_of(tensor).name
             for level, tensor in self.pyramid_outputs.items()
         }
 
     def freeze_stages(self, count: int) -> None:
         """Freezes the stem and the first stages for fine-tuning.
 
-        Their weights stay as they are, and their batch normalisation uses its saved
+        Their weights stay as they are, and their batch normalization uses its saved
         statistics. Compile the model afterwards.
 
         Args:
@@ -214,6 +232,58 @@ class RedNetBackbone(PresetMethods, keras.Model):
         for layer in self.layers:
             if layer.name.startswith(frozen):
                 layer.trainable = False
+
+    def default_lora_layer_names(self) -> list[str]:
+        """The names of the layers that `enable_lora` adapts: all 1x1 convolutions."""
+        return _lora.pointwise_names(self)
+
+    def enable_lora(
+        self, rank: int, target_layer_names: Sequence[str] | None = None
+    ) -> None:
+        """Freezes the backbone and trains low-rank matrices beside its convolutions.
+
+        Batch normalization uses its saved statistics. Compile the model afterwards.
+
+        Args:
+            rank: Integer, rank of the matrices.
+            target_layer_names: Sequence of strings, names of layers to adapt; `None`
+                is `default_lora_layer_names()`.
+
+        Raises:
+            ValueError: If no layer with one of the names can be adapted.
+        """
+        names = target_layer_names
+        if names is None:
+            names = self.default_lora_layer_names()
+        # Under the names that keras-hub saves and loads such matrices by.
+        self._lora_enabled_layers = _lora.enable_lora(self, rank, names)
+        self._lora_rank = rank
+
+    def with_image_shape(self, image_shape: Shape) -> Self:
+        """The same network, with the same weights, for images of another shape.
+
+        With other channels, the first convolution is adapted so that gray images give
+        the same outputs: one channel gets the sum of its kernels, more get them in
+        turn, and what is missing of the sum in equal parts.
+
+        Args:
+            image_shape: Tuple of 3 with known channels.
+
+        Returns:
+            A new backbone.
+
+        Raises:
+            ValueError: If the shape is not that of an image.
+        """
+        channels_of(image_shape, self.data_format)
+        config = {**self.get_config(), "image_shape": tuple(image_shape)}
+        other = type(self).from_config(config)
+        for source, target in zip(self.layers, other.layers):
+            weights = source.get_weights()
+            if source.name == "stem_1_conv":
+                weights = [adapted_kernel(weights[0], target.kernel.shape[2])]
+            target.set_weights(weights)
+        return other
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -234,7 +304,7 @@ class RedNetBackbone(PresetMethods, keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> RedNetBackbone:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         config = dict(config)
         config["dtype"] = keras.dtype_policies.get(config.get("dtype"))
         config["image_shape"] = tuple(config["image_shape"])

@@ -97,7 +97,7 @@ def apply_spatial_operator(
     name: str,
     settings: BlockSettings,
 ) -> keras.KerasTensor:
-    """The involution, or in the convolutional twin the 3x3 convolution in its place."""
+    """The involution, or in the ResNet baseline the 3x3 convolution in its place."""
     channels = x.shape[settings.channel_axis]
     if settings.spatial_operator == "convolution":
         return apply_padded_convolution(x, channels, strides, f"{name}_conv", settings)
@@ -149,7 +149,7 @@ def apply_norm(
     activation: bool = True,
     scale: str = "ones",
 ) -> keras.KerasTensor:
-    """Batch normalisation and, unless a sum follows, ReLU."""
+    """Batch normalization and, unless a sum follows, ReLU."""
     x = BatchNormalization(
         axis=settings.channel_axis,
         momentum=0.9,

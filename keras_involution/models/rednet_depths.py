@@ -7,55 +7,10 @@ from typing import Any
 
 import keras
 
+from keras_involution import _strict
 from keras_involution._arguments import received
 from keras_involution.models.rednet_backbone import RedNetBackbone
 from keras_involution.models.rednet_image_classifier import RedNetImageClassifier
-
-_DOCSTRING = """RedNet-{depth}, an image classifier of {parameters} M parameters.
-
-    Args:
-        num_classes: Integer, number of classes.
-        backbone: `RedNetBackbone` of this depth to put the head on; `None` makes one.
-        spatial_operator: `"involution"`, or `"convolution"` for ResNet-{depth} on the
-            same plan.
-        stem_kernel_size: Odd integer, window of the involution of the stem.
-        drop_path_rate: Float from 0 to 1, exclusive: how often the last bottleneck's
-            branch is left out for an image in training.
-        image_shape: Tuple of 3, the shape of an image; `None` for any size.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
-            global setting.
-        dtype: dtype or `keras.DTypePolicy` of all layers.
-        **kwargs: Further arguments of `RedNetImageClassifier`: `preprocessor`,
-            `pooling`, `activation`, `dropout`, `class_names`, `include_top`, `name`.
-
-    Call arguments:
-        inputs: Floating-point tensor, prepared as by `preprocessor`.
-        training: Boolean, whether batch normalisation uses the statistics of the batch.
-
-    Input shape:
-        (B, H, W, C), or (B, C, H, W) channels first. Any H and W.
-
-    Output shape:
-        (B, num_classes); without the head (B, C), or the map of the backbone.
-
-    Returns:
-        Tensor, logits unless `activation` says otherwise.
-
-    Raises:
-        ValueError: If an argument does not fit, or a backbone is of another depth.
-
-    Example:
-
-    >>> from keras_involution import RedNet{depth}
-    >>> model = RedNet{depth}(num_classes=10)
-    >>> model.output_shape
-    (None, 10)
-
-    Reference:
-        Li et al., "Involution: Inverting the Inherence of Convolution for Visual
-        Recognition", CVPR 2021, https://arxiv.org/abs/2103.06255
-    """
-
 
 _DEFAULTS = {
     "spatial_operator": "involution",
@@ -67,14 +22,16 @@ _DEFAULTS = {
 }
 
 
-class _RedNetOfOneDepth(RedNetImageClassifier):
+class RedNetOfDepth(RedNetImageClassifier):
+    """What the classes of the published depths share; `RedNet26` documents it."""
+
     depth: int
 
     def __init__(
         self,
         num_classes: int = 1000,
         *,
-        backbone: keras.Model | None = None,
+        backbone: RedNetBackbone | None = None,
         spatial_operator: str = "involution",
         stem_kernel_size: int = 3,
         drop_path_rate: float = 0.0,
@@ -83,6 +40,7 @@ class _RedNetOfOneDepth(RedNetImageClassifier):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
+        _strict.check_constructor(self, kwargs)
         arguments = {
             "spatial_operator": spatial_operator,
             "stem_kernel_size": stem_kernel_size,
@@ -103,7 +61,7 @@ class _RedNetOfOneDepth(RedNetImageClassifier):
 
     @classmethod
     def check_depth(cls, backbone: keras.Model) -> None:
-        """Raises where `backbone` is not of the depth of this class."""
+        """Raises `ValueError` where `backbone` is not of the depth of this class."""
         depth = getattr(backbone, "depth", None)
         if depth != cls.depth:
             raise ValueError(
@@ -112,20 +70,198 @@ class _RedNetOfOneDepth(RedNetImageClassifier):
             )
 
 
-def _class_of_depth(depth: int, parameters: str) -> type[_RedNetOfOneDepth]:
-    name = f"RedNet{depth}"
-    body = {
-        "depth": depth,
-        "__doc__": _DOCSTRING.format(depth=depth, parameters=parameters),
-        "__module__": __name__,
-        "__qualname__": name,
-    }
-    cls = type(name, (_RedNetOfOneDepth,), body)
-    return keras.saving.register_keras_serializable(package="keras_involution")(cls)
+@keras.saving.register_keras_serializable(package="keras_involution")
+class RedNet26(RedNetOfDepth):
+    """RedNet-26, an image classifier of 9.23 M parameters.
+
+    Args:
+        num_classes: Integer, number of classes.
+        backbone: `RedNetBackbone` of depth 26 to put the head on; `None` makes one.
+        spatial_operator: `"involution"`, or `"convolution"` for the ResNet baseline
+            of the same depth.
+        stem_kernel_size: Odd integer, window of the involution of the stem: 3 in the
+            published classifiers, 7 in the published detectors.
+        drop_path_rate: Float in [0, 1), probability with which the branch of the last
+            bottleneck is left out for an image in training.
+        image_shape: Tuple of 3, the shape of an image; `None` for any size.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
+            global setting.
+        dtype: dtype or `keras.DTypePolicy` of all layers.
+        **kwargs: Further arguments of `RedNetImageClassifier`: `preprocessor`,
+            `pooling`, `activation`, `dropout`, `head_dtype`, `class_names`,
+            `include_top`, `name`, `trainable`.
+
+    Call arguments:
+        inputs: Floating-point tensor, prepared as by `preprocessor`.
+        training: Boolean, whether batch normalization uses the statistics of the batch.
+
+    Input shape:
+        (B, H, W, C), or (B, C, H, W) channels first. Any H and W.
+
+    Output shape:
+        (B, num_classes); without the head (B, C), or the map of the backbone.
+
+    Returns:
+        Tensor, logits unless `activation` says otherwise.
+
+    Raises:
+        TypeError: If an argument is unknown.
+        ValueError: If an argument does not fit, or `backbone` is of another depth.
+
+    Example:
+
+    >>> from keras_involution import RedNet26
+    >>> model = RedNet26(num_classes=10)
+    >>> model.output_shape
+    (None, 10)
+
+    Reference:
+        Li et al., "Involution: Inverting the Inherence of Convolution for Visual
+        Recognition", CVPR 2021, https://arxiv.org/abs/2103.06255
+    """
+
+    depth = 26
 
 
-RedNet26 = _class_of_depth(26, "9.23")
-RedNet38 = _class_of_depth(38, "12.39")
-RedNet50 = _class_of_depth(50, "15.54")
-RedNet101 = _class_of_depth(101, "25.65")
-RedNet152 = _class_of_depth(152, "33.98")
+@keras.saving.register_keras_serializable(package="keras_involution")
+class RedNet38(RedNetOfDepth):
+    """RedNet-38, an image classifier of 12.39 M parameters.
+
+    Args:
+        num_classes: Integer, number of classes.
+        **kwargs: Further arguments, as of `RedNet26`.
+
+    Call arguments:
+        inputs: Floating-point tensor, prepared as by `preprocessor`.
+
+    Input shape:
+        (B, H, W, C), or (B, C, H, W) channels first.
+
+    Output shape:
+        (B, num_classes).
+
+    Returns:
+        Tensor, logits unless `activation` says otherwise.
+
+    Raises:
+        TypeError, ValueError: As of `RedNet26`.
+
+    Example:
+
+    >>> from keras_involution import RedNet38
+    >>> RedNet38(num_classes=10).output_shape
+    (None, 10)
+
+    Reference:
+        Li et al., "Involution", CVPR 2021, https://arxiv.org/abs/2103.06255
+    """
+
+    depth = 38
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class RedNet50(RedNetOfDepth):
+    """RedNet-50, an image classifier of 15.54 M parameters.
+
+    Args:
+        num_classes: Integer, number of classes.
+        **kwargs: Further arguments, as of `RedNet26`.
+
+    Call arguments:
+        inputs: Floating-point tensor, prepared as by `preprocessor`.
+
+    Input shape:
+        (B, H, W, C), or (B, C, H, W) channels first.
+
+    Output shape:
+        (B, num_classes).
+
+    Returns:
+        Tensor, logits unless `activation` says otherwise.
+
+    Raises:
+        TypeError, ValueError: As of `RedNet26`.
+
+    Example:
+
+    >>> from keras_involution import RedNet50
+    >>> RedNet50(num_classes=10).output_shape
+    (None, 10)
+
+    Reference:
+        Li et al., "Involution", CVPR 2021, https://arxiv.org/abs/2103.06255
+    """
+
+    depth = 50
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class RedNet101(RedNetOfDepth):
+    """RedNet-101, an image classifier of 25.65 M parameters.
+
+    Args:
+        num_classes: Integer, number of classes.
+        **kwargs: Further arguments, as of `RedNet26`.
+
+    Call arguments:
+        inputs: Floating-point tensor, prepared as by `preprocessor`.
+
+    Input shape:
+        (B, H, W, C), or (B, C, H, W) channels first.
+
+    Output shape:
+        (B, num_classes).
+
+    Returns:
+        Tensor, logits unless `activation` says otherwise.
+
+    Raises:
+        TypeError, ValueError: As of `RedNet26`.
+
+    Example:
+
+    >>> from keras_involution import RedNet101
+    >>> RedNet101(num_classes=10).output_shape
+    (None, 10)
+
+    Reference:
+        Li et al., "Involution", CVPR 2021, https://arxiv.org/abs/2103.06255
+    """
+
+    depth = 101
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class RedNet152(RedNetOfDepth):
+    """RedNet-152, an image classifier of 33.98 M parameters.
+
+    Args:
+        num_classes: Integer, number of classes.
+        **kwargs: Further arguments, as of `RedNet26`.
+
+    Call arguments:
+        inputs: Floating-point tensor, prepared as by `preprocessor`.
+
+    Input shape:
+        (B, H, W, C), or (B, C, H, W) channels first.
+
+    Output shape:
+        (B, num_classes).
+
+    Returns:
+        Tensor, logits unless `activation` says otherwise.
+
+    Raises:
+        TypeError, ValueError: As of `RedNet26`.
+
+    Example:
+
+    >>> from keras_involution import RedNet152
+    >>> RedNet152(num_classes=10).output_shape
+    (None, 10)
+
+    Reference:
+        Li et al., "Involution", CVPR 2021, https://arxiv.org/abs/2103.06255
+    """
+
+    depth = 152

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, Self
 
 import keras
+import numpy as np
 from keras import layers
 
-from keras_involution import _arguments
+from keras_involution import _arguments, _strict
 from keras_involution._arguments import received
+from keras_involution._typing import Shape
+from keras_involution.models import _quantized_head
+from keras_involution.models._image_inputs import image_array, list_of_images
+from keras_involution.models._prepared_fit import PreparesImages
 from keras_involution.models._preset_methods import PresetMethods
+from keras_involution.models.data_parallel import DataParallelSteps
+from keras_involution.models.input_channels import converter_for
+from keras_involution.models.predictions import Prediction, Predictions
+from keras_involution.models.rednet_backbone import RedNetBackbone
 from keras_involution.models.rednet_image_converter import RedNetImageConverter
 
+_IMAGES_AT_ONCE = 128
 _POOLINGS = {
     "avg": layers.GlobalAveragePooling2D,
     "max": layers.GlobalMaxPooling2D,
@@ -20,31 +30,38 @@ _POOLINGS = {
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
-class RedNetImageClassifier(PresetMethods, keras.Model):
+class RedNetImageClassifier(
+    PreparesImages, PresetMethods, DataParallelSteps, keras.Model
+):
     """An image classifier on a RedNet: backbone, global pooling, one dense layer.
 
-    It is a plain Keras model of prepared tensors: `fit`, `evaluate` and `predict` take
-    whatever data Keras takes. `preprocessor` prepares pictures, and `classify` does it
-    all, from pictures to names.
+    `fit`, `evaluate` and `predict` take whatever data Keras takes and prepare the
+    images in them with `preprocessor`, batch by batch; `classify` goes from files or
+    images to names. Images have values from 0 to 255. Tensors that are prepared
+    already are not prepared again: floating-point numbers of which one is negative, or
+    none is larger than anything that the preprocessor returns. Calling the model never
+    prepares, and with `preprocessor=None` no method does.
 
     Args:
         backbone: `RedNetBackbone`, or any model with one image input and one map as
             output.
         num_classes: Integer, number of classes; without the head it is not used.
-        preprocessor: Layer that prepares pictures; `None` is a `RedNetImageConverter`
-            to the backbone's image size, or to 224 x 224 where that is open.
+        preprocessor: Layer that prepares images; `"auto"` is a `RedNetImageConverter`
+            to the backbone's image size, or to 224 x 224 where that is open. `None`
+            is the plain network of prepared tensors.
         pooling: `"avg"` or `"max"`; without the head also `None`, for the map.
         activation: Activation of the predictions; `None` leaves logits.
         dropout: Float, rate of the dropout before the dense layer.
-        head_dtype: dtype of pooling and dense layer; `None` takes the backbone's.
+        head_dtype: dtype or `keras.DTypePolicy` of pooling and dense layer; `None`
+            takes the backbone's.
         class_names: List of `num_classes` strings; saved with a preset.
         include_top: Boolean, whether dropout and dense layer follow the pooling. A
             model without them gives features; its `backbone` is what a preset holds.
         **kwargs: `name` and `trainable`.
 
     Call arguments:
-        inputs: Floating-point tensor, prepared as by `preprocessor`.
-        training: Boolean, whether dropout is active and batch normalisation uses the
+        inputs: Floating-point tensor, as `preprocessor` returns it.
+        training: Boolean, whether dropout is active and batch normalization uses the
             statistics of the batch.
 
     Input shape:
@@ -57,6 +74,7 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
         Tensor, logits unless `activation` says otherwise.
 
     Raises:
+        TypeError: If an argument is unknown.
         ValueError: If `num_classes` is not a positive integer, the names are not as
             many as the classes, or `pooling` is unknown.
 
@@ -65,8 +83,8 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
     >>> import numpy as np
     >>> from keras_involution import RedNet26
     >>> model = RedNet26(num_classes=2, class_names=["dolphin", "whale"])
-    >>> photograph = np.zeros((48, 64, 3), "uint8")
-    >>> [best] = model.classify([photograph])
+    >>> image = np.zeros((48, 64, 3), "uint8")
+    >>> [best] = model.classify(image)
     >>> sorted(name for name, probability in best)
     ['dolphin', 'whale']
 
@@ -75,11 +93,14 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
         Recognition", CVPR 2021, https://arxiv.org/abs/2103.06255
     """
 
+    backbone_cls = RedNetBackbone
+    converter_cls = RedNetImageConverter
+
     def __init__(
         self,
         backbone: keras.Model,
         num_classes: int | None = None,
-        preprocessor: keras.layers.Layer | None = None,
+        preprocessor: keras.layers.Layer | Literal["auto"] | None = "auto",
         pooling: str | None = "avg",
         activation: Any = None,
         dropout: float = 0.0,
@@ -88,6 +109,7 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
         include_top: bool = True,
         **kwargs: Any,
     ) -> None:
+        _strict.check_constructor(self, kwargs)
         if include_top:
             num_classes = _arguments.positive_integer(num_classes, "num_classes")
         else:
@@ -95,8 +117,13 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
         poolings = (*_POOLINGS,) if include_top else (*_POOLINGS, None)
         _arguments.one_of(pooling, poolings, "pooling")
         names = _check_class_names(class_names, num_classes)
-        head_dtype = head_dtype or backbone.dtype_policy
-        preprocessor = preprocessor or _default_converter(backbone)
+        head_dtype = keras.dtype_policies.get(head_dtype or backbone.dtype_policy)
+        if isinstance(preprocessor, str):
+            _arguments.one_of(preprocessor, ("auto",), "preprocessor")
+            preprocessor = _default_converter(backbone)
+
+        def dtype_of(name: str) -> Any:
+            return _quantized_head.policy_of(head_dtype, name)
 
         # === Functional model ===
         inputs = backbone.input
@@ -104,16 +131,18 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
         if pooling:
             x = _POOLINGS[pooling](
                 data_format=getattr(backbone, "data_format", None),
-                dtype=head_dtype,
+                dtype=dtype_of("pooler"),
                 name="pooler",
             )(x)
         if include_top:
-            x = layers.Dropout(dropout, dtype=head_dtype, name="output_dropout")(x)
+            x = layers.Dropout(
+                dropout, dtype=dtype_of("output_dropout"), name="output_dropout"
+            )(x)
             x = layers.Dense(
                 num_classes,
                 activation=activation,
                 kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-                dtype=head_dtype,
+                dtype=dtype_of("predictions"),
                 name="predictions",
             )(x)
         super().__init__(inputs=inputs, outputs=x, **kwargs)
@@ -125,53 +154,118 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
         self.pooling = pooling
         self.activation = keras.activations.get(activation)
         self.dropout = dropout
-        self.head_dtype = head_dtype
+        self._head_dtype = head_dtype
         self.preprocessor = preprocessor
         self.class_names = names
 
     @property
-    def preprocessor(self) -> keras.layers.Layer:
-        """The layer that prepares pictures for this model."""
+    def head_dtype(self) -> Any:
+        """The dtype policy of the head; a map by layers once it is quantized."""
+        if not self.include_top:
+            return self._head_dtype
+        dense = self.get_layer("predictions")
+        return _quantized_head.policies_of_head(self._head_dtype, dense)
+
+    @property
+    def preprocessor(self) -> Any:
+        """The layer that prepares images for this model, or `None`."""
         return self._preprocessor
 
     @preprocessor.setter
-    def preprocessor(self, layer: keras.layers.Layer) -> None:
-        # Past Keras's tracking: it prepares pictures, it is no layer of the network.
+    def preprocessor(self, layer: keras.layers.Layer | None) -> None:
+        # Past Keras's tracking: it prepares images, it is no layer of the network.
         object.__setattr__(self, "_preprocessor", layer)
 
-    def classify(self, images: Any, top: int = 5) -> list[list[tuple[str, float]]]:
-        """Prepares pictures, predicts, and answers with names and probabilities.
+    @_strict.strict_keywords
+    def classify(self, images: Any, top: int = 5) -> Predictions:
+        """Prepares images, predicts, and answers with names and probabilities.
 
         Args:
-            images: Pictures of values 0 to 255: an array (B, H, W, 3), one picture
-                (H, W, 3), or a list of pictures of any sizes.
-            top: Integer, how many answers a picture.
+            images: One image or a list of images of any sizes. An image is the path of
+                a file, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or
+                (H, W, 4) of values 0 to 255; a batch is an array (B, H, W, C). With
+                `data_format="channels_first"` arrays have their channels first.
+            top: Integer, how many predictions for an image.
 
         Returns:
-            For each picture a list of (name, probability), best first. Without
-            `class_names` the names are the class numbers.
+            `Predictions`, for each image a list of (name, probability), best first.
+            Without `class_names` the names are the class numbers.
 
         Raises:
-            ValueError: If the model was made without its head.
+            ValueError: If an image cannot be read or its values are not 0 to 255, or
+                the model was made without its head or without a preprocessor.
         """
         if self.num_classes is None:
             raise ValueError(
-                "A model without its head gives no classes; call it on what "
-                f"`preprocessor` prepares. {received(include_top=False)}"
+                "A model without its head gives no classes; `predict` returns its "
+                f"features. {received(include_top=False)}"
+            )
+        prepare: Any = self.preprocessor
+        if prepare is None:
+            raise ValueError(
+                "The model has no preprocessor, so nothing says how images are "
+                "prepared. Set `model.preprocessor`, to a `RedNetImageConverter` for "
+                f"instance. {received(preprocessor=None)}"
             )
         top = min(_arguments.positive_integer(top, "top"), self.num_classes)
-        x = self.preprocessor(images)
-        if len(x.shape) == 3:
-            x = keras.ops.expand_dims(x, 0)
-        scores = self.predict(keras.ops.convert_to_numpy(x), verbose=0)
+        given, image_names = list_of_images(images)
+        rows = []
+        for start in range(0, len(given), _IMAGES_AT_ONCE):
+            scores = self._scores(given[start : start + _IMAGES_AT_ONCE], prepare)
+            rows += [self._best(row, top) for row in scores]
+        return Predictions(rows, image_names)
+
+    def _scores(self, images: list[Any], prepare: Any) -> np.ndarray:
+        data_format = getattr(prepare, "data_format", "channels_last")
+        first = data_format == "channels_first"
+        channels = self.input_shape[1 if first else -1]
+        arrays = [image_array(image, channels, data_format) for image in images]
+        shapes = {array.shape for array in arrays}
+        one_batch = len(shapes) == 1 and len({a.dtype for a in arrays}) == 1
+        x = prepare(np.stack(arrays) if one_batch else arrays)
+        # As Keras has it: the inputs are prepared.
+        scores = keras.Model.predict(self, keras.ops.convert_to_numpy(x), verbose=0)
         if self.activation is keras.activations.linear:
             scores = keras.ops.convert_to_numpy(keras.ops.softmax(scores))
-        names = self.class_names or [str(i) for i in range(self.num_classes)]
-        best = (-scores).argsort(axis=-1, kind="stable")[:, :top]
+        return scores
+
+    def _best(self, scores: np.ndarray, top: int) -> list[Prediction]:
+        names = self.class_names
+        order = (-scores).argsort(kind="stable")[:top]
         return [
-            [(names[i], float(row[i])) for i in order]
-            for row, order in zip(scores, best)
+            Prediction(names[i] if names else str(i), float(scores[i])) for i in order
         ]
+
+    def with_image_shape(self, image_shape: Shape, prepare: bool = True) -> Self:
+        """The same classifier, with the same weights, for images of another shape.
+
+        Args:
+            image_shape: Tuple of 3 with known channels.
+            prepare: Boolean, whether the preprocessor is changed to prepare images of
+                that shape.
+
+        Returns:
+            A new classifier.
+
+        Raises:
+            ValueError: If the shape is not that of an image.
+        """
+        backbone = self.backbone.with_image_shape(image_shape)
+        converter = self.preprocessor
+        if prepare and isinstance(converter, RedNetImageConverter):
+            converter = converter_for(converter, backbone)
+        config = self.get_config() | {
+            "backbone": backbone,
+            "preprocessor": converter,
+            "head_dtype": self.head_dtype,
+        }
+        other = type(self)(**config)
+        if self.include_top:
+            # Not in the order of the layer's weights: quantizing changes that.
+            head: dict[str, Any] = {}
+            self.get_layer("predictions").save_own_variables(head)
+            other.get_layer("predictions").load_own_variables(head)
+        return other
 
     def make_train_function(self, force: bool = False) -> Any:
         """As Keras's, with the optimizer's variables made beforehand on TensorFlow.
@@ -187,13 +281,12 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "num_classes": self.num_classes,
-            "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
+            "preprocessor": self.preprocessor
+            and keras.saving.serialize_keras_object(self.preprocessor),
             "pooling": self.pooling,
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout,
-            "head_dtype": keras.dtype_policies.serialize(
-                keras.dtype_policies.get(self.head_dtype)
-            ),
+            "head_dtype": keras.dtype_policies.serialize(self.head_dtype),
             "class_names": self.class_names,
             "include_top": self.include_top,
             "name": self.name,
@@ -201,10 +294,11 @@ class RedNetImageClassifier(PresetMethods, keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> RedNetImageClassifier:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         config = dict(config)
         for key in ("backbone", "preprocessor", "head_dtype"):
-            config[key] = keras.saving.deserialize_keras_object(config[key])
+            if config[key] is not None:
+                config[key] = keras.saving.deserialize_keras_object(config[key])
         return cls(**config)
 
 

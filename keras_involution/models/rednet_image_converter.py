@@ -1,4 +1,4 @@
-"""Pictures to network inputs."""
+"""Images to network inputs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
-from keras_involution import _arguments
+from keras_involution import _arguments, _strict
 from keras_involution._arguments import received
 from keras_involution._typing import Tensor
 
@@ -17,10 +18,10 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class RedNetImageConverter(keras.layers.Resizing):
-    """Prepares pictures for a RedNet: resizes, then `x * scale + offset` per channel.
+    """Prepares images for a RedNet: resizes, then `x * scale + offset` per channel.
 
-    The larger part of a picture with the target's aspect ratio is cut out of its
-    middle and resized bilinearly. Integer pictures are resized to integers, as image
+    The larger part of an image with the target's aspect ratio is cut out of its
+    middle and resized bilinearly. Integer images are resized to integers, as image
     libraries do. The layer works in front of a model, in `tf.data` and in grain.
 
     Args:
@@ -30,17 +31,21 @@ class RedNetImageConverter(keras.layers.Resizing):
             deviation of ImageNet, for values of 0 to 255.
         offset: Float or list of floats; `None` is -mean / standard deviation of
             ImageNet.
-        crop_to_aspect_ratio: Boolean; `False` stretches the whole picture instead.
-        pad_to_aspect_ratio: Boolean; `True` keeps the whole picture and pads it.
+        crop_to_aspect_ratio: Boolean; `False` stretches the whole image instead.
+        pad_to_aspect_ratio: Boolean; `True` keeps the whole image and pads it.
         interpolation: String, how `keras.layers.Resizing` interpolates.
         antialias: Boolean, whether to smooth before shrinking.
+        crop_fraction: Float in (0, 1], `image_size` as a fraction of the size that the
+            shorter side is resized to. Published accuracies are measured with 0.875:
+            the shorter side to 256, the central 224 x 224. Below 1 the interpolation is
+            bilinear, without antialiasing.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
             global setting.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Call arguments:
         inputs: Tensor of values 0 to 255, integer or floating point, or a list of
-            pictures of different sizes.
+            images of different sizes.
 
     Input shape:
         (B, H, W, 3) or (H, W, 3); channels first (B, 3, H, W) or (3, H, W).
@@ -49,11 +54,11 @@ class RedNetImageConverter(keras.layers.Resizing):
         The same with `image_size` in place of H and W.
 
     Returns:
-        Floating-point tensor; a list of pictures comes back as one batch.
+        Floating-point tensor; a list of images comes back as one batch.
 
     Raises:
         ValueError: If both ways to keep the aspect ratio are chosen, `image_size` is
-            not two positive integers, or pictures of a list differ in size and there
+            not two positive integers, or images of a list differ in size and there
             is no `image_size`.
 
     Example:
@@ -79,8 +84,10 @@ class RedNetImageConverter(keras.layers.Resizing):
         interpolation: str = "bilinear",
         antialias: bool = False,
         data_format: str | None = None,
+        crop_fraction: float = 1.0,
         **kwargs: Any,
     ) -> None:
+        _strict.check_constructor(self, kwargs)
         if crop_to_aspect_ratio and pad_to_aspect_ratio:
             raise ValueError(
                 "Choose one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio`. "
@@ -89,7 +96,7 @@ class RedNetImageConverter(keras.layers.Resizing):
         size: tuple = (None, None)
         if image_size is not None:
             size = _arguments.spatial_tuple(image_size, 2, "image_size")
-        # Half-precision inputs would cost the pictures their last bits before the sum.
+        # Half-precision inputs would cost the images their last bits before the sum.
         kwargs["dtype"] = kwargs.get("dtype") or "float32"
         super().__init__(
             *size,
@@ -100,6 +107,7 @@ class RedNetImageConverter(keras.layers.Resizing):
             data_format=_arguments.standard_data_format(data_format),
             **kwargs,
         )
+        self.crop_fraction = self._checked_fraction(crop_fraction)
         # It has no weights. Unbuilt, it would make Keras on JAX run the whole network
         # eagerly, layer by layer, at the start of every `predict` and `evaluate`.
         self.built = True
@@ -110,19 +118,88 @@ class RedNetImageConverter(keras.layers.Resizing):
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """Height and width that pictures are resized to, or `None`."""
+        """Height and width that images are resized to, or `None`."""
         return None if self.height is None else (self.height, self.width)
 
     def __call__(self, inputs: Tensor, **kwargs: Any) -> Tensor:
         if isinstance(inputs, list | tuple):
-            prepared = [super(RedNetImageConverter, self).__call__(i) for i in inputs]
-            return _stack(prepared)
-        return super().__call__(inputs, **kwargs)
+            return _stack([self._prepared(each) for each in inputs])
+        return self._prepared(inputs, **kwargs)
 
-    def call(self, inputs: Tensor) -> Tensor:
-        x = inputs if self.height is None else super().call(inputs)
-        x = self.backend.cast(x, self.compute_dtype)
+    def _prepared(self, inputs: Tensor, **kwargs: Any) -> Tensor:
+        # In `tf.data` Keras hands floating-point numbers to `call`, whatever they were.
+        dtype = getattr(inputs, "dtype", "float32")
+        integers = "int" in keras.backend.standardize_dtype(dtype)
+        return super().__call__(inputs, **{"integers": integers, **kwargs})
+
+    def call(self, inputs: Tensor, integers: bool = False) -> Tensor:
+        x = self.backend.cast(inputs, self.compute_dtype)
+        if self.crop_fraction < 1:
+            x = self._central_crop(x)
+        elif self.height is not None:
+            x = super().call(x)
+        if integers and self.height is not None:
+            # As image libraries do. Keras itself rounds on PyTorch and JAX, cuts off
+            # the fraction on TensorFlow, and keeps it in `tf.data`.
+            x = self.backend.numpy.round(x)
         return x * self._per_channel(self.scale) + self._per_channel(self.offset)
+
+    def _checked_fraction(self, fraction: float) -> float:
+        fraction = _arguments.rate(fraction, "crop_fraction")
+        plain = self.interpolation == "bilinear" and not self.antialias
+        whole = self.height is not None and self.crop_to_aspect_ratio
+        if fraction == 0 or (fraction < 1 and not (plain and whole)):
+            raise ValueError(
+                "`crop_fraction` must be above 0; below 1 it needs an `image_size`, "
+                "`crop_to_aspect_ratio=True`, `interpolation='bilinear'` and "
+                f"`antialias=False`. {received(crop_fraction=fraction)}"
+            )
+        return fraction
+
+    def _central_crop(self, images: Tensor) -> Tensor:
+        """The middle of the resized image, of which the rest is never computed.
+
+        An image of 1 x 100,000 pixels would become one of 256 x 25,600,000.
+        """
+        last = self.data_format == "channels_last"
+        axes = (-3, -2) if last else (-2, -1)
+        shape = self.backend.shape(images)
+        places = self._source_places(shape[axes[0]], shape[axes[1]])
+        for axis, (low, high, weight) in zip(axes, places):
+            broadcast = (-1, *(1,) * (-axis - 1))
+            weight = self.backend.numpy.reshape(weight, broadcast)
+            low, high = (
+                self.backend.numpy.take(images, place, axis=axis)
+                for place in (low, high)
+            )
+            images = low + (high - low) * self.backend.cast(weight, self.compute_dtype)
+        return images
+
+    def _source_places(self, height: Any, width: Any) -> list[tuple[Any, Any, Any]]:
+        """For rows and columns: two indices into the image, the weight of the second.
+
+        Sizes are integers, but for a graph of `tf.data`, where they may be tensors.
+        """
+        static = isinstance(height, int) and isinstance(width, int)
+        xp = np if static else self.backend.numpy
+        cast = np.asarray if static else self.backend.cast
+        # Keras's own functions give float32 in a graph.
+        kind = "float64" if static else "float32"
+        sizes = [cast(size, kind) for size in (height, width)]
+        sides = (self.height, self.width)
+        targets = [round(side / self.crop_fraction) for side in sides]
+        scale = xp.maximum(*(t / size for t, size in zip(targets, sizes)))
+        places = []
+        for size, side in zip(sizes, sides):
+            resized = xp.round(size * scale)
+            begin = xp.floor((resized - side) / 2)
+            steps = cast(xp.arange(side), kind)
+            place = (steps + begin + 0.5) * (size / resized) - 0.5
+            place = xp.clip(place, 0.0, size - 1)
+            low = xp.floor(place)
+            high = xp.minimum(low + 1, size - 1)
+            places.append((cast(low, "int32"), cast(high, "int32"), place - low))
+        return places
 
     def _per_channel(self, values: float | list[float]) -> Tensor:
         x = self.backend.convert_to_tensor(values, dtype=self.compute_dtype)
@@ -140,7 +217,12 @@ class RedNetImageConverter(keras.layers.Resizing):
         del config["height"], config["width"]
         for key in ("fill_mode", "fill_value"):
             del config[key]
-        config.update(image_size=self.image_size, scale=self.scale, offset=self.offset)
+        config.update(
+            image_size=self.image_size,
+            scale=self.scale,
+            offset=self.offset,
+            crop_fraction=self.crop_fraction,
+        )
         return config
 
 
@@ -156,7 +238,7 @@ def _stack(prepared: list[Tensor]) -> Tensor:
     shapes = {tuple(image.shape) for image in prepared}
     if len(shapes) != 1:
         raise ValueError(
-            "Pictures of different sizes need an `image_size` to become one batch. "
+            "Images of different sizes need an `image_size` to become one batch. "
             + received(shapes=sorted(shapes))
         )
     return keras.ops.stack(prepared)

@@ -1,6 +1,6 @@
 """Where the windows of an involution lie: integers only, no arrays.
 
-The window of output position p has its centre at input position p * strides, so
+The window of output position p has its center at input position p * strides, so
 every spatial size shrinks to ceil(size / strides). Positions outside the input
 count as zeros, (kernel_size - 1) / 2 * dilation_rate of them on either side.
 """

@@ -1,6 +1,6 @@
 """The gradient for the kernels, for XLA: sums over the channels of a group.
 
-XLA does not vectorise a sum over the innermost axis on a CPU, so there the channels are
+XLA does not vectorize a sum over the innermost axis on a CPU, so there the channels are
 moved outwards and the loop runs over the positions, an image and a tap at a time: an
 image stays in the cache and the program is one small loop body. Elsewhere every tap's
 product is reduced in place, which XLA fuses.

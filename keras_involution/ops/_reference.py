@@ -1,6 +1,6 @@
 """The definition of involution and of its gradients, in NumPy; for tests only.
 
-    y[b, p, c] = sum over t of kernels[b, p, g, t] * x[b, p * s + (t - centre) * d, c]
+    y[b, p, c] = sum over t of kernels[b, p, g, t] * x[b, p * s + (t - center) * d, c]
 
 with g = c // (C / G), and x zero outside its borders. Everything is computed in
 float64, by gathering indices: nothing here is shared with the fast formulations.
@@ -36,8 +36,8 @@ def gradients(
     by_group = (*dy.shape[:-1], geometry.groups, geometry.group_channels)
     for tap in geometry.taps():
         places, inside = _places(x.shape, dy.shape, tap, geometry)
-        share = _tap_kernel(k, tap, geometry) * dy * inside
-        np.add.at(dx, _index(places), share)
+        term = _tap_kernel(k, tap, geometry) * dy * inside
+        np.add.at(dx, _index(places), term)
         product = (_gather(x, tap, geometry) * dy).reshape(by_group).sum(-1)
         dk[_tap_index(tap)] = product
     return _inputs_back(dx, geometry), _kernels_back(dk, geometry)
@@ -52,9 +52,9 @@ def _places(
     """For one tap, the input index of every output index, and whether it exists."""
     places, inside = [], np.ones((), bool)
     for axis in range(geometry.rank):
-        centre = geometry.kernel_size[axis] // 2
+        center = geometry.kernel_size[axis] // 2
         index = np.arange(output_shape[1 + axis]) * geometry.strides[axis]
-        index = index + (tap[axis] - centre) * geometry.dilation_rate[axis]
+        index = index + (tap[axis] - center) * geometry.dilation_rate[axis]
         size = input_shape[1 + axis]
         inside = inside[..., None] & ((index >= 0) & (index < size))
         places.append(np.clip(index, 0, size - 1))

@@ -11,11 +11,11 @@ from keras_involution.ops._geometry import geometry_of
 from keras_involution.ops._implementation import named, select
 
 if keras.config.backend() == "tensorflow":
-    from keras_involution.ops.tensorflow import IMPLEMENTATIONS
+    from keras_involution.ops.tensorflow import IMPLEMENTATIONS, exported_form
 elif keras.config.backend() == "jax":
-    from keras_involution.ops.jax import IMPLEMENTATIONS
+    from keras_involution.ops.jax import IMPLEMENTATIONS, exported_form
 elif keras.config.backend() == "torch":
-    from keras_involution.ops.torch import IMPLEMENTATIONS
+    from keras_involution.ops.torch import IMPLEMENTATIONS, exported_form
 else:
     raise ImportError(
         "keras_involution runs on the backends 'tensorflow', 'jax' and 'torch'. "
@@ -50,7 +50,7 @@ def involution(
 ) -> Tensor:
     """Applies to every position its own kernel, shared by the channels of a group.
 
-    `y[p, c] = sum over taps t of kernels[p, g(c), t] * x[p * strides + (t - centre) *
+    `y[p, c] = sum over taps t of kernels[p, g(c), t] * x[p * strides + (t - center) *
     dilation_rate, c]` with `g(c) = c // (C / G)`; outside the borders `x` is zero.
 
     Args:
@@ -64,7 +64,8 @@ def involution(
         implementation: `None` chooses; a name of `available_implementations()`
             runs that one or raises. On TensorFlow `"cpp"`, whose graphs run where this
             package is loaded only, is chosen eagerly and in `fit`, `evaluate` and
-            `predict`, not in other functions, which might be saved.
+            `predict`, not in other functions, which might be saved. What an exporter
+            traces holds standard operations, whatever is named here.
 
     Input shape:
         With two spatial dimensions, `inputs` (B, H, W, C) and `kernels`
@@ -74,9 +75,7 @@ def involution(
     Returns:
         Tensor (B, Ho, Wo, C), or (B, C, Ho, Wo) channels first, of the dtype that
         Keras promotes the two inputs to; half-precision sums are kept in float32.
-        Derivatives of any order can be taken of it. On JAX, forward mode (`jax.jvp`,
-        `jax.hessian`) needs `implementation="portable"`: JAX refuses it to functions
-        whose gradients are written by hand, as those of the others are.
+        Derivatives of any order and mode can be taken of it.
 
     Raises:
         ValueError: If shapes do not fit, a window side is even, the groups do not
@@ -158,7 +157,8 @@ def _compute(
     inputs, kernels = ops.cast(inputs, dtype), ops.cast(kernels, dtype)
     shapes = tuple(inputs.shape), tuple(kernels.shape)
     geometry = geometry_of(*shapes, strides, dilation_rate, data_format)
-    chosen = select(IMPLEMENTATIONS, implementation, inputs, kernels, geometry)
+    name = exported_form(inputs) or implementation
+    chosen = select(IMPLEMENTATIONS, name, inputs, kernels, geometry)
     return chosen.run(inputs, kernels, geometry)
 
 

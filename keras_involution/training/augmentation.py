@@ -1,53 +1,60 @@
-"""Changes of whole batches.
-
-They are here and not Keras's layers: that of RandAugment draws once for a whole batch
-and moves one way only, that of MixUp warns of 64-bit numbers on JAX, and that of CutMix
-takes the area of a cut before it is rounded to pixels.
-"""
+"""The one augmentation: random changes of training images, on the host, from a seed."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from keras_involution import _arguments
-from keras_involution._arguments import received
-from keras_involution.training.picture_operations import OPERATIONS
+from keras_involution.training.image_changes import (
+    Change,
+    RandomApply,
+    RandomBlur,
+    RandomErasing,
+    RandomGridShuffle,
+    RandomLight,
+    RandomNoise,
+    RandomPosterization,
+    add_rain,
+    add_snow,
+    to_gray,
+)
+from keras_involution.training.mixing import cut_mix, mix_up
+from keras_involution.training.rand_augment import rand_augment
+from keras_involution.training.views import RandomView
 
 
+@dataclass(frozen=True)
 class Augmentation:
-    """RandAugment, then MixUp or CutMix, of one batch, outside of the model.
+    """Random changes of single images, then of whole batches.
 
-    Every batch is changed by what its own seed draws, so a run that resumes sees what
-    it would have seen. All of it is NumPy, for threads beside the training.
+    All of it is NumPy and Pillow, for threads and processes beside the training. What
+    is drawn depends on the generator alone, so that a resumed run sees what an
+    uninterrupted run sees. `keras.layers.RandAugment` is not used since it draws once
+    for a whole batch.
 
     Args:
-        rand_augment: Float from 0 to 1, a tenth of the published magnitude; 0 leaves
-            RandAugment out. Each picture has two of its fourteen operations, each in a
-            direction of its own.
-        mix_up: Float, `alpha` of the beta distribution of the shares; 0 leaves MixUp
-            out.
-        cut_mix: Float, the same for the areas of CutMix. With both, each batch has one
-            of the two, by the throw of a coin.
-        value_range: Tuple of 2 floats, smallest and largest value of a picture.
-
-    Call arguments:
-        images: Array (B, H, W, C), channels last; of 3 channels for RandAugment.
-        labels: One-hot labels (B, classes), floating point.
-        seed: Integer.
-
-    Returns:
-        Images and labels as float32 NumPy arrays; labels of mixed pictures are mixed.
+        view: `RandomView`, crop, flip and affine map of each image.
+        changes: Tuple of functions of an image (H, W, 3) and a generator, as in
+            `training.image_changes`, applied one after the other to each view.
+        rand_augment: Float from 0 to 1, a tenth of the published magnitude of
+            RandAugment; 0 disables it. Two of its fourteen operations are applied to
+            each image, each in a direction of its own.
+        mix_up: Float, `alpha` of the beta distribution of MixUp; 0 disables it.
+        cut_mix: Float, the same for CutMix. If both are positive, each batch gets one
+            of the two with equal probability.
 
     Raises:
-        ValueError: If a strength is out of its range, or RandAugment is to change
-            pictures that are not of 3 channels.
+        ValueError: If a number is out of its range.
 
     Example:
 
     >>> import numpy as np
     >>> from keras_involution.training import Augmentation
-    >>> labels = np.eye(4, dtype="float32")
-    >>> images, mixed = Augmentation(mix_up=0.2)(np.zeros((4, 8, 8, 3)), labels, seed=1)
+    >>> labels, random = np.eye(4, dtype="float32"), np.random.default_rng(1)
+    >>> images, mixed = Augmentation(mix_up=0.2).batch(
+    ...     np.zeros((4, 8, 8, 3)), labels, random)
     >>> mixed.sum(axis=1).round(3).tolist()
     [1.0, 1.0, 1.0, 1.0]
 
@@ -56,105 +63,107 @@ class Augmentation:
         Reduced Search Space", 2020.
     """
 
-    def __init__(
-        self,
-        rand_augment: float = 0.0,
-        mix_up: float = 0.0,
-        cut_mix: float = 0.0,
-        value_range: tuple[float, float] = (0, 255),
-    ) -> None:
-        self.rand_augment = _arguments.rate(rand_augment, "rand_augment")
-        self.mix_up = _arguments.not_negative(mix_up, "mix_up")
-        self.cut_mix = _arguments.not_negative(cut_mix, "cut_mix")
-        self.value_range = value_range
+    view: RandomView = RandomView(flip=False)
+    changes: tuple[Change, ...] = ()
+    rand_augment: float = 0.0
+    mix_up: float = 0.0
+    cut_mix: float = 0.0
 
-    def __call__(
-        self, images: np.ndarray, labels: np.ndarray, seed: int
+    def __post_init__(self) -> None:
+        _arguments.rate(self.rand_augment, "rand_augment")
+        _arguments.not_negative(self.mix_up, "mix_up")
+        _arguments.not_negative(self.cut_mix, "cut_mix")
+
+    def image(
+        self,
+        image: np.ndarray,
+        random: np.random.Generator,
+        size: tuple[int, int] | None = None,
+    ) -> np.ndarray:
+        """A random view of one image.
+
+        Args:
+            image: uint8 array (H, W, 3).
+            random: NumPy generator.
+            size: Height and width of the view; `None` keeps those of the image.
+
+        Returns:
+            uint8 array (*size, 3).
+        """
+        view = self.view(image, random, size)
+        if not self.changes:
+            return view
+        x = view.astype("float32")
+        for change in self.changes:
+            x = np.clip(change(x, random), 0, 255)
+        return (x + 0.5).astype("uint8")
+
+    def batch(
+        self, images: np.ndarray, labels: np.ndarray, random: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        random = np.random.default_rng(seed)
+        """RandAugment, then MixUp or CutMix, of one batch.
+
+        Args:
+            images: Array (B, H, W, 3) of values 0 to 255.
+            labels: One-hot labels (B, classes).
+            random: NumPy generator.
+
+        Returns:
+            Images and labels as float32 arrays; the labels of mixed images are mixed.
+        """
         images, labels = np.asarray(images, "float32"), np.asarray(labels, "float32")
         if self.rand_augment:
-            low, high = self.value_range
-            factor = np.float32(255 / (high - low))
-            images = rand_augment((images - low) * factor, self.rand_augment, random)
-            images = images / factor + low
+            images = rand_augment(images, self.rand_augment, random)
         mixers = [
-            mix
-            for mix, strength in ((mix_up, self.mix_up), (cut_mix, self.cut_mix))
-            if strength
+            (mix, alpha)
+            for mix, alpha in ((mix_up, self.mix_up), (cut_mix, self.cut_mix))
+            if alpha
         ]
         if not mixers:
             return images, labels
-        mix = mixers[random.integers(len(mixers))]
-        return mix(
-            images, labels, self.mix_up if mix is mix_up else self.cut_mix, random
-        )
+        mix, alpha = mixers[random.integers(len(mixers))]
+        return mix(images, labels, alpha, random)
 
 
-def rand_augment(
-    images: np.ndarray, strength: float, random: np.random.Generator, count: int = 2
-) -> np.ndarray:
-    """A few operations one after the other, drawn for every picture by itself.
-
-    Args:
-        images: float32 (B, H, W, 3), values 0 to 255.
-        strength: Float from 0 to 1, of every operation; its sign is drawn.
-        random: Generator.
-        count: Integer, operations of a picture.
-
-    Returns:
-        float32 (B, H, W, 3), values 0 to 255.
-    """
-    if images.ndim != 4 or images.shape[-1] != 3:
-        raise ValueError(
-            "Pictures must be (B, H, W, 3), channels last. "
-            + received(shape=images.shape)
-        )
-    # Tables are looked up by values.
-    images = np.clip(images, 0, 255)
-    for _ in range(count):
-        drawn = random.integers(len(OPERATIONS), size=len(images))
-        signed = strength * random.choice((-1.0, 1.0), len(images))
-        for number, operation in enumerate(OPERATIONS):
-            [rows] = np.nonzero(drawn == number)
-            if len(rows):
-                images[rows] = operation(images[rows], signed[rows])
-    return images
-
-
-def mix_up(
-    images: np.ndarray, labels: np.ndarray, alpha: float, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every picture and its label with a share of another's, drawn from a beta."""
-    order = random.permutation(len(images))
-    share = random.beta(alpha, alpha, len(images)).astype("float32")
-    pixels, share = share[:, None, None, None], share[:, None]
-    return (
-        pixels * images + (1 - pixels) * images[order],
-        share * labels + (1 - share) * labels[order],
-    )
-
-
-def cut_mix(
-    images: np.ndarray, labels: np.ndarray, alpha: float, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A rectangle of every picture from another; labels by the area in whole pixels."""
-    count, height, width = images.shape[:3]
-    order = random.permutation(count)
-    side = np.sqrt(random.beta(alpha, alpha, count))
-    rows = _stretch(height, side, random)
-    columns = _stretch(width, side, random)
-    cut = rows[:, :, None] & columns[:, None, :]
-    share = cut.mean((1, 2), dtype="float32")[:, None]
-    return (
-        np.where(cut[..., None], images[order], images),
-        (1 - share) * labels + share * labels[order],
-    )
-
-
-def _stretch(length: int, share: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Which of the pixels lie in a stretch of a share of them: (B, length)."""
-    pixels = np.rint(share * length).astype("int64")
-    start = np.floor(random.uniform(0, 1, len(share)) * (length - pixels + 1))
-    places = np.arange(length) - start[:, None]
-    return (places >= 0) & (places < pixels[:, None])
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": Augmentation(),
+    "flip": Augmentation(RandomView()),
+    "light": Augmentation(
+        RandomView(
+            area=(0.75, 1.0), ratio=1.15, rotation=15.0, translation=0.1, shear=5.0,
+            rate=0.7,
+        ),
+        (RandomLight(0.15, 0.15, 0.05), RandomApply(to_gray, 0.1)),
+    ),
+    "strong": Augmentation(
+        RandomView(
+            area=(0.6, 1.0), ratio=1.25, rotation=20.0, translation=0.1, shear=8.0,
+            rate=0.9,
+        ),
+        (
+            RandomLight(0.25, 0.25, 0.1),
+            RandomApply(to_gray, 0.2),
+            RandomApply(RandomErasing(0.15), 0.3),
+        ),
+    ),
+    # https://www.kaggle.com/c/happy-whale-and-dolphin/discussion/320192
+    "happywhale": Augmentation(
+        RandomView(
+            area=(0.9, 1.0), ratio=4 / 3, rotation=15.0, translation=0.25, shear=3.0,
+            rate=0.5,
+        ),
+        (
+            RandomApply(to_gray, 0.1),
+            RandomApply(RandomBlur(1.5), 0.05),
+            RandomApply(RandomNoise(7.0), 0.05),
+            RandomApply(RandomGridShuffle(2), 0.3),
+            RandomApply(RandomPosterization(4), 0.2),
+            RandomApply(RandomLight(brightness=0.2), 0.5),
+            RandomApply(RandomLight(contrast=0.2), 0.5),
+            RandomApply(RandomErasing(0.1), 0.05),
+            RandomApply(add_snow, 0.1),
+            RandomApply(add_rain, 0.05),
+        ),
+    ),
+}  # fmt: skip
+"""Augmentations by name. The last is the recipe of the winners of Happywhale."""

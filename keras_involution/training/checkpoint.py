@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,12 @@ import keras
 import numpy as np
 
 from keras_involution._arguments import positive_integer, received
-from keras_involution._files import replaced_file
-from keras_involution.training.parts import (
+from keras_involution._files import atomic_write, reading
+from keras_involution.training.shards import (
     INDEX,
-    joined_parts,
-    remove_parts,
-    write_parts,
+    joined_shards,
+    remove_shards,
+    write_shards,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def save_checkpoint(
     progress: dict[str, Any],
     distribution: Distribution | None = None,
     *,
-    part_bytes: int | None = None,
+    shard_bytes: int | None = None,
 ) -> None:
     """Writes weights, random states, the optimizer and the progress of a run.
 
@@ -39,19 +38,19 @@ def save_checkpoint(
     number of them.
 
     Args:
-        path: Path of the file, "*.npz".
+        path: Path of the file, `"*.npz"`.
         model: Compiled model whose optimizer is built.
         progress: Dictionary of JSON values.
         distribution: `Distribution` of the run, whose processes all call this: the
             first one writes, and all go on when the file is complete. `None` for a
             process that runs alone.
-        part_bytes: Integer, the most bytes that a file may have. The checkpoint is
-            then in parts `<path>.<8 digits>.001` and so on, which belong with `path`,
+        shard_bytes: Integer, the most bytes that a file may have. The checkpoint is
+            then in shards `<path>.<8 digits>.001` and so on, which belong with `path`,
             their index; one after the other they are the one file that `None` writes.
 
     Raises:
         OSError: If the file cannot be written.
-        ValueError: If so small parts are so many that their index is larger than one.
+        ValueError: If so small shards are so many that their index is larger than one.
 
     Example:
 
@@ -61,60 +60,56 @@ def save_checkpoint(
     >>> model.compile("sgd", "mse")
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "checkpoint.npz")
-    ...     save_checkpoint(path, model, {"step": 3}, part_bytes=2**15)
+    ...     save_checkpoint(path, model, {"step": 3}, shard_bytes=2**15)
     ...     sorted(file.suffix for file in path.parent.iterdir())
     ...     load_checkpoint(path, model)
     ['.001', '.002', '.npz']
     {'step': 3}
     """
-    if part_bytes is not None:
-        positive_integer(part_bytes, "part_bytes")
+    if shard_bytes is not None:
+        positive_integer(shard_bytes, "shard_bytes")
     whole = keras.ops.convert_to_numpy if distribution is None else distribution.whole
     arrays = {name: whole(v) for name, v in _variables(model).items()}
     arrays["progress"] = np.frombuffer(json.dumps(progress).encode(), "uint8")
-    if distribution is None or distribution.is_writer:
-        _write(Path(path), arrays, part_bytes)
+    if distribution is None or distribution.is_main_process:
+        _write(Path(path), arrays, shard_bytes)
     if distribution is not None:
         distribution.barrier()
 
 
-def _write(path: Path, arrays: dict[str, np.ndarray], part_bytes: int | None) -> None:
+def _write(path: Path, arrays: dict[str, np.ndarray], shard_bytes: int | None) -> None:
     plain: Any = {name: _plain(a) for name, a in arrays.items()}
 
     def write(file: Any) -> None:
         np.savez(file, **plain)
 
-    if part_bytes is not None:
-        write_parts(path, part_bytes, write)
+    if shard_bytes is not None:
+        write_shards(path, shard_bytes, write)
         return
-    with replaced_file(path, force=True) as draft, draft.open("wb") as file:
+    with atomic_write(path, force=True) as draft, draft.open("wb") as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())
-    remove_parts(path)
+    remove_shards(path)
 
 
 def load_checkpoint(path: str | Path, model: keras.Model) -> dict[str, Any]:
     """Puts a checkpoint back into a model built and compiled as the saved one was.
 
     Args:
-        path: Path of the file; where it is the index of parts, they lie beside it.
+        path: Path of the file; where it is the index of shards, they lie beside it.
         model: Compiled model; its optimizer is built if need be.
 
     Returns:
         Dictionary, the progress that was saved.
 
     Raises:
-        ValueError: If the file or a part is damaged, or a part is missing or of another
-            checkpoint, or all belongs to another model.
+        ValueError: If the file or a shard is damaged, a shard is missing or belongs to
+            another checkpoint, or all belong to another model.
     """
-    try:
+    with reading(path, "The checkpoint"):
         arrays = _read(Path(path))
         progress = json.loads(arrays.pop("progress").tobytes())
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise ValueError(
-            f"The checkpoint is damaged: {error}. {received(path=str(path))}"
-        ) from error
     variables = _variables(model)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     if shapes != {name: array.shape for name, array in arrays.items()}:
@@ -133,7 +128,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         arrays = {name: file[name] for name in file.files}
     if set(arrays) != {INDEX}:
         return arrays
-    with np.load(joined_parts(path, arrays[INDEX]), allow_pickle=False) as file:
+    with np.load(joined_shards(path, arrays[INDEX]), allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 

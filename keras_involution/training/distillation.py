@@ -1,4 +1,4 @@
-"""A network that learns from labels and from a larger network."""
+"""Distillation: a network learns from labels and from a larger network."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from keras import ops
 from keras_involution import _arguments
 from keras_involution._arguments import received
 from keras_involution._typing import Tensor
+from keras_involution.models.data_parallel import DataParallelSteps
 
 
 def build_distiller(
@@ -17,11 +18,11 @@ def build_distiller(
     teacher: keras.Model,
     *,
     temperature: float = 2.0,
-    label_share: float = 0.5,
+    label_weight: float = 0.5,
 ) -> keras.distillation.Distiller:
-    """A model to compile and fit, which trains `student` alone.
+    """A model to compile and fit, which trains only `student`.
 
-    The loss is `label_share` times the compiled loss on the labels plus the rest times
+    The loss is `label_weight` times the compiled loss on the labels plus the rest times
     `temperature ** 2 * KL(softmax(teacher / temperature), softmax(student /
     temperature))`.
 
@@ -30,7 +31,7 @@ def build_distiller(
         teacher: `keras.Model` that gives logits of the same classes from the same
             inputs, as `teacher_of_classes` makes it; it is frozen.
         temperature: Float, by which both logits are divided.
-        label_share: Float from 0 to 1, the share of the labels in the loss.
+        label_weight: Float from 0 to 1, weight of the labels in the loss.
 
     Returns:
         `keras.distillation.Distiller`; its `student` is the trained model.
@@ -51,14 +52,17 @@ def build_distiller(
     >>> history = model.fit(np.ones((2, 4)), np.array([0, 2]), verbose=0)
     """
     _arguments.positive_number(temperature, "temperature")
-    _arguments.rate(label_share, "label_share")
+    _arguments.rate(label_weight, "label_weight")
     # An instance: named by a string, Keras 3.15 takes the divergence of bare logits.
     loss = keras.distillation.LogitsDistillation(
         float(temperature), keras.losses.KLDivergence()
     )
-    return keras.distillation.Distiller(
-        teacher, student, loss, student_loss_weight=float(label_share)
-    )
+    return _Distiller(teacher, student, loss, student_loss_weight=float(label_weight))
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class _Distiller(DataParallelSteps, keras.distillation.Distiller):
+    """Keras's distiller, whose steps use all devices."""
 
 
 def teacher_of_classes(
@@ -69,21 +73,21 @@ def teacher_of_classes(
     classes: Sequence[int] | None = None,
     probabilities: bool = False,
 ) -> keras.Model:
-    """A teacher that takes what the student takes and answers in its classes.
+    """A teacher with the inputs and the classes of the student.
 
     Args:
         teacher: `keras.Model` of one image.
-        student: `keras.Model` of one image, whose inputs the new model has.
+        student: `keras.Model` of one image, whose inputs the new model takes.
         prepare: Layer from the student's inputs to the teacher's.
-        classes: Sequence of integers, for each of the student's classes the number
-            that it has for the teacher; `None` if they have the same classes.
+        classes: Sequence of integers, the class number of the teacher for each class of
+            the student; `None` if they have the same classes.
         probabilities: Boolean, whether the teacher gives probabilities.
 
     Returns:
         `keras.Model` that gives float32 logits.
 
     Raises:
-        ValueError: If a class is none of the teacher's.
+        ValueError: If the teacher does not have a class.
     """
     [given] = student.inputs
     images = keras.Input(given.shape[1:], dtype=given.dtype)

@@ -16,20 +16,20 @@ from keras_involution._typing import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class EpochCosine(schedules.LearningRateSchedule):
-    """A cosine that falls at the end of every epoch, after a line of its first steps.
+    """A cosine that falls at the end of every epoch, after a linear warm-up.
 
     In epoch e of E the rate is `learning_rate * (1 + cos(pi e / E)) / 2`; in the first
-    `warm_up_steps` steps it is multiplied by a line from `warm_up_share` to 1.
+    `warm_up_steps` steps a factor rises linearly from `warm_up_fraction` to 1.
 
     Args:
         learning_rate: Float, the highest rate.
         epochs: Integer, epochs of the whole run.
         steps_per_epoch: Integer.
         warm_up_steps: Integer.
-        warm_up_share: Float, the share of the rate that the first step has.
+        warm_up_fraction: Float, the fraction of the rate that the first step has.
 
     Raises:
-        ValueError: If the epochs or their steps are no positive integers, or the
+        ValueError: If the epochs or their steps are not positive integers, or the
             warm-up takes the whole run.
 
     Example:
@@ -46,7 +46,7 @@ class EpochCosine(schedules.LearningRateSchedule):
         epochs: int,
         steps_per_epoch: int,
         warm_up_steps: int = 0,
-        warm_up_share: float = 0.25,
+        warm_up_fraction: float = 0.25,
     ) -> None:
         self.learning_rate = learning_rate
         self.epochs = _arguments.positive_integer(epochs, "epochs")
@@ -59,19 +59,19 @@ class EpochCosine(schedules.LearningRateSchedule):
                 "The warm-up must be shorter than the run. "
                 + received(warm_up_steps=warm_up_steps, steps=steps)
             )
-        self.warm_up_steps, self.warm_up_share = warm_up_steps, warm_up_share
+        self.warm_up_steps, self.warm_up_fraction = warm_up_steps, warm_up_fraction
 
     def __call__(self, step: Tensor) -> Tensor:
         step = ops.cast(step, "float32")
-        share = ops.floor(step / self.steps_per_epoch) / self.epochs
-        cosine = (1 + ops.cos(math.pi * ops.minimum(share, 1.0))) / 2
+        fraction = ops.floor(step / self.steps_per_epoch) / self.epochs
+        cosine = (1 + ops.cos(math.pi * ops.minimum(fraction, 1.0))) / 2
         line = ops.minimum(step / max(self.warm_up_steps, 1), 1.0)
-        rise = self.warm_up_share + (1 - self.warm_up_share) * line
+        rise = self.warm_up_fraction + (1 - self.warm_up_fraction) * line
         return self.learning_rate * cosine * (rise if self.warm_up_steps else 1.0)
 
     def get_config(self) -> dict[str, Any]:
         names = (
             "learning_rate", "epochs", "steps_per_epoch", "warm_up_steps",
-            "warm_up_share",
+            "warm_up_fraction",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}

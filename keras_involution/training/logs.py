@@ -1,12 +1,12 @@
-"""Where the figures of a run go: CSV and TensorBoard always, trackers when asked."""
+"""Where the losses and metrics of a run go: CSV, TensorBoard, and trackers."""
 
 from __future__ import annotations
 
 import csv
 import importlib
 import importlib.util
-import logging
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,26 +14,29 @@ from keras_involution import _arguments
 from keras_involution._arguments import received
 from keras_involution._files import write_text
 
-logger = logging.getLogger("keras_involution.training")
 TRACKERS = ("wandb", "trackio")
+LOGS = ("csv", "tensorboard", *TRACKERS)
 TRACKER = "tracker.txt"
 
 
 class Log(Protocol):
-    """Receives the figures of steps and epochs."""
+    """Receives the losses of steps and the metrics of epochs."""
 
-    def write(self, kind: str, step: int, figures: dict[str, float]) -> None: ...
+    def write(self, kind: str, step: int, values: dict[str, float]) -> None: ...
 
     def close(self) -> None: ...
 
 
 class CsvLog:
-    """`steps.csv` and `epochs.csv` in the folder of the run, a row at once.
+    """`steps.csv` and `epochs.csv` in the folder of the run, written row by row.
+
+    Keras's `CSVLogger` writes epochs only and keeps rows of steps that a killed run
+    has to repeat.
 
     Args:
         folder: Path of the folder.
-        step: Integer, the last step that counts: rows of later ones, left by a run
-            that was killed after its last checkpoint, are dropped.
+        step: Integer, the step of the last checkpoint. Rows of later steps are removed,
+            which a run leaves that was killed after it.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -41,9 +44,9 @@ class CsvLog:
         for kind in ("steps", "epochs"):
             _keep_until(folder / f"{kind}.csv", step)
 
-    def write(self, kind: str, step: int, figures: dict[str, float]) -> None:
+    def write(self, kind: str, step: int, values: dict[str, float]) -> None:
         path = self.folder / f"{kind}.csv"
-        row = {"step": step, **figures}
+        row = {"step": step, **values}
         columns = _with_columns(path, list(row))
         with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
@@ -54,10 +57,10 @@ class CsvLog:
 
 
 class TensorBoardLog:
-    """Event files that TensorBoard shows.
+    """Event files of TensorBoard. Keras's callback needs TensorFlow; this does not.
 
     Args:
-        folder: Path of the folder of the run; they go to `tensorboard` in it.
+        folder: Path of the folder of the run, which gets a folder `tensorboard`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,8 +68,8 @@ class TensorBoardLog:
 
         self.writer = Writer(str(folder / "tensorboard"))
 
-    def write(self, kind: str, step: int, figures: dict[str, float]) -> None:
-        for name, value in figures.items():
+    def write(self, kind: str, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
             self.writer.add_scalar(f"{kind}/{name}", float(value), step)
 
     def close(self) -> None:
@@ -80,24 +83,15 @@ class TrackerLog:
         name: `"wandb"` or `"trackio"`.
         folder: Path of the folder of the run, which names it.
         settings: Dictionary of the settings of the run.
-        project: String, under which the tracker files it.
-
-    Raises:
-        ValueError: If the tracker is unknown or not installed.
+        project: String, the project in the tracker.
     """
 
     def __init__(
         self, name: str, folder: Path, settings: dict[str, Any], project: str
     ) -> None:
-        _arguments.one_of(name, TRACKERS, "track")
-        if importlib.util.find_spec(name) is None:
-            raise ValueError(
-                f"`{name}` is not installed; `pip install {name}` does it. "
-                + received(track=name)
-            )
         self.tracker = importlib.import_module(name)
         mark = _mark(folder)
-        # Both go on with a run that they know: W&B by its id, Trackio by its name.
+        # Both resume a run that they know: W&B by its id, Trackio by its name.
         names = {
             "wandb": {"id": mark, "name": folder.name},
             "trackio": {"name": f"{folder.name}-{mark}"},
@@ -106,48 +100,60 @@ class TrackerLog:
             project=project, config=settings, resume="allow", **names[name]
         )
 
-    def write(self, kind: str, step: int, figures: dict[str, float]) -> None:
-        self.tracker.log({f"{kind}/{k}": v for k, v in figures.items()}, step=step)
+    def write(self, kind: str, step: int, values: dict[str, float]) -> None:
+        self.tracker.log({f"{kind}/{k}": v for k, v in values.items()}, step=step)
 
     def close(self) -> None:
         self.tracker.finish()
+
+
+def check_logs(names: Sequence[str]) -> None:
+    """Checks names of logs before any work.
+
+    Raises:
+        ValueError: If one is unknown or not installed.
+    """
+    for name in names:
+        _arguments.one_of(name, LOGS, "log")
+        if name != "csv" and importlib.util.find_spec(name) is None:
+            raise ValueError(
+                f"`{name}` is not installed: pip install {name}. {received(log=name)}"
+            )
 
 
 def open_logs(
     folder: Path,
     step: int,
     settings: dict[str, Any],
-    track: str | None,
-    project: str,
+    names: Sequence[str] = (),
+    project: str = "keras-involution",
 ) -> list[Log]:
-    """All logs of a run.
+    """Opens the logs of a run.
 
     Args:
         folder: Path of the folder of the run.
-        step: Integer, the last step that counts.
+        step: Integer, the step of the last checkpoint.
         settings: Dictionary of the settings of the run.
-        track: Name of a tracker, or `None`.
-        project: String, under which the tracker files it.
+        names: Sequence of `"csv"`, `"tensorboard"`, `"wandb"` and `"trackio"`. CSV is
+            always written, TensorBoard wherever it is installed.
+        project: String, the project in a tracker.
 
     Returns:
         List of logs.
 
     Raises:
-        ValueError: If the tracker is unknown or not installed.
+        ValueError: If a name is unknown or not installed.
     """
-    logs: list[Log] = []
-    if track is not None:
-        logs.append(TrackerLog(track, folder, settings, project))
-    logs.append(CsvLog(folder, step))
-    if importlib.util.find_spec("tensorboard") is None:
-        logger.info("tensorboard is not installed: the figures go to CSV files only")
-    else:
+    check_logs(names)
+    logs: list[Log] = [CsvLog(folder, step)]
+    if importlib.util.find_spec("tensorboard") is not None:
         logs.append(TensorBoardLog(folder))
-    return logs
+    trackers = [name for name in names if name in TRACKERS]
+    return [*logs, *(TrackerLog(name, folder, settings, project) for name in trackers)]
 
 
 def _mark(folder: Path) -> str:
-    """What the tracker knows this run by, whenever it goes on."""
+    """The name of this run in a tracker, the same when it is resumed."""
     path = folder / TRACKER
     if not path.exists():
         path.write_text(uuid.uuid4().hex[:8], "utf-8")
@@ -169,11 +175,11 @@ def _keep_until(path: Path, step: int) -> None:
 
 
 def _with_columns(path: Path, names: list[str]) -> list[str]:
-    """The columns of a file, which gets those of `names` that it lacks."""
+    """The columns of a file, to which missing ones of `names` are added."""
     lines = [""]
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:
-            # The first line alone: steps are many, and new columns are rare.
+            # Only the first line: there are many steps, and new columns are rare.
             lines = [file.readline()]
     columns = [name for name in lines[0].strip().split(",") if name]
     missing = [name for name in names if name not in columns]

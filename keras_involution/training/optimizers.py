@@ -1,121 +1,164 @@
-"""Optimizers by name, with a rate of its own for a part of the network."""
+"""Optimizers by name, with another learning rate for a part of the network."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution.training._keywords import check_keywords
+from keras_involution.training.coupled_decay import SGDWithCoupledDecay
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
+_NESTEROV = {"momentum": 0.9, "nesterov": True}
+_DEFAULTS = {"sgd": _NESTEROV, "sgd_coupled_decay": _NESTEROV}
+_OWN = ("learning_rate", "weight_decay", "use_ema", "ema_momentum", "name")
+
+
+def _classes() -> dict[str, type[keras.optimizers.Optimizer]]:
+    several = ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")
+    found = {
+        name.lower(): value
+        for name, value in vars(keras.optimizers).items()
+        if isinstance(value, type)
+        and issubclass(value, keras.optimizers.Optimizer)
+        and name not in several
+    }
+    return {**found, "sgd_coupled_decay": SGDWithCoupledDecay}
 
 
 def build_optimizer(
     name: str,
-    learning_rate: Callable[[float], Any],
+    learning_rate: Any = 1e-3,
     *,
-    factors: dict[str, float] | None = None,
+    multipliers: dict[str, float] | None = None,
     weight_decay: float = 0.0,
-    momentum: float = 0.9,
     clip_norm: float | None = None,
-    average_momentum: float | None = None,
+    ema_decay: float | None = None,
+    **kwargs: Any,
 ) -> keras.optimizers.Optimizer:
-    """An optimizer from a name, with larger or smaller rates for some variables.
+    """Builds an optimizer from its name.
 
     Args:
-        name: `"adam"`, `"adamw"`, or `"sgd"` with Nesterov's momentum.
-        learning_rate: Function from a factor to a rate or a schedule: called with 1
-            for the whole network and with each of `factors`.
-        factors: Dictionary of a regular expression for whole variable paths -> factor
-            of their rate, as `{"head/.*": 10}`.
-        weight_decay: Float, decoupled from the gradient (so that `"adam"` with it is
-            `"adamw"`); normalisation and biases are left out of it.
-        momentum: Float, of `"sgd"`.
+        name: Name of an optimizer of Keras in any case, such as `"adamw"`, or
+            `"sgd_coupled_decay"`. SGD has Nesterov momentum of 0.9 by default.
+        learning_rate: Float or schedule.
+        multipliers: Dictionary of a regular expression for whole variable paths -> by
+            what the learning rate is multiplied there, as `{"head/.*": 10}`.
+        weight_decay: Float. It is decoupled from the gradient and leaves out
+            normalization and biases, except for `"sgd_coupled_decay"`, where it is a
+            part of every gradient.
         clip_norm: Float, largest norm of the gradients of all variables of one rate.
-        average_momentum: Float, keeps moving averages of the variables, as
-            `averaged_weights` swaps in; `None` keeps none.
+        ema_decay: Float, decay of the moving averages of the weights, which
+            `averaged_weights` uses; `None` keeps no averages.
+        **kwargs: Further arguments of the optimizer, such as `momentum` or `beta_1`.
 
     Returns:
         `keras.optimizers.Optimizer`.
 
     Raises:
         ValueError: If the name is unknown.
+        TypeError: If the optimizer does not have an argument of `kwargs`.
 
     Example:
 
     >>> from keras_involution.training import build_optimizer
-    >>> optimizer = build_optimizer("sgd", lambda factor: 0.01 * factor)
+    >>> optimizer = build_optimizer("AdamW", 0.01, weight_decay=0.05, beta_2=0.99)
     >>> round(float(optimizer.learning_rate), 3)
     0.01
     """
-    _arguments.one_of(name, OPTIMIZERS, "optimizer")
-    settings: dict[str, Any] = {"global_clipnorm": clip_norm}
-    if weight_decay:
-        settings["weight_decay"] = weight_decay
-    if average_momentum is not None:
-        settings.update(use_ema=True, ema_momentum=average_momentum)
+    classes = _classes()
+    name = _arguments.one_of(name.lower(), tuple(sorted(classes)), "optimizer")
+    cls = classes[name]
+    check_keywords(cls, kwargs, name, _OWN)
+    kwargs = {**_DEFAULTS.get(name, {}), **kwargs}
+    if clip_norm is not None:
+        kwargs["global_clipnorm"] = clip_norm
+    if ema_decay is not None:
+        kwargs.update(use_ema=True, ema_momentum=ema_decay)
+    coupled = cls is SGDWithCoupledDecay
+    if coupled:
+        kwargs["coupled_decay"] = weight_decay
+    elif weight_decay or name == "adamw":
+        kwargs["weight_decay"] = weight_decay
 
-    def optimizer(factor: float, label: str) -> keras.optimizers.Optimizer:
-        made = _plain(name, learning_rate(factor), momentum, label, settings)
-        if weight_decay:
+    def build(rate: Any, label: str) -> keras.optimizers.Optimizer:
+        made = cls(learning_rate=rate, name=label, **kwargs)
+        if weight_decay and not coupled:
             made.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
         return made
 
-    if not factors:
-        return optimizer(1.0, name)
+    if not multipliers:
+        return build(learning_rate, name)
+    if not isinstance(learning_rate, int | float):
+        raise ValueError(
+            "`multipliers` need a learning rate that is a number. "
+            + received(learning_rate=learning_rate)
+        )
     parts = {
-        path: optimizer(factor, f"{name}_{number}")
-        for number, (path, factor) in enumerate(factors.items(), 1)
+        path: build(factor * learning_rate, f"{name}_{number}")
+        for number, (path, factor) in enumerate(multipliers.items(), 1)
     }
     return keras.optimizers.MultiOptimizer(
-        keras.optimizers.OptimizerMap(optimizer(1.0, f"{name}_0"), parts)
+        keras.optimizers.OptimizerMap(build(learning_rate, f"{name}_0"), parts)
     )
 
 
-def _plain(
-    name: str, learning_rate: Any, momentum: float, label: str, settings: dict
-) -> keras.optimizers.Optimizer:
-    if name == "sgd":
-        return keras.optimizers.SGD(
-            learning_rate, momentum=momentum, nesterov=True, name=label, **settings
-        )
-    made = keras.optimizers.Adam if name == "adam" else keras.optimizers.AdamW
-    if name == "adamw":
-        settings = {"weight_decay": 0.0, **settings}
-    return made(learning_rate, name=label, **settings)
+class RateSetter:
+    """Sets the learning rates of an optimizer, which keep their proportions.
+
+    Args:
+        optimizer: Optimizer of `build_optimizer` whose rates are numbers.
+
+    Call arguments:
+        rate: Float, the rate of the whole network.
+    """
+
+    def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
+        self.parts = _parts(optimizer)
+        rates = [float(part.learning_rate) for part in self.parts]
+        # The last one has the variables that no multiplier is for.
+        self.factors = [rate / rates[-1] if rates[-1] else 1.0 for rate in rates]
+
+    def __call__(self, rate: float) -> None:
+        for part, factor in zip(self.parts, self.factors):
+            part.learning_rate = factor * rate
 
 
 @contextlib.contextmanager
-def averaged_weights(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """The moving averages in place of the variables, as long as the block lasts.
+def averaged_weights(model: keras.Model) -> Iterator[None]:
+    """Puts the moving averages in place of the weights while the block lasts.
 
-    Does nothing for an optimizer that keeps none.
+    Keras's `SwapEMAWeights` swaps them in. It is not used to swap them back: on
+    TensorFlow it swaps by sums and differences, which round, so that an evaluation
+    would change the run. A model whose optimizer keeps no averages stays as it is.
 
     Args:
-        optimizer: Built optimizer, as of `build_optimizer`.
+        model: Compiled model whose optimizer is built.
 
     Returns:
         A context manager.
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    pairs = [
-        (variable, average)
-        for part in getattr(inner, "optimizers", [inner])
-        if part.use_ema and part.built
-        for variable, average in zip(
-            part._trainable_variables, part._model_variables_moving_average
-        )
-        if average is not None
-    ]
-    kept = [keras.ops.convert_to_numpy(variable).copy() for variable, _ in pairs]
+    if not any(part.use_ema for part in _parts(model.optimizer)):
+        yield
+        return
+    variables = [*model.trainable_variables, *model.optimizer.variables]
+    kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    swap = keras.callbacks.SwapEMAWeights()
+    swap.set_model(model)
+    swap.on_test_begin()
     try:
-        for variable, average in pairs:
-            # A copy: JAX would hand the buffer of the average over to the next step.
-            variable.assign(keras.ops.convert_to_numpy(average).copy())
         yield
     finally:
-        for (variable, _), value in zip(pairs, kept):
+        for variable, value in zip(variables, kept):
             variable.assign(value)
+
+
+def _parts(optimizer: Any) -> list[Any]:
+    """The optimizers of which an optimizer consists."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return list(getattr(inner, "optimizers", [inner]))

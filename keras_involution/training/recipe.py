@@ -1,8 +1,8 @@
-"""What a training needs to know beside its network and its pictures."""
+"""How to train: everything but the network and the images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -10,10 +10,13 @@ import keras
 from keras_involution import _arguments
 from keras_involution.distribution import scaled_learning_rate
 from keras_involution.training.augmentation import Augmentation
-from keras_involution.training.coupled_decay import SGDWithCoupledDecay
 from keras_involution.training.epoch_cosine import EpochCosine
 from keras_involution.training.optimizers import build_optimizer
 from keras_involution.training.schedules import build_schedule
+from keras_involution.training.views import RandomView
+
+# Smaller images have sides that the strides of the network divide.
+_MULTIPLE = 16
 
 
 @dataclass(frozen=True)
@@ -21,31 +24,30 @@ class Recipe:
     """How to train, as data; `dataclasses.replace` changes a part of it.
 
     Args:
-        optimizer: `"adam"`, `"adamw"` or `"sgd"`, as `build_optimizer` has them, or
-            `"sgd_coupled_decay"`, the published one.
-        learning_rate: Float, the highest rate at `base_batch_size` pictures a step.
+        optimizer: Name of an optimizer, as of `build_optimizer`.
+        learning_rate: Float, the highest rate at `base_batch_size` images per step.
         base_batch_size: Integer.
+        epochs: Integer.
         scaling: How the rate follows the batch size: a rule of
             `distribution.scaled_learning_rate`.
-        epochs: Integer.
-        weight_decay: Float; of `"sgd_coupled_decay"` for every variable, otherwise
-            normalisation and biases are left out.
-        schedule: Name of a schedule, as `build_schedule` has them, or
-            `"epoch_cosine"`, the published one.
-        warm_up_epochs: Float, epochs in which the rate rises in a line; a quarter of
-            the run at most.
-        final_share: Float, the last rate as a share of the highest.
-        clip_norm: Float, largest norm of the gradients; `None` clips nothing.
+        optimizer_kwargs: Dictionary of further arguments of the optimizer.
+        weight_decay: Float, as of `build_optimizer`.
+        schedule: Name of a schedule, as of `build_schedule`, or `"epoch_cosine"`, the
+            published one.
+        schedule_kwargs: Dictionary of the arguments of the schedule.
+        warm_up_epochs: Float, epochs over which the rate rises linearly; at most a
+            quarter of the run.
+        clip_norm: Float, largest norm of the gradients; `None` does not clip.
         label_smoothing: Float.
-        crop_area: Tuple of 2 floats, smallest and largest share of a picture that a
+        crop_area: Tuple of 2 floats, smallest and largest fraction of an image that a
             random view shows.
-        sizes: Tuple of (share of the run, share of the full image size): from when on
-            pictures have which size.
+        sizes: Tuple of (fraction of the run, fraction of the full image size): from
+            when on images have which size.
         rand_augment: Float from 0 to 1, a tenth of the magnitude of RandAugment.
         mix_up: Float, `alpha` of MixUp.
-        cut_mix: Float, `factor` of CutMix; with `mix_up`, batches have one of the two.
-        average_momentum: Float, for moving averages of the weights, in a long run;
-            `None` keeps none.
+        cut_mix: Float, `alpha` of CutMix; with `mix_up`, batches get one of the two.
+        ema_decay: Float, decay of the moving averages of the weights in a long run;
+            `None` keeps no averages.
         drop_path_rate: Float, stochastic depth of the last bottleneck.
 
     Example:
@@ -64,10 +66,11 @@ class Recipe:
     base_batch_size: int
     epochs: int
     scaling: str = "linear"
+    optimizer_kwargs: dict[str, Any] = field(default_factory=dict)
     weight_decay: float = 0.0
     schedule: str = "cosine"
+    schedule_kwargs: dict[str, Any] = field(default_factory=dict)
     warm_up_epochs: float = 0.0
-    final_share: float = 0.0
     clip_norm: float | None = None
     label_smoothing: float = 0.1
     crop_area: tuple[float, float] = (0.08, 1.0)
@@ -75,30 +78,29 @@ class Recipe:
     rand_augment: float = 0.0
     mix_up: float = 0.0
     cut_mix: float = 0.0
-    average_momentum: float | None = None
+    ema_decay: float | None = None
     drop_path_rate: float = 0.0
 
     def rate(self, batch_size: int) -> float:
-        """The highest learning rate for steps of `batch_size` pictures."""
+        """The highest learning rate for steps of `batch_size` images."""
         return scaled_learning_rate(
             self.learning_rate, batch_size, self.base_batch_size, self.scaling
         )
 
-    def image_size(self, progress: float, full_size: int, multiple: int = 16) -> int:
-        """The sides of the pictures at a share of the run: progressive resizing.
+    def image_size(self, progress: float, full_size: int) -> int:
+        """The side of the images at a fraction of the run: progressive resizing.
 
         Args:
             progress: Float from 0 to 1.
-            full_size: Integer, the sides at the end.
-            multiple: Integer, of which other sizes are multiples.
+            full_size: Integer, the side at the end.
 
         Returns:
             Integer.
         """
-        share = [share for start, share in self.sizes if start <= progress][-1]
-        if share == 1:
+        fraction = [size for start, size in self.sizes if start <= progress][-1]
+        if fraction == 1:
             return full_size
-        return max(multiple, multiple * round(share * full_size / multiple))
+        return max(_MULTIPLE, _MULTIPLE * round(fraction * full_size / _MULTIPLE))
 
     def build_schedule(
         self, batch_size: int, steps_per_epoch: int, epochs: int | None = None
@@ -108,7 +110,7 @@ class Recipe:
         Args:
             batch_size: Integer.
             steps_per_epoch: Integer.
-            epochs: Integer; `None` takes the recipe's.
+            epochs: Integer; `None` takes those of the recipe.
 
         Returns:
             `keras.optimizers.schedules.LearningRateSchedule`.
@@ -124,8 +126,8 @@ class Recipe:
             rate,
             steps,
             warm_up_steps=warm_up_steps,
-            final_share=self.final_share,
             steps_per_epoch=steps_per_epoch,
+            **self.schedule_kwargs,
         )
 
     def build_optimizer(
@@ -135,38 +137,34 @@ class Recipe:
 
         Args:
             learning_rate: Float or schedule.
-            steps: Integer, steps of the run; `None` if not known. The moving averages
-                begin at the first weights, which are random: with `steps` their
-                momentum is `(1 + steps) / (10 + steps)` at most, so that a short run
-                ends with averages that have forgotten them.
+            steps: Integer, steps of the run; `None` if not known. Moving averages begin
+                at the first weights, which are random. With `steps` their decay is
+                at most `(1 + steps) / (10 + steps)`, so that the averages at the end of
+                a short run are not of random weights.
 
         Returns:
             `keras.optimizers.Optimizer`.
         """
-        average = self.average_momentum
-        if average is not None and steps is not None:
-            average = min(average, (1 + steps) / (10 + steps))
-        if self.optimizer == "sgd_coupled_decay":
-            return SGDWithCoupledDecay(
-                learning_rate,
-                momentum=0.9,
-                nesterov=True,
-                coupled_decay=self.weight_decay,
-                global_clipnorm=self.clip_norm,
-                use_ema=average is not None,
-                ema_momentum=0.99 if average is None else average,
-            )
+        ema_decay = self.ema_decay
+        if ema_decay is not None and steps is not None:
+            ema_decay = min(ema_decay, (1 + steps) / (10 + steps))
         return build_optimizer(
             self.optimizer,
-            lambda factor: learning_rate,
+            learning_rate,
             weight_decay=self.weight_decay,
             clip_norm=self.clip_norm,
-            average_momentum=average,
+            ema_decay=ema_decay,
+            **self.optimizer_kwargs,
         )
 
     def build_augmentation(self) -> Augmentation:
-        """What changes whole batches of pictures of values 0 to 255."""
-        return Augmentation(self.rand_augment, self.mix_up, self.cut_mix)
+        """Random views, then RandAugment, MixUp and CutMix."""
+        return Augmentation(
+            RandomView(area=self.crop_area, ratio=4 / 3),
+            rand_augment=self.rand_augment,
+            mix_up=self.mix_up,
+            cut_mix=self.cut_mix,
+        )
 
     def build_loss(self) -> keras.losses.Loss:
         """Cross entropy of logits with one-hot or mixed targets."""

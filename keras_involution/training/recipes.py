@@ -1,4 +1,4 @@
-"""Recipes by name: the published one, a long one of today, and one of a few epochs."""
+"""Recipes by name: the published one, a modern long one, and one of few epochs."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ RECIPES: dict[str, Recipe] = {
         epochs=100,
         weight_decay=0.05,
         warm_up_epochs=5,
-        final_share=0.001,
+        schedule_kwargs={"final_fraction": 0.001},
         clip_norm=1.0,
         sizes=((0.0, 0.5), (0.35, 0.75), (0.7, 1.0)),
         rand_augment=0.3,
         mix_up=0.2,
         cut_mix=1.0,
-        average_momentum=0.9998,
+        ema_decay=0.9998,
         drop_path_rate=0.05,
     ),
-    # A few epochs cannot learn by heart: little is done against it.
+    # A network does not overfit in a few epochs, so there is little regularization.
     "rednet_few_epochs": Recipe(
         optimizer="adamw",
         learning_rate=2e-3,
@@ -40,6 +40,7 @@ RECIPES: dict[str, Recipe] = {
         scaling="square_root",
         epochs=6,
         weight_decay=0.05,
+        schedule_kwargs={"final_fraction": 0.0},
         warm_up_epochs=0.25,
         clip_norm=1.0,
         crop_area=(0.35, 1.0),

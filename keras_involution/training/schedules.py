@@ -1,7 +1,9 @@
-"""Learning-rate schedules by name, on those that Keras has."""
+"""Learning-rate schedules by name, built on those of Keras."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -10,16 +12,91 @@ from keras.optimizers import schedules
 from keras_involution import _arguments
 from keras_involution._arguments import received
 from keras_involution._typing import Tensor
+from keras_involution.training._keywords import check_keywords
+from keras_involution.training.epoch_schedules import FORMULAS, EpochSchedule
 
-SCHEDULES = (
-    "constant",
-    "cosine",
-    "exponential",
-    "linear",
-    "polynomial",
-    "ramp_sustain_decay",
-    "step",
-)
+
+@dataclass(frozen=True)
+class _Run:
+    """What the builders of schedules know: `steps` come after the warm-up."""
+
+    learning_rate: float
+    steps: int
+    warm_up_steps: int
+    steps_per_epoch: int
+
+
+def _constant(run: _Run) -> schedules.LearningRateSchedule:
+    return schedules.PolynomialDecay(run.learning_rate, 1, run.learning_rate)
+
+
+def _cosine(run: _Run, final_fraction: float = 0.01) -> schedules.LearningRateSchedule:
+    if not run.warm_up_steps:
+        return schedules.CosineDecay(run.learning_rate, run.steps, final_fraction)
+    return schedules.CosineDecay(
+        run.learning_rate / run.warm_up_steps,
+        run.steps,
+        alpha=final_fraction,
+        warmup_target=run.learning_rate,
+        warmup_steps=run.warm_up_steps,
+    )
+
+
+def _polynomial(
+    run: _Run, power: float = 2.0, final_fraction: float = 0.01
+) -> schedules.LearningRateSchedule:
+    low = final_fraction * run.learning_rate
+    return schedules.PolynomialDecay(run.learning_rate, run.steps, low, power)
+
+
+def _linear(run: _Run, final_fraction: float = 0.01) -> schedules.LearningRateSchedule:
+    return _polynomial(run, 1.0, final_fraction)
+
+
+def _exponential(run: _Run, decay_rate: float = 0.9) -> schedules.LearningRateSchedule:
+    return schedules.ExponentialDecay(
+        run.learning_rate, run.steps_per_epoch, decay_rate
+    )
+
+
+def _step(
+    run: _Run, milestones: tuple[float, ...] = (0.5, 0.75)
+) -> schedules.LearningRateSchedule:
+    rates = [run.learning_rate / 10**i for i in range(len(milestones) + 1)]
+    steps = [max(1, round(fraction * run.steps)) for fraction in milestones]
+    return schedules.PiecewiseConstantDecay(steps, rates)
+
+
+def _ramp_sustain_decay(
+    run: _Run, decay_rate: float = 0.9
+) -> schedules.LearningRateSchedule:
+    return RampSustainDecay(
+        run.learning_rate,
+        run.warm_up_steps,
+        run.steps_per_epoch,
+        decay_rate,
+        run.steps_per_epoch,
+    )
+
+
+_BUILDERS: dict[str, Callable[..., schedules.LearningRateSchedule]] = {
+    "constant": _constant,
+    "cosine": _cosine,
+    "exponential": _exponential,
+    "linear": _linear,
+    "polynomial": _polynomial,
+    "ramp_sustain_decay": _ramp_sustain_decay,
+    "step": _step,
+}
+_KERAS = {
+    name: getattr(schedules, name)
+    for name in (
+        "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay",
+        "PiecewiseConstantDecay", "PolynomialDecay",
+    )
+}  # fmt: skip
+_WITH_WARM_UP = ("cosine", "ramp_sustain_decay")
+SCHEDULES = (*_BUILDERS, *_KERAS, *FORMULAS)
 
 
 def build_schedule(
@@ -28,38 +105,42 @@ def build_schedule(
     steps: int,
     *,
     warm_up_steps: int = 0,
-    final_share: float = 0.01,
-    decay_rate: float = 0.9,
-    power: float = 2.0,
     steps_per_epoch: int = 1,
-    milestones: tuple[float, ...] = (0.5, 0.75),
+    **kwargs: Any,
 ) -> schedules.LearningRateSchedule:
-    """The learning rate of every step, from a name.
+    """Builds a learning-rate schedule from its name.
 
     Args:
-        name: `"constant"`; `"cosine"`, `"linear"` and `"polynomial"` fall to
-            `final_share` of the rate; `"exponential"` falls by `decay_rate` an epoch;
-            `"step"` falls to a tenth at every milestone; `"ramp_sustain_decay"` rises
-            over the warm-up, stays for an epoch and falls by `decay_rate` an epoch.
+        name: One of:
+            `"constant"`;
+            `"cosine"` and `"linear"`, which fall to `final_fraction=0.01` of the rate;
+            `"polynomial"`, the same with `power=2.0`;
+            `"exponential"`, which falls by `decay_rate=0.9` an epoch;
+            `"step"`, which falls to a tenth at every one of `milestones=(0.5, 0.75)`,
+            fractions of the steps after the warm-up;
+            `"ramp_sustain_decay"`, which rises over the warm-up, stays for an epoch and
+            falls by `decay_rate=0.9` an epoch;
+            a schedule of Keras, such as `"CosineDecay"`, whose `decay_steps` are by
+            default all steps;
+            or a schedule of PyTorch: `"CosineAnnealingLR"` (whose `T_max` is by default
+            all epochs), `"ExponentialLR"`, `"LinearLR"`, `"PolynomialLR"`, `"StepLR"`.
         learning_rate: Float, the highest rate.
-        steps: Integer, steps of the whole run, warm-up included.
-        warm_up_steps: Integer, steps in which the rate rises in a line.
-        final_share: Float, the last rate as a share of the highest.
-        decay_rate: Float, factor an epoch.
-        power: Float, of `"polynomial"`.
+        steps: Integer, steps of the whole run including the warm-up.
+        warm_up_steps: Integer, steps over which the rate rises linearly.
         steps_per_epoch: Integer.
-        milestones: Tuple of floats, shares of the steps after the warm-up.
+        **kwargs: Arguments of the schedule of this name.
 
     Returns:
         `keras.optimizers.schedules.LearningRateSchedule`.
 
     Raises:
         ValueError: If the name is unknown or the warm-up takes the whole run.
+        TypeError: If the schedule does not have an argument of `kwargs`.
 
     Example:
 
     >>> from keras_involution.training import build_schedule
-    >>> rate = build_schedule("cosine", 0.1, steps=100, warm_up_steps=20)
+    >>> rate = build_schedule("linear", 0.1, steps=100, warm_up_steps=20)
     >>> [round(float(rate(step)), 4) for step in (0, 10, 20, 60, 100)]
     [0.005, 0.055, 0.1, 0.0505, 0.001]
     """
@@ -69,42 +150,46 @@ def build_schedule(
             "The warm-up must be shorter than the run. "
             + received(warm_up_steps=warm_up_steps, steps=steps)
         )
-    falling, low = steps - warm_up_steps, final_share * learning_rate
-    if name == "ramp_sustain_decay":
-        return RampSustainDecay(
-            learning_rate, warm_up_steps, steps_per_epoch, decay_rate, steps_per_epoch
-        )
-    if name == "constant":
-        after: Any = schedules.PolynomialDecay(learning_rate, 1, learning_rate)
-    elif name == "cosine":
-        after = schedules.CosineDecay(learning_rate, falling, alpha=final_share)
-    elif name == "exponential":
-        after = schedules.ExponentialDecay(learning_rate, steps_per_epoch, decay_rate)
-    elif name == "step":
-        after = _by_milestones(learning_rate, falling, milestones)
+    falling = steps - warm_up_steps
+    if name in _BUILDERS:
+        check_keywords(_BUILDERS[name], kwargs, name, ("run",))
+        run = _Run(learning_rate, falling, warm_up_steps, steps_per_epoch)
+        after = _BUILDERS[name](run, **kwargs)
+    elif name in _KERAS:
+        after = _keras_schedule(name, learning_rate, falling, kwargs)
     else:
-        power = 1.0 if name == "linear" else power
-        after = schedules.PolynomialDecay(learning_rate, falling, low, power)
-    return WarmUp(after, learning_rate, warm_up_steps) if warm_up_steps else after
+        if name == "CosineAnnealingLR":
+            kwargs = {"T_max": max(1, falling // steps_per_epoch), **kwargs}
+        after = EpochSchedule(name, learning_rate, steps_per_epoch, **kwargs)
+    if not warm_up_steps or name in _WITH_WARM_UP:
+        return after
+    return WarmUp(after, learning_rate, warm_up_steps)
 
 
-def _by_milestones(
-    learning_rate: float, steps: int, milestones: tuple[float, ...]
+def _keras_schedule(
+    name: str, learning_rate: float, steps: int, kwargs: dict[str, Any]
 ) -> schedules.LearningRateSchedule:
-    rates = [learning_rate / 10**i for i in range(len(milestones) + 1)]
-    return schedules.PiecewiseConstantDecay(
-        [max(1, round(share * steps)) for share in milestones], rates
-    )
+    cls = _KERAS[name]
+    if name == "PiecewiseConstantDecay":
+        check_keywords(cls, kwargs, name)
+        return cls(**kwargs)
+    steps_name = "first_decay_steps" if name == "CosineDecayRestarts" else "decay_steps"
+    kwargs = {steps_name: steps, **kwargs}
+    check_keywords(cls, kwargs, name, ("initial_learning_rate",))
+    return cls(initial_learning_rate=learning_rate, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class WarmUp(schedules.LearningRateSchedule):
-    """A line from nearly nothing up to a rate, then another schedule from its start.
+    """Raises the rate linearly, then follows another schedule from its start.
+
+    `keras.optimizers.schedules.CosineDecay` has a warm-up of its own; this one is for
+    the other schedules.
 
     Args:
         after: Schedule of the steps that follow.
-        learning_rate: Float, the rate at the end of the line.
-        steps: Integer, steps of the line; the first has one `steps`-th of the rate.
+        learning_rate: Float, the rate after the warm-up.
+        steps: Integer, steps of the warm-up; the first has `learning_rate / steps`.
 
     Raises:
         ValueError: If `steps` is not a positive integer.
@@ -138,11 +223,11 @@ class WarmUp(schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class RampSustainDecay(schedules.LearningRateSchedule):
-    """Rises in a line, stays, then falls by a factor an epoch down to a floor.
+    """Rises linearly, stays, then falls by a factor an epoch down to a floor.
 
     Args:
         learning_rate: Float, the highest rate.
-        ramp_steps: Integer, steps of the line.
+        ramp_steps: Integer, steps of the rise.
         sustain_steps: Integer, steps at the highest rate.
         decay_rate: Float, factor an epoch.
         steps_per_epoch: Integer.
@@ -180,8 +265,8 @@ class RampSustainDecay(schedules.LearningRateSchedule):
     def __call__(self, step: Tensor) -> Tensor:
         ops = keras.ops
         step = ops.cast(step, "float32")
-        share = step / max(self.ramp_steps, 1)
-        ramp = self.start + (self.learning_rate - self.start) * share
+        fraction = step / max(self.ramp_steps, 1)
+        ramp = self.start + (self.learning_rate - self.start) * fraction
         falling = step - self.ramp_steps - self.sustain_steps
         epochs = ops.maximum(falling, 0.0) / self.steps_per_epoch
         span = self.learning_rate - self.floor

@@ -1,4 +1,4 @@
-"""Means and variances of batch normalisation, taken anew."""
+"""Recomputed means and variances of batch normalization."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 import keras
 
 from keras_involution._arguments import received
+from keras_involution._keras_private import flat_layers
 
 
-def renew_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
-    """Puts statistics of these batches in place of the moving averages of training.
+def update_batch_norm_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
+    """Replaces the moving averages of training by statistics of these batches.
 
-    Training sees random parts of pictures, enlarged; use sees whole ones. Where the
-    two differ, so do the statistics, and accuracy suffers until they are taken over
-    pictures as they will come. Each batch has the same weight; nothing else of the
-    model changes, and nothing is dropped meanwhile. Frozen layers keep theirs.
+    Training sees random crops of images, enlarged, and inference sees whole images.
+    Their statistics differ, and accuracy suffers until they are computed over images as
+    they are at inference. Each batch has the same weight. Nothing else of the model
+    changes, dropout is disabled meanwhile, and frozen layers keep their statistics.
 
     Args:
         model: Built `keras.Model`.
-        batches: Iterable of prepared inputs, some thousands of pictures of the training
-            set, the larger the batches the better.
+        batches: Iterable of prepared inputs, some thousands of images in large batches.
 
     Raises:
         ValueError: If there is no batch.
@@ -30,13 +30,14 @@ def renew_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
     Example:
 
     >>> import keras, numpy as np
-    >>> from keras_involution.training import renew_statistics
+    >>> from keras_involution.training import update_batch_norm_statistics
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.BatchNormalization()])
-    >>> renew_statistics(model, [np.full((4, 2), 3.0), np.full((4, 2), 5.0)])
+    >>> batches = [np.full((4, 2), 3.0), np.full((4, 2), 5.0)]
+    >>> update_batch_norm_statistics(model, batches)
     >>> keras.ops.convert_to_numpy(model.layers[0].moving_mean).tolist()
     [4.0, 4.0]
     """
-    layers = list(model._flatten_layers())
+    layers = flat_layers(model, include_self=True)
     norms = [
         layer
         for layer in layers
@@ -45,18 +46,18 @@ def renew_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
     if not norms:
         return
     number = -1
-    with _kept(norms, "momentum"), _nothing_dropped(layers):
+    with _kept(norms, "momentum"), _without_dropout(layers):
         for number, batch in enumerate(batches):
             for norm in norms:
                 norm.momentum = number / (number + 1)
             model(batch, training=True)
     if number < 0:
-        raise ValueError(f"There must be a batch at least. {received(batches=0)}")
+        raise ValueError(f"There must be at least one batch. {received(batches=0)}")
 
 
 @contextlib.contextmanager
 def _kept(layers: list[Any], name: str) -> Iterator[None]:
-    """The attribute of these layers as it was, after the block."""
+    """Restores an attribute of these layers after the block."""
     before = [getattr(layer, name) for layer in layers]
     try:
         yield
@@ -66,7 +67,7 @@ def _kept(layers: list[Any], name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _nothing_dropped(layers: list[Any]) -> Iterator[None]:
+def _without_dropout(layers: list[Any]) -> Iterator[None]:
     dropping = [layer for layer in layers if isinstance(layer, keras.layers.Dropout)]
     with _kept(dropping, "rate"):
         for layer in dropping:

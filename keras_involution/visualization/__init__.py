@@ -1,10 +1,10 @@
-"""Pictures of what an involution computes: its kernels as heat maps."""
+"""Heat maps of the kernels that an involution generates."""
 
 from keras_involution.visualization.heatmap_grid import heatmap_grid as heatmap_grid
+from keras_involution.visualization.image_heatmaps import (
+    image_heatmaps as image_heatmaps,
+)
 from keras_involution.visualization.kernel_heatmaps import (
     kernel_heatmaps as kernel_heatmaps,
 )
 from keras_involution.visualization.overlay import overlay as overlay
-from keras_involution.visualization.photograph_heatmaps import (
-    photograph_heatmaps as photograph_heatmaps,
-)

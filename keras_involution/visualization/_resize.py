@@ -6,7 +6,7 @@ import numpy as np
 
 
 def resize_maps(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(B, G, h, w) to (B, G, *size), bilinear between the centres of the pixels."""
+    """(B, G, h, w) to (B, G, *size), bilinear between the centers of the pixels."""
     for axis, length in zip((2, 3), size):
         maps = _resize_axis(maps, axis, length)
     return maps
@@ -17,8 +17,8 @@ def _resize_axis(maps: np.ndarray, axis: int, length: int) -> np.ndarray:
     places = (np.arange(length) + 0.5) * (last + 1) / length - 0.5
     places = np.clip(places, 0, last)
     below = np.floor(places).astype(int)
-    share = (places - below).astype("float32")
-    share = share.reshape([-1 if i == axis else 1 for i in range(4)])
+    fraction = (places - below).astype("float32")
+    fraction = fraction.reshape([-1 if i == axis else 1 for i in range(4)])
     low = np.take(maps, below, axis)
     high = np.take(maps, np.minimum(below + 1, last), axis)
-    return low * (1 - share) + high * share
+    return low * (1 - fraction) + high * fraction

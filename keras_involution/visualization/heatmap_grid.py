@@ -1,4 +1,4 @@
-"""A figure of many heat maps of one photograph."""
+"""A figure of many heat maps of one image."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _GAP, _LINE = 6, 20
 
 
 def heatmap_grid(
-    photograph: Any,
+    image: Any,
     heatmaps: Mapping[str, np.ndarray],
     groups: int = 3,
     opacity: float = 0.6,
     tile_width: int = 240,
 ) -> np.ndarray:
-    """The heat maps of several layers beside a photograph: a row a layer.
+    """The heat maps of several layers beside an image: a row a layer.
 
-    A row holds the photograph, the mean of the groups, and the first of them.
+    A row holds the image, the mean of the groups, and the first of them.
 
     Args:
-        photograph: Array (H, W, 3), values 0 to 255.
+        image: Array (H, W, 3), values 0 to 255.
         heatmaps: Dictionary from the name of a layer to its maps (G, h, w), as of
-            `photograph_heatmaps`; or (h, w), which is one map.
+            `image_heatmaps`; or (h, w), which is one map.
         groups: Integer, how many groups to show at most.
         opacity: Float, as of `overlay`.
-        tile_width: Integer, width of a picture in pixels; heights follow.
+        tile_width: Integer, width of an image in pixels; heights follow.
 
     Returns:
         Array of bytes (H', W', 3).
@@ -42,34 +42,34 @@ def heatmap_grid(
 
     >>> import numpy as np
     >>> from keras_involution import visualization
-    >>> photograph = np.zeros((30, 40, 3), "uint8")
+    >>> image = np.zeros((30, 40, 3), "uint8")
     >>> maps = {"stack0_block0_2_involution": np.ones((4, 30, 40))}
-    >>> visualization.heatmap_grid(photograph, maps, tile_width=80).shape
+    >>> visualization.heatmap_grid(image, maps, tile_width=80).shape
     (100, 436, 3)
     """
-    photograph = np.asarray(photograph)
+    image = np.asarray(image)
     positive_integer(groups, "groups")
     positive_integer(tile_width, "tile_width")
     if not heatmaps:
         raise ValueError(f"There must be a heat map. {received(heatmaps=[])}")
     rows = [
-        (name, _tiles(photograph, np.asarray(maps), groups, opacity))
+        (name, _tiles(image, np.asarray(maps), groups, opacity))
         for name, maps in heatmaps.items()
     ]
-    height, width = photograph.shape[:2]
+    height, width = image.shape[:2]
     tile = (tile_width, max(1, round(height * tile_width / width)))
     return _sheet(rows, tile)
 
 
 def _tiles(
-    photograph: np.ndarray, maps: np.ndarray, groups: int, opacity: float
+    image: np.ndarray, maps: np.ndarray, groups: int, opacity: float
 ) -> list[tuple[str, np.ndarray]]:
-    titles = [("photograph", photograph.astype("uint8"))]
+    titles = [("image", image.astype("uint8"))]
     if maps.ndim == 2:
-        return [*titles, ("mean of the groups", overlay(photograph, maps, opacity))]
+        return [*titles, ("mean of the groups", overlay(image, maps, opacity))]
     chosen = [("mean of the groups", maps.mean(axis=0))]
     chosen += [(f"group {g + 1}", maps[g]) for g in range(min(groups, len(maps)))]
-    return titles + [(title, overlay(photograph, m, opacity)) for title, m in chosen]
+    return titles + [(title, overlay(image, m, opacity)) for title, m in chosen]
 
 
 def _sheet(
@@ -87,7 +87,7 @@ def _sheet(
     for number, (name, tiles) in enumerate(rows):
         top = _LINE + number * step[1]
         for column, (_, pixels) in enumerate(tiles):
-            picture = Image.fromarray(pixels).resize(tile, Image.Resampling.LANCZOS)
-            sheet.paste(picture, (_GAP + column * step[0], top))
+            image = Image.fromarray(pixels).resize(tile, Image.Resampling.LANCZOS)
+            sheet.paste(image, (_GAP + column * step[0], top))
         draw.text((_GAP, top + tile[1] + 1), name, "black", font)
     return np.asarray(sheet)

@@ -26,18 +26,18 @@ def kernel_heatmaps(
     resize: bool = True,
     batch_size: int = 32,
 ) -> dict[str, np.ndarray]:
-    """For every position of a picture, the sum of the kernel generated there.
+    """For every position of an image, the sum of the kernel generated there.
 
     `map[b, g, p] = sum over the Kh * Kw taps t of kernels[b, p, g, t]`, as published:
     a network that has learnt an involution shows here where it looks. Sums are signed.
-    The model is evaluated as it is (batch normalisation with its saved statistics) and
+    The model is evaluated as it is (batch normalization with its saved statistics) and
     is not changed.
 
     Args:
         model: RedNet classifier or backbone, or another functional model with
             `Involution2D` layers.
         images: Tensor (B, H, W, C), or (B, C, H, W) channels first, prepared as for
-            the model: `model.preprocessor(photographs)`.
+            the model: `model.preprocessor(images)`.
         layers: Name or list of names of involutions. `None` is the last involution of
             every stage of a RedNet, every involution of another model.
         aggregate: `None` keeps one map a group; `"mean"` is the mean of the groups.
@@ -97,7 +97,7 @@ def _extractor(model: keras.Model, layers: list[Involution2D]) -> keras.Model:
     kept = _extractors.setdefault(model, {})
     names = tuple(layer.name for layer in layers)
     if names not in kept:
-        kept[names] = keras.Model(model.input, [layer.input for layer in layers])
+        kept[names] = keras.Model(model.inputs, [layer.input for layer in layers])
     return kept[names]
 
 

@@ -1,4 +1,4 @@
-"""Heat maps in colour over photographs."""
+"""Heat maps in color over images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from keras_involution._arguments import received
 from keras_involution.visualization._resize import resize_maps
 
-# Lighter all the way, so that the scale reads in grey and to colour-blind eyes.
+# Lighter all the way, so that the scale reads in gray and to colour-blind eyes.
 COLORS = np.array(
     [
         (0, 0, 4),
@@ -32,18 +32,18 @@ def overlay(
     opacity: float = 0.6,
     limits: tuple[float, float] | None = None,
 ) -> np.ndarray:
-    """Lays heat maps in colour over photographs.
+    """Lays heat maps in color over images.
 
-    The colours go from dark violet (lowest) over red and orange to light yellow
-    (highest). Maps of another size than the photographs are resized bilinearly. Where
-    a map is not a number, the photograph stays as it is.
+    The colors go from dark violet (lowest) over red and orange to light yellow
+    (highest). Maps of another size than the images are resized bilinearly. Where
+    a map is not a number, the image stays as it is.
 
     Args:
         images: Array (B, H, W, 3) or (H, W, 3), values 0 to 255.
         heatmaps: Array (B, h, w) or (h, w), as from `kernel_heatmaps` with
             `aggregate="mean"`, or one group of it.
-        opacity: Float, 0 shows the photograph alone, 1 the colours alone.
-        limits: Tuple of 2 floats, the values of the lowest and the highest colour;
+        opacity: Float, 0 shows the image alone, 1 the colors alone.
+        limits: Tuple of 2 floats, the values of the lowest and the highest color;
             `None` takes the smallest and the largest value of each map.
 
     Returns:
@@ -57,22 +57,22 @@ def overlay(
 
     >>> import numpy as np
     >>> from keras_involution import visualization
-    >>> photographs = np.zeros((2, 6, 8, 3), "uint8")
+    >>> images = np.zeros((2, 6, 8, 3), "uint8")
     >>> heatmaps = np.linspace(-1, 1, 2 * 3 * 4).reshape(2, 3, 4)
-    >>> pictures = visualization.overlay(photographs, heatmaps)
-    >>> pictures.shape, pictures.dtype
+    >>> mixed = visualization.overlay(images, heatmaps)
+    >>> mixed.shape, mixed.dtype
     ((2, 6, 8, 3), dtype('uint8'))
     """
-    photographs = np.asarray(images, "float32")
+    images = np.asarray(images, "float32")
     maps = np.asarray(heatmaps, "float32")
-    _check_overlay(photographs, maps, opacity, limits)
-    if photographs.ndim == 3:
-        return overlay(photographs[None], maps[None], opacity, limits)[0]
-    size = photographs.shape[1:3]
+    _check_overlay(images, maps, opacity, limits)
+    if images.ndim == 3:
+        return overlay(images[None], maps[None], opacity, limits)[0]
+    size = images.shape[1:3]
     maps = maps if maps.shape[1:] == size else resize_maps(maps[:, None], size)[:, 0]
     colors = _colorize(maps, limits)
-    mixed = (1 - opacity) * photographs + opacity * colors
-    mixed = np.where(np.isnan(maps)[..., None], photographs, mixed)
+    mixed = (1 - opacity) * images + opacity * colors
+    mixed = np.where(np.isnan(maps)[..., None], images, mixed)
     return np.clip(np.rint(mixed), 0, 255).astype("uint8")
 
 

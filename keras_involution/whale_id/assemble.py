@@ -10,10 +10,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_involution import _arguments, training
+from keras_involution import training
 from keras_involution._arguments import received
-from keras_involution.models import RedNetImageConverter
-from keras_involution.whale_id.augment import RECIPES, Augmentation
+from keras_involution.models import DataParallelModel, RedNetImageConverter
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.heads import ArcFace, SoftmaxHead, count_margins
 from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
@@ -127,7 +126,7 @@ def build_network(config: TrainConfig) -> EmbeddingNetwork:
         config.backbone,
         (side, side, 3),
         spatial_operator=config.spatial_operator,
-        dtype=None if config.precision == "float32" else config.precision,
+        dtype=None if config.dtype_policy == "float32" else config.dtype_policy,
         **given,
     )
     _check_size(side, backbone)
@@ -153,15 +152,14 @@ def _check_size(side: int, backbone: keras.Model) -> None:
 
 
 def build_training_model(
-    network: EmbeddingNetwork, classes: Classes, config: TrainConfig, steps: int
+    network: EmbeddingNetwork, classes: Classes, config: TrainConfig
 ) -> keras.Model:
-    """Network, augmentation, heads, losses and optimizer, compiled.
+    """Network, heads, losses and optimizer, compiled.
 
     Args:
         network: `EmbeddingNetwork`.
         classes: `Classes`.
         config: `TrainConfig`.
-        steps: Integer, steps an epoch.
 
     Returns:
         `keras.Model` of "images", "identity" and "species", which it needs to know
@@ -174,25 +172,23 @@ def build_training_model(
     images = keras.Input(
         (config.image_size, config.image_size, 3), dtype="uint8", name="images"
     )
-    _arguments.one_of(config.augmentation, RECIPES, "augmentation")
-    x = Augmentation(config.augmentation, seed=config.seed, name="augmentation")(images)
     converter = network.preprocessor
     x = RedNetImageConverter(
         scale=converter.scale,
         offset=converter.offset,
         data_format="channels_last",
         name="normalization",
-    )(x)
+    )(images)
     embeddings = network(x)
     inputs, outputs = {"images": images}, {}
     for name, head in _heads(classes, config).items():
         inputs[name] = keras.Input((), dtype="int32", name=name)
         outputs[name] = head(embeddings, inputs[name])
-    model = keras.Model(inputs, outputs, name="training")
+    model = DataParallelModel(inputs, outputs, name="training")
 
     # === Loss ===
-    share = config.species_share
-    weights = {"identity": 1 - share, "species": share} if classes.species else None
+    weight = config.species_weight
+    weights = {"identity": 1 - weight, "species": weight} if classes.species else None
     partly = sum(classes.species_counts) < sum(classes.counts)
     losses = {
         name: keras.losses.SparseCategoricalCrossentropy(
@@ -201,7 +197,7 @@ def build_training_model(
         )
         for name in outputs
     }
-    model.compile(_optimizer(config, steps), losses, loss_weights=weights)
+    model.compile(_optimizer(config), losses, loss_weights=weights)
     # Else Keras on TensorFlow builds it inside of the step, which is then traced twice.
     model.optimizer.build(model.trainable_variables)
     return model
@@ -218,7 +214,7 @@ def _head(name: str, counts: list[int], config: TrainConfig) -> keras.layers.Lay
     label = f"{name}_head"
     if config.head == "softmax":
         return SoftmaxHead(len(counts), name=label)
-    margins: Any = config.margins
+    margins: Any = config.margin
     if margins is None and name == "species":
         margins = count_margins(counts, 0.226253, -0.720133)
     elif margins is None:
@@ -232,31 +228,31 @@ def _head(name: str, counts: list[int], config: TrainConfig) -> keras.layers.Lay
     )
 
 
-def _optimizer(config: TrainConfig, steps: int) -> keras.optimizers.Optimizer:
+def build_rate(config: TrainConfig, steps: int) -> Any:
+    """The learning rate of the network for every step, of `steps` per epoch."""
     total = steps * config.epochs
+    return training.build_schedule(
+        config.lr_scheduler,
+        config.learning_rate,
+        total,
+        warm_up_steps=min(round(config.warm_up * total), total - 1),
+        steps_per_epoch=steps,
+        **config.lr_scheduler_kwargs,
+    )
 
-    def rate(factor: float) -> Any:
-        return training.build_schedule(
-            config.schedule,
-            factor * config.learning_rate,
-            total,
-            warm_up_steps=min(round(config.warm_up * total), total - 1),
-            final_share=config.final_share,
-            decay_rate=config.decay_rate,
-            power=config.power,
-            steps_per_epoch=steps,
-        )
 
+def _optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
+    # The Trainer sets the rates; here they only have their proportions.
     optimizer = training.build_optimizer(
         config.optimizer,
-        rate,
-        factors={"(identity|species)_head/.*": config.head_factor},
+        1.0,
+        multipliers={"(identity|species)_head/.*": config.head_lr_multiplier},
         weight_decay=config.weight_decay,
-        momentum=config.momentum,
         clip_norm=config.clip_norm,
-        average_momentum=config.average_momentum,
+        ema_decay=config.ema_decay,
+        **config.optimizer_kwargs,
     )
-    if config.precision == "mixed_float16":
+    if config.dtype_policy == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
 

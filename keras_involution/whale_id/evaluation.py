@@ -1,9 +1,9 @@
-"""All figures of a ranking in one table."""
+"""All metrics of a ranking in one table."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,27 @@ import numpy as np
 import pandas as pd
 
 from keras_involution._arguments import received
-from keras_involution._files import replaced_file
+from keras_involution._files import atomic_write
+from keras_involution.whale_id.evaluation_rows import (
+    APART,
+    FRAMES,
+    KNOWN,
+    OPEN,
+    SPECIES_ROWS,
+    apart_rows,
+    baseline_rows,
+    by_species,
+    group_rows,
+    is_right,
+    known_rows,
+    open_rows,
+    probability_rows,
+)
+from keras_involution.whale_id.fusion import Candidates
 from keras_involution.whale_id.metrics import (
-    auroc,
     average_precisions,
-    baks,
-    baus,
-    bootstrap_interval,
     frame_distances,
+    reliability_table,
 )
 from keras_involution.whale_id.metrics.frames import bands
 from keras_involution.whale_id.metrics.ranks import ranks_of
@@ -30,12 +43,11 @@ from keras_involution.whale_id.open_set import (
     open_truths,
 )
 from keras_involution.whale_id.retrieve import Ranking
+from keras_involution.whale_id.splits import find_encounters
 from keras_involution.whale_id.tables import UNKNOWN
 from keras_involution.whale_id.tables.write import write_csv
 
-KNOWN, OPEN, SPECIES_ROWS, FRAMES = "known animals", "open", "species", "frames"
 SUFFIXES = (".json", ".csv")
-RANKS = (1, 5, 10)
 
 
 @dataclass(frozen=True)
@@ -48,15 +60,18 @@ class Evaluation:
         queries: DataFrame with a row for each query: `image_id`, `identity`, `answer`,
             `is_new`, `rank` (from 1, infinite where the animal is not in the ranking),
             `average_precision`, and `open_average_precision` with a threshold.
-        protocol: Dictionary of strings: how the figures came about.
+        protocol: Dictionary of strings: how the metrics came about.
+        reliability: DataFrame of `metrics.reliability_table` for the first answers;
+            `None` without probabilities.
     """
 
     rows: pd.DataFrame
     queries: pd.DataFrame
     protocol: dict[str, str]
+    reliability: pd.DataFrame | None = None
 
     def value(self, group: str, name: str) -> float:
-        """One figure."""
+        """One value."""
         found = self.rows[(self.rows["group"] == group) & (self.rows["name"] == name)]
         if found.empty:
             raise ValueError(
@@ -71,12 +86,14 @@ class Evaluation:
             ValueError: If it ends in neither, or the file is there and `force` is
                 false.
         """
-        with replaced_file(path, force, SUFFIXES) as draft:
+        with atomic_write(path, force, SUFFIXES) as draft:
             if draft.suffix.lower() == ".csv":
                 write_csv(self.rows, draft)
             else:
                 rows = json.loads(self.rows.to_json(orient="records"))
                 content = {"protocol": self.protocol, "rows": rows}
+                if self.reliability is not None:
+                    content["reliability"] = self.reliability.to_dict("records")
                 draft.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
@@ -88,6 +105,9 @@ def evaluate(
     threshold: Threshold | None = None,
     image_precisions: np.ndarray | None = None,
     counter: str = "photo_number",
+    candidates: Candidates | None = None,
+    apart: Ranking | None = None,
+    baselines: Mapping[str, Ranking] | None = None,
 ) -> Evaluation:
     """Measures a ranking.
 
@@ -105,6 +125,14 @@ def evaluate(
         image_precisions: Array (Q,), from `image_average_precisions`.
         counter: String, the column of the camera's counter, for the rows by the
             distance to the nearest training frame; left out where there is none.
+        candidates: `Candidates` of the same queries with the same ranking, for the
+            calibration of their probabilities and, without `threshold`, for new
+            animals.
+        apart: `Ranking` of the same queries without photographs of their own
+            encounter in the database, where a query whose animal has no other is not
+            counted.
+        baselines: Dictionary from a name to the `Ranking` of the same queries by
+            another method.
 
     Returns:
         `Evaluation`.
@@ -131,19 +159,40 @@ def evaluate(
     found = _found(ranking, queries, database, threshold)
     if image_precisions is not None:
         found["image_average_precision"] = image_precisions
-    parts = [_known(found[~found["is_new"]]), _open(found, ranking, threshold)]
+    if candidates is not None:
+        _add_probabilities(found, candidates, threshold)
+    parts = [known_rows(found[~found["is_new"]]), open_rows(found, ranking, threshold)]
+    truths = found["identity"].to_list()
+    if apart is not None:
+        reachable, source = other_encounters(queries, database)
+        if source != "nothing":
+            parts.append(apart_rows(found, apart, reachable))
+    if candidates is not None and candidates.probabilities is not None:
+        parts.append(probability_rows(found))
+    for name, other in (baselines or {}).items():
+        parts.append(
+            baseline_rows(found, name, ranks_of(truths, list(other.labels)) + 1)
+        )
     if "species" in queries:
         found["species"] = queries["species"].to_numpy()
-        parts.append(_groups(found, SPECIES_ROWS, _by_species(found)))
+        parts.append(group_rows(found, SPECIES_ROWS, by_species(found)))
     if counter in queries and counter in database:
         masks = bands(frame_distances(queries, database, counter))
-        parts.append(_groups(found, FRAMES, masks))
+        parts.append(group_rows(found, FRAMES, masks))
     columns = ["group", "name", "value", "low", "high", "n"]
     rows = [row for part in parts for row in part]
+    protocol = _protocol(found, database, threshold, candidates)
+    if apart is not None:
+        known = f"{int(reachable.sum())} queries, encounters by {source}"
+        unknown = "not measured: nothing tells encounters, scores may be too high"
+        protocol[APART] = unknown if source == "nothing" else known
     return Evaluation(
         pd.DataFrame(rows, columns=columns),
         found,
-        _protocol(found, database, threshold),
+        protocol,
+        reliability_table(found["probability"].to_numpy(), is_right(found).to_numpy())
+        if "probability" in found
+        else None,
     )
 
 
@@ -175,90 +224,52 @@ def _found(
     return found
 
 
-Row = tuple[str, str, float, float, float, int]
-
-
-def _row(group: str, name: str, values: pd.Series) -> Row:
-    low, high = bootstrap_interval(values.to_numpy("float64"))
-    value = float(values.mean()) if len(values) else float("nan")
-    return group, name, value, low, high, len(values)
-
-
-def _known(found: pd.DataFrame) -> Iterator[Row]:
-    if found.empty:
+def _add_probabilities(
+    found: pd.DataFrame, candidates: Candidates, threshold: Threshold | None
+) -> None:
+    """What the fusion says of each query, beside what the ranking earns."""
+    if candidates.probabilities is None:
         return
-    for rank in RANKS:
-        yield _row(KNOWN, f"top-{rank}", found["rank"] <= rank)
-    yield _row(KNOWN, "MAP@5", found["average_precision"])
-    if "image_average_precision" in found:
-        yield _row(KNOWN, "image mAP", found["image_average_precision"])
-
-
-def _open(
-    found: pd.DataFrame, ranking: Ranking, threshold: Threshold | None
-) -> Iterator[Row]:
-    new = found["is_new"]
-    if not new.any():
+    found["probability"] = candidates.probabilities[:, 0]
+    if candidates.new_probabilities is None:
         return
-    first: Any = ranking.scores[:, 0]
-    if not new.all():
-        yield _drawn(
-            "AUROC of new",
-            found,
-            lambda f: auroc(list(first[f.index]), list(f["is_new"])),
-        )
+    found["new_probability"] = candidates.new_probabilities
     if threshold is None:
-        return
-    earned = found["open_average_precision"]
-    yield _row(OPEN, "MAP@5", earned)
-    if not new.all():
-        yield _row(OPEN, "MAP@5 of known", earned[~new])
-    yield _row(OPEN, "MAP@5 of new", earned[new])
-    yield _row(OPEN, "called new first", found["answer"] == NEW_LABEL)
-    if not new.all():
-        yield _drawn("BAKS", found, lambda f: baks(*_answers(f)))
-    yield _drawn("BAUS", found, lambda f: baus(*_answers(f)))
+        full, probabilities = candidates.with_new()
+        found["answer"], found["probability"] = full.labels[:, 0], probabilities[:, 0]
+        truths = found["identity"].where(~found["is_new"], NEW_LABEL).to_list()
+        found["open_average_precision"] = average_precisions(truths, list(full.labels))
 
 
-def _is_new(found: pd.DataFrame) -> list[bool]:
-    return found["is_new"].to_list()
+def other_encounters(
+    queries: pd.DataFrame, database: pd.DataFrame
+) -> tuple[np.ndarray, str]:
+    """Which queries have a photograph of their animal from another encounter.
 
+    Args:
+        queries: DataFrame, the table of the Q queries.
+        database: DataFrame, the table of the database.
 
-def _answers(found: pd.DataFrame) -> tuple[list[str], list[str], list[bool]]:
-    columns = ("identity", "answer", "is_new")
-    identities, answers, new = (found[name].to_list() for name in columns)
-    return identities, answers, new
-
-
-def _drawn(
-    name: str, found: pd.DataFrame, compute: Callable[[pd.DataFrame], float]
-) -> Row:
-    low, high = bootstrap_interval(
-        np.arange(len(found)),
-        lambda places: compute(found.iloc[places]),
-        repeats=200,
-        seed=0,
-    )
-    return OPEN, name, compute(found), low, high, len(found)
-
-
-def _by_species(found: pd.DataFrame) -> dict[str, np.ndarray]:
-    names = sorted(found["species"].dropna().unique())
-    return {str(n): (found["species"] == n).to_numpy() for n in names}
-
-
-def _groups(
-    found: pd.DataFrame, group: str, masks: dict[str, np.ndarray]
-) -> Iterator[Row]:
-    for name, mask in masks.items():
-        part = found[mask & ~found["is_new"].to_numpy()]
-        if len(part):
-            yield _row(group, f"{name}: top-1", part["rank"] <= 1)
-            yield _row(group, f"{name}: MAP@5", part["average_precision"])
+    Returns:
+        Tuple of a boolean array (Q,), and what told encounters apart.
+    """
+    both = pd.concat([queries, database], ignore_index=True)
+    encounters = find_encounters(both)
+    names = encounters.names.to_numpy(object)
+    asked, known = names[: len(queries)], names[len(queries) :]
+    places = database.groupby("identity", sort=False).indices
+    reachable = [
+        bool((known[places.get(animal, [])] != encounter).any())
+        for animal, encounter in zip(queries["identity"], asked)
+    ]
+    return np.array(reachable, bool), encounters.source
 
 
 def _protocol(
-    found: pd.DataFrame, database: pd.DataFrame, threshold: Threshold | None
+    found: pd.DataFrame,
+    database: pd.DataFrame,
+    threshold: Threshold | None,
+    candidates: Candidates | None,
 ) -> dict[str, Any]:
     known = database[database["identity"] != UNKNOWN]
     animals, new = known["identity"].nunique(), int(found["is_new"].sum())
@@ -269,6 +280,8 @@ def _protocol(
         "threshold": "none" if threshold is None else threshold.protocol,
         "floor": f"calling every query new and nothing else: open MAP@5 {floor:.3f}",
     }
+    if candidates is not None:
+        said["probabilities"] = candidates.protocol
     reason = _left_out(len(found), new)
     return said | ({"left out": reason} if reason else {})
 

@@ -10,8 +10,8 @@ import pandas as pd
 from keras_involution import _arguments
 from keras_involution._arguments import received
 from keras_involution.visualization import kernel_heatmaps
-from keras_involution.whale_id._pages import MARGIN
 from keras_involution.whale_id.model import EmbeddingNetwork
+from keras_involution.whale_id.pages import MARGIN
 from keras_involution.whale_id.pipeline import Photographs, ordered_batches
 
 
@@ -36,14 +36,14 @@ def kernel_maps(
             one, a position for every 16 x 16 pixels.
         batch_size: Integer.
         on_error: `"stop"`, or `"skip"` to leave out what cannot be used.
-        on_batch: Function that is called with the number of pictures done.
+        on_batch: Function that is called with the number of images done.
 
     Returns:
         Dictionary from `image_id` to an array (Ho, Wo) of float16, and a dictionary of
         path -> reason of those left out.
 
     Raises:
-        PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
+        ImageError: If an image cannot be used and `on_error` is `"stop"`.
         ValueError: If the network has no involution of that name, or `batch_size` is no
             positive integer.
 
@@ -57,12 +57,14 @@ def kernel_maps(
     ...     "rednet", (32, 32, 3), stackwise_num_filters=[32, 64],
     ...     stackwise_num_blocks=[1, 1], stackwise_strides=[1, 2],
     ... )
-    >>> path = tempfile.mkdtemp() + "/fin.png"
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = folder.name + "/fin.png"
     >>> Image.fromarray(np.zeros((40, 60, 3), "uint8")).save(path)
     >>> df = {"image_id": ["1"], "identity": ["A"], "path": [path]}
     >>> maps, _ = kernel_maps(EmbeddingNetwork(backbone), pd.DataFrame(df))
     >>> maps["1"].shape
     (8, 8)
+    >>> folder.cleanup()
     """
     photographs = Photographs(table, network.image_size, MARGIN, on_error)
     _arguments.positive_integer(batch_size, "batch_size")

@@ -6,21 +6,23 @@ from typing import Any
 
 import keras
 
-from keras_involution import _arguments
+from keras_involution import _arguments, _strict
 from keras_involution._arguments import received
 from keras_involution._typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class GeneralizedMeanPooling2D(keras.layers.Layer):
-    """Generalised mean over the positions of a map: `mean(max(x, epsilon) ** p) ** (1 /
-    p)`, the average for `p=1`, nearly the maximum for a large `p`.
+    """Generalized mean over the positions of a map.
+
+    `mean(max(x, epsilon) ** p) ** (1 / p)` is the average for `p=1` and nearly the
+    maximum for a large `p`.
 
     Args:
         p: Float, the power.
         epsilon: Float, the smallest value that a position counts as.
         cells: Integer or tuple of 2; the map is cut into so many rows and columns,
-            each pooled by itself, so that the place of a mark within the picture is
+            each pooled by itself, so that the place of a mark within the image is
             kept. 1 pools the whole map.
         trainable_p: Boolean, whether the power is learnt.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
@@ -66,6 +68,7 @@ class GeneralizedMeanPooling2D(keras.layers.Layer):
         data_format: str | None = None,
         **kwargs: Any,
     ) -> None:
+        _strict.check_constructor(self, kwargs)
         super().__init__(**kwargs)
         for name, value in (("p", p), ("epsilon", epsilon)):
             if not value > 0:

@@ -8,10 +8,15 @@ from pathlib import Path
 import keras
 
 from keras_involution._arguments import received
+from keras_involution._files import reading
+from keras_involution.models import RedNetBackbone
 from keras_involution.whale_id.config import load_config
 from keras_involution.whale_id.model import EmbeddingNetwork
+from keras_involution.whale_id.model.pretrained import network_from_preset
 from keras_involution.whale_id.train import CONFIG, HEAD, MODEL
 from keras_involution.whale_id.train.folder import finished_run
+
+_BACKBONE = "config.json"
 
 
 @dataclass(frozen=True)
@@ -20,12 +25,12 @@ class Run:
 
     Attributes:
         network: `EmbeddingNetwork`.
-        margin: By which boxes were widened in training.
-        head: Path of the centres of the head, or `None`.
+        box_margin: By which boxes were widened in training.
+        head: Path of the centers of the head, or `None`.
     """
 
     network: EmbeddingNetwork
-    margin: float
+    box_margin: float
     head: Path | None
 
 
@@ -35,12 +40,12 @@ class RunFiles:
 
     Attributes:
         model: Path of the `.keras` file.
-        margin: By which boxes were widened in training.
-        head: Path of the centres of the head, or `None`.
+        box_margin: By which boxes were widened in training.
+        head: Path of the centers of the head, or `None`.
     """
 
     model: Path
-    margin: float
+    box_margin: float
     head: Path | None
 
 
@@ -60,18 +65,22 @@ def run_files(path: str | Path) -> RunFiles:
         )
     folder = path if path.is_dir() else None
     settings = folder and folder / CONFIG
-    margin = load_config(settings).margin if settings and settings.exists() else 0.0
+    box_margin = (
+        load_config(settings).box_margin if settings and settings.exists() else 0.0
+    )
     head = folder and folder / HEAD
-    return RunFiles(file, margin, head if head and head.exists() else None)
+    return RunFiles(file, box_margin, head if head and head.exists() else None)
 
 
 def load_run(path: str | Path) -> Run:
-    """Reads the folder of `train`, or a `.keras` file by itself.
+    """A network by whatever names it.
 
-    Nothing that the file names is executed: Keras loads it in safe mode.
+    Nothing that a file names is executed: Keras loads it in safe mode.
 
     Args:
-        path: Path of the folder or file.
+        path: Path of the folder of `train`, of a `.keras` file or of a preset; the
+            name of a preset that is shipped; or `"hf://user/name"`. A preset of a
+            backbone gives its pooled features as they are.
 
     Returns:
         `Run`.
@@ -79,16 +88,21 @@ def load_run(path: str | Path) -> Run:
     Raises:
         ValueError: If there is no finished network, or it is something else.
     """
+    if is_preset(path):
+        return Run(network_from_preset(path), 0.0, None)
     files = run_files(path)
-    try:
+    with reading(files.model, "The network"):
         network = keras.saving.load_model(files.model, compile=False)
-    except Exception as error:  # Damaged archives break in many ways.
-        raise ValueError(
-            f"The network cannot be read: {error}. {received(path=str(files.model))}"
-        ) from error
     if not isinstance(network, EmbeddingNetwork):
         raise ValueError(
             "The file holds no `EmbeddingNetwork`. "
             + received(path=str(files.model), found=type(network).__name__)
         )
-    return Run(network, files.margin, files.head)
+    return Run(network, files.box_margin, files.head)
+
+
+def is_preset(path: str | Path) -> bool:
+    """Whether it names a preset: a built-in name, a folder of one, or the Hub."""
+    if "://" in str(path) or str(path) in RedNetBackbone.presets:
+        return True
+    return (Path(path) / _BACKBONE).is_file()

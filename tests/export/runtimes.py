@@ -55,7 +55,15 @@ def stablehlo(path, x):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(program.call(x))]
 
 
+def openvino(path, x):
+    import openvino as library
+
+    program = library.Core().compile_model(path, "CPU")
+    return list(program(x).values())
+
+
 RUNTIMES = {
+    "openvino": (openvino, ".xml"),
     "onnx": (onnx, ".onnx"),
     "saved_model": (saved_model, ""),
     "litert": (litert, ".tflite"),

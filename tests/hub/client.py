@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from tests.hub.networks import outputs, photographs
+from tests.hub.networks import outputs, raw_images
 
 
 def pull(handle: str, results: str) -> None:
@@ -37,7 +37,7 @@ def keras_hub(handle: str, results: str) -> None:
     task = keras_hub.models.ImageClassifier.from_preset(handle)
     assert type(task.backbone) is keras_involution.RedNetBackbone
     converter = task.preprocessor.image_converter
-    prepared = keras.ops.convert_to_numpy(converter(photographs()))
+    prepared = keras.ops.convert_to_numpy(converter(raw_images()))
     np.save(results, keras.Model.predict(task, prepared, verbose=0))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from keras_involution.hub import transfer
 from tests.hub import networks
 from tests.hub.hub_double import HubDouble
 
@@ -35,6 +37,7 @@ def environment(tmp_path, monkeypatch):
     """Variables for a client of the double; `hub` sets them in this process, too."""
     variables = {
         "HF_TOKEN": "hf_owner",
+        "TMPDIR": str(tmp_path),  # Who is killed leaves what it has made there.
         "HF_HOME": str(tmp_path / "home"),
         "HF_HUB_CACHE": str(tmp_path / "cache"),
         "HF_HUB_DISABLE_XET": "1",
@@ -60,7 +63,10 @@ def hub(environment, monkeypatch):
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", environment["HF_HOME"] + "/t")
-        # The client waits between its tries; the tests count tries, not seconds.
+        # Clients wait between their tries; the tests count tries, not seconds.
+        for name in ("FILES", "LISTINGS"):
+            limits = replace(getattr(transfer, name), first_wait=0.0)
+            monkeypatch.setattr(transfer, name, limits)
         monkeypatch.setattr(_http.time, "sleep", lambda seconds: None)
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         yield double

@@ -99,19 +99,6 @@ def damaged_bytes(data: bytes, rng: random.Random, header: int = 4096) -> bytes:
     return bytes(changed)
 
 
-class Builder:
-    """Stands for `RedNetBackbone` in the reader: builds the undamaged network once."""
-
-    def __init__(self) -> None:
-        self.built: dict[str, RedNetBackbone] = {}
-
-    def __call__(self, **arguments) -> RedNetBackbone:
-        key = repr(sorted(arguments.items()))
-        if not self.built:
-            self.built[key] = RedNetBackbone(**arguments)
-        return self.built.get(key) or RedNetBackbone(**arguments)
-
-
 def attempt(folder: Path, cls: type) -> str:
     """ "loaded" or "refused"; anything else but the documented error is raised."""
     signal.alarm(SECONDS)

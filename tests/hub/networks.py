@@ -41,14 +41,14 @@ def with_drawn_weights(model):
     return model
 
 
-def photographs() -> np.ndarray:
-    """Two pictures (2, 40, 48, 3) of values 0 to 255."""
+def raw_images() -> np.ndarray:
+    """Two images (2, 40, 48, 3) of values 0 to 255."""
     return np.random.default_rng(1).integers(0, 256, (2, 40, 48, 3), "uint8")
 
 
 def outputs(model) -> np.ndarray:
-    """What `model` makes of `photographs()`, its own preprocessing included."""
-    prepared = model.preprocessor(photographs())
+    """What `model` makes of `raw_images()`, its own preprocessing included."""
+    prepared = model.preprocessor(raw_images())
     # Called, not `predict`: that compiles every network anew.
     values = keras.ops.stop_gradient(model(prepared, training=False))
     return keras.ops.convert_to_numpy(values)

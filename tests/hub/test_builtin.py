@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import keras_involution
+from benchmarks._cards import tables
 from benchmarks.write_presets import files_of
 from examples._demo.photographs import CLASS_NAMES, load_photographs
-from keras_involution import RedNet26, RedNet50, RedNetBackbone, RedNetImageClassifier
-from keras_involution.hub import PresetError, _builtin, _locate
-from keras_involution.models.rednet_presets import PRESETS
+from keras_involution import (
+    RedNet26,
+    RedNet50,
+    RedNetBackbone,
+    RedNetImageClassifier,
+    _builtin,
+)
+from keras_involution._builtin import PRESETS
+from keras_involution.hub import PresetError, _locate
+from keras_involution.hub._builtin import published_weights
 from tests.hub.networks import assert_same_weights, tiny_classifier
 from tests.marks import one_backend
 
@@ -44,6 +53,75 @@ def test_every_folder_is_in_the_table():
     assert {path.name for path in CHECKOUT.iterdir()} == set(PRESETS)
 
 
+@one_backend
+@pytest.mark.parametrize("page", tables.TABLES)
+def test_tables_are_those_of_the_metadata(page, tmp_path, monkeypatch):
+    """Sizes, accuracies, downloads and times; a changed number is a changed page."""
+    text = (tables.ROOT / page).read_text("utf-8")
+    assert text == tables.page_with_table(page), (
+        "run python -m benchmarks.write_presets"
+    )
+    entry = PRESETS["rednet_50_imagenet"]
+    larger = {**entry["published"], "file_bytes": [71_000_000, 72_000_000]}
+    monkeypatch.setitem(PRESETS, "rednet_50_imagenet", {**entry, "published": larger})
+    changed = tables.page_with_table(page)
+    assert changed == text.replace("| 62 MB |", "| 71 MB |") != text
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_tables_of_the_documentation_have_the_numbers_of_the_metadata(name):
+    """A row of a table that names a preset and a top-1 says what its metadata say."""
+    accuracy = PRESETS[name]["metadata"]["accuracy"]
+    pages = [CHECKOUT.parent / "README.md", *CHECKOUT.parent.glob("docs/**/*.md")]
+    for page in pages:
+        for head, row in rows_about(name, page.read_text("utf-8")):
+            for title, cell in zip(head, row):
+                if re.search(r"top-[15]\b", title, re.I) and "/" not in title:
+                    key = "top_1" if "1" in title else "top_5"
+                    assert float(cell.strip(" %*")) == accuracy[key], (page, row)
+
+
+def rows_about(name: str, text: str) -> list[tuple[list[str], list[str]]]:
+    rows, head = [], []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if not line.lstrip().startswith("|"):
+            head = []
+        elif not head:
+            head = cells
+        elif any(cell.strip("`") == name for cell in cells):
+            rows.append((head, cells))
+    return rows
+
+
+def test_the_drift_check_can_fail():
+    table = "| name | Top-1 |\n| --- | --- |\n| `rednet_26_tiny_imagenet` | 24.61 |"
+    assert rows_about(TRAINED, table) == [
+        (["name", "Top-1"], [f"`{TRAINED}`", "24.61"])
+    ]
+    assert RedNet26.presets[TRAINED]["accuracy"]["top_1"] == 31.8
+
+
+def test_list_presets():
+    names = keras_involution.list_presets()
+    assert set(names) == set(PRESETS) and names[0] == "rednet_26_imagenet"
+    assert keras_involution.list_presets("*_50_*") == ["rednet_50_imagenet"]
+    assert keras_involution.list_presets("resnet*") == []
+    assert TRAINED in keras_involution.list_presets("rednet*", pretrained=True)
+    with pytest.raises(ValueError, match=r"must be a string.*Received: pattern=26"):
+        keras_involution.list_presets(26)
+
+
+def test_pretrained_presets_have_weights_somewhere(monkeypatch):
+    bare = {**PRESETS["rednet_50_imagenet"], "published": None}
+    monkeypatch.setitem(PRESETS, "rednet_50_imagenet", bare)
+    names = keras_involution.list_presets(pretrained=True)
+    assert "rednet_50_imagenet" not in names
+    with_handle = {**bare, "handle": "hf://user/name"}
+    monkeypatch.setitem(PRESETS, "rednet_50_imagenet", with_handle)
+    assert "rednet_50_imagenet" in keras_involution.list_presets(pretrained=True)
+
+
 def test_weights_that_come_along():
     """Half precision on disk, float32 in the model; they know a watch."""
     sizes = [file.stat().st_size for file in CHECKOUT.rglob("*.h5")]
@@ -60,7 +138,7 @@ def test_weights_that_come_along():
     )
     order = model.predict(watches, verbose=0).argsort(-1)
     right = (order[:, -5:] == model.class_names.index("stopwatch")).any(-1).sum()
-    assert right >= 6, "of 20 photographs; by chance it would be 0 or 1"
+    assert right >= 6, "of 20 photographs; guessing gives 0 or 1"
 
 
 @pytest.mark.parametrize("name", ["rednet_26_imagenet", "rednet_50_imagenet"])
@@ -73,17 +151,19 @@ def test_load_weights_false_builds_the_published_network(name):
     assert model.preprocessor.image_size == (224, 224)
 
 
-@pytest.mark.parametrize("cls", [RedNet50, RedNetImageClassifier, RedNetBackbone])
-def test_weights_that_are_published_nowhere(cls):
-    with pytest.raises(PresetError) as caught:
-        cls.from_preset("rednet_50_imagenet")
-    for words in (
-        "published nowhere",
-        "keras-involution convert",
-        "load_weights=False",
-    ):
-        assert words in str(caught.value)
-    assert str(caught.value).endswith("Received: preset='rednet_50_imagenet'")
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_has_its_weights_or_says_where_they_are(name, tmp_path):
+    published = published_weights(name)
+    if published is None:
+        assert _builtin.has_weights(CHECKOUT / name)
+        return
+    metadata = json.loads((CHECKOUT / name / "metadata.json").read_text("utf-8"))
+    assert metadata["parameter_count"] < 40e6 and len(metadata["class_names"]) == 1000
+    assert len(set(metadata["class_names"])) == 1000
+    (least, most) = published.file_bytes
+    # The head has 2,049 weights a class; the backbone's statistics are counted.
+    assert least == 4 * (metadata["parameter_count"] + 2_049_000) < most
+    assert published.file_name == f"RedNet{DEPTHS[name]}_pretrained.pdparams"
 
 
 def test_another_depth():

@@ -8,13 +8,13 @@ import pytest
 
 from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.hub import CardFacts, Metric, model_card
-from keras_involution.models import summary_of_cost
+from keras_involution.models import model_cost
 from tests.hub.networks import TINY
 from tests.marks import old_content
 
 FACTS = CardFacts(
-    training_data="Ten photographs of fins.",
-    data_licence="CC BY 4.0",
+    training_data="Ten images of fins.",
+    data_license="CC BY 4.0",
     datasets=["owner/fins"],
     metrics=[
         Metric(
@@ -23,7 +23,7 @@ FACTS = CardFacts(
         Metric("Top-1 accuracy (%)", 78.35, "ImageNet", source="the authors"),
     ],
     intended_use="Telling fins apart.",
-    limits="Ten photographs are few.",
+    limits="Ten images are few.",
 )
 
 
@@ -51,12 +51,12 @@ def test_sections(classifier):
     for words in (
         "dolphin, porpoise, whale",
         f"{classifier.count_params():,}",
-        "Ten photographs of fins.",
+        "Ten images of fins.",
         "CC BY 4.0",
         "`python examples/fins.py`",
         "published: the authors",
         "Telling fins apart.",
-        "Ten photographs are few.",
+        "Ten images are few.",
         "@inproceedings{li2021involution",
     ):
         assert words in card, words
@@ -69,6 +69,15 @@ def test_what_is_not_known_is_called_so(classifier):
     assert front_matter(card).eval_results is None
 
 
+def test_names_of_classes_do_not_leave_their_cell(classifier, monkeypatch):
+    names = ["a|b", "first\n| second |", "<script>x</script>"]
+    monkeypatch.setattr(classifier, "class_names", names)
+    card = model_card(classifier, "owner/fins")
+    row = next(line for line in card.splitlines() if "Classes (3)" in line)
+    assert row.endswith("| a\\|b, first \\| second \\|, &lt;script>x&lt;/script> |")
+    assert "<script" not in card
+
+
 def test_backbone(classifier):
     card = model_card(classifier.backbone, "owner/fins")
     assert front_matter(card).pipeline_tag == "image-feature-extraction"
@@ -77,18 +86,18 @@ def test_backbone(classifier):
 
 @old_content
 def test_the_first_code_block_runs(hub, classifier, capsys):
-    from tests.hub.networks import photographs
+    from tests.hub.networks import raw_images
 
     classifier.push_to_hub("owner/fins")
     card = hub.files("owner/fins")["README.md"].decode()
     code = re.findall(r"```python\n(.*?)```", card, re.DOTALL)[0]
     assert "import keras_involution" in code
-    exec(code, {"photographs": photographs()})
+    exec(code, {"images": raw_images()})
     assert "whale" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("image_shape", [(33, 41, 3), (None, None, 3), (3, 33, 41)])
-def test_multiply_adds_are_those_of_the_size_that_is_named(image_shape):
+def test_macs_are_those_of_the_size_that_is_named(image_shape):
     first = image_shape[0] == 3
     backbone = RedNetBackbone(
         **{**TINY, "spatial_operator": "convolution"},
@@ -97,7 +106,7 @@ def test_multiply_adds_are_those_of_the_size_that_is_named(image_shape):
     )
     sides = (33, 41) if 33 in image_shape else (224, 224)
     shape = (3, *sides) if first else (*sides, 3)
-    counted = summary_of_cost(backbone, shape).multiply_adds
+    counted = model_cost(backbone, shape).macs
     row = f"| Multiply-adds at {sides[0]} x {sides[1]} | {counted:,} |"
     assert row in model_card(backbone, "a/b", FACTS)
     model = RedNetImageClassifier(backbone, 5)

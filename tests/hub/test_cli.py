@@ -5,8 +5,8 @@ from __future__ import annotations
 from click.testing import CliRunner
 
 from keras_involution import RedNetImageClassifier
+from keras_involution._builtin import PRESETS, preset_facts
 from keras_involution.cli import main
-from keras_involution.models.rednet_presets import PRESETS
 from tests.hub.networks import assert_same_weights
 from tests.marks import old_content, one_backend
 
@@ -26,10 +26,13 @@ def test_help_lists_the_commands():
 
 
 def test_presets(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
-    text = run("presets")
-    assert all(name in text for name in PRESETS)
-    assert "published" in text
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run("presets").splitlines()
+    for name in PRESETS:
+        [line] = [line for line in lines if f" {name} " in line]
+        facts = preset_facts(name)
+        for key in ("parameters", "top-1", "weights", "download"):
+            assert f" {facts[key]} " in line
 
 
 def test_info(saved, published):

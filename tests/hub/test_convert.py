@@ -19,7 +19,7 @@ from keras_involution import (
 )
 from keras_involution.cli import main
 from keras_involution.hub import CheckpointError, read_checkpoint
-from keras_involution.hub.convert import load, torch_file
+from keras_involution.models import rednet_checkpoint
 from tests import published_weights
 from tests.hub import checkpoints
 from tests.hub.networks import assert_same_weights
@@ -35,18 +35,6 @@ def arrays():
     return checkpoints.small_network()
 
 
-@pytest.fixture
-def without_torch(monkeypatch):
-    """The reader as it works where PyTorch is not installed."""
-    monkeypatch.setattr(torch_file.importlib.util, "find_spec", lambda name: None)
-
-
-@pytest.fixture(params=("with torch", "without torch"))
-def either_reader(request):
-    if request.param == "without torch":
-        request.getfixturevalue("without_torch")
-
-
 def assert_read(path, arrays) -> None:
     found = read_checkpoint(path).arrays
     assert set(found) == set(checkpoints.bare(arrays))
@@ -57,7 +45,7 @@ def assert_read(path, arrays) -> None:
 @pytest.mark.parametrize("zipped", (True, False))
 @pytest.mark.parametrize("meta", (None, checkpoints.META))
 @pytest.mark.parametrize("prefix", ("", "module."))
-def test_torch_files(arrays, tmp_path, either_reader, prefix, meta, zipped):
+def test_torch_files(arrays, tmp_path, prefix, meta, zipped):
     written = checkpoints.with_prefix(arrays, prefix)
     path = checkpoints.save_torch(tmp_path / "x.pth", written, meta, zipped)
     assert_read(path, arrays)
@@ -65,7 +53,7 @@ def test_torch_files(arrays, tmp_path, either_reader, prefix, meta, zipped):
     assert names == (None if meta is None else checkpoints.META["CLASSES"])
 
 
-def test_torch_files_of_other_kinds_of_tensors(tmp_path, either_reader):
+def test_torch_files_of_other_kinds_of_tensors(tmp_path):
     import torch
 
     base = torch.arange(24, dtype=torch.float64).reshape(4, 6)
@@ -121,7 +109,10 @@ def test_the_other_depths_are_found(tmp_path, depth, blocks):
         for block in range(count)
     ]
     np.savez(tmp_path / "x.npz", **dict.fromkeys(names, np.zeros(1)))
-    assert load._depth(read_checkpoint(tmp_path / "x.npz")) == depth
+    assert (
+        rednet_checkpoint._depth(read_checkpoint(tmp_path / "x.npz").arrays, "")
+        == depth
+    )
 
 
 def test_backbones_and_new_heads(arrays, tmp_path):
@@ -183,7 +174,7 @@ def test_other_architectures(tmp_path):
 
 
 @pytest.mark.parametrize("zipped", (True, False))
-def test_torch_files_that_run_code(tmp_path, either_reader, zipped):
+def test_torch_files_that_run_code(tmp_path, zipped):
     import torch
 
     hostile = {"state_dict": {}, "meta": checkpoints.RunsCode(tmp_path / "ran")}
@@ -212,11 +203,10 @@ def _global(module: str, name: str) -> bytes:
 
 PROGRAMS = {
     # BUILD on a stand-in would change it for every later file.
-    "sets `__call__`": b"\x80\x02" + _global("numpy", "dtype")
+    "sets the state of a name": b"\x80\x02" + _global("numpy", "dtype")
     + b"N}X\x08\x00\x00\x00__call__K\x01s\x86b.",
     "asks for `builtins.eval`": b"\x80\x02" + _global("builtins", "eval")
     + b"(X\x01\x00\x00\x001tR.",
-    "asks for more memory": b"\x80\x02Nr" + struct.pack("<I", 2**32 - 1) + b".",
     "instruction BYTEARRAY8": b"\x80\x05\x96" + struct.pack("<Q", 1) + b"a.",
     "instruction EXT1": b"\x80\x02\x82\x01.",
     "holds no arrays by name": b"\x80\x02N.",
@@ -240,32 +230,33 @@ def test_arrays_of_objects_and_of_false_sizes(tmp_path):
         b"K\x03\x85", b"K\x09\x85"
     )
     (tmp_path / "x.pdparams").write_bytes(raw)
-    with pytest.raises(CheckpointError, match="cannot be used"):
+    with pytest.raises(CheckpointError, match="cannot be read"):
         read_checkpoint(tmp_path / "x.pdparams")
 
 
 @pytest.mark.parametrize("zipped", (True, False))
-@pytest.mark.parametrize("share", (0.0, 0.01, 0.5, 0.99))
-def test_cut_off_files(arrays, tmp_path, either_reader, zipped, share):
+@pytest.mark.parametrize("fraction", (0.0, 0.01, 0.5, 0.99))
+def test_cut_off_files(arrays, tmp_path, zipped, fraction):
     few = dict(list(arrays.items())[:40])
     path = checkpoints.save_torch(tmp_path / "x.pth", few, None, zipped)
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(share * len(whole))])
+    path.write_bytes(whole[: int(fraction * len(whole))])
     with pytest.raises(CheckpointError, match="Received: path="):
         read_checkpoint(path)
 
 
-@pytest.mark.parametrize("share", (0.0, 0.001, 0.5, 0.99))
-def test_cut_off_safetensors(arrays, tmp_path, share):
+@pytest.mark.parametrize("fraction", (0.0, 0.001, 0.5, 0.99))
+def test_cut_off_safetensors(arrays, tmp_path, fraction):
     path = tmp_path / "x.safetensors"
     save_file(arrays, path)
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(share * len(whole))])
+    path.write_bytes(whole[: int(fraction * len(whole))])
     with pytest.raises(CheckpointError, match="Received: path="):
         read_checkpoint(path)
 
 
-def test_tensors_larger_than_their_numbers(tmp_path, without_torch):
+@pytest.mark.parametrize("size", (5, 64))
+def test_tensors_larger_than_their_numbers(tmp_path, size):
     """The description of a tensor is changed in the file."""
     import torch
 
@@ -278,7 +269,7 @@ def test_tensors_larger_than_their_numbers(tmp_path, without_torch):
             data = whole.read(name)
             if name.endswith("data.pkl"):
                 assert data.count(b"K\x04\x85") == 1  # the shape (4,)
-                data = data.replace(b"K\x04\x85", b"K\x40\x85")
+                data = data.replace(b"K\x04\x85", b"K%c\x85" % size)
             changed.writestr(name, data)
     with pytest.raises(CheckpointError, match="larger than its numbers"):
         read_checkpoint(tmp_path / "x.pth")
@@ -313,7 +304,7 @@ def test_the_command(arrays, tmp_path):
     assert_same_weights(model, RedNet26.from_preset(path))
     best = model.classify([pixels])[0]
     lines = [line.split() for line in text.splitlines()[2:]]
-    assert lines == [[f"{share:.1%}", name] for name, share in best]
+    assert lines == [[f"{fraction:.1%}", name] for name, fraction in best]
     run("convert", path, tmp_path / "backbone", "--backbone")
     assert_same_weights(
         RedNetBackbone.from_preset(tmp_path / "backbone"), model.backbone

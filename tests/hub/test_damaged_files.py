@@ -120,6 +120,17 @@ def test_wrong_types_in_the_config(preset, key, value):
         assert_refused(preset, "config.json", key)
 
 
+@one_backend
+@pytest.mark.parametrize("blocks", [[512, 1], [1, 512], [40, 40], [10**9, 1]])
+def test_more_blocks_than_keras_can_walk_through(preset, blocks):
+    """Keras builds by recursion, ten calls a block; refused before a layer is made."""
+    change = {"stackwise_num_blocks": blocks}
+    change_json(
+        preset / "config.json", lambda d: {**d, "config": {**d["config"], **change}}
+    )
+    assert_refused(preset, "config.json", "stackwise_num_blocks")
+
+
 def test_another_class(preset):
     change_json(
         preset / "config.json", lambda d: {**d, "registered_name": "keras_hub>X"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_involution import RedNetBackbone, RedNetImageClassifier
-from tests.hub.networks import assert_same_weights, photographs, tiny_classifier
+from tests.hub.networks import assert_same_weights, raw_images, tiny_classifier
 from tests.marks import one_backend
 
 pytestmark = one_backend
@@ -19,18 +19,18 @@ def preset(tmp_path):
     return tmp_path / "preset"
 
 
-def grey(channels: int) -> np.ndarray:
+def gray(channels: int) -> np.ndarray:
     values = np.random.default_rng(0).standard_normal((2, 32, 32, 1))
     return np.repeat(values.astype("float32"), channels, axis=-1)
 
 
 @pytest.mark.parametrize("channels", (1, 2, 4, 7))
 def test_grey_images_give_the_same_in_any_number_of_channels(preset, channels):
-    expected = tiny_classifier().predict(grey(3), verbose=0)
+    expected = tiny_classifier().predict(gray(3), verbose=0)
     shape = (None, None, channels)
     model = RedNetImageClassifier.from_preset(preset, image_shape=shape)
     assert model.backbone.image_shape == shape
-    outputs = model.predict(grey(channels), verbose=0)
+    outputs = model.predict(gray(channels), verbose=0)
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
     backbone = RedNetBackbone.from_preset(preset, image_shape=shape)
     assert_same_weights(backbone, model.backbone)
@@ -41,7 +41,7 @@ def test_other_sides_are_prepared_for(preset):
     model = RedNetImageClassifier.from_preset(preset, image_shape=(48, 64, 3))
     assert model.preprocessor.image_size == (48, 64)
     assert_same_weights(model, tiny_classifier())
-    assert len(model.classify(photographs())) == 2
+    assert len(model.classify(raw_images())) == 2
 
 
 def test_a_new_head_and_a_preprocessor_of_ones_own(preset):

@@ -6,8 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_involution import RedNetBackbone, RedNetImageClassifier
-from tests.hub.networks import assert_same_weights, outputs, photographs
+from keras_involution import (
+    RedNetBackbone,
+    RedNetImageClassifier,
+    RedNetImageConverter,
+)
+from tests.hub.networks import (
+    assert_same_weights,
+    outputs,
+    raw_images,
+    tiny_classifier,
+)
 
 keras_hub = pytest.importorskip("keras_hub", reason="keras-hub is an extra")
 # keras-hub compiles every task, and Keras says that no optimizer came with the weights.
@@ -17,9 +26,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def prepared(task) -> np.ndarray:
-    return np.asarray(
-        task.preprocessor.image_converter(photographs().astype("float32"))
-    )
+    return np.asarray(task.preprocessor.image_converter(raw_images().astype("float32")))
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +36,7 @@ def task(saved):
 
 def test_keras_hub_reads_our_folder(task, classifier):
     assert_same_weights(task, classifier)
-    ours = np.asarray(classifier.preprocessor(photographs().astype("float32")))
+    ours = np.asarray(classifier.preprocessor(raw_images().astype("float32")))
     np.testing.assert_array_equal(prepared(task), ours)
     assert type(task.backbone) is RedNetBackbone
     theirs = keras.Model.predict(task, ours, verbose=0)
@@ -66,3 +73,24 @@ def test_a_new_head_with_keras_hub(saved, classifier):
     task = keras_hub.models.ImageClassifier.from_preset(str(saved), num_classes=5)
     assert task.output_shape == (None, 5)
     assert_same_weights(task.backbone, classifier.backbone)
+
+
+def test_keras_hub_prepares_images_by_the_published_protocol(tmp_path):
+    """The converter of keras-hub has no crop fraction, so ours goes through it."""
+    converter = RedNetImageConverter(
+        (28, 28), crop_fraction=0.875, data_format="channels_last"
+    )
+    model = tiny_classifier(preprocessor=converter)
+    model.save_to_preset(tmp_path / "p")
+    task = keras_hub.models.ImageClassifier.from_preset(str(tmp_path / "p"))
+    theirs = task.preprocessor.image_converter
+    assert type(theirs) is RedNetImageConverter
+    assert theirs.get_config() == converter.get_config()
+    whole = RedNetImageConverter((28, 28), data_format="channels_last")
+    images = raw_images().astype("float32")
+    assert np.abs(prepared(task) - np.asarray(whole(images))).max() > 0.1
+    np.testing.assert_array_equal(prepared(task), np.asarray(converter(images)))
+    task.save_to_preset(str(tmp_path / "q"))
+    again = RedNetImageClassifier.from_preset(tmp_path / "q")
+    assert again.preprocessor.crop_fraction == 0.875
+    np.testing.assert_array_equal(outputs(again), outputs(model))

@@ -28,7 +28,7 @@ def test_there_and_back_on_the_real_hub(classifier, tmp_path):
     api = HfApi()
     repository = f"{api.whoami()['name']}/keras-involution-test-{uuid.uuid4().hex[:8]}"
     try:
-        classifier.push_to_hub(repository, private=True, licence="apache-2.0")
+        classifier.push_to_hub(repository, private=True, license="apache-2.0")
         pulled = RedNetImageClassifier.from_preset(
             f"hf://{repository}", cache_dir=tmp_path
         )

@@ -14,7 +14,7 @@ from keras_involution import (
     RedNetImageClassifier,
     RedNetImageConverter,
 )
-from keras_involution.models.rednet_presets import PRESETS
+from keras_involution._builtin import PRESETS
 from tests.hub.networks import (
     CLASS_NAMES,
     assert_same_weights,
@@ -81,6 +81,15 @@ def test_converter_comes_back(classifier, tmp_path, settings):
     expected, config = converter.get_config(), loaded.get_config()
     assert expected.keys() == config.keys()
     assert {k: config[k] for k in settings} == {k: expected[k] for k in settings}
+
+
+def test_a_converter_of_keras_hub_without_scale_leaves_the_values(preset):
+    task = json.loads((preset / "task.json").read_text())
+    config = task["config"]["preprocessor"]["config"]["image_converter"]["config"]
+    config.update(scale=None, offset=None)
+    (preset / "task.json").write_text(json.dumps(task))
+    found = RedNetImageClassifier.from_preset(preset).preprocessor
+    assert (found.scale, found.offset) == (1.0, 0.0)
 
 
 def test_backbone_comes_back_alone_and_from_a_classifier(saved, classifier, tmp_path):

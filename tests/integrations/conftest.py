@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+from collections.abc import Iterator
+from types import ModuleType
 
 import keras
 import pytest
@@ -24,9 +27,9 @@ def keras_hub():
     return pytest.importorskip("keras_hub", reason="keras-hub is an extra")
 
 
-@pytest.fixture(scope="module")
-def adapter(keras_hub):
-    """The adapter, imported for one file of tests: others see Keras without it."""
+@contextlib.contextmanager
+def imported_adapter() -> Iterator[ModuleType]:
+    """The adapter, imported for a while: others see Keras without it."""
     from keras_hub.src.utils import preset_utils
 
     places = (
@@ -42,8 +45,16 @@ def adapter(keras_hub):
         for p in places
     ]
     forget_adapter()
-    yield importlib.import_module(NAME)
-    forget_adapter()
-    for place, contents in zip(places, before):
-        place.clear()
-        place.update(contents)
+    try:
+        yield importlib.import_module(NAME)
+    finally:
+        forget_adapter()
+        for place, contents in zip(places, before):
+            place.clear()
+            place.update(contents)
+
+
+@pytest.fixture(scope="module")
+def adapter(keras_hub):
+    with imported_adapter() as module:
+        yield module

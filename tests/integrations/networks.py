@@ -21,12 +21,12 @@ SIDE = 64
 
 
 def images() -> np.ndarray:
-    """Two prepared pictures (2, 64, 64, 3)."""
+    """Two prepared images (2, 64, 64, 3)."""
     return np.random.default_rng(0).uniform(-1, 1, (2, SIDE, SIDE, 3)).astype("float32")
 
 
 def boxes() -> np.ndarray:
-    """One box a picture (2, 1, 4): left, top, right, bottom."""
+    """One box an image (2, 1, 4): left, top, right, bottom."""
     return np.array([[[8, 8, 40, 40]], [[20, 20, 60, 60]]], "float32")
 
 
@@ -49,7 +49,7 @@ def assert_trains(task, backbone, x, y, **arguments) -> None:
     """`fit` moves the first convolution of the backbone and the last.
 
     In three steps: branches that start at zero let what is before them move later.
-    Whether the loss falls would be chance, with dropout and so few steps.
+    With dropout and so few steps, the loss need not fall.
     """
     first, *_, last = (
         layer for layer in backbone.layers if layer.name.endswith("_conv")

@@ -32,7 +32,7 @@ def checks():
     return test_case.TestCase()
 
 
-def photographs() -> np.ndarray:
+def raw_images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, 40, 48, 3)).astype("float32")
 
 
@@ -69,7 +69,7 @@ def test_task(checks, adapter, keras_hub):
             "num_classes": 3,
             "preprocessor": keras_hub.models.ImageClassifierPreprocessor(converter),
         },
-        train_data=(photographs(), np.array([0, 2])),
+        train_data=(raw_images(), np.array([0, 2])),
         expected_output_shape=(2, 3),
     )
 
@@ -79,7 +79,7 @@ def test_preprocessing_of_our_preset(checks, adapter, keras_hub, saved):
     checks.run_preprocessing_layer_test(
         keras_hub.models.ImageClassifierPreprocessor,
         {"image_converter": converter},
-        (photographs(), np.array([0, 2])),
+        (raw_images(), np.array([0, 2])),
     )
 
 

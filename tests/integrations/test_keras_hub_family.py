@@ -19,7 +19,7 @@ from tests.hub.networks import (
     CLASS_NAMES,
     assert_same_weights,
     outputs,
-    photographs,
+    raw_images,
     tiny_backbone,
 )
 from tests.integrations.conftest import NAME, forget_adapter
@@ -35,8 +35,8 @@ BUILTIN = "rednet_26_imagenet"
 
 
 def scores(model) -> np.ndarray:
-    """What a classifier makes of the pictures, with the preprocessing that it has."""
-    prepared = model.preprocessor(photographs().astype("float32"))
+    """What a classifier makes of the images, with the preprocessing that it has."""
+    prepared = model.preprocessor(raw_images().astype("float32"))
     return keras.Model.predict(model, np.asarray(prepared), verbose=0)
 
 
@@ -85,13 +85,13 @@ def test_a_backbone(adapter, keras_hub, place, classifier, name):
     assert type(backbone) is adapter.RedNetBackbone
     assert backbone.get_config() == classifier.backbone.get_config()
     assert_same_weights(backbone, classifier.backbone)
-    x = np.asarray(classifier.preprocessor(photographs()))
+    x = np.asarray(classifier.preprocessor(raw_images()))
     expected = classifier.backbone.predict(x, verbose=0)
     np.testing.assert_array_equal(backbone.predict(x, verbose=0), expected)
 
 
 def test_preprocessing(adapter, keras_hub, place, classifier):
-    images = photographs().astype("float32")
+    images = raw_images().astype("float32")
     expected = np.asarray(classifier.preprocessor(images))
     for general in (
         keras_hub.models.ImageClassifierPreprocessor,
@@ -149,6 +149,45 @@ def test_a_backbone_that_keras_hub_saves(adapter, keras_hub, saved, tmp_path):
     again = keras_hub.models.Backbone.from_preset(str(tmp_path))
     assert_same_weights(again, backbone)
     assert_same_weights(RedNetBackbone.from_preset(tmp_path), backbone)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_a_quantized_head(adapter, keras_hub, saved, classifier, tmp_path, mode):
+    """keras-hub does not write how a head was quantized, but takes `head_dtype`."""
+    general = keras_hub.models.ImageClassifier
+    model = RedNetImageClassifier.from_preset(saved)
+    model.quantize(mode)
+    model.save_to_preset(tmp_path / "ours")
+    task = general.from_preset(str(tmp_path / "ours"))
+    np.testing.assert_array_equal(scores(task), scores(model))
+    task = general.from_preset(str(saved))
+    # The converter of keras-hub is built by its first call, which `quantize` asks for.
+    scores(task)
+    task.quantize(mode)
+    task.save_weights(tmp_path / "a.weights.h5")
+    task.save_to_preset(str(tmp_path / "theirs"))
+    for cls in (general, RedNetImageClassifier):
+        again = cls.from_preset(str(tmp_path / "theirs"), head_dtype=model.head_dtype)
+        np.testing.assert_array_equal(scores(again), scores(model))
+        again.get_layer("predictions").bias.assign([9.0, 9.0, 9.0])
+        again.load_weights(tmp_path / "a.weights.h5")
+        np.testing.assert_array_equal(scores(again), scores(model))
+
+
+def test_lora_weights_of_keras_hub(adapter, saved, tmp_path):
+    """keras-hub saves and loads the small matrices that our `enable_lora` has made."""
+    backbone = adapter.RedNetBackbone.from_preset(saved)
+    backbone.enable_lora(2)
+    kernels = [w for w in backbone.trainable_weights if w.name == "lora_kernel_b"]
+    for kernel in kernels:
+        kernel.assign(np.full(kernel.shape, 0.1))
+    backbone.save_lora_weights(str(tmp_path / "a.lora.h5"))
+    again = adapter.RedNetBackbone.from_preset(saved)
+    again.load_lora_weights(str(tmp_path / "a.lora.h5"))
+    assert len(kernels) > 8
+    for weight, other in zip(backbone.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(weight, other)
 
 
 def test_builtin_names(adapter, keras_hub):

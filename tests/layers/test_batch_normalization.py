@@ -1,8 +1,6 @@
-"""Our batch normalisation on PyTorch computes what Keras's does."""
+"""Our batch normalization on PyTorch computes what Keras's does."""
 
 from __future__ import annotations
-
-import functools
 
 import keras
 import numpy as np
@@ -105,16 +103,28 @@ def test_what_is_left_to_keras(how):
     np.testing.assert_array_equal(*results)
 
 
-def test_moments_that_somebody_else_puts_in_place_count():
-    layer = BatchNormalization(epsilon=0)
-    layer.build((None, 6))
+@pytest.mark.parametrize("synchronized", [True, False])
+def test_statistics_are_those_of_all_processes(synchronized, monkeypatch):
+    """Two processes with the same rows: the sum over them is twice that of one."""
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    sums = []
 
-    def moments(layer, inputs, mask):
-        return torch.full((6,), 1.0), torch.full((6,), 4.0)
+    def all_reduce(own):
+        sums.append(own.mul_(2))
 
-    layer._moments = functools.partial(moments, layer)
-    x = tensor(7, 6)
-    torch.testing.assert_close(layer(x, training=True), (x - 1) / 2)
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+    layer = BatchNormalization(synchronized=synchronized)
+    assert BatchNormalization.from_config(layer.get_config()).get_config() == (
+        layer.get_config()
+    )
+    plain = layers.BatchNormalization()
+    x = tensor(5, 3, 6)
+    expected = plain(x, training=True)
+    torch.testing.assert_close(layer(x, training=True), expected, rtol=1e-4, atol=1e-4)
+    assert len(sums) == (2 if synchronized else 0)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), plain(x), rtol=1e-4, atol=1e-4)
 
 
 def test_file_round_trip(tmp_path):

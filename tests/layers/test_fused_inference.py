@@ -1,4 +1,4 @@
-"""At inference the layer folds normalisation into `reduce`: the same outputs."""
+"""At inference the layer folds normalization into `reduce`: the same outputs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def trained_layer(rank: int, data_format: str, dtype: str):
 
 
 def one_after_the_other(layer, x):
-    """Reduce, normalise, span, each by its own layer."""
-    normalised = layer.reduce_norm(layer.reduce(x), training=False)
-    return layer.span(ops.relu(normalised))
+    """Reduce, normalize, span, each by its own layer."""
+    normalized = layer.reduce_norm(layer.reduce(x), training=False)
+    return layer.span(ops.relu(normalized))
 
 
 @pytest.mark.parametrize("dtype", UNIT)

@@ -1,4 +1,4 @@
-"""The published initialisation: its spread, its seeds, its configuration."""
+"""The published initialization: its spread, its seeds, its configuration."""
 
 from __future__ import annotations
 

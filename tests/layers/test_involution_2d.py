@@ -105,20 +105,18 @@ def test_at_strides_kernels_come_from_the_mean_of_each_step():
 
 
 def test_configuration_round_trip():
+    plain = {
+        "kernel_size": (3, 5), "groups": 2, "strides": (2, 1), "dilation_rate": (1, 2),
+        "reduction_ratio": 2, "data_format": "channels_first", "momentum": 0.8,
+        "epsilon": 1e-3, "implementation": "portable",
+    }  # fmt: skip
     layer = Involution2D(
-        (3, 5),
-        groups=2,
-        strides=(2, 1),
-        dilation_rate=(1, 2),
-        reduction_ratio=2,
-        data_format="channels_first",
-        kernel_initializer="he_normal",
-        kernel_regularizer="l2",
-        momentum=0.8,
-        epsilon=1e-3,
-        implementation="portable",
+        **plain, kernel_initializer="he_normal", kernel_regularizer="l2"
     )
     config = layer.get_config()
+    assert {name: config[name] for name in plain} == plain
+    assert config["kernel_initializer"]["class_name"] == "HeNormal"
+    assert config["kernel_regularizer"]["class_name"] == "L2"
     again = Involution2D.from_config(json.loads(json.dumps(config)))
     assert json.dumps(again.get_config()) == json.dumps(config)
 

@@ -10,14 +10,14 @@ from keras import layers
 from keras_involution.models import (
     InvolutionFeaturePyramid,
     InvolutionTower,
-    summary_of_cost,
+    model_cost,
 )
 from tests.hub.networks import with_drawn_weights
 from tests.marks import one_backend
 from tests.models.detectors import retinanet, semantic_fpn
 
 # Parameters in millions and FLOPs in G as the authors of involution publish them, for
-# the sizes of pictures with which their frameworks count.
+# the sizes of images with which their frameworks count.
 PUBLISHED = {
     ("retinanet", "convolution"): (27.8, 210.1),
     ("retinanet", "involution"): (26.3, 199.9),
@@ -35,11 +35,11 @@ SIDES = {"P2": (19, 26), "P3": (10, 13), "P4": (5, 7), "P5": (3, 4)}
 @pytest.mark.parametrize("name, spatial_operator", PUBLISHED)
 def test_published_sizes(name, spatial_operator):
     build, shape = BUILDERS[name]
-    cost = summary_of_cost(build(spatial_operator), shape)
+    cost = model_cost(build(spatial_operator), shape)
     parameters, flops = PUBLISHED[name, spatial_operator]
     assert not cost.uncounted
     assert cost.parameters / 1e6 == pytest.approx(parameters, rel=0.01)
-    assert cost.multiply_adds / 1e9 == pytest.approx(flops, rel=0.01)
+    assert cost.macs / 1e9 == pytest.approx(flops, rel=0.01)
     assert cost.published_flops / 1e9 == pytest.approx(flops, rel=0.01)
 
 
@@ -49,7 +49,7 @@ def test_published_savings_of_the_heads():
     inputs = keras.Input((16, 16, 256))
     for depth, saving in ((1, 522_608), (4, 2_090_432)):
         tower = InvolutionTower(depth, data_format="channels_last")
-        cost = summary_of_cost(keras.Model(inputs, tower(inputs)), (16, 16, 256))
+        cost = model_cost(keras.Model(inputs, tower(inputs)), (16, 16, 256))
         assert cost.parameters == depth * (9 * 256 * 256 + 256) - saving
 
 

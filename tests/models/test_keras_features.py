@@ -78,6 +78,29 @@ def test_lora_on_the_pointwise_convolutions(tmp_path):
 
 
 @one_backend
+def test_enable_lora_adapts_the_pointwise_convolutions():
+    model, (x, _) = tiny_classifier(), examples()
+    before = model.predict(x, verbose=0)
+    backbone = model.backbone
+    with pytest.raises(ValueError, match=r"nothing would be trained.*\['query'\]"):
+        backbone.enable_lora(2, ["query"])
+    assert backbone.trainable_variables
+    backbone.enable_lora(2)
+    assert {"reduce", "span"} < set(backbone.default_lora_layer_names())
+    names = {v.name for v in backbone.trainable_variables}
+    assert names == {"bias", "lora_kernel_a", "lora_kernel_b"}
+    assert len(backbone.trainable_variables) > 16
+    np.testing.assert_allclose(model.predict(x, verbose=0), before, atol=1e-5)
+    frozen = [
+        (v, keras.ops.convert_to_numpy(v)) for v in backbone.non_trainable_variables
+    ]
+    trained(model)
+    assert np.abs(model.predict(x, verbose=0) - before).max() > 1e-4
+    for variable, value in frozen:
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
+
+
+@one_backend
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_quantisation_of_the_head():
     """Keras has int8 for dense layers; the others keep their weights."""
@@ -163,17 +186,17 @@ def branches(model, x: np.ndarray, training: bool) -> dict[str, np.ndarray]:
 def test_drop_path_leaves_out_whole_branches(tmp_path):
     model = tiny_backbone(drop_path_rate=0.5)
     x = np.repeat(examples()[0], 16, axis=0)
-    shares = []
+    fractions = []
     for block in ("stack0_block0", "stack1_block0"):
         found = branches(model, x, training=True)
         added = found[f"{block}_add"] - found[f"{block}_0_bn"]
         kept = np.abs(added).max((1, 2, 3)) > 1e-3
-        shares.append(kept.mean())
+        fractions.append(kept.mean())
         scale = 1 if block == "stack0_block0" else 2
         np.testing.assert_allclose(
             added[kept], scale * found[f"{block}_3_bn"][kept], atol=2e-3
         )
-    assert shares[0] == 1 and 0.25 < shares[1] < 0.75
+    assert fractions[0] == 1 and 0.25 < fractions[1] < 0.75
     found = branches(model, x, training=False)
     for block in ("stack0_block0", "stack1_block0"):
         expected = found[f"{block}_0_bn"] + found[f"{block}_3_bn"]

@@ -1,4 +1,4 @@
-"""The family: parameters as published, sizes, twins, configuration, saving."""
+"""The family: parameters as published, sizes, baselines, configuration, saving."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 import keras_involution
 from keras_involution import RedNet26, RedNet50, RedNetBackbone, RedNetImageClassifier
+from keras_involution._keras_private import flat_layers
 from tests.marks import one_backend
 
 # With moving statistics, 3x3 stem, 1000 classes: github.com/d-li14/involution.
@@ -56,7 +57,8 @@ def test_nothing_is_left_to_build():
         keras.saving.serialize_keras_object(model)
     )
     for each in (RedNet26(num_classes=2), model, loaded):
-        assert [la.name for la in each._flatten_layers() if not la.built] == []
+        inside = flat_layers(each, include_self=True)
+        assert [layer.name for layer in inside if not layer.built] == []
 
 
 def test_parameters_of_the_large_stem():
@@ -66,22 +68,22 @@ def test_parameters_of_the_large_stem():
     assert model.count_params() - statistics == 9_233_886
 
 
-def test_the_twin_is_a_resnet_on_the_same_plan():
-    twin = tiny(spatial_operator="convolution")
+def test_the_baseline_is_a_resnet_on_the_same_plan():
+    baseline = tiny(spatial_operator="convolution")
     names = [layer.name for layer in tiny().layers]
-    assert not [layer for layer in twin.layers if "involution" in layer.name]
+    assert not [layer for layer in baseline.layers if "involution" in layer.name]
     plan = [n for n in names if n.endswith(("_bn", "_add", "_out", "_0_conv"))]
-    assert [la.name for la in twin.layers if la.name in plan] == plan
+    assert [la.name for la in baseline.layers if la.name in plan] == plan
     shapes = {k: v.shape for k, v in tiny().pyramid_outputs.items()}
-    assert {k: v.shape for k, v in twin.pyramid_outputs.items()} == shapes
+    assert {k: v.shape for k, v in baseline.pyramid_outputs.items()} == shapes
 
 
 @pytest.mark.parametrize("depth, millions", [(26, 13.7), (50, 25.6)])
-def test_the_twins_have_the_parameters_of_resnets(depth, millions):
+def test_the_baselines_have_the_parameters_of_resnets(depth, millions):
     # The tables of the paper, rounded as there.
     backbone = RedNetBackbone.from_depth(depth, spatial_operator="convolution")
-    twin = RedNetImageClassifier(backbone, num_classes=1000)
-    assert round(trainable(twin) / 1e6, 1) == millions
+    baseline = RedNetImageClassifier(backbone, num_classes=1000)
+    assert round(trainable(baseline) / 1e6, 1) == millions
 
 
 def trainable(model: keras.Model) -> int:
@@ -192,8 +194,8 @@ def test_classify_orders_names_by_probability():
     head = model.get_layer("predictions")
     kernel, _ = head.get_weights()
     head.set_weights([0 * kernel, np.log(np.array([0.2, 0.7, 0.1], "float32"))])
-    photographs = [np.zeros((20, 30, 3), "uint8"), np.zeros((40, 10, 3), "uint8")]
-    for best in model.classify(photographs, top=2):
+    images = [np.zeros((20, 30, 3), "uint8"), np.zeros((40, 10, 3), "uint8")]
+    for best in model.classify(images, top=2):
         assert [name for name, _ in best] == ["b", "a"]
         assert np.allclose([p for _, p in best], [0.7, 0.2], atol=1e-6)
 

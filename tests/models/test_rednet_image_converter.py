@@ -15,8 +15,8 @@ MEAN = np.array([123.675, 116.28, 103.53])
 STD = np.array([58.395, 57.12, 57.375])
 
 
-def photograph(height: int, width: int) -> np.ndarray:
-    """A smooth picture, so that ways to resize agree."""
+def smooth_image(height: int, width: int) -> np.ndarray:
+    """A smooth image, so that ways to resize agree."""
     y, x = np.mgrid[:height, :width] / max(height, width)
     bands = np.stack([x, y, (x + y) / 2], axis=-1)
     return np.round(255 * bands).astype("uint8")
@@ -27,21 +27,21 @@ def prepare(converter, images) -> np.ndarray:
 
 
 def test_values_are_normalised_per_channel():
-    x = photograph(5, 7)[None]
+    x = smooth_image(5, 7)[None]
     result = prepare(RedNetImageConverter(data_format="channels_last"), x)
     assert result.dtype == np.float32
     assert np.abs(result - (x - MEAN) / STD).max() < 1e-5
 
 
 def test_the_middle_is_cut_out_and_resized():
-    x = photograph(60, 100)
+    x = smooth_image(60, 100)
     converter = RedNetImageConverter((32, 32), 1.0, 0.0, data_format="channels_last")
     middle = Image.fromarray(x[:, 20:80]).resize((32, 32), Image.Resampling.BILINEAR)
     assert np.abs(prepare(converter, x[None])[0] - np.asarray(middle)).max() <= 2
 
 
-def test_the_whole_picture_is_stretched_on_demand():
-    x = photograph(60, 100)
+def test_the_whole_image_is_stretched_on_demand():
+    x = smooth_image(60, 100)
     converter = RedNetImageConverter(
         (32, 32), 1.0, 0.0, crop_to_aspect_ratio=False, data_format="channels_last"
     )
@@ -51,15 +51,15 @@ def test_the_whole_picture_is_stretched_on_demand():
 
 def test_a_list_of_sizes_becomes_one_batch():
     converter = RedNetImageConverter((16, 24), data_format="channels_last")
-    pictures = [photograph(30, 40), photograph(50, 20)]
-    batch = prepare(converter, pictures)
+    images = [smooth_image(30, 40), smooth_image(50, 20)]
+    batch = prepare(converter, images)
     assert batch.shape == (2, 16, 24, 3)
-    for picture, row in zip(pictures, batch):
-        assert np.array_equal(prepare(converter, picture), row)
+    for image, row in zip(images, batch):
+        assert np.array_equal(prepare(converter, image), row)
 
 
 def test_channels_first():
-    x = photograph(30, 40)[None]
+    x = smooth_image(30, 40)[None]
     last = RedNetImageConverter((16, 16), data_format="channels_last")
     first = RedNetImageConverter((16, 16), data_format="channels_first")
     result = prepare(first, np.moveaxis(x, -1, 1))
@@ -69,7 +69,7 @@ def test_channels_first():
 def test_in_a_tensorflow_pipeline_on_every_backend():
     import tensorflow as tf
 
-    x = np.stack([photograph(30, 40), photograph(30, 40)[::-1]])
+    x = np.stack([smooth_image(30, 40), smooth_image(30, 40)[::-1]])
     converter = RedNetImageConverter((16, 16), data_format="channels_last")
     [batch] = list(tf.data.Dataset.from_tensors(x).map(converter))
     assert isinstance(batch, tf.Tensor)
@@ -81,7 +81,7 @@ def test_in_front_of_a_model():
     inputs = keras.Input((None, None, 3))
     converter = RedNetImageConverter((16, 16), data_format="channels_last")
     model = keras.Model(inputs, converter(inputs))
-    x = photograph(30, 40)[None].astype("float32")
+    x = smooth_image(30, 40)[None].astype("float32")
     assert np.abs(model.predict(x, verbose=0) - prepare(converter, x)).max() < 1e-5
 
 
@@ -110,4 +110,4 @@ def test_bad_arguments(arguments, words):
 
 def test_a_list_of_sizes_needs_a_size():
     with pytest.raises(ValueError, match=r"need an `image_size`.*Received: shapes="):
-        RedNetImageConverter()([photograph(3, 4), photograph(4, 3)])
+        RedNetImageConverter()([smooth_image(3, 4), smooth_image(4, 3)])

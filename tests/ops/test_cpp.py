@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from keras_involution.ops import available_implementations, involution
-from keras_involution.ops._cpp import compiler
+from keras_involution.ops import _reference, available_implementations, involution
+from keras_involution.ops._cpp import compiler, loading
 from keras_involution.ops._implementation import select
 from keras_involution.ops.involution import IMPLEMENTATIONS
+from tests.marks import one_backend
 from tests.ops.cases import Case
 from tests.ops.test_implementations import assert_definition
 
@@ -23,6 +27,8 @@ pytestmark = pytest.mark.skipif(
     "cpp" not in available_implementations(), reason=f"Not written for {BACKEND}."
 )
 CASE = Case((6, 5), (3, 3))
+# Of inputs, kernels, outputs and both gradients; their values do not matter here.
+STEPS = ((4,) * 4, (6,) * 6, (4,) * 4, (4,) * 4, (6,) * 6)
 
 
 def tensors(case: Case = CASE):
@@ -33,22 +39,14 @@ def tensors(case: Case = CASE):
 @pytest.fixture
 def forget():
     """Whatever was compiled or refused before is not remembered, nor afterwards."""
-    if BACKEND == "torch":
-        from keras_involution.ops.torch.cpp_kernel import _library as remembered
-    elif BACKEND == "jax":
-        from keras_involution.ops.jax.cpp_kernel import _file as remembered
-    else:
-        from keras_involution.ops.tensorflow.cpp_kernel import _attributes as remembered
-    for function in (remembered, compiler.reason):
-        function.cache_clear()
+    loading.kernels.cache_clear()
     yield
-    for function in (remembered, compiler.reason):
-        function.cache_clear()
+    loading.kernels.cache_clear()
 
 
 def test_chosen_on_a_cpu():
-    if compiler.reason() is not None:
-        pytest.skip(compiler.reason())
+    if loading.reason() is not None:
+        pytest.skip(loading.reason())
     assert select(IMPLEMENTATIONS, None, *tensors()).name == "cpp"
 
 
@@ -61,13 +59,13 @@ def test_without_a_compiler_another_is_chosen(monkeypatch, forget):
 
 
 def test_compiler_errors_are_reasons(tmp_path, monkeypatch):
-    monkeypatch.setattr(compiler, "_folder", lambda: tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     source = tmp_path / "wrong.cpp"
     source.write_text("this is no C++;")
-    reason = compiler.library(source, {})
+    reason = compiler.compiled(source)
     if isinstance(compiler._toolchain(), tuple):
         assert "error" in reason
-    assert [path.name for path in tmp_path.iterdir()] == ["wrong.cpp"]
+    assert [p.name for p in (tmp_path / "keras_involution").iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize(
@@ -76,11 +74,103 @@ def test_compiler_errors_are_reasons(tmp_path, monkeypatch):
         Case((70,), (31,), dilation_rate=2, channels=6),
         Case((5, 50), (3, 9), dilation_rate=(1, 4), groups=1, channels=20),
         Case((40, 40), (7, 7), groups=1, channels=40, batch=1),
+        Case((41, 40), (7, 7), groups=1, channels=40, batch=1, strides=2),
     ],
-    ids=["longer than what is written out", "the same in 2D", "several bands"],
+    ids=[
+        *("longer than what is written out", "the same in 2D"),
+        *("several bands", "several bands with strides"),
+    ],
 )
 def test_beyond_what_fits_registers_and_cache(case):
     assert_definition(case, "float32", "cpp")
+
+
+def test_one_library_serves_every_window():
+    libraries = {loading.kernels().path}
+    for case in (CASE, Case((9,), (5,), groups=1), Case((6, 6), (7, 7), channels=32)):
+        assert_definition(case, "float32", "cpp")
+        libraries.add(loading.kernels().path)
+    assert len(libraries) == 1
+
+
+@one_backend
+class TestContract:
+    """What the library says of its argument block is what Python fills."""
+
+    @pytest.fixture
+    def sources(self, tmp_path, monkeypatch):
+        """A copy of the sources without what takes long to compile."""
+        folder = Path(shutil.copytree(loading.SOURCE.parent, tmp_path / "_cpp"))
+        text = (
+            '#include "contract.h"\nextern "C" {\n'
+            "const char* involution_contract() { return contract::description(); }\n"
+            "int involution() { return 0; }\nint involution_gradients() { return 0; }\n"
+            "}\n"
+        )
+        (folder / "involution.cpp").write_text(text)
+        monkeypatch.setattr(compiler, "_FOLDER", folder)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        return folder
+
+    @staticmethod
+    def load(sources):
+        return loading.loaded(compiler.compiled(sources / "involution.cpp"))
+
+    def test_the_places_are_those_of_the_header(self, sources):
+        library = self.load(sources)
+        block = library.problem(CASE.geometry(), True, (2, 6, 5, 8), STEPS, 3)
+        by_name = {
+            name: block[place : place + loading._LENGTHS[name]]
+            for name, place in library.places.items()
+        }
+        assert by_name["threads"] == [3] and by_name["double_precision"] == [1]
+        assert by_name["input_sizes"] == [1, 6, 5]
+        assert by_name["kernel_size"] == [1, 3, 3]
+        assert sum(map(len, by_name.values())) == len(block)
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("version = 2", "version = 3"),
+            ("FIELD(Number, threads)", ""),
+            ("FIELD(Number, threads)", "FIELD(Number, workers)"),
+            ("FIELD(Number, threads)", "FIELD(Three, threads)"),
+            ("FIELD(Number, threads)", "FIELD(Number, threads) FIELD(Number, more)"),
+        ],
+    )
+    def test_a_library_of_another_version_is_refused_when_loaded(
+        self, sources, old, new
+    ):
+        header = sources / "contract.h"
+        text = header.read_text()
+        assert text.count(old) == 1
+        header.write_text(text.replace(old, new))
+        with pytest.raises(RuntimeError, match=r"differ in what a call.*Received:"):
+            self.load(sources)
+
+    def test_fields_in_another_order_are_found(self, sources):
+        header = sources / "contract.h"
+        text = header.read_text()
+        both = ["FIELD(Number, double_precision)", "FIELD(Number, threads)"]
+        swapped = text.replace(" ".join(both), " ".join(reversed(both)))
+        assert swapped != text
+        header.write_text(swapped)
+        assert self.load(sources).places["threads"] == 0
+
+
+def test_no_number_of_threads_means_openmp_settings():
+    """The block of XLA's programs says zero, and so may any caller."""
+    x, k, _, geometry = CASE.tensors("float32")
+    library = loading.kernels()
+    expected = _reference.involution(x, k, geometry)
+    for threads in (0, 1, 2, 7):
+        y = np.full(CASE.output_shape(), np.nan, "float32")
+        xs, ks, ys = ([n // 4 for n in array.strides] for array in (x, k, y))
+        block = library.problem(geometry, False, x.shape, (xs, ks, ys, xs, ks), threads)
+        block = (ctypes.c_int64 * len(block))(*block)
+        addresses = [array.ctypes.data for array in (x, k, y)]
+        assert library.involution(block, *addresses) == 0
+        np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
 def call_at_once() -> None:

@@ -13,11 +13,11 @@ import tensorflow as tf
 from keras_involution import RedNetBackbone
 from keras_involution.layers import Involution2D
 from keras_involution.ops import _reference, involution
-from keras_involution.ops._cpp import compiler
+from keras_involution.ops._cpp import loading
 from tests.ops.cases import Case
 
 pytestmark = pytest.mark.skipif(
-    compiler.reason() is not None, reason=str(compiler.reason())
+    loading.reason() is not None, reason=str(loading.reason())
 )
 OURS = {"KerasInvolution", "KerasInvolutionGradients"}
 
@@ -43,7 +43,7 @@ def small_model() -> keras.Model:
     return model
 
 
-def photographs(count: int = 6) -> tuple[np.ndarray, np.ndarray]:
+def images(count: int = 6) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     return rng.random((count, 8, 8, 16), "float32"), np.zeros((count, 2), "float32")
 
@@ -60,21 +60,21 @@ def photographs(count: int = 6) -> tuple[np.ndarray, np.ndarray]:
     ids=["fit", "train_on_batch", "evaluate", "predict", "predict_on_batch"],
 )
 def test_keras_loops_take_it(traced, use, kinds):
-    use(small_model(), *photographs())
+    use(small_model(), *images())
     assert traced & OURS == kinds
 
 
 def test_several_steps_in_one_program_take_it(traced):
     model = small_model()
     model.compile("sgd", "mse", steps_per_execution=2)
-    model.fit(*photographs(), batch_size=2, verbose=0)
+    model.fit(*images(), batch_size=2, verbose=0)
     assert traced & OURS == OURS
 
 
 @pytest.mark.parametrize("options", [{}, {"jit_compile": True}])
 def test_other_programs_do_not(traced, options):
     model = small_model()
-    x = photographs()[0]
+    x = images()[0]
     compiled = tf.function(lambda x: model(x), **options)
     np.testing.assert_allclose(compiled(x), model(x), atol=1e-5)
     assert not traced & OURS
@@ -83,7 +83,7 @@ def test_other_programs_do_not(traced, options):
 def test_programs_of_xla_do_not(traced):
     model = small_model()
     model.compile("sgd", "mse", jit_compile=True)
-    model.fit(*photographs(), verbose=0)
+    model.fit(*images(), verbose=0)
     assert not traced & OURS
 
 
@@ -100,7 +100,7 @@ def test_nor_a_function_that_one_of_them_calls_and_others_may_save(traced):
         def call(self, x):
             return self.inner(x)
 
-    Model().predict(photographs()[0], verbose=0)
+    Model().predict(images()[0], verbose=0)
     assert not traced & OURS
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_involution.ops import _portable, _reference
-from keras_involution.ops._cpp import compiler
+from keras_involution.ops._cpp import loading
 from keras_involution.ops.tensorflow import cpp_kernel, native
 from tests.ops.cases import Case
 
@@ -39,8 +39,8 @@ def form(request):
     """The involution of two tensors, by XLA's program or by operations in C++."""
     if request.param == "native":
         return involution
-    if compiler.reason() is not None:
-        pytest.skip(compiler.reason())
+    if loading.reason() is not None:
+        pytest.skip(loading.reason())
     return lambda x, k: cpp_kernel.CPP.run(x, k, GEOMETRY)
 
 

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from keras_involution.ops import _reference
 from keras_involution.ops._implementation import named
 from keras_involution.ops.involution import IMPLEMENTATIONS
+from keras_involution.ops.torch._transforms import is_transformed
 from tests.ops.cases import Case
 
 # Torch's own, when forward mode is first used.
@@ -22,6 +23,21 @@ X, K, DY, GEOMETRY = CASE.tensors("float64")
 RNG = np.random.default_rng(1)
 # A direction for each of the tensors.
 U, V, W = (RNG.standard_normal(a.shape) for a in (X, K, DY))
+
+
+def test_torch_still_tells_in_private_what_is_at_work():
+    x = torch.ones(2, dtype=torch.float64)
+    seen = [is_transformed()]
+
+    def asked(x):
+        seen.append(is_transformed())
+        return x.sum()
+
+    torch.func.grad(asked)(x)
+    with forward_ad.dual_level():
+        asked(x)
+    asked(x)
+    assert seen == [False, True, True, False]
 
 
 def outputs(x, k) -> np.ndarray:

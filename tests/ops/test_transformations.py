@@ -182,15 +182,94 @@ def test_no_images_have_gradients(name, data_format):
     assert [tuple(result.shape) for result in results] == list(shapes)
 
 
+def jvp(f, *primals):
+    import jax
+
+    return jax.jvp(f, primals, tuple(2 * a + 1 for a in primals))
+
+
+def linearize(f, *primals):
+    import jax
+
+    value, linear = jax.linearize(f, *primals)
+    return value, linear(*(2 * a + 1 for a in primals))
+
+
+def hessian(f, *primals):
+    import jax
+
+    return jax.jit(jax.hessian(lambda *a: (f(*a) ** 3).sum(), (0, 1)))(*primals)
+
+
+def reverse_over_reverse(f, *primals):
+    import jax
+
+    gradient = jax.grad(lambda *a: (f(*a) ** 3).sum(), (0, 1))
+    return jax.jit(jax.jacrev(gradient, (0, 1)))(*primals)
+
+
+def of_one_argument_twice(f, x, k):
+    import jax
+
+    gradient = jax.grad(lambda x: (f(x, k) ** 3).sum())
+    return jax.grad(lambda x: (gradient(x) ** 2).sum())(x)
+
+
+def vmap_of_gradients(f, x, k):
+    import jax
+
+    gradient = jax.grad(lambda x, k: (f(x, k) ** 2).sum(), (0, 1))
+    return jax.vmap(gradient, (1, None))(np.stack([x, x + 1], 1), k)
+
+
+def rematerialized(f, *primals):
+    import jax
+
+    return jax.grad(jax.checkpoint(lambda *a: (f(*a) ** 2).sum()), (0, 1))(*primals)
+
+
 @only_jax
-def test_forward_mode_is_refused_by_native_and_done_by_portable():
+@pytest.mark.parametrize(
+    "transform",
+    [
+        jvp,
+        linearize,
+        hessian,
+        reverse_over_reverse,
+        of_one_argument_twice,
+        vmap_of_gradients,
+        rematerialized,
+    ],
+)
+@pytest.mark.parametrize("name", ["cpp", "native"])
+def test_transformations_of_jax(name, transform):
+    """Against what JAX makes of the portable form by itself."""
+    import jax
+
+    case = Case((3, 2), (3, 1), groups=1, channels=2, strides=(2, 1), batch=1)
+    x, k, _, geometry = case.tensors()
+    reason = named(IMPLEMENTATIONS, name).unsupported_reason(
+        ops.convert_to_tensor(x), ops.convert_to_tensor(k), geometry
+    )
+    if reason is not None:
+        pytest.skip(reason)
+    results = transform(call(case, name), x, k)
+    expected = transform(call(case, "portable"), x, k)
+    assert jax.tree.structure(results) == jax.tree.structure(expected)
+    for result, wanted in zip(jax.tree.leaves(results), jax.tree.leaves(expected)):
+        close(result, wanted, 1e-4)
+
+
+@only_jax
+def test_no_function_of_ours_is_exported():
     import jax
 
     x, k, _, _ = CASE.tensors()
-    with pytest.raises(TypeError, match="forward-mode"):
-        jax.jvp(call(CASE), (x, k), (x, k))
-    value, slope = jax.jvp(call(CASE, "portable"), (x, k), (x, k))
-    close(slope, 2 * value)
+    program = jax.jit(call(CASE))
+    assert "custom_call" in program.lower(x, k).as_text()
+    exported = jax.export.export(program)(x, k)
+    assert "custom_call" not in exported.mlir_module()
+    close(exported.call(x, k), program(x, k))
 
 
 @only_tensorflow

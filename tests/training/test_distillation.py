@@ -28,7 +28,7 @@ def test_the_loss_is_that_of_the_paper():
     x = random.standard_normal((5, 4)).astype("float32")
     y = random.integers(0, 3, 5)
     student, teacher = network(), network()
-    model = build_distiller(student, teacher, temperature=3.0, label_share=0.3)
+    model = build_distiller(student, teacher, temperature=3.0, label_weight=0.3)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("sgd", loss)
     own, other = logits(student, x), logits(teacher, x)
@@ -44,7 +44,7 @@ def test_the_student_comes_to_answer_as_its_teacher():
     student, teacher = network(), network()
     before = [w.copy() for w in teacher.get_weights()]
     distance = np.abs(softmax(logits(student, x)) - softmax(logits(teacher, x))).max()
-    model = build_distiller(student, teacher, label_share=0.0)
+    model = build_distiller(student, teacher, label_weight=0.0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.1), loss)
     for _ in range(60):
@@ -81,5 +81,5 @@ def test_what_does_not_fit_is_refused():
         teacher_of_classes(network(6), student, classes=[0, 1, 6])
     with pytest.raises(ValueError, match=r"Received: temperature=0"):
         build_distiller(student, network(), temperature=0)
-    with pytest.raises(ValueError, match=r"Received: label_share=2"):
-        build_distiller(student, network(), label_share=2)
+    with pytest.raises(ValueError, match=r"Received: label_weight=2"):
+        build_distiller(student, network(), label_weight=2)

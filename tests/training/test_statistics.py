@@ -1,4 +1,4 @@
-"""Statistics of normalisation, taken anew over whole batches."""
+"""Statistics of normalization, taken anew over whole batches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_involution.training import renew_statistics
+from keras_involution.training import update_batch_norm_statistics
 
 
 def network() -> keras.Model:
@@ -37,7 +37,7 @@ def test_they_are_those_of_the_batches():
     )
     second.moving_mean.assign([9.0, 9.0, 9.0, 9.0])
     kernel, bias = dense.get_weights()
-    renew_statistics(model, iter(batches))
+    update_batch_norm_statistics(model, iter(batches))
     x = batches @ kernel + bias
     np.testing.assert_allclose(numpy(first.moving_mean), x.mean((0, 1)), atol=1e-5)
     variance = x.var(1)
@@ -57,5 +57,5 @@ def test_they_are_those_of_the_batches():
 
 
 def test_without_a_batch():
-    with pytest.raises(ValueError, match=r"a batch at least\. Received: batches=0"):
-        renew_statistics(network(), [])
+    with pytest.raises(ValueError, match=r"at least one batch\. Received: batches=0"):
+        update_batch_norm_statistics(network(), [])

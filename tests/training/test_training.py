@@ -14,6 +14,9 @@ from keras_involution.training import (
     save_checkpoint,
 )
 from keras_involution.training.schedules import SCHEDULES
+from tests.marks import one_backend
+
+OWN = [name for name in SCHEDULES if name.islower()]
 
 
 def rates(name: str, steps=range(0, 101), **arguments) -> np.ndarray:
@@ -26,7 +29,7 @@ def rates(name: str, steps=range(0, 101), **arguments) -> np.ndarray:
     return np.array(values)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", OWN)
 def test_every_schedule_rises_and_never_passes_its_rate(name):
     values = rates(name, steps_per_epoch=10)
     assert (np.diff(values[:20]) > 0).all() and values.max() <= 1 + 1e-6
@@ -51,7 +54,9 @@ def test_schedules_are_their_closed_forms():
 
 
 def test_the_warm_up_is_a_line_that_begins_above_zero():
-    np.testing.assert_allclose(rates("cosine")[:20], np.arange(1, 21) / 20, rtol=1e-6)
+    np.testing.assert_allclose(rates("linear")[:20], np.arange(1, 21) / 20, rtol=1e-6)
+    cosine = 0.05 + 0.95 * np.arange(21) / 20
+    np.testing.assert_allclose(rates("cosine")[:21], cosine, rtol=1e-6)
 
 
 def test_what_does_not_fit_is_refused():
@@ -60,7 +65,73 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="Received: warm_up_steps=10, steps=10"):
         build_schedule("cosine", 1.0, 10, warm_up_steps=10)
     with pytest.raises(ValueError, match="Received: optimizer='wild'"):
-        build_optimizer("wild", lambda factor: factor)
+        build_optimizer("wild")
+    with pytest.raises(TypeError, match=r"did you mean `momentum`\?.*momentun=1"):
+        build_optimizer("sgd", momentun=1)
+    with pytest.raises(TypeError, match=r"did you mean `power`\?.*Received: powr=1"):
+        build_schedule("polynomial", 1.0, 10, powr=1)
+    with pytest.raises(TypeError, match="`ExponentialLR` needs the argument `gamma`"):
+        build_schedule("ExponentialLR", 1.0, 10)
+
+
+@one_backend
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    (
+        ("ExponentialLR", {"gamma": 0.8}),
+        ("StepLR", {"step_size": 3, "gamma": 0.5}),
+        ("LinearLR", {"start_factor": 0.25, "total_iters": 4}),
+        ("LinearLR", {}),
+        ("PolynomialLR", {"total_iters": 6, "power": 2.0}),
+        ("CosineAnnealingLR", {"T_max": 5, "eta_min": 0.01}),
+    ),
+    ids=str,
+)
+def test_schedules_of_pytorch_have_its_rates(name, kwargs):
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    theirs = getattr(torch.optim.lr_scheduler, name)(optimizer, **kwargs)
+    expected = []
+    for _ in range(10):
+        expected += [optimizer.param_groups[0]["lr"]] * 4
+        optimizer.step()
+        theirs.step()
+    ours = build_schedule(name, 0.3, 40, steps_per_epoch=4, **kwargs)
+    found = [float(ours(step)) for step in range(40)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-8)
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(ours)
+    )
+    assert [float(again(step)) for step in range(40)] == found
+
+
+@one_backend
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    (
+        ("CosineDecay", {"alpha": 0.1}),
+        ("ExponentialDecay", {"decay_rate": 0.5, "decay_steps": 10}),
+        ("PiecewiseConstantDecay", {"boundaries": [10], "values": [1.0, 0.5]}),
+        ("InverseTimeDecay", {"decay_rate": 0.5}),
+    ),
+)
+def test_schedules_of_keras_have_their_arguments(name, kwargs):
+    ours = build_schedule(name, 0.3, 40, **kwargs)
+    theirs = getattr(keras.optimizers.schedules, name)
+    if name != "PiecewiseConstantDecay":
+        kwargs = {"initial_learning_rate": 0.3, "decay_steps": 40, **kwargs}
+    for step in (0, 9, 20, 40):
+        assert float(ours(step)) == pytest.approx(float(theirs(**kwargs)(step)))
+
+
+@one_backend
+def test_optimizers_are_those_of_keras_in_any_case():
+    optimizer = build_optimizer("RMSprop", 0.5, rho=0.7, momentum=0.2, ema_decay=0.9)
+    assert isinstance(optimizer, keras.optimizers.RMSprop)
+    assert (optimizer.rho, optimizer.momentum) == (0.7, 0.2)
+    assert optimizer.use_ema and optimizer.ema_momentum == 0.9
+    assert build_optimizer("sgd").nesterov
+    assert not build_optimizer("SGD", nesterov=False).nesterov
 
 
 def model_with_head(**arguments) -> keras.Model:
@@ -69,10 +140,10 @@ def model_with_head(**arguments) -> keras.Model:
     x = keras.layers.Dropout(0.5, seed=1)(x)
     outputs = keras.layers.Dense(2, use_bias=False, name="some_head")(x)
     model = keras.Model(inputs, outputs)
-    arguments = {"factors": {"some_head/.*": 10.0}, **arguments}
+    arguments = {"multipliers": {"some_head/.*": 10.0}, **arguments}
     name = arguments.pop("name", "sgd")
     rate = arguments.pop("rate", 1e-3)
-    model.compile(build_optimizer(name, lambda f: rate * f, **arguments), "mse")
+    model.compile(build_optimizer(name, rate, **arguments), "mse")
     return model
 
 
@@ -84,8 +155,8 @@ def batch(number: int = 0) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("name", ("sgd", "adam", "adamw"))
 def test_the_head_learns_ten_times_as_fast(name):
     models = [
-        model_with_head(name=name, factors=factors)
-        for factors in (None, {"some_head/.*": 10.0})
+        model_with_head(name=name, multipliers=multipliers)
+        for multipliers in (None, {"some_head/.*": 10.0})
     ]
     models[1].set_weights(models[0].get_weights())
     before = models[0].get_weights()
@@ -97,7 +168,7 @@ def test_the_head_learns_ten_times_as_fast(name):
 
 
 def test_gradients_are_clipped():
-    model = model_with_head(clip_norm=1e-3, momentum=0.0, rate=1.0, factors=None)
+    model = model_with_head(clip_norm=1e-3, momentum=0.0, rate=1.0, multipliers=None)
     before = model.get_weights()
     model.train_on_batch(*batch())
     change = [b - a for a, b in zip(before, model.get_weights())]
@@ -106,7 +177,7 @@ def test_gradients_are_clipped():
 
 
 def test_the_averages_stand_in_for_the_weights():
-    model = model_with_head(average_momentum=0.5, rate=0.1)
+    model = model_with_head(ema_decay=0.5, rate=0.1)
     values = []
     for number in range(4):
         model.train_on_batch(*batch(number))
@@ -114,23 +185,26 @@ def test_the_averages_stand_in_for_the_weights():
     expected = values[0]
     for value in values[1:]:
         expected = [0.5 * e + 0.5 * v for e, v in zip(expected, value)]
-    with averaged_weights(model.optimizer):
+    state = [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables]
+    with averaged_weights(model):
         inside = model.get_weights()
     for one, two in zip(inside, expected):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
     for one, two in zip(model.get_weights(), values[-1]):
         np.testing.assert_array_equal(one, two)
+    for one, two in zip(model.optimizer.variables, state):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(one), two)
 
 
 @pytest.mark.parametrize("name", ("sgd", "adamw"))
 def test_a_checkpoint_holds_all_that_matters(name, tmp_path):
     path = tmp_path / "checkpoint.npz"
-    model = model_with_head(name=name, average_momentum=0.9)
+    model = model_with_head(name=name, ema_decay=0.9)
     for number in range(3):
         model.train_on_batch(*batch(number))
     save_checkpoint(path, model, {"step": 3})
     expected = [float(model.train_on_batch(*batch(n))) for n in range(3, 6)]
-    again = model_with_head(name=name, average_momentum=0.9)
+    again = model_with_head(name=name, ema_decay=0.9)
     assert load_checkpoint(path, again) == {"step": 3}
     found = [float(again.train_on_batch(*batch(n))) for n in range(3, 6)]
     assert found == expected
@@ -161,7 +235,7 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     model.train_on_batch(*batch())
     save_checkpoint(path, model, {})
     with pytest.raises(ValueError, match="another model"):
-        load_checkpoint(path, model_with_head(average_momentum=0.9))
+        load_checkpoint(path, model_with_head(ema_decay=0.9))
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="The checkpoint cannot be read: "):
         load_checkpoint(path, model)

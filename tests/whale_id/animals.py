@@ -1,4 +1,4 @@
-"""Generated photographs of made-up animals: a colour and a few marks each."""
+"""Generated photographs of made-up animals: a color and a few marks each."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from PIL import Image
 def animals(
     folder: Path, identities: int = 4, each: int = 4, side: int = 32
 ) -> pd.DataFrame:
-    """PNG files of `each` pictures of `identities` animals; the last is for "val"."""
+    """PNG files of `each` images of `identities` animals; the last is for "val"."""
     rows = []
     for identity in range(identities):
         for number in range(each):
             path = folder / f"{identity}_{number}.png"
-            Image.fromarray(picture(identity, number, side)).save(path)
+            Image.fromarray(portrait(identity, number, side)).save(path)
             rows.append(
                 {
                     "image_id": path.stem,
@@ -30,7 +30,7 @@ def animals(
     return pd.DataFrame(rows)
 
 
-def picture(identity: int, number: int, side: int = 32) -> np.ndarray:
+def portrait(identity: int, number: int, side: int = 32) -> np.ndarray:
     """Bytes (side, side, 3): the marks of an animal, and noise of its own."""
     marks = np.random.default_rng(identity).integers(0, 256, (4, 4, 3))
     cells = np.kron(marks, np.ones((side // 4, side // 4, 1)))

@@ -15,7 +15,7 @@ class Page(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
+        self.text = self.data = ""
         self.feed(markup)
         self.close()
         assert not self.open, f"left open: {self.open}"
@@ -30,8 +30,10 @@ class Page(HTMLParser):
         self.open.pop()
 
     def handle_data(self, data):
-        if self.open[-1:] != ["script"] and self.open[-1:] != ["style"]:
+        if self.open[-1:] not in (["script"], ["style"]):
             self.text += data
+        elif self.named("script")[-1:] == [{"type": "application/json", "id": "data"}]:
+            self.data += data
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
@@ -44,4 +46,9 @@ def read_page(path) -> Page:
         for name in ("src", "href"):
             assert (attributes.get(name) or "data:").startswith(("data:", "#", "blob:"))
     assert not page.named("link")
+    policy = {
+        meta.get("http-equiv"): meta.get("content") for meta in page.named("meta")
+    }
+    assert "default-src 'none'" in policy["Content-Security-Policy"]
+    assert "unsafe" not in policy["Content-Security-Policy"]
     return page

@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import uvicorn
+from keras_involution.whale_id.serve import build_server
 
 
 @contextlib.contextmanager
 def served(app: Any) -> Iterator[str]:
     """The address of an application, which is there until the block ends."""
-    config = uvicorn.Config(app, port=0, log_level="error", lifespan="on")
-    server = uvicorn.Server(config)
+    server = build_server(app, port=0, log_level="error")
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

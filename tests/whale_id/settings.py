@@ -16,6 +16,7 @@ SMALL: dict[str, Any] = {
     "group_channels": 8,
     "batch_size": 4,
     "epochs": 3,
+    "minutes": None,
 }
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from keras_involution.data import write_tfrecords
 from keras_involution.whale_id import (
     EmbeddingNetwork,
     Ranking,
     check_table,
     choose_threshold,
     embed,
-    fit_calibration,
     kernel_maps,
     split_table,
     write_table,
-    write_tfrecords,
 )
 from keras_involution.whale_id.assemble import build_network
 from keras_involution.whale_id.config import TrainConfig
@@ -30,7 +29,7 @@ from keras_involution.whale_id.train import train
 from tests.marks import one_backend
 from tests.whale_id.animals import animals
 from tests.whale_id.command import run
-from tests.whale_id.pictures import listed
+from tests.whale_id.image_files import listed
 from tests.whale_id.settings import small
 
 pytestmark = one_backend
@@ -52,10 +51,11 @@ def test_counts_in_the_python_interface(network, value):
         ("batch_size", lambda: embed(network, MISSING, batch_size=value)),
         ("batch_size", lambda: kernel_maps(network, MISSING, batch_size=value)),
         ("batch_size", lambda: next(ordered_batches(photographs, value))),
-        ("threads", lambda: next(ordered_batches(photographs, 2, threads=value))),
+        ("num_threads", lambda: next(
+            ordered_batches(photographs, 2, num_threads=value))),
         ("batch_size", lambda: training_batches(photographs, codes, value)),
-        ("threads", lambda: training_batches(photographs, codes, 2, threads=value)),
-        ("top", lambda: fit_calibration(ranking, ["A"], top=value)),
+        ("num_threads", lambda: training_batches(
+            photographs, codes, 2, num_threads=value)),
         ("least_queries", lambda: choose_threshold(
             ranking, ["A"], "species", species=["x"], least_queries=value)),
         ("repeats", lambda: bootstrap_interval(codes, repeats=value)),
@@ -71,15 +71,17 @@ def test_counts_in_the_python_interface(network, value):
 
 @pytest.mark.parametrize("value", (-0.1, float("nan"), float("inf"), "x"))
 def test_margins(network, value):
-    with pytest.raises(ValueError, match=r"`margin` must be.*Received: margin="):
-        embed(network, MISSING, margin=value)
+    with pytest.raises(
+        ValueError, match=r"`box_margin` must be.*Received: box_margin="
+    ):
+        embed(network, MISSING, box_margin=value)
 
 
 def test_workers_may_be_none_at_all():
     photographs, codes = Photographs(MISSING, (32, 32)), np.zeros(8, int)
     for value in (-1, 1.5, None):
-        with pytest.raises(ValueError, match=r"`workers` must be a whole number"):
-            training_batches(photographs, codes, 2, workers=value)
+        with pytest.raises(ValueError, match=r"`num_workers` must be a whole number"):
+            training_batches(photographs, codes, 2, num_workers=value)
 
 
 def test_counts_in_commands(network, tmp_path):
@@ -90,10 +92,10 @@ def test_counts_in_commands(network, tmp_path):
     for name, arguments in (
         ("workers", ("check", table, "--workers", 0)),
         ("batch_size", ("embed", table, model, out, "--batch-size", 0)),
-        ("margin", ("embed", table, model, out, "--margin", -1)),
+        ("box_margin", ("embed", table, model, out, "--box-margin", -1)),
         ("batch_size", ("heatmaps", table, model, out, "--batch-size", -3)),
         ("batch_size", ("train", table, tmp_path / "r", "--batch-size", 0)),
-        ("workers", ("train", table, tmp_path / "r", "--workers", -1)),
+        ("num_workers", ("train", table, tmp_path / "r", "--num-workers", -1)),
     ):
         text = run(*arguments, status=1)
         assert f"`{name}` must be" in text and f"Received: {name}=" in text
@@ -104,9 +106,9 @@ def test_counts_in_commands(network, tmp_path):
 @pytest.mark.parametrize(
     "settings",
     (
-        {"workers": -1},
-        {"workers": 10**6},
-        {"threads": 10**6},
+        {"num_workers": -1},
+        {"num_workers": 10**6},
+        {"num_threads": 10**6},
         {"seed": -1},
         {"batch_size": 10**9},
         {"image_size": 10**6},
@@ -129,7 +131,7 @@ def test_settings_out_of_range(settings):
         TrainConfig(**settings)
 
 
-@pytest.mark.parametrize("name", ("views", "augmentation", "sampling"))
+@pytest.mark.parametrize("name", ("augmentation", "sampling"))
 def test_names_of_settings_that_are_none(tmp_path, name):
     with pytest.raises(ValueError, match=f"`{name}` must be one of.*{name}='nosuch'"):
         train(animals(tmp_path), small(**{name: "nosuch"}), tmp_path / "run")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import time
 import warnings
 
 import pandas as pd
 import pytest
 from PIL import Image
 
+from keras_involution.data._warnings import large_images_allowed
 from keras_involution.whale_id import check_table, fix_table, read_table
-from keras_involution.whale_id._warnings import large_pictures_welcome
 from keras_involution.whale_id.tables.check import WARNINGS
 from tests.marks import one_backend
-from tests.whale_id.pictures import FINS, animals
+from tests.whale_id.image_files import FINS, animals
 
 pytestmark = one_backend
 
@@ -41,7 +42,7 @@ def test_pictures_are_really_decoded(table):
     with open(path_of(table, 1), "rb+") as file:
         file.truncate(600)
     with open(path_of(table, 4), "w") as file:
-        file.write("no picture")
+        file.write("no image")
     broken = table.assign(path=table["path"].replace(path_of(table, 0), "/none.png"))
     found = check_table(broken)
     assert [(p.row, p.kind) for p in found] == [
@@ -141,7 +142,7 @@ def test_species(table):
 def test_threads_that_overlap_share_one_filter_of_warnings():
     """The first to come leaves before the second: what it restores is not its own."""
     before = list(warnings.filters)
-    first, second = large_pictures_welcome(), large_pictures_welcome()
+    first, second = large_images_allowed(), large_images_allowed()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
@@ -150,3 +151,51 @@ def test_threads_that_overlap_share_one_filter_of_warnings():
     assert warnings.filters == before
     with pytest.raises(Image.DecompressionBombWarning):
         warnings.warn("large", Image.DecompressionBombWarning, stacklevel=1)
+
+
+STRANGE = {
+    "a zero-width space": ("Lu\u200bna", "zero width space", True),
+    "a byte order mark": ("\ufeffLuna", "zero width no-break space", True),
+    "a mark of direction": ("Luna\u202e", "right-to-left override", True),
+    "a space that does not break": ("Luna\u00a01", "no-break space", False),
+    "Cyrillic a": ("Lun\u0430", "Cyrillic and Latin", True),
+    "Greek A": ("\u0391da", "Greek and Latin", False),
+    "Cyrillic alone": ("\u041b\u0443\u043d\u0430", None, False),
+    "accents": ("Zo\u00eb", None, False),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_letters_that_deceive_are_told(table, name):
+    written, told, is_luna = STRANGE[name]
+    strange = table.assign(identity=["Luna"] * 7 + [written])
+    found = {p.kind: p.what for p in check_table(strange)}
+    assert told is None if "letters" not in found else told in found["letters"]
+    assert ("spelling" in found) == is_luna
+    assert found.keys() <= set(WARNINGS)
+
+
+def test_the_time_of_reading_grows_with_the_columns(tmp_path):
+    """The names of 20,000 columns once took 18 seconds, by the square of their number.
+
+    Eight times as many columns take 8 times as long where the time is linear and 64
+    times where it is quadratic; the bound is the geometric mean of the two. Other work
+    on the machine can only add to a measurement, so the least of three counts.
+    """
+    seconds = {}
+    for count in (2000, 16_000):
+        names = [f"c{n % 500}" for n in range(count)]
+        rows = [
+            ["image_id", "identity", "path", *names],
+            ["1", "A", "1.jpg", *"x" * count],
+        ]
+        text = "".join(",".join(row) + "\n" for row in rows)
+        (tmp_path / "t.csv").write_text(text)
+        measured = []
+        for _ in range(3):
+            begun = time.process_time()
+            table = read_table(tmp_path / "t.csv")
+            measured.append(time.process_time() - begun)
+        seconds[count] = min(measured)
+        assert table.shape == (1, count + 3) and table["c7.1"][0] == "x"
+    assert seconds[16_000] < (8 * 64) ** 0.5 * seconds[2000]

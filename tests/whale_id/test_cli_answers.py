@@ -7,11 +7,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from keras_involution.whale_id import Calibration, Embeddings, Threshold
+from keras_involution.whale_id import Embeddings
+from keras_involution.whale_id.fusion import FusionCalibration
 from tests.marks import one_backend
+from tests.whale_id.calibrations import calibration_by_hand
 from tests.whale_id.command import run
-from tests.whale_id.pictures import listed
+from tests.whale_id.image_files import listed
 
 pytestmark = one_backend
 
@@ -25,8 +28,8 @@ def make(path, seed=0, noise=0.6):
     validation = ["train", "train", "train", "val_known", "", ""] * 9
     table["val_split"] = validation + ["val_new"] * 6 + [""] * 12
     random = np.random.default_rng(seed)
-    centres = random.normal(size=(12, 8)).repeat(6, axis=0)
-    features = centres + noise * random.normal(size=centres.shape)
+    centers = random.normal(size=(12, 8)).repeat(6, axis=0)
+    features = centers + noise * random.normal(size=centers.shape)
     Embeddings(features, table).save(path)
     return path
 
@@ -41,11 +44,14 @@ def test_evaluate(file, tmp_path):
         "evaluate",
         file,
         *("--out", tmp_path / "m.json", "--per-query", tmp_path / "q.csv"),
-        *("--save-threshold", tmp_path / "t.json"),
-        *("--save-calibration", tmp_path / "c.json"),
+        *("--save-calibration", tmp_path / "f.json"),
+        *("--reliability", tmp_path / "r.png"),
     )
+    with Image.open(tmp_path / "r.png") as diagram:
+        assert diagram.size == (675, 675)
     assert "30, of them 12 of animals not in the database" in text
-    assert "grid: best MAP@5" in text and "15 validation queries, 40.0% of them" in text
+    assert "15 validation photographs, 40% of them new" in text
+    assert "The photographs are not there" in text
     for name in (
         "top-1",
         "MAP@5 of new",
@@ -53,21 +59,26 @@ def test_evaluate(file, tmp_path):
         "BAKS",
         "image mAP",
         "2 to 4",
+        "expected calibration error",
+        "the same, if they were exact",
+        "no photograph of the same encounter in the database",
+        "reliability of the first answer",
     ):
         assert name in text
-    rows = pd.DataFrame(json.loads((tmp_path / "m.json").read_text())["rows"])
-    top_1 = rows[rows["name"] == "top-1"]["value"].item()
+    content = json.loads((tmp_path / "m.json").read_text())
+    rows = pd.DataFrame(content["rows"])
+    assert (rows["n"] > 0).all() and sum(r["n"] for r in content["reliability"]) == 30
+    top_1 = rows[(rows["name"] == "top-1") & (rows["group"] == "known animals")]
     queries = pd.read_csv(tmp_path / "q.csv")
-    assert len(queries) == 30 and top_1 > 0.5
-    assert (queries["rank"] == 1).sum() / 18 == pytest.approx(top_1)
-    assert Threshold.load(tmp_path / "t.json").curve
-    assert "15 validation queries" in Calibration.load(tmp_path / "c.json").protocol
+    assert len(queries) == 30 and top_1["value"].item() > 0.5
+    assert (queries["rank"] == 1).sum() / 18 == pytest.approx(top_1["value"].item())
+    assert FusionCalibration.load(tmp_path / "f.json").answers.knows_new
     before = (tmp_path / "m.json").read_bytes()
     assert "--force" in run("evaluate", file, "--out", tmp_path / "m.json", status=1)
     assert before == (tmp_path / "m.json").read_bytes()
 
 
-def test_a_threshold_is_never_chosen_on_the_test(file, tmp_path):
+def test_nothing_is_learned_from_the_test(file, tmp_path):
     table = Embeddings.load(file).table
     table["all"] = table["split"].where(table.index % 2 == 0, "train")
     Embeddings(np.eye(len(table)), table).save(tmp_path / "f.npz")
@@ -79,58 +90,100 @@ def test_a_threshold_is_never_chosen_on_the_test(file, tmp_path):
     assert not (tmp_path / "m.json").exists()
 
 
-def test_evaluate_several_models_and_methods(file, tmp_path):
+def test_evaluate_several_models(file, tmp_path):
     other = make(tmp_path / "f.npz", seed=1)
-    both = run("evaluate", file, other, "--method", "share", "--share", 0.3)
-    assert "share: 30.0% called new first" in both and "image mAP" not in both
-    assert "threshold: given: 0.5" in run("evaluate", file, "--threshold", 0.5)
-    assert "threshold: none" in run("evaluate", file, "--validation", "nothing")
-    for options in (["--split", "nothing"], ["--method", "share"], ["--top", "0"]):
+    scores = []
+    for sources in ((file,), (file, other)):
+        run("evaluate", *sources, "--out", tmp_path / "m.csv", "--force")
+        rows = pd.read_csv(tmp_path / "m.csv").set_index(["group", "name"])["value"]
+        scores.append(rows["known animals", "MAP@5"])
+    assert scores[1] > scores[0]
+    text = run("evaluate", file, "--validation", "nothing")
+    assert "photographs of the database, each without its encounter" in text
+    for options in (["--split", "nothing"], ["--top", "0"]):
         assert "Received: " in run("evaluate", file, *options, status=1)
-    options = ("--validation", "nothing", "--save-threshold", tmp_path / "t.json")
-    assert "Received: save_threshold=" in run("evaluate", file, *options, status=1)
+    options = ("--validation", "nothing", "--save-calibration", tmp_path / "t.json")
+    assert "Received: save_calibration=" in run("evaluate", file, *options, status=1)
+
+
+def test_new_animals_are_known_from_an_open_validation_only(file, tmp_path):
+    known = Embeddings.load(file)
+    known = known.rows(known.table["val_split"] != "val_new")
+    known.save(tmp_path / "closed.npz")
+    saved, out = tmp_path / "c.json", tmp_path / "m.csv"
+    closed = tmp_path / "closed.npz"
+    run("evaluate", closed, "--out", out)
+    calibration_by_hand(None).save(saved)
+    rows = pd.read_csv(out)
+    assert rows[rows["group"] == "open"]["name"].to_list() == ["AUROC of new"]
+    options = ("--calibration", saved)
+    text = run("submit", closed, closed, tmp_path / "s.csv", *options, status=1)
+    assert "does not know new animals" in text and "Received: calibration=" in text
+    assert "new_individual" not in run("identify", closed, *options)
 
 
 def test_identify(file, tmp_path):
     parts = ("--query-rows", "split=test_known,test_new", "--database-rows")
-    parts = (*parts, "split=train")
-    run("evaluate", file, "--save-calibration", tmp_path / "c.json")
+    parts = (*parts, "split=train", "--top", 3)
+    run("evaluate", file, "--save-calibration", tmp_path / "f.json")
     out = tmp_path / "r.csv"
-    options = ("--threshold", 0.8, "--calibration", tmp_path / "c.json", "--top", 3)
-    run("identify", file, file, out, *parts, *options)
+    run("identify", file, "--out", out, *parts, "--calibration", tmp_path / "f.json")
     results = pd.read_csv(out)
-    assert len(results) == 30 * 4
-    assert results["rank"].max() == 4
+    assert len(results) == 30 * 4 and results["rank"].max() == 4
     assert (results["identity"] == "new_individual").sum() == 30
+    assert results["probability"].between(0, 1).all()
     known = results[results["identity"] != "new_individual"]
-    assert known["confidence"].between(0, 1).all()
-    assert results["confidence"].isna().sum() == 30
     assert (known["candidate"].str.split("_").str[0] == known["identity"]).all()
-    assert "--force" in run("identify", file, file, out, status=1)
-    run("identify", file, file, out, "--force", "--leave-one-out", "--also", file, file)
+    assert "--force" in run("identify", file, "--out", out, status=1)
+    text = run("identify", file, *parts, "--no-calibration")
+    assert "%" not in text and "ranks only" in text
+    # The frames of an animal are one encounter: nothing to learn from.
+    assert "0 pairs of one animal" in run("identify", file, *parts)
+    text = run("identify", file, "--out", out, "--force")
+    assert "not with itself" in text
     results = pd.read_csv(out)
     assert (results["image_id"] != results["candidate"]).all()
-    text = run(
-        "identify", file, file, tmp_path / "x.csv", "--query-rows", "a", status=1
-    )
-    assert "Received: rows='a'" in text
+    for options in (("--query-rows", "a"), ("--encounters",), ("--top", 0)):
+        assert "Received: " in run("identify", file, *options, status=1)
+
+
+def test_identify_photographs_as_they_are(tmp_path):
+    """Two folders, one damaged file: names, without anything that was prepared."""
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        noise = rng.integers(0, 256, (24, 24, 3), "uint8")
+        image = Image.fromarray(noise).resize((192, 192), Image.Resampling.BICUBIC)
+        (tmp_path / "known" / f"w{number}").mkdir(parents=True)
+        image.save(tmp_path / "known" / f"w{number}" / "a.png")
+        (tmp_path / "new").mkdir(exist_ok=True)
+        image.rotate(5).save(tmp_path / "new" / f"{number}.png")
+    (tmp_path / "new" / "damaged.png").write_bytes(b"no image")
+    Image.new("RGB", (10, 10), "gray").save(tmp_path / "new" / "gray.png")
+    options = ("--side", 192, "--region", "whole")
+    text = run("identify", tmp_path / "new", "--database", tmp_path / "known", *options)
+    for number in range(3):
+        assert f"{number}.png: w{number}, " in text
+    assert "skipped" in text and "damaged.png" in text and "gray.png: w" in text
+    assert "no calibration" in text and "%" not in text
 
 
 def test_rows_that_cannot_be_used(file, tmp_path):
     whole = Embeddings.load(file)
     whole.features[3] = np.nan
     whole.save(tmp_path / "broken.npz")
-    arguments = ("identify", tmp_path / "broken.npz", file, tmp_path / "r.csv")
-    assert "['w0_3']" in run(*arguments, status=1)
+    arguments = ("identify", tmp_path / "broken.npz", "--database", file)
+    arguments = (*arguments, "--out", tmp_path / "r.csv")
+    assert "['w0_3']" in run(*arguments, "--on-error", "stop", status=1)
     assert not (tmp_path / "r.csv").exists()
-    assert "skipped w0_3" in run(*arguments, "--on-error", "skip")
+    assert "skipped w0_3" in run(*arguments)
     whole.features[:] = np.nan
     whole.save(tmp_path / "nothing.npz")
-    pair = (tmp_path / "nothing.npz", file)
+    pair, saved = (tmp_path / "nothing.npz", file), tmp_path / "c.json"
+    calibration_by_hand().save(saved)
     for command in (
-        ("identify", *pair, tmp_path / "n.csv"),
-        ("identify", *pair[::-1], tmp_path / "n.csv"),
-        ("submit", *pair, tmp_path / "n.csv", "--threshold", 0.5),
+        ("identify", pair[0], "--database", pair[1], "--out", tmp_path / "n.csv"),
+        ("identify", pair[1], "--database", pair[0], "--out", tmp_path / "n.csv"),
+        ("submit", *pair, tmp_path / "n.csv", "--calibration", saved),
         ("report", *pair, "--out", tmp_path / "n.html"),
         ("evaluate", pair[0], "--out", tmp_path / "n.json"),
     ):
@@ -142,27 +195,37 @@ def test_rows_that_cannot_be_used(file, tmp_path):
 
 def test_submit(file, tmp_path):
     out, sure = tmp_path / "s.csv", tmp_path / "sure.csv"
-    run("evaluate", file, "--save-threshold", tmp_path / "t.json")
+    saved = ("--calibration", tmp_path / "c.json")
+    run("evaluate", file, "--save-calibration", saved[1])
     run(
-        *("submit", file, file, out, "--query-rows", "split=test_new"),
-        *("--database-rows", "split=train", "--threshold", tmp_path / "t.json"),
-        *("--pseudo-labels", 0.5, sure),
+        *("submit", file, file, out, "--query-rows", "split=test_known,test_new"),
+        *("--database-rows", "split=train", *saved, "--pseudo-labels"),
+        *(0.5, sure),
     )
     lines = pd.read_csv(out)
-    assert list(lines) == ["image", "predictions"] and len(lines) == 12
+    # The animals of the last 12 have no photograph in the database.
+    first = lines["predictions"].str.split().str[0] == "new_individual"
+    assert first[18:].mean() > 0.5 > first[:18].mean()
+    assert list(lines) == ["image", "predictions"] and len(lines) == 30
     assert (lines["predictions"].str.split().str.len() == 5).all()
     assert set(pd.read_csv(sure)["split"]) <= {"train"}
-    text = run("submit", file, file, out, "--threshold", 0.5, status=1)
+    text = run("submit", file, file, out, *saved, status=1)
     assert "--force" in text
     sample = tmp_path / "sample_submission.csv"
     wanted = ["broken.jpg", *lines["image"]]
     pd.DataFrame({"image": wanted, "predictions": "x"}).to_csv(sample, index=False)
-    queries = ("--query-rows", "split=test_new", "--threshold", 0.5, "--force")
+    queries = ("--query-rows", "split=test_known,test_new", *saved, "--force")
     text = run("submit", file, file, out, *queries, "--sample", sample)
     assert "1 of them have no answer" in text
     assert pd.read_csv(out)["image"].to_list() == wanted
     assert pd.read_csv(out)["predictions"][0] == "new_individual"
     text = run("submit", file, file, sample, *queries, "--sample", sample, status=1)
     assert "Received:" in text
-    run("submit", file, file, out, "--threshold", 0.5, "--force", "--form", "humpback")
+    run("submit", file, file, out, *saved, "--force", "--form", "humpback")
     assert out.read_text().startswith("Image,Id\n")
+
+
+def test_a_database_without_known_animals_is_refused_before_it_is_read(tmp_path):
+    (tmp_path / "loose.png").write_bytes(b"it would not even be read")
+    text = run("identify", tmp_path, "--database", tmp_path / "loose.png", status=1)
+    assert "A folder needs one folder for each animal" in text

@@ -8,7 +8,7 @@ import pytest
 from keras_involution.whale_id import check_table, split_table
 from keras_involution.whale_id.tables._dates import parse_dates
 from tests.marks import one_backend
-from tests.whale_id.pictures import animals, listed
+from tests.whale_id.image_files import animals, listed
 
 pytestmark = one_backend
 

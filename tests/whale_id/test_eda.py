@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from keras_involution.whale_id import read_table, write_eda, write_table
-from keras_involution.whale_id._pages import load_picture
 from keras_involution.whale_id.eda.counts import count_tables
 from keras_involution.whale_id.eda.tracking import track_eda
+from keras_involution.whale_id.pages import load_thumbnail
 from tests.marks import one_backend
 from tests.whale_id.command import run
+from tests.whale_id.image_files import FINS, animals, listed
 from tests.whale_id.pages import HOSTILE, read_page
-from tests.whale_id.pictures import FINS, animals, listed
 
 pytestmark = one_backend
 
@@ -33,7 +33,7 @@ def test_counts():
     )
     counts = count_tables(table)
     assert counts["animals"].to_numpy().tolist() == [["A", 3], ["B", 1], ["C", 1]]
-    assert counts["pictures per animal"].to_numpy().tolist() == [[1, 2], [3, 1]]
+    assert counts["photographs per animal"].to_numpy().tolist() == [[1, 2], [3, 1]]
     assert counts["species"].to_numpy().tolist() == [
         ["killer_whale", 3, 1],
         ["beluga", 2, 1],
@@ -62,16 +62,16 @@ def test_page(tmp_path):
         assert heading in page.text
     assert "By name, not by descent" in page.text
     assert "brand_172 4 photographs" in page.text
-    pictures = [i for i in page.named("img") if i["src"].startswith("data:image/jpeg")]
-    assert len(pictures) == 10 + 8  # the sample; the contact sheets without unknown
-    assert all(int(i["width"]) <= 220 for i in pictures)
+    images = [i for i in page.named("img") if i["src"].startswith("data:image/jpeg")]
+    assert len(images) == 10 + 8  # the sample; the contact sheets without unknown
+    assert all(int(i["width"]) <= 220 for i in images)
     with pytest.raises(ValueError, match="--force"):
         write_eda(table, tmp_path / "eda.html")
 
 
-def test_hostile_names_and_broken_pictures(tmp_path):
+def test_hostile_names_and_broken_images(tmp_path):
     table = animals(tmp_path, {"A": 3, "B": 1})
-    (tmp_path / "A_1.png").write_text("no picture")
+    (tmp_path / "A_1.png").write_text("no image")
     table = table.assign(identity=[HOSTILE] * 3 + ["B"], species=HOSTILE, split=HOSTILE)
     table["image_id"] = [f"{HOSTILE}{i}" for i in range(4)]
     told = []
@@ -96,15 +96,15 @@ def test_boxes_are_cut_out(tmp_path):
     pixels = np.zeros((1600, 2400, 3), "uint8")
     pixels[800:1200, 1200:1800] = 255
     Image.fromarray(pixels).save(tmp_path / "p.jpg", quality=95)
-    whole = load_picture(str(tmp_path / "p.jpg"), None, 240)
+    whole = load_thumbnail(str(tmp_path / "p.jpg"), None, 240)
     assert whole.shape == (160, 240, 3)
-    cut = load_picture(str(tmp_path / "p.jpg"), [1200, 800, 600, 400], 100)
+    cut = load_thumbnail(str(tmp_path / "p.jpg"), [1200, 800, 600, 400], 100)
     assert cut.shape == (66, 100, 3)
     assert cut[8:-8, 8:-8].min() > 240 and cut[:2].max() < 100
-    edge = load_picture(str(tmp_path / "p.jpg"), [2300, 1500, 400, 400], 100)
+    edge = load_thumbnail(str(tmp_path / "p.jpg"), [2300, 1500, 400, 400], 100)
     assert edge.shape[:2] == (100, 100)
     with pytest.raises(ValueError, match="shows nothing"):
-        load_picture(str(tmp_path / "p.jpg"), [9000, 0, 5, 5])
+        load_thumbnail(str(tmp_path / "p.jpg"), [9000, 0, 5, 5])
 
 
 def test_tracking(monkeypatch):

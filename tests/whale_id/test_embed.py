@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from keras_involution.data.images import read_image
 from keras_involution.whale_id import Embeddings
 from keras_involution.whale_id.assemble import build_network
-from keras_involution.whale_id.embed import embed
-from keras_involution.whale_id.images import read_photograph
+from keras_involution.whale_id.embeddings import embed
 from keras_involution.whale_id.pipeline import Photographs
 from tests.whale_id.animals import animals
 from tests.whale_id.settings import one_stage
@@ -17,7 +17,7 @@ from tests.whale_id.settings import one_stage
 def test_embeddings_are_in_the_order_of_the_table(tmp_path):
     network, table = build_network(one_stage()), animals(tmp_path)
     embeddings, left_out = embed(network, table, batch_size=5, flip="none")
-    images = np.stack([read_photograph(path, (32, 32)) for path in table["path"]])
+    images = np.stack([read_image(path, (32, 32)) for path in table["path"]])
     np.testing.assert_allclose(embeddings.features, network.embed(images), atol=1e-5)
     assert list(embeddings.table["image_id"]) == list(table["image_id"])
     assert left_out == {}

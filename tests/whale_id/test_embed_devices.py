@@ -1,4 +1,4 @@
-"""`whale-id embed --devices` with real processes, one of which is killed."""
+"""`whale-id embed` in shards: interrupted, in several processes, and with more rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import textwrap
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from keras_involution.whale_id import Embeddings, write_table
@@ -14,31 +15,25 @@ from keras_involution.whale_id.assemble import build_network
 from tests.marks import one_backend
 from tests.whale_id.animals import animals
 from tests.whale_id.command import run
-from tests.whale_id.pictures import FINS
+from tests.whale_id.image_files import FINS
 from tests.whale_id.settings import one_stage
 
 pytestmark = [
     one_backend,
     pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems"),
 ]
-# Python runs it at the start of the workers. Process 1 kills itself in the middle of
-# its second part; process 0 waits for that with its first one, so that every run is
-# the same.
+# Python runs it at the start of the workers. The one that is to write the third shard
+# kills itself before the shard takes its place; the others go on after that.
 KILLED = """
 import os, signal, sys, time
 
-number = os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID")
 killed = os.path.join(os.path.dirname(__file__), "killed")
-real, parts = os.replace, []
+real = os.replace
 
 def replace(source, target, **options):
-    if str(target).endswith(".npz") and not os.path.exists(killed):
-        parts.append(target)
-        if number == "1" and len(parts) == 2:
-            open(killed, "x").close()
-            os.kill(os.getpid(), signal.SIGKILL)
-        while number == "0" and not os.path.exists(killed):
-            time.sleep(0.05)
+    if str(target).endswith("000002.npz") and not os.path.exists(killed):
+        open(killed, "x").close()
+        os.kill(os.getpid(), signal.SIGKILL)
     real(source, target, **options)
 
 os.replace = replace
@@ -47,7 +42,7 @@ os.replace = replace
 
 @pytest.fixture
 def source(tmp_path):
-    """Eleven pictures, one of them a photograph and one that is none, and a network."""
+    """Eleven images, one of them a photograph and one that is none, and a network."""
     table = animals(tmp_path, identities=3)[:11].copy()
     table.loc[2, "path"] = str(sorted(FINS.rglob("*.jpg"))[0])
     (tmp_path / "1_1.png").write_bytes(b"broken")
@@ -56,47 +51,74 @@ def source(tmp_path):
     return tmp_path / "table.csv", tmp_path / "model.keras"
 
 
-def written(output: str) -> list[str]:
-    return re.findall(r"^\[\d\] rows (\d+ to \d+) of 11$", output, re.M)
+def finished(output: str) -> list[int]:
+    return [int(n) for n in re.findall(r"^(\d+) of \d+ photographs$", output, re.M)]
 
 
-def test_one_of_two_is_killed_and_the_rest_is_made_up_for(
-    source, tmp_path, monkeypatch
-):
+def same(one: Embeddings, other: Embeddings) -> None:
+    np.testing.assert_allclose(one.features, other.features, atol=1e-6)
+    pd.testing.assert_frame_equal(one.table, other.table, check_dtype=False)
+
+
+def test_a_killed_worker_loses_its_shard_alone(source, tmp_path, monkeypatch):
     out, once = tmp_path / "e.npz", tmp_path / "once.npz"
     skip = ("--on-error", "skip")
-    in_parts = (*source, out, "--part-size", 2, *skip, "--devices")
+    sharded = (*source, out, "--shard-size", 2, *skip, "--devices")
 
     (tmp_path / "at_start").mkdir()
     (tmp_path / "at_start" / "sitecustomize.py").write_text(textwrap.dedent(KILLED))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "at_start"), prepend=os.pathsep)
-    output = run("embed", *in_parts, 2, status=1)
-    assert "Error: 5 of 6 parts are written; the same command goes on" in output
-    assert "Process 1 of 2 was killed by SIGKILL. Its last lines:" in output
-    assert len(written(output)) == 5 and not out.exists()
+    output = run("embed", *sharded, 2, status=1)
+    assert "Error: 9 of 11 photographs are embedded; the same command" in output
+    assert "was killed by SIGKILL. Received: out=" in output
+    shards = sorted(path.name for path in (tmp_path / "e.npz.shards").glob("0*.npz"))
+    assert shards == [f"{n:06}.npz" for n in (0, 1, 3, 4, 5)] and not out.exists()
 
-    wrong = run("embed", *in_parts, 2, "--flip", "none", status=1)
-    assert "e.npz.parts holds parts with another flip" in wrong and "[0]" not in wrong
-    assert len(list(tmp_path.glob("e.npz.parts/*/0*.npz"))) == 5
+    wrong = run("embed", *sharded, 2, "--flip", "none", status=1)
+    assert "holds embeddings with another flip" in wrong and not finished(wrong)
 
-    again = run("embed", *in_parts, 2)
-    assert len(written(again)) == 1 and not set(written(again)) & set(written(output))
+    again = run("embed", *sharded, 2)
+    assert finished(again) == [2]
     last = run("embed", *source, once, *skip).splitlines()
     assert again.splitlines()[-2:] == [
         last[-2], last[-1].replace(str(once), str(out))
     ]  # fmt: skip
-    assert not (tmp_path / "e.npz.parts").exists()
-    first, second = Embeddings.load(out), Embeddings.load(once)
-    np.testing.assert_allclose(first.features, second.features, atol=1e-6)
-    assert first.table.equals(second.table) and len(first) == 10
+    assert not (tmp_path / "e.npz.shards").exists()
+    same(Embeddings.load(out), Embeddings.load(once))
 
 
-def test_arguments_of_devices(source, tmp_path):
-    for value, words in (("0", "devices=0"), ("many", "neither a number nor auto")):
-        status = 1 if value == "0" else 2
-        options = ("--devices", value)
-        assert words in run(
-            "embed", *source, tmp_path / "e.npz", *options, status=status
-        )
-    help_text = run("embed", "--help")
-    assert "--devices" in help_text and "--share" not in help_text
+def test_only_new_rows_are_embedded(source, tmp_path):
+    """Into an `.npz` file and into a folder; then with another network."""
+    table, model = source
+    skip = ("--on-error", "skip")
+    few = pd.read_csv(table)[:3]
+    few.to_csv(tmp_path / "few.csv", index=False)
+    run("embed", table, model, tmp_path / "once.npz", *skip)
+    whole = Embeddings.load(tmp_path / "once.npz")
+    for name in ("e.npz", "folder"):
+        out = tmp_path / name
+        assert finished(run("embed", tmp_path / "few.csv", model, out, *skip)) == [3]
+        added = run("embed", table, model, out, *skip, "--append")
+        assert finished(added) == [8], name
+        same(Embeddings.load(out), whole)
+    refused = run("embed", table, model, tmp_path / "e.npz", status=1)
+    assert "exists; `force` (`--force`) replaces it" in refused
+    other = run(
+        "embed", table, model, tmp_path / "e.npz", "--append", "--flip=none", status=1
+    )
+    assert "made by another network or with other options" in other
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "status"),
+    [
+        (("--devices", "0"), "devices=0", 1),
+        (("--devices", "many"), "neither a number nor auto", 2),
+        (("--shard-size", "0"), "shard_size=0", 1),
+        (("--mean", "1,2"), "neither one number nor three", 2),
+    ],
+)
+def test_options_that_make_no_sense(source, tmp_path, options, words, status):
+    out = tmp_path / "e.npz"
+    assert words in run("embed", *source, out, *options, status=status)
+    assert "--worker" not in run("embed", "--help")

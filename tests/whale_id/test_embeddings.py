@@ -8,7 +8,7 @@ import pytest
 
 from keras_involution.whale_id import Embeddings, read_table
 from tests.marks import one_backend
-from tests.whale_id.pictures import listed
+from tests.whale_id.image_files import listed
 
 pytestmark = one_backend
 
@@ -109,7 +109,7 @@ def test_damaged_files(tmp_path, suffix):
         pytest.importorskip("pyarrow", reason="parquet needs pyarrow")
     path = tmp_path / f"e{suffix}"
     path.write_bytes(b"image_id,identity,path\n1,A,1.jpg\n")
-    with pytest.raises(ValueError, match=r"holds no embeddings.*Received: path="):
+    with pytest.raises(ValueError, match=r"embeddings cannot.*Received: path="):
         Embeddings.load(path)
     with pytest.raises(ValueError, match="no such file"):
         Embeddings.load(tmp_path / "nowhere.npz")

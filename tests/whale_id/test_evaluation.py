@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from keras_involution.whale_id import Ranking, Threshold, evaluate
+from keras_involution.whale_id.evaluation_rows import _perfect_error
 from tests.marks import one_backend
-from tests.whale_id.pictures import listed
+from tests.whale_id.image_files import listed
 
 pytestmark = one_backend
 
@@ -71,6 +72,21 @@ def test_without_threshold_or_new_animals(case):
         evaluate(ranking, queries.head(4), database)
 
 
+def test_encounters_apart(case):
+    """Of A a photograph of another encounter is left, of B none is."""
+    ranking, queries, database = case
+    queries = queries.head(3).assign(encounter=["e1", "e1", "e2"])
+    database = database.head(3).assign(encounter=["e1", "e3", "e2"])
+    apart = Ranking([["A", "B"], ["B", "A"], ["A", "B"]], ranking.scores[:3])
+    result = evaluate(ranking.rows([0, 1, 2]), queries, database, apart=apart)
+    group = "no photograph of the same encounter in the database"
+    assert result.value(group, "top-1") == 0.5
+    assert result.value(group, "MAP@5") == 0.75
+    rows = result.rows[result.rows["group"] == group]
+    assert rows["n"].to_list() == [2, 2]
+    assert result.protocol[group].startswith("2 queries, encounters by the column")
+
+
 def test_files(case, tmp_path):
     result = evaluate(*case)
     result.save(tmp_path / "e.json")
@@ -81,3 +97,11 @@ def test_files(case, tmp_path):
     assert len(pd.read_csv(tmp_path / "e.csv")) == len(result.rows)
     with pytest.raises(ValueError, match="--force"):
         result.save(tmp_path / "e.csv")
+
+
+def test_the_calibration_error_of_exact_probabilities():
+    """Four answers a group, each right as often as not: |k / 4 - 0.5| is 3/16."""
+    _, _, value, low, high, n = _perfect_error(np.full(40, 0.5))
+    assert value == pytest.approx(3 / 16, abs=0.01) and n == 40
+    assert low < value - 0.05 and value + 0.05 < high
+    assert _perfect_error(np.ones(40))[2] == 0

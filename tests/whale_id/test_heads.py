@@ -75,8 +75,8 @@ def test_without_identities_there_are_no_margins():
     np.testing.assert_array_equal(with_margins[:, 1:], without[:, 1:])
 
 
-def test_the_gradient_is_finite_on_a_centre():
-    # The slope of the sine is infinite where an embedding meets its centre.
+def test_the_gradient_is_finite_on_a_center():
+    # The slope of the sine is infinite where an embedding meets its center.
     head = ArcFace(2, margins=0.3)
     inputs, identity = keras.Input((2,)), keras.Input((), dtype="int32")
     model = keras.Model([inputs, identity], head(inputs, identity))
@@ -116,7 +116,7 @@ def test_heads_are_saved(head, tmp_path):
     )
 
 
-def test_centres_in_a_file_give_the_cosines_of_the_head(tmp_path):
+def test_centers_in_a_file_give_the_cosines_of_the_head(tmp_path):
     head, x = ArcFace(5, sub_centers=2), embeddings()
     head(x)
     expected = keras.ops.convert_to_numpy(head.cosines(x))

@@ -9,13 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from keras_involution.data.images import ImageError, read_image
 from keras_involution.whale_id import (
     Embeddings,
-    PhotographError,
     TrainConfig,
     check_table,
     read_coco,
-    read_photograph,
     read_table,
     split_table,
     train,
@@ -24,6 +23,7 @@ from keras_involution.whale_id.assemble import training_rows
 from keras_involution.whale_id.runs import run_files
 from tests.marks import one_backend
 from tests.whale_id.animals import animals
+from tests.whale_id.calibrations import calibration_by_hand
 from tests.whale_id.command import run
 from tests.whale_id.settings import small
 
@@ -43,7 +43,7 @@ def test_a_run_is_only_replaced_by_one_that_trains(tmp_path):
             train(table, small(epochs=1, **settings), folder, force=True)
         assert files_of(folder) == before
     gone = table.assign(path=table["path"] + ".gone")
-    with pytest.raises(PhotographError):
+    with pytest.raises(ImageError):
         train(gone, small(epochs=1), folder, force=True)
     assert files_of(folder) == before
     assert not (folder / ".replaced").exists()
@@ -72,14 +72,14 @@ def test_what_a_killed_replacement_put_aside_is_put_back(tmp_path, moved):
 
 def test_a_run_is_found_until_its_replacement_gets_going(tmp_path):
     table, folder = animals(tmp_path), tmp_path / "run"
-    train(table, small(epochs=1, margin=0.25), folder)
+    train(table, small(epochs=1, box_margin=0.25), folder)
     whole = (folder / "model.keras").read_bytes()
     aside = folder / ".replaced"
     aside.mkdir()
     for name in files_of(folder):
         (folder / name).rename(aside / name)
     found = run_files(folder)
-    assert found.model.read_bytes() == whole and found.margin == 0.25
+    assert found.model.read_bytes() == whole and found.box_margin == 0.25
     assert found.head == aside / "head.npz"
     (folder / "checkpoint.npz").touch()
     with pytest.raises(ValueError, match="the run may not be over"):
@@ -129,9 +129,9 @@ def test_what_is_held_out_is_not_trained_on(tmp_path):
     seen: list = []
     train(
         table, small(epochs=1, early_stop=1, held_out="val_split"), tmp_path / "run",
-        on_progress=lambda progress, total, epoch: seen.append((total, progress)),
+        on_step=seen.append,
     )  # fmt: skip
-    assert seen[-1][0] == 3 and "map_at_5" in seen[-1][1].history[0]
+    assert seen[-1].step == 3 and "map_at_5" in seen[-1].history[0]
 
 
 def turned_picture(path) -> None:
@@ -165,10 +165,10 @@ def test_boxes_are_checked_as_they_are_used(tmp_path, box, kinds):
     assert [problem.kind for problem in check_table(table)] == kinds
     path, bbox = table["path"][0], table["bbox"][0]
     if not kinds:
-        assert read_photograph(path, bbox=bbox).shape == (45, 30, 3)
+        assert read_image(path, bbox=bbox).shape == (45, 30, 3)
         return
-    with pytest.raises(PhotographError, match=r"a\.jpg: the box"):
-        read_photograph(path, bbox=bbox)
+    with pytest.raises(ImageError, match=r"a\.jpg: the box"):
+        read_image(path, bbox=bbox)
 
 
 def test_rows_longer_than_the_header_are_no_table(tmp_path):
@@ -208,9 +208,11 @@ def test_models_of_other_photographs_are_refused(tmp_path):
         made.table["split"] = ["train", *["test"] * (rows - 1)]
         made.save(tmp_path / name)
     a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.npz")
+    saved, out = str(tmp_path / "c.json"), str(tmp_path / "o.csv")
+    calibration_by_hand().save(saved)
     for arguments in (
         ["evaluate", a, b],
-        ["identify", "--also", b, b, a, a, str(tmp_path / "o.csv")],
+        ["submit", "--also", b, b, a, a, out, "--calibration", saved],
     ):
         assert "same photographs in the same order" in run(*arguments, status=1)
 
@@ -228,7 +230,7 @@ def test_models_of_other_photographs_are_refused(tmp_path):
 )
 def test_damaged_coco_files(tmp_path, content):
     (tmp_path / "c.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="no COCO file"):
+    with pytest.raises(ValueError, match="The COCO file cannot be read: "):
         read_coco(tmp_path / "c.json")
 
 
@@ -237,7 +239,7 @@ def test_damaged_coco_files(tmp_path, content):
     (
         {"epochs": float("inf")},
         {"learning_rate": -1.0},
-        {"margin": float("inf")},
+        {"box_margin": float("inf")},
         {"early_stop": -1},
         {"minutes": 0.0},
     ),
@@ -261,7 +263,7 @@ def test_validation_without_known_animals_has_no_figures(tmp_path):
     table["identity"] = table["identity"].where(table["split"] != "val", "unknown")
     train(table, small(epochs=1), folder)
     text = (folder / "epochs.csv").read_text()
-    assert "nan" not in text and text.startswith("step,epoch,loss,seconds\n")
+    assert "nan" not in text and text.startswith("step,epoch,seconds,loss\n")
 
 
 def test_figures_that_come_later_get_a_column(tmp_path):

@@ -1,4 +1,4 @@
-"""Pictures: every kind is read, every broken one is named, streams are repeatable."""
+"""Images: every kind is read, every broken one is named, streams are repeatable."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from keras_involution.data.images import ImageError, read_image
 from keras_involution.whale_id import check_table
-from keras_involution.whale_id._pages.pictures import load_picture
-from keras_involution.whale_id.images import PhotographError, read_photograph
+from keras_involution.whale_id.pages import load_thumbnail
 from keras_involution.whale_id.pipeline import (
     Photographs,
     ordered_batches,
@@ -21,7 +21,7 @@ from keras_involution.whale_id.pipeline import (
 )
 from tests.marks import one_backend
 from tests.whale_id.animals import animals
-from tests.whale_id.pictures import listed
+from tests.whale_id.image_files import listed
 
 pytestmark = one_backend
 
@@ -44,7 +44,7 @@ def test_every_mode_becomes_colour(mode):
     else:
         image = Image.fromarray(gradient()).convert(mode)
     kind = "tiff" if mode == "CMYK" else "png"
-    x = read_photograph(file_of(image, kind))
+    x = read_image(file_of(image, kind))
     assert x.shape == (40, 60, 3) and x.dtype == "uint8"
     if mode in ("L", "RGB", "I;16", "CMYK"):
         np.testing.assert_allclose(x, gradient(), atol=1)
@@ -73,7 +73,7 @@ def signed_16_bits() -> bytes:
         (file_of(halves("float32", 0, 0.5), "tiff"), 128),
         (file_of(halves("float32", 0, 1), "tiff"), 255),
         (file_of(halves("uint16", 0, 32896), "tiff"), 128),
-        (file_of(halves("uint16", 0, 200), "tiff"), 1),  # a dark picture stays dark
+        (file_of(halves("uint16", 0, 200), "tiff"), 1),  # a dark image stays dark
         (file_of(halves("uint16", 0, 200)), 1),
         (file_of(halves("int32", 0, 32896), "ppm"), 128),
         (signed_16_bits(), 128),
@@ -81,10 +81,10 @@ def signed_16_bits() -> bytes:
     ids=("half", "white", "16 bits", "dark", "dark PNG", "PGM", "signed"),
 )
 def test_many_bits_are_scaled_by_their_range(tmp_path, data, expected):
-    x = read_photograph(data)
+    x = read_image(data)
     assert (x[:, :8] == 0).all() and (x[:, 8:] == expected).all()
     (tmp_path / "a.tif").write_bytes(data)
-    assert (load_picture(str(tmp_path / "a.tif"), [0, 0, 16, 8]) == x).all()
+    assert (load_thumbnail(str(tmp_path / "a.tif"), [0, 0, 16, 8]) == x).all()
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_many_bits_are_scaled_by_their_range(tmp_path, data, expected):
 )
 def test_numbers_without_a_meaning_are_named(tmp_path, image, reason):
     image.save(tmp_path / "a.tif")
-    with pytest.raises(PhotographError, match=rf"a\.tif: .*{reason}"):
-        read_photograph(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=rf"a\.tif: .*{reason}"):
+        read_image(tmp_path / "a.tif")
     row = {"image_id": ["1"], "identity": ["A"], "path": [str(tmp_path / "a.tif")]}
     [problem] = check_table(pd.DataFrame(row))
     assert problem.kind == "undecodable" and re.search(reason, problem.what)
@@ -107,71 +107,71 @@ def test_numbers_without_a_meaning_are_named(tmp_path, image, reason):
 
 def test_what_is_transparent_is_white():
     image = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
-    assert (read_photograph(file_of(image)) == 255).all()
+    assert (read_image(file_of(image)) == 255).all()
 
 
 def test_photographs_stand_upright():
     image, exif = Image.fromarray(gradient()), Image.Exif()
     exif[0x0112] = 6  # The camera was turned to the right.
-    x = read_photograph(file_of(image, "jpeg", exif=exif, quality=98))
+    x = read_image(file_of(image, "jpeg", exif=exif, quality=98))
     assert x.shape == (60, 40, 3)
     np.testing.assert_allclose(x, np.rot90(gradient(), -1), atol=6)
 
 
 def test_boxes_are_cut_out_with_their_margin():
     data = file_of(Image.fromarray(gradient()))
-    part = read_photograph(data, bbox=[10, 5, 20, 10])
+    part = read_image(data, bbox=[10, 5, 20, 10])
     np.testing.assert_array_equal(part, gradient()[5:15, 10:30])
-    wider = read_photograph(data, bbox=[10, 5, 20, 10], margin=0.1)
+    wider = read_image(data, bbox=[10, 5, 20, 10], box_margin=0.1)
     np.testing.assert_array_equal(wider, gradient()[4:16, 8:32])
     # A box that begins outside is cut at the border.
-    part = read_photograph(data, bbox=[-10, 0, 20, 10])
+    part = read_image(data, bbox=[-10, 0, 20, 10])
     np.testing.assert_array_equal(part, gradient()[:10, :10])
 
 
 def test_resizing_a_box_is_resizing_its_part():
     data = file_of(Image.fromarray(gradient()))
     part = Image.fromarray(gradient()[5:25, 10:50]).resize((16, 16), 2)
-    x = read_photograph(data, (16, 16), bbox=[10, 5, 40, 20])
+    x = read_image(data, (16, 16), bbox=[10, 5, 40, 20])
     np.testing.assert_allclose(x[2:-2, 2:-2], np.asarray(part)[2:-2, 2:-2], atol=2)
 
 
 @pytest.mark.parametrize(
     "data, reason",
     (
-        (b"", "it is no picture"),
-        (b"no picture", "it is no picture"),
+        (b"", "it is not an image"),
+        (b"no image", "it is not an image"),
         (file_of(Image.fromarray(gradient()), "jpeg")[:-400], "cannot be decoded"),
         (file_of(Image.new("1", (5000, 5000))), "25000000|pixels allowed"),
     ),
     ids=("empty", "text", "cut off", "too large"),
 )
 def test_what_cannot_be_read_is_refused(data, reason):
-    with pytest.raises(PhotographError, match=reason):
-        read_photograph(data, (16, 16), max_pixels=1_000_000)
+    with pytest.raises(ImageError, match=reason):
+        read_image(data, (16, 16), max_pixels=1_000_000)
 
 
 def test_a_decompression_bomb_is_never_unpacked():
     # A header alone, of a billion pixels: unpacking it would fail for lack of data.
     bomb = file_of(Image.new("1", (8, 8)))
     bomb = bomb[:16] + (40000).to_bytes(4, "big") * 2 + bomb[24:]
-    with pytest.raises(PhotographError):
-        read_photograph(bomb)
+    with pytest.raises(ImageError):
+        read_image(bomb)
 
 
 def test_nothing_goes_to_other_programs(tmp_path):
     data = file_of(Image.fromarray(gradient()), "eps")
-    with pytest.raises(PhotographError, match="no picture of a known kind"):
-        read_photograph(data)
+    with pytest.raises(ImageError, match="not an image of a known kind"):
+        read_image(data)
     for kind in ("jpeg", "mpo", "tiff", "webp", "bmp", "gif", "jpeg2000", "ppm"):
-        assert read_photograph(file_of(Image.fromarray(gradient()), kind)).any()
+        assert read_image(file_of(Image.fromarray(gradient()), kind)).any()
 
 
 def test_previews_of_raw_files_are_no_photographs(tmp_path):
     path = tmp_path / "DSC_0001.NEF"
     path.write_bytes(file_of(Image.fromarray(gradient()), "tiff"))
-    with pytest.raises(PhotographError, match=r"DSC_0001\.NEF: the raw data of a cam"):
-        read_photograph(path)
+    with pytest.raises(ImageError, match=r"DSC_0001\.NEF: the raw data of a cam"):
+        read_image(path)
     table = listed({"A": 1}).assign(path=[str(path)])
     assert [p.what.endswith("JPEG or TIFF") for p in check_table(table)] == [True]
 
@@ -182,16 +182,16 @@ def test_boxes_in_pages_are_those_of_the_network(tmp_path, orientation):
     exif[0x0112] = orientation
     Image.fromarray(gradient()).save(tmp_path / "a.jpg", exif=exif, quality=98)
     path, box = tmp_path / "a.jpg", [3, 12, 30, 20]
-    shown = load_picture(str(path), box, 100)
-    np.testing.assert_allclose(shown, read_photograph(path, bbox=box, margin=0.05))
+    shown = load_thumbnail(str(path), box, 100)
+    np.testing.assert_allclose(shown, read_image(path, bbox=box, box_margin=0.05))
 
 
 def test_missing_files_and_boxes_outside_are_named(tmp_path):
-    with pytest.raises(PhotographError, match=r"gone\.png: there is no such file"):
-        read_photograph(tmp_path / "gone.png")
+    with pytest.raises(ImageError, match=r"gone\.png: there is no such file"):
+        read_image(tmp_path / "gone.png")
     data = file_of(Image.fromarray(gradient()))
-    with pytest.raises(PhotographError, match=r"Received: bbox=\[70, 0, 5, 5\]"):
-        read_photograph(data, bbox=[70, 0, 5, 5])
+    with pytest.raises(ImageError, match=r"Received: bbox=\[70, 0, 5, 5\]"):
+        read_image(data, bbox=[70, 0, 5, 5])
 
 
 def rows_of(stream, batches: int) -> list[int]:
@@ -225,11 +225,11 @@ def test_balanced_epochs_show_every_animal_equally_often(tmp_path):
 @pytest.mark.parametrize("workers", (0, pytest.param(1, marks=one_backend)))
 def test_a_stream_goes_on_in_the_middle_of_an_epoch(tmp_path, workers):
     table = animals(tmp_path)
-    first = stream_of(table, views="strong", seed=1, workers=workers)
+    first = stream_of(table, augmentation="strong", seed=1, num_workers=workers)
     next(first)
     state = first.get_state()
     expected = [next(first) for _ in range(4)]
-    second = stream_of(table, views="strong", seed=1, workers=workers)
+    second = stream_of(table, augmentation="strong", seed=1, num_workers=workers)
     second.set_state(state)
     for batch in expected:
         again = next(second)
@@ -251,11 +251,11 @@ def test_bad_pictures_are_left_out_by_name(tmp_path, caplog):
 def test_bad_pictures_stop_the_run_where_they_should(tmp_path):
     table = animals(tmp_path)
     (tmp_path / "1_2.png").unlink()
-    with pytest.raises(PhotographError, match=r"1_2\.png"):
+    with pytest.raises(ImageError, match=r"1_2\.png"):
         list(ordered_batches(Photographs(table, (16, 16)), 5))
 
 
 def test_a_table_without_a_single_picture_ends(tmp_path):
     table = animals(tmp_path, 1, 2).assign(path="nowhere")
-    with pytest.raises(PhotographError, match="No picture"):
+    with pytest.raises(ImageError, match="No image"):
         next(stream_of(table))

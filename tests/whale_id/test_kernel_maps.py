@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from keras_involution.data.images import ImageError, read_image
 from keras_involution.visualization import kernel_heatmaps
-from keras_involution.whale_id import Heatmaps, PhotographError, embed, kernel_maps
-from keras_involution.whale_id._pages import MARGIN, load_picture
+from keras_involution.whale_id import Heatmaps, embed, kernel_maps
 from keras_involution.whale_id.assemble import build_network
 from keras_involution.whale_id.cli import main
-from keras_involution.whale_id.images import read_photograph
+from keras_involution.whale_id.pages import MARGIN, load_thumbnail
 from tests.whale_id.animals import animals
 from tests.whale_id.settings import small
 
@@ -28,7 +30,7 @@ def network():
 def test_every_photograph_has_the_map_of_its_own_picture(network, tmp_path):
     table = animals(tmp_path)
     maps, left_out = kernel_maps(network, table, layer=LAYER, batch_size=5)
-    images = np.stack([read_photograph(path, (32, 32)) for path in table["path"]])
+    images = np.stack([read_image(path, (32, 32)) for path in table["path"]])
     prepared = network.preprocessor(images)
     expected = kernel_heatmaps(
         network.backbone, prepared, aggregate="mean", resize=False
@@ -43,9 +45,9 @@ def test_boxes_are_as_wide_as_on_the_page(network, tmp_path):
     table = animals(tmp_path, identities=2, each=1, side=48)
     box = [4.0, 4.0, 20.0, 40.0]
     for path in table["path"]:
-        whole = read_photograph(path, bbox=box, margin=MARGIN)
-        np.testing.assert_array_equal(load_picture(path, box), whole)
-        shown = read_photograph(path, (32, 32), box, MARGIN)
+        whole = read_image(path, bbox=box, box_margin=MARGIN)
+        np.testing.assert_array_equal(load_thumbnail(path, box), whole)
+        shown = read_image(path, (32, 32), box, MARGIN)
         Image.fromarray(shown).save(path.replace(".png", "_shown.png"))
     boxed = table.assign(bbox=[box] * 2)
     shown = table.assign(path=table["path"].str.replace(".png", "_shown.png"))
@@ -64,7 +66,7 @@ def test_the_stage_before_the_last_has_twice_the_positions(network, tmp_path):
 def test_what_has_no_map_is_named(network, tmp_path):
     table = animals(tmp_path)
     (tmp_path / "1_0.png").write_bytes(b"broken")
-    with pytest.raises(PhotographError, match=r"1_0\.png"):
+    with pytest.raises(ImageError, match=r"1_0\.png"):
         kernel_maps(network, table)
     maps, left_out = kernel_maps(network, table, on_error="skip")
     assert len(maps) == 15 and list(left_out) == [table.loc[4, "path"]]
@@ -106,6 +108,9 @@ def test_from_photographs_to_maps_in_the_report(network, tmp_path):
     refused = CliRunner().invoke(main, ["heatmaps", *list(paths.values())[:2], "m.png"])
     assert refused.exit_code == 1 and "Received: path='m.png'" in refused.output
     text = (tmp_path / "r.html").read_text("utf-8")
-    # Each of 16 photographs, and the best of two animals beside it.
-    assert text.count('class="photograph mapped"') == 16 * 3
-    assert 'class="photograph"' not in text
+    data = text.partition('<script type="application/json" id="data">')[2]
+    content = json.loads(data.partition("</script>")[0])
+    assert len({found["id"] for found in content["photographs"]}) == 16
+    # Each has a heat map, which is another image than the photograph.
+    shown = {(found["image"], found["map"]) for found in content["photographs"]}
+    assert len({number for pair in shown for number in pair}) == 2 * 16

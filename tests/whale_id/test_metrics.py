@@ -70,14 +70,14 @@ def test_image_map_is_another_quantity():
     for query, name, value in zip(queries, own, found):
         cosines = database @ query / np.linalg.norm(database, axis=1)
         right = np.array(names)[np.argsort(-cosines)] == name
-        shares = [right[: i + 1].mean() for i in np.flatnonzero(right)]
+        precisions = [right[: i + 1].mean() for i in np.flatnonzero(right)]
         if name != "Z":
-            assert value == pytest.approx(np.mean(shares))
+            assert value == pytest.approx(np.mean(precisions))
     with pytest.raises(ValueError, match="Received: queries=5"):
         image_average_precisions(queries, database, own[:2], names)
 
 
-def test_auroc_is_the_share_of_pairs():
+def test_auroc_is_the_fraction_of_pairs():
     random = np.random.default_rng(0)
     scores, new = random.integers(0, 6, 40) / 5, random.random(40) < 0.4
     pairs = [(k > n) + (k == n) / 2 for k in scores[~new] for n in scores[new]]

@@ -1,4 +1,4 @@
-"""The network: sizes, twins, files, embeddings."""
+"""The network: sizes, baselines, files, embeddings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
 from tests.whale_id.settings import small
 
 
-def pictures(number: int = 3) -> np.ndarray:
+def samples(number: int = 3) -> np.ndarray:
     shape = (number, 32, 32, 3)
     return np.random.default_rng(0).integers(0, 256, shape).astype("uint8")
 
@@ -31,7 +31,7 @@ def pictures(number: int = 3) -> np.ndarray:
 )
 def test_embeddings_have_length_one(changes, size):
     network = build_network(small(**changes))
-    features = network.embed(pictures(), flip="average")
+    features = network.embed(samples(), flip="average")
     assert features.shape == (3, size) and features.dtype == "float32"
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
 
@@ -39,11 +39,11 @@ def test_embeddings_have_length_one(changes, size):
 def test_the_baseline_is_a_vector_of_64():
     # Untrained, its one narrowed channel may be dead: nothing is said of the length.
     network = build_network(small(backbone="involution_baseline"))
-    assert network.embed(pictures()).shape == (3, 64)
+    assert network.embed(samples()).shape == (3, 64)
 
 
 def test_the_flip_is_the_average_of_both_pictures():
-    network, x = build_network(small()), pictures()
+    network, x = build_network(small()), samples()
     plain, mirrored = network.embed(x), network.embed(x[:, :, ::-1])
     np.testing.assert_allclose(network.embed(x, "mirrored"), mirrored, atol=1e-5)
     mean = plain + mirrored
@@ -55,7 +55,7 @@ def test_the_flip_is_the_average_of_both_pictures():
 def test_pictures_of_any_size_are_stretched():
     network = build_network(small())
     wide = np.zeros((20, 50, 3), "uint8")
-    assert network.embed([wide, pictures(1)[0]]).shape == (2, 128)
+    assert network.embed([wide, samples(1)[0]]).shape == (2, 128)
 
 
 @pytest.mark.parametrize("backbone", ("rednet", "involution_baseline"))
@@ -64,7 +64,7 @@ def test_a_saved_network_is_the_same_network(backbone, tmp_path):
     network.save(tmp_path / "network.keras")
     again = keras.saving.load_model(tmp_path / "network.keras")
     assert isinstance(again, EmbeddingNetwork)
-    np.testing.assert_array_equal(network.embed(pictures()), again.embed(pictures()))
+    np.testing.assert_array_equal(network.embed(samples()), again.embed(samples()))
     config, other = (json.dumps(n.get_config()) for n in (network, again))
     assert json.loads(config) == json.loads(other)
 

@@ -1,4 +1,4 @@
-"""Thresholds and calibration against exhaustive search and known chances."""
+"""Thresholds against exhaustive search."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from keras_involution.whale_id import (
-    Calibration,
     Ranking,
     Threshold,
     choose_threshold,
-    fit_calibration,
     insert_new,
     map_at_5,
     open_truths,
@@ -59,31 +57,31 @@ def test_the_grid_finds_the_best_threshold():
     best = max(value(at) for at in np.linspace(0, 1, 700))
     assert value(threshold.value) >= best - 0.005
     assert value(threshold.value) > value(0) + 0.02
-    for at, share, expected in threshold.curve[::20]:
+    for at, fraction, expected in threshold.curve[::20]:
         assert value(at) == pytest.approx(expected)
-        assert (ranking.scores[:, 0] < at).mean() == share
+        assert (ranking.scores[:, 0] < at).mean() == fraction
     assert "120 validation queries" in threshold.protocol
 
 
-def test_share():
+def test_fraction():
     ranking, truths = validation()
-    threshold = choose_threshold(ranking, truths, "share", share=0.3)
+    threshold = choose_threshold(ranking, truths, "fraction", fraction=0.3)
     first = insert_new(ranking, threshold.value).labels[:, 0]
     assert (first == NEW_LABEL).mean() == pytest.approx(0.3)
     assert "30.0%" in threshold.protocol
-    few = choose_threshold(ranking, truths, "share", share=0.01)
+    few = choose_threshold(ranking, truths, "fraction", fraction=0.01)
     assert few.value < threshold.value
 
 
 def test_weights():
     ranking, truths = validation()
-    seldom = choose_threshold(ranking, truths, new_share=0.02)
-    often = choose_threshold(ranking, truths, new_share=0.9)
+    seldom = choose_threshold(ranking, truths, new_fraction=0.02)
+    often = choose_threshold(ranking, truths, new_fraction=0.9)
     assert seldom.value < choose_threshold(ranking, truths).value < often.value
     assert "weighted to 90.0% new" in often.protocol
     only_new = [NEW_LABEL] * len(truths)
     with pytest.raises(ValueError, match="known and new"):
-        choose_threshold(ranking, only_new, new_share=0.5)
+        choose_threshold(ranking, only_new, new_fraction=0.5)
 
 
 def test_species():
@@ -113,26 +111,22 @@ def test_files(tmp_path):
     threshold.save(tmp_path / "t.json")
     again = Threshold.load(tmp_path / "t.json")
     assert again == threshold
-    calibration = fit_calibration(ranking, truths)
-    calibration.save(tmp_path / "c.json")
-    assert Calibration.load(tmp_path / "c.json") == calibration
     with pytest.raises(ValueError, match="--force"):
-        calibration.save(tmp_path / "t.json")
-    for load, name in ((Threshold.load, "c.json"), (Calibration.load, "t.json")):
+        threshold.save(tmp_path / "t.json")
+    (tmp_path / "c.json").write_text("{}")
+    for name in ("c.json", "nowhere.json"):
         with pytest.raises(ValueError, match="Received: path="):
-            load(tmp_path / name)
-        with pytest.raises(ValueError, match="Received: path="):
-            load(tmp_path / "nowhere.json")
+            Threshold.load(tmp_path / name)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"method": "booster"},
-        {"method": "share"},
-        {"share": 0.2},
-        {"method": "share", "share": 1.5},
-        {"new_share": 0.0},
+        {"method": "fraction"},
+        {"fraction": 0.2},
+        {"method": "fraction", "fraction": 1.5},
+        {"new_fraction": 0.0},
         {"method": "species"},
         {"method": "species", "species": ["a"]},
         {"truths": ["A"]},
@@ -147,46 +141,3 @@ def test_wrong_arguments(changes):
 
 def test_truths():
     assert open_truths(["A", "B", "unknown"], ["A"], "new") == ["A", "new", "new"]
-
-
-@pytest.mark.parametrize("method", ["isotonic", "logistic"])
-def test_calibration_finds_known_chances(method):
-    random = np.random.default_rng(0)
-    scores = random.random(6000)
-    chances = 1 / (1 + np.exp(-(8 * scores - 4)))
-    right = random.random(6000) < chances
-    ranking = Ranking([["A"]] * 6000, scores[:, None])
-    truths = np.where(right, "A", "B").tolist()
-    calibration = fit_calibration(ranking, truths, method)
-    grid = np.linspace(0.05, 0.95, 30)
-    expected = 1 / (1 + np.exp(-(8 * grid - 4)))
-    assert np.abs(calibration(grid) - expected).mean() < 0.03
-    rising = np.diff(calibration(np.linspace(-1, 2, 500)))
-    assert (rising >= 0).all()
-    assert calibration(np.zeros((2, 3))).shape == (2, 3)
-
-
-def test_isotonic_is_the_nearest_rising_curve():
-    """Against the minimax formula: max over starts of min over ends of the means."""
-    random = np.random.default_rng(1)
-    right = (random.random(25) < np.linspace(0.1, 0.9, 25)).astype(float)
-    scores = np.sort(random.random(25))
-    ranking = Ranking([["A"]] * 25, scores[:, None])
-    calibration = fit_calibration(ranking, np.where(right > 0, "A", "B").tolist())
-    for i in range(25):
-        expected = max(
-            min(right[a : b + 1].mean() for b in range(i, 25)) for a in range(i + 1)
-        )
-        assert calibration(scores[i].astype("float32")) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("method", ["isotonic", "logistic"])
-def test_calibration_of_extremes(method):
-    ranking = Ranking([["A"]] * 4, [[0.5]] * 4)
-    for truths in (["A"] * 4, ["B"] * 4):
-        chance = fit_calibration(ranking, truths, method)(0.5)
-        assert 0 <= chance <= 1 and (chance > 0.5) == (truths[0] == "A")
-    with pytest.raises(ValueError, match="Received: ranking=4, truths=1"):
-        fit_calibration(ranking, ["A"], method)
-    with pytest.raises(ValueError, match="Received: method="):
-        fit_calibration(ranking, ["A"] * 4, "beta")

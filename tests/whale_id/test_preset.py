@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import keras_involution.cli
 from keras_involution import RedNetBackbone
 from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
+from keras_involution.whale_id.runs import load_run
 from tests.hub.conftest import environment, hub  # noqa: F401
 from tests.hub.networks import assert_same_weights, tiny_backbone, with_drawn_weights
 from tests.marks import old_content
@@ -24,14 +25,14 @@ def network() -> EmbeddingNetwork:
     )
 
 
-def pictures() -> np.ndarray:
+def samples() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, 40, 36, 3), "uint8")
 
 
 def assert_same_network(loaded, network) -> None:
     assert_same_weights(loaded, network)
     assert (loaded.name, loaded.cells, loaded.p) == ("seals", (2, 2), 2.5)
-    np.testing.assert_array_equal(loaded.embed(pictures()), network.embed(pictures()))
+    np.testing.assert_array_equal(loaded.embed(samples()), network.embed(samples()))
 
 
 def test_there_and_back(network, tmp_path):
@@ -43,7 +44,7 @@ def test_there_and_back(network, tmp_path):
 
 @old_content
 def test_pushed_and_pulled(network, hub):  # noqa: F811
-    network.push_to_hub("owner/seals", licence="mit", max_shard_size=1e-4)
+    network.push_to_hub("owner/seals", license="mit", max_shard_size=1e-4)
     loaded = EmbeddingNetwork.from_preset("hf://owner/seals")
     assert_same_network(loaded, network)
     files = hub.repositories["owner/seals"].head("main").files
@@ -107,6 +108,14 @@ def test_damaged_weights(network, tmp_path, file):
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(ValueError, match=f"{file}.*Received: "):
         EmbeddingNetwork.from_preset(tmp_path / "seals")
+
+
+def test_a_preset_of_a_backbone_gives_its_features(tmp_path):
+    backbone = with_drawn_weights(tiny_backbone(image_shape=(32, 32, 3)))
+    backbone.save_to_preset(tmp_path / "tiny")
+    network = load_run(tmp_path / "tiny").network
+    assert_same_weights(network.backbone, backbone)
+    assert network.image_size == (32, 32)
 
 
 def test_a_preset_of_another_kind(tmp_path):

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from keras_involution.whale_id import (
-    Calibration,
     Embeddings,
     Heatmaps,
     Ranking,
@@ -22,13 +21,12 @@ from keras_involution.whale_id import (
 )
 from tests.marks import one_backend
 from tests.whale_id import browser
+from tests.whale_id.calibrations import calibration_by_hand
 from tests.whale_id.command import run
+from tests.whale_id.image_files import FINS, animals, listed
 from tests.whale_id.pages import HOSTILE, read_page
-from tests.whale_id.pictures import FINS, animals
 
 pytestmark = one_backend
-
-CHANCE = Calibration("logistic", [], [-2.0, 4.0], "by hand")
 
 
 def fins():
@@ -49,41 +47,85 @@ def hostile(folder):
     return Ranking(labels, [[0.9, 0.5]] * 4, [[1, 2], [0, 2], [1, 3], [1, 2]]), table
 
 
+def content_of(page) -> dict:
+    """What the page holds for its script."""
+    return json.loads(page.data)
+
+
 def test_page(tmp_path):
     ranking, table = fins()
     out = tmp_path / "r.html"
-    assert (
-        write_report(
-            *(ranking, table, table, out),
-            top=2,
-            confidence=CHANCE.of(ranking),
-            protocol="by hand",
-        )
-        == []
-    )
+    confidence = 1 / (1 + np.exp(2 - 4 * ranking.scores))
+    options = {"top": 2, "confidence": confidence, "protocol": "by hand"}
+    assert write_report(ranking, table, table, out, **options) == []
     page = read_page(out)
     assert [s["data-image"] for s in page.named("section")] == list(table["image_id"])
-    candidates = page.named("figure")
-    assert len(candidates) == 20
-    known = ranking.labels[0] != "new_individual"
-    shown = [(c["data-identity"], float(c["data-score"])) for c in candidates[:2]]
-    assert [name for name, _ in shown] == ranking.labels[0][known].tolist()[:2]
-    scores = ranking.scores[0][known].tolist()[:2]
-    assert [score for _, score in shown] == pytest.approx(scores, abs=1e-5)
-    assert all(0 < float(c["data-confidence"]) < 1 for c in candidates)
-    assert "by hand" in page.text and "limit 0.200" in page.text
-    assert len(page.named("img")) == 30
+    assert "by hand" in page.text
+    content = content_of(page)
+    for number, query in enumerate(content["queries"]):
+        known = ranking.labels[number] != "new_individual"
+        shown = [c for c in query["candidates"] if "identity" in c]
+        assert [c["identity"] for c in shown] == ranking.labels[number][known][
+            :2
+        ].tolist()
+        scores = ranking.scores[number][known][:2]
+        assert [c["score"] for c in shown] == pytest.approx(scores, abs=1e-6)
+        wanted = confidence[number][known][:2]
+        assert [c["confidence"] for c in shown] == pytest.approx(wanted, abs=1e-6)
     with pytest.raises(ValueError, match="--force"):
         write_report(ranking, table, table, out)
+
+
+def test_all_photographs_of_a_candidate_are_there_once(tmp_path):
+    ranking, table = fins()
+    write_report(ranking, table, table, tmp_path / "r.html")
+    content = content_of(read_page(tmp_path / "r.html"))
+    names = [photograph["id"] for photograph in content["photographs"]]
+    assert sorted(names) == sorted(table["image_id"])
+    assert len(content["images"]) == len(set(content["images"])) == 10
+    for identity, numbers in content["animals"].items():
+        rows = table[table["identity"] == identity]
+        assert sorted(names[n] for n in numbers) == sorted(rows["image_id"])
+    best = [c for q in content["queries"] for c in q["candidates"] if c.get("best")]
+    assert best and all(c["best"] in content["animals"][c["identity"]] for c in best)
+
+
+def test_without_calibration_there_is_no_percentage(tmp_path):
+    ranking, table = fins()
+    write_report(ranking, table, table, tmp_path / "r.html")
+    page = read_page(tmp_path / "r.html")
+    assert "confidence" not in page.data and "%" not in page.text
+
+
+def test_a_large_report_is_light(tmp_path):
+    """428 queries against 700 photographs; each was once 150 KB and 114 elements."""
+    paths = read_table(FINS / "metadata.csv")["path"].to_list()
+    names = [str(n) for n in range(428 + 700)]
+    table = listed({"x": len(names)}).assign(
+        image_id=names,
+        identity=[f"animal {n % 140}" for n in range(len(names))],
+        path=[paths[n % 10] for n in range(len(names))],
+        bbox=[[n % 50, n % 40, 100 + n % 30, 90.0] for n in range(len(names))],
+    )
+    queries, database = table.iloc[:428], table.iloc[428:].reset_index(drop=True)
+    random = np.random.default_rng(0)
+    images = random.permuted(np.tile(np.arange(700), (428, 1)), axis=1)[:, :5]
+    labels = database["identity"].to_numpy()[images]
+    ranking = Ranking(labels, np.tile([0.9, 0.8, 0.7, 0.6, 0.5], (428, 1)), images)
+    write_report(ranking, queries, database, tmp_path / "r.html")
+    assert (tmp_path / "r.html").stat().st_size < 6_600_000
+    assert len(read_page(tmp_path / "r.html").tags) < 4_888
 
 
 def test_hostile_texts_stay_text(tmp_path):
     ranking, table = hostile(tmp_path)
     write_report(ranking, table, table, tmp_path / "r.html", title=HOSTILE)
     page = read_page(tmp_path / "r.html")
-    assert len(page.named("script")) == 1
-    assert page.named("figure")[0]["data-identity"] == HOSTILE
-    assert HOSTILE in page.text
+    kinds = [script.get("type") for script in page.named("script")]
+    assert kinds == ["application/json", None]
+    content = content_of(page)
+    assert content["queries"][0]["candidates"][0]["identity"] == HOSTILE
+    assert HOSTILE in page.text and HOSTILE not in page.data
 
 
 def test_unreadable_photographs(tmp_path):
@@ -94,7 +136,8 @@ def test_unreadable_photographs(tmp_path):
     found = write_report(ranking, table, table, out, warn=told.append)
     assert len(found) == 1 and told == [f"skipped {found[0]}"]
     assert "/none.jpg" in found[0]
-    assert "not readable" in read_page(out).text
+    gone = [p for p in content_of(read_page(out))["photographs"] if "image" not in p]
+    assert [photograph["id"] for photograph in gone] == [table["image_id"][3]]
     before = out.read_bytes()
     with pytest.raises(ValueError, match=r"Received: path='/none\.jpg'"):
         write_report(ranking, table, table, out, on_error="stop", force=True)
@@ -120,19 +163,19 @@ def test_heat_maps(tmp_path):
     np.savez(tmp_path / "maps.npz", **maps)
     for source in (maps, tmp_path / "maps.npz"):
         heat = Heatmaps(source)
-        assert heat.picture("a", photograph).shape == (8, 12, 3)
-        assert (heat.picture("b", photograph) == 50).all()
-        assert heat.picture("c", photograph) is None
+        assert heat.image("a", photograph).shape == (8, 12, 3)
+        assert (heat.image("b", photograph) == 50).all()
+        assert heat.image("c", photograph) is None
     (tmp_path / "folder").mkdir()
     Image.fromarray(photograph).save(tmp_path / "folder" / "a.png")
     Image.fromarray(photograph).save(tmp_path / "outside.png")
-    (tmp_path / "folder" / "b.png").write_text("no picture")
+    (tmp_path / "folder" / "b.png").write_text("no image")
     heat = Heatmaps(tmp_path / "folder")
-    assert (heat.picture("a", photograph) == 100).all()
-    assert heat.picture("../outside", photograph) is None
+    assert (heat.image("a", photograph) == 100).all()
+    assert heat.image("../outside", photograph) is None
     for wrong in (
-        lambda: heat.picture("b", photograph),
-        lambda: Heatmaps({"a": np.zeros(3)}).picture("a", photograph),
+        lambda: heat.image("b", photograph),
+        lambda: Heatmaps({"a": np.zeros(3)}).image("a", photograph),
         lambda: Heatmaps(tmp_path / "nowhere.npz"),
         lambda: Heatmaps(tmp_path / "folder" / "b.png"),
     ):
@@ -145,17 +188,20 @@ def test_command(tmp_path):
     features = np.random.default_rng(0).normal(size=(10, 6))
     file, out = tmp_path / "e.npz", tmp_path / "r.html"
     Embeddings(features, table).save(file)
-    CHANCE.save(tmp_path / "c.json")
+    calibration_by_hand(0.4).save(tmp_path / "c.json")
     np.savez(tmp_path / "maps.npz", **{"17541": np.eye(4)})
-    options = ("--out", out, "--leave-one-out", "--threshold", 0.1, "--limit", 4)
-    options += ("--calibration", tmp_path / "c.json", "--top", 3)
+    options = ("--out", out, "--leave-one-out", "--limit", 4)
+    options += ("--calibration", tmp_path / "c.json", "--top", 3, "--sides", "any")
     options += ("--heatmaps", tmp_path / "maps.npz")
     assert "4 of 10 photographs" in run("report", file, file, *options)
     page = read_page(out)
-    assert len(page.named("figure")) == 12
-    maps = [i for i in page.named("img") if "heat map" in i["alt"]]
-    assert maps and all("17541" in i["alt"] for i in maps)
-    assert "given: 0.1; by hand" in page.text
+    content = content_of(page)
+    shown = [c for q in content["queries"] for c in q["candidates"] if "identity" in c]
+    assert len(shown) == 12 and any(candidate.get("points") for candidate in shown)
+    assert {p["id"] for p in content["photographs"] if "map" in p} == {"17541"}
+    assert "by hand" in page.text
+    assert all(q["candidates"][0] | {"new": True} == q["candidates"][0]
+               for q in content["queries"])  # fmt: skip
     assert "--force" in run("report", file, file, "--out", out, status=1)
 
 
@@ -169,6 +215,10 @@ def tab(tmp_path_factory):
 
 
 def click(tab, query, selector):
+    """A click on an element of a query, which is built when it comes into view."""
+    section = f"document.querySelectorAll('.query')[{query}]"
+    tab.run(f"{section}.scrollIntoView()")
+    tab.wait(f"{section}.classList.contains('built')")
     tab.run(
         f"document.querySelectorAll('.query')[{query}]"
         f".querySelector({json.dumps(selector)}).click()"
@@ -196,8 +246,8 @@ def downloaded(tab, folder) -> list[list[str]]:
 def test_decisions(tab, tmp_path):
     ranking, table = fins()
     out = tmp_path / "r.html"
-    chances = CHANCE.of(ranking)
-    write_report(ranking, table, table, out, top=2, confidence=chances)
+    confidence = 1 / (1 + np.exp(2 - 4 * ranking.scores))
+    write_report(ranking, table, table, out, top=2, confidence=confidence)
     tab.open(out)
     assert progress(tab) == "0 of 10 decided"
     click(tab, 0, ".candidate .accept")
@@ -212,14 +262,8 @@ def test_decisions(tab, tmp_path):
     assert progress(tab) == "3 of 10 decided"
 
     rows = downloaded(tab, tmp_path / "first")
-    assert rows[0] == [
-        "image_id",
-        "decision",
-        "identity",
-        "rank",
-        "score",
-        "confidence",
-    ]
+    facts = ["image_id", "decision", "identity", "rank", "score", "confidence"]
+    assert rows[0] == [*facts, "who", "when"]
     decided = [(name, kind) for name, kind, *_ in rows[1:]]
     ids = list(table["image_id"])
     assert decided == [
@@ -232,8 +276,9 @@ def test_decisions(tab, tmp_path):
     place = int(rows[1][3]) - 1
     assert rows[1][2] == ranking.labels[0, place] != "new_individual"
     assert float(rows[1][4]) == pytest.approx(ranking.scores[0, place], abs=1e-5)
-    assert float(rows[1][5]) == pytest.approx(chances[0, place], abs=1e-5)
-    assert rows[2][2:] == ["new_individual", "", "", ""]
+    assert float(rows[1][5]) == pytest.approx(confidence[0, place], abs=1e-5)
+    assert rows[2][2:7] == ["new_individual", "", "", "", ""]
+    assert rows[2][7].startswith("20")
 
     tab.open(tmp_path / "r.html")  # the browser has kept them
     assert progress(tab) == "3 of 10 decided"
@@ -258,7 +303,7 @@ def test_hostile_texts_do_nothing(tab, tmp_path):
     write_report(ranking, table, table, out, title=HOSTILE)
     tab.open(out)
     assert tab.run("document.title") == HOSTILE
-    assert tab.run("document.scripts.length") == 1
+    assert tab.run("document.scripts.length") == 2
     click(tab, 0, ".candidate .accept")
     click(tab, 1, ".candidate:nth-of-type(2) .accept")
     rows = downloaded(tab, tmp_path / "d")
@@ -307,11 +352,64 @@ def test_heat_maps_and_large_pictures(tab, tmp_path):
     names = tab.run(shown)
     assert len(names) == 2 and all("heat map" in name for name in names)
     assert names[0].startswith("The query: 17541")
-    tab.run("document.querySelector('#large button').click()")
+    tab.run("document.getElementById('close').click()")
     assert tab.run(shown) == []
-    whole = "[...document.images].every((i) => i.complete && i.naturalWidth > 0)"
-    tab.run("document.querySelectorAll('img').forEach((i) => (i.loading = 'eager'))")
-    tab.wait(whole)
+    tab.wait("[...document.images].every((i) => i.complete && i.naturalWidth > 0)")
+
+
+def press(tab, *keys):
+    for key in keys:
+        tab.ask("Input.dispatchKeyEvent", type="keyDown", key=key)
+        tab.ask("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+
+@needs_browser
+def test_keys(tab, tmp_path):
+    ranking, table = fins()
+    write_report(ranking, table, table, tmp_path / "r.html", top=3)
+    tab.open(tmp_path / "r.html")
+    animals = [row[row != "new_individual"] for row in ranking.labels]
+    press(tab, "a", "j", "2", "a", "j", "n", "j", "r", "j", "n", "u")
+    rows = [row[:3] for row in downloaded(tab, tmp_path / "d")[1:]]
+    ids = list(table["image_id"])
+    assert rows == [
+        [ids[0], "accept", animals[0][0]],
+        [ids[1], "accept", animals[1][1]],
+        [ids[2], "new", "new_individual"],
+        [ids[3], "reject", animals[3][0]],
+    ]
+    press(tab, "u", "u", "u", "u", "u")
+    assert progress(tab) == "0 of 10 decided"
+    press(tab, "k", "k", "k", "k", "Enter")
+    assert tab.run("document.getElementById('large').open")
+    press(tab, "n")  # no decision is made behind the large photographs
+    assert progress(tab) == "0 of 10 decided"
+
+
+@needs_browser
+def test_two_photographs_zoom_together_with_their_points(tab, tmp_path):
+    ranking, table = fins()
+    asked = []
+
+    def matches(query, found):
+        asked.append((query["image_id"], found["image_id"]))
+        return np.array([[0.25, 0.5, 0.75, 0.1]])
+
+    write_report(ranking, table, table, tmp_path / "r.html", matches=matches)
+    assert (table["image_id"][0], table["image_id"][ranking.images[0][0]]) in asked
+    tab.open(tmp_path / "r.html")
+    click(tab, 0, ".candidate .photograph")
+    places = "[...document.querySelectorAll('.dots i')].map((d) => d.style.left)"
+    assert tab.run(places) == ["25%", "75%"]
+    tab.run(
+        "document.querySelector('.window').dispatchEvent(new WheelEvent('wheel',"
+        "{deltaY: -300, bubbles: true, cancelable: true, clientX: 99, clientY: 99}))"
+    )
+    moved = "[...document.querySelectorAll('.moved')].map((m) => m.style.transform)"
+    first, second = tab.run(moved)
+    assert first == second and "scale(2.7" in first
+    tab.run("document.getElementById('whole').click()")
+    assert set(tab.run(moved)) == {"translate(0%, 0%) scale(1)"}
 
 
 @needs_browser

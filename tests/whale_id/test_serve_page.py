@@ -11,13 +11,18 @@ import httpx
 import numpy as np
 import pytest
 
-from keras_involution.whale_id import Embeddings, embed, read_table
+from keras_involution.whale_id import (
+    Embeddings,
+    embed,
+    read_table,
+)
 from keras_involution.whale_id.assemble import build_network
 from keras_involution.whale_id.serve import Limits, Matcher, create_app
 from tests.marks import one_backend
 from tests.whale_id import browser
+from tests.whale_id.calibrations import calibration_by_hand
+from tests.whale_id.image_files import FINS
 from tests.whale_id.pages import HOSTILE
-from tests.whale_id.pictures import FINS
 from tests.whale_id.server import served
 from tests.whale_id.settings import small
 
@@ -27,20 +32,23 @@ pytestmark = [
 ]
 
 TOKEN = "secret"
-CELLS = "[...document.querySelectorAll('#answer tbody tr')].map("
-CELLS += "(row) => [...row.cells].map((cell) => cell.textContent.trim()))"
 SAID = "document.getElementById('say').textContent"
 IDLE = "!document.querySelector('#form button').disabled"
 SHOWN = "!document.getElementById('answer').hidden"
+VERDICT = "document.getElementById('verdict').textContent"
 
 
 @pytest.fixture(scope="module")
-def address():
+def known():
     network, table = build_network(small()), read_table(FINS / "metadata.csv")
     found, _ = embed(network, table)
     named = found.table.assign(identity=[HOSTILE, *found.table["identity"][1:]])
-    matcher = Matcher(network, Embeddings(found.features, named))
-    app = create_app(matcher, token=TOKEN, limits=Limits(files=3, top=4))
+    return network, Embeddings(found.features, named)
+
+
+@pytest.fixture(scope="module")
+def address(known):
+    app = create_app(Matcher(*known), token=TOKEN, limits=Limits(files=3, top=4))
     with served(app) as address:
         yield address
 
@@ -54,7 +62,8 @@ def tab(tmp_path_factory):
 def submit(tab, address, *files, token=TOKEN):
     tab.open(f"{address}/")
     tab.choose("#files", *files)
-    tab.run(f"document.getElementById('token').value = {json.dumps(token)}")
+    if token is not None:
+        tab.run(f"document.getElementById('token').value = {json.dumps(token)}")
     tab.run("document.querySelector('#form button').click()")
     tab.wait(f"{IDLE} && ({SHOWN} || {SAID} !== '')")
 
@@ -63,7 +72,7 @@ def fins() -> list:
     return [FINS.parent / path for path in sorted(FINS.glob("*/*.jpg"))]
 
 
-def test_the_table_is_what_match_answers(tab, address):
+def test_the_page_shows_what_match_answers(tab, address, known):
     files = fins()[:2]
     submit(tab, address, *files)
     uploads = [("images[]", (path.name, path.read_bytes())) for path in files]
@@ -71,19 +80,54 @@ def test_the_table_is_what_match_answers(tab, address):
     answer = httpx.post(f"{address}/match", files=uploads, headers=headers, timeout=60)
     matches = answer.json()["matches"]
     assert len(matches) == 4 and HOSTILE in [match["id"] for match in matches]
-    assert tab.run(CELLS) == [
-        [str(m["rank"]), m["id"], f"{m['rating']:.2f}", m["details"]] for m in matches
+    rows = tab.run(
+        "[...document.querySelectorAll('#matches li')].map((row) => ["
+        "row.querySelector('h3').textContent, row.querySelector('p').textContent,"
+        "row.querySelectorAll('img').length])"
+    )
+    counts = known[1].table["identity"].value_counts()
+    assert rows == [
+        [f"{m['rank']}. {m['id']}", m["details"], counts[m["id"]]] for m in matches
     ]
-    bars = "[...document.querySelectorAll('#answer progress')].map((bar) => bar.value)"
-    np.testing.assert_allclose(tab.run(bars), [m["rating"] for m in matches])
+    assert tab.run("document.querySelectorAll('#asked img').length") == 2
     assert tab.run(SAID) == "" and tab.run("document.scripts.length") == 1
+    # Without a calibration no number may look like a probability.
+    assert "%" not in tab.run("document.body.innerText")
+    assert tab.run(VERDICT) == f"Most similar: {matches[0]['id']}"
+    tab.wait("[...document.images].every((i) => i.complete && i.naturalWidth > 0)")
+
+
+def test_matched_points_are_drawn(tab, address):
+    submit(tab, address, fins()[0])
+    tab.run("document.querySelector('#matches .photograph').click()")
+    tab.wait("document.querySelectorAll('#large[open] .pair .window').length === 2")
+    places = tab.run(
+        "[...document.querySelectorAll('.dots')].map((layer) => "
+        "[...layer.children].map((dot) => [dot.style.left, dot.style.top]))"
+    )
+    # The photograph itself is in the database: every point is where it was.
+    assert len(places[0]) > 20
+    shifts = [abs(float(a[0][:-1]) - float(b[0][:-1])) for a, b in zip(*places)]
+    assert np.median(shifts) < 2
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_new_animal_is_said(tab, known, new):
+    matcher = Matcher(*known, calibration_by_hand(0.4 if new else -0.4))
+    with served(create_app(matcher, limits=Limits(top=2))) as address:
+        submit(tab, address, fins()[0], token=None)
+        verdict = tab.run(VERDICT)
+        first = tab.run("document.querySelector('#matches li h3').textContent")
+    assert verdict.startswith("New animal" if new else "Most likely")
+    # exp(0.4) / (2 + exp(0.4)), and 1 / (2 + exp(-0.4)).
+    assert first == ("1. New animal43% likely" if new else f"1. {HOSTILE}37% likely")
 
 
 def test_what_is_wrong_is_said(tab, address, tmp_path):
     text = tmp_path / "notes.jpg"
-    text.write_text("no picture")
+    text.write_text("no image")
     submit(tab, address, fins()[0], text)
-    assert "notes.jpg" in tab.run(SAID) and "no picture" in tab.run(SAID)
+    assert "notes.jpg" in tab.run(SAID) and "not an image" in tab.run(SAID)
     for token in ("wrong", "", "ünïcode", "密"):
         submit(tab, address, fins()[0], token=token)
         assert "token" in tab.run(SAID) and not tab.run(SHOWN)

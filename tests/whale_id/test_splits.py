@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 
-from keras_involution.whale_id import read_table, split_table
+from keras_involution.whale_id import read_table, split_table, write_table
+from keras_involution.whale_id.splits import find_copies, find_encounters
 from tests.whale_id.command import run
-from tests.whale_id.pictures import FINS, listed
+from tests.whale_id.image_files import FINS, animals, listed
 
 MANY = {f"w{i}": 1 + i % 7 for i in range(60)}
 
@@ -31,7 +36,7 @@ def test_closed(counts, test, seed):
     assert 0 < (split["split"] == "test").sum() <= max(1, test * len(table))
 
 
-def test_closed_reaches_its_share_and_the_seed_counts():
+def test_closed_reaches_its_fraction_and_the_seed_counts():
     table = listed(MANY)
     first, again, other = (split_table(table, seed=s)["split"] for s in (0, 0, 1))
     assert (first == "test").sum() == int(0.2 * len(table))
@@ -64,9 +69,9 @@ def test_open():
     assert not new & (of(split, "train") | of(split, "test_known"))
     assert of(split, "test_known") <= of(split, "train")
     known = split[split["identity"] != "unknown"]
-    shares = known["split"].value_counts(normalize=True)
-    assert abs(shares["test_new"] - 0.15) < 0.01
-    assert abs(shares["test_known"] - 0.2) < 0.01
+    fractions = known["split"].value_counts(normalize=True)
+    assert abs(fractions["test_new"] - 0.15) < 0.01
+    assert abs(fractions["test_known"] - 0.2) < 0.01
 
 
 def test_unknown_animals_never_train():
@@ -85,8 +90,8 @@ def test_disjoint_and_folds():
         split = split_table(table, "folds", folds=4, fold=fold)
         assert not of(split, "test") & of(split, "train")
         tested += split.index[split["split"] == "test"].to_list()
-        share = (split["split"] == "test").mean()
-        assert abs(share - 0.25) < 0.02
+        fraction = (split["split"] == "test").mean()
+        assert abs(fraction - 0.25) < 0.02
     assert sorted(tested) == table.index.to_list()
 
 
@@ -100,9 +105,84 @@ def test_encounters_stay_together(protocol):
     sides = split.assign(side=split["split"] == "train").dropna(subset=["encounter"])
     assert (sides.groupby("encounter")["side"].nunique() == 1).all()
     assert sides["side"].nunique() == 2
-    without = split_table(table, protocol).assign(encounter=bursts)
+    without = split_table(table, protocol, encounters=None).assign(encounter=bursts)
     sides = without.assign(side=without["split"] == "train")
     assert (sides.groupby("encounter")["side"].nunique() > 1).any()
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"encounter": [f"e{i // 3}" for i in range(240)]},
+        {"date": [f"2019-05-30 {i % 24:02}:{i % 60:02}:00" for i in range(240)]},
+        {"date": [f"2019-01-{1 + i % 5:02}" for i in range(240)]},
+        {"photo_number": [(i // 2) * 40 + i % 2 * 9 for i in range(240)]},
+        {"path": [f"DSCN{(i // 3) * 40 + i % 3 * 4:04}.jpg" for i in range(240)]},
+    ],
+    ids=["encounter", "time", "day", "counter", "file names"],
+)
+def test_encounters_are_found_by_default(columns):
+    counts = {f"w{i}": 8 for i in range(30)}
+    table = listed(counts)
+    for name, values in columns.items():
+        table[name] = values
+    found = find_encounters(table)
+    assert found.found and 30 < found.names.nunique() < 240
+    split = split_table(table, "open", test=0.3)
+    sides = split.assign(side=split["split"] == "train", name=found.names)
+    assert (sides.groupby("name")["side"].nunique() == 1).all()
+    assert {"train", "test_known", "test_new"} == set(split["split"])
+
+
+def test_what_tells_no_encounters():
+    table = listed({"A": 3}, date=[None, "", "2020-01-01"])
+    assert not find_encounters(table).found
+    assert find_encounters(table).names.nunique() == 3
+    with pytest.raises(ValueError, match="Received: column='burst'"):
+        find_encounters(table, "burst")
+    gaps = listed({"A": 3, "B": 1}, photo_number=[1, 11, 22, 2])
+    names = find_encounters(gaps).names
+    assert names[0] == names[1] and names.nunique() == 3
+    assert find_encounters(gaps, frames=11).names.nunique() == 2
+
+
+def test_the_time_in_the_photographs(tmp_path):
+    table = animals(tmp_path, {"A": 3})
+    for number, path in enumerate(table["path"]):
+        image = Image.open(path)
+        exif = Image.Exif()
+        taken = f"2020:01:0{1 + number // 2} 10:0{number}:00"
+        exif[ExifTags.IFD.Exif] = {ExifTags.Base.DateTimeOriginal: taken}
+        image.save(path, exif=exif)
+    found = find_encounters(table, files=True)
+    assert found.source == "the time in the photographs"
+    assert found.names.nunique() == 2 and found.names[0] == found.names[1]
+
+
+def test_copies_stay_on_one_side_and_are_named(tmp_path):
+    table = animals(tmp_path, {f"w{i}": 4 for i in range(6)})
+    copy, near = table["path"][5], table["path"][10]
+    shutil.copy(table["path"][4], copy)
+    small = Image.open(table["path"][9]).resize((6, 4))
+    for path, size in ((table["path"][9], (192, 128)), (near, (96, 64))):
+        small.resize(size, Image.Resampling.BICUBIC).save(path)
+    Path(table["path"][20]).write_bytes(b"no image")
+    for row, gray in ((15, 99), (17, 101)):
+        # Nothing but water: alike, and yet no copies.
+        Image.new("RGB", (96, 64), (gray, gray, gray)).save(table["path"][row])
+    found = find_copies(table)
+    pairs = {(r.first, r.second): r.kind for r in found.itertuples()}
+    assert pairs == {(4, 5): "identical", (9, 10): "near"}
+    table["split"] = ["train", "test"] * 12
+    moved = split_table(table, "given", together=found)["split"]
+    assert moved[5] == moved[4] == moved[9] == moved[10] == "train"
+    assert (moved == "test").sum() == 10
+    write_table(table, tmp_path / "t.csv")
+    text = run("split", tmp_path / "t.csv", tmp_path / "s.csv", "--test", 0.4)
+    assert "1 identical pairs" in text and "w1_0 = w1_1" in text
+    assert "1 near pairs" in text and "Encounters are not known" in text
+    split = read_table(tmp_path / "s.csv")["split"]
+    assert split[4] == split[5] and split[9] == split[10]
 
 
 def test_unknown_animals_of_an_encounter_that_trains_test_nothing():

@@ -13,7 +13,7 @@ from keras_involution.whale_id import (
     write_submission,
 )
 from tests.marks import one_backend
-from tests.whale_id.pictures import listed
+from tests.whale_id.image_files import listed
 
 pytestmark = one_backend
 

@@ -18,7 +18,7 @@ from keras_involution.whale_id import (
 )
 from keras_involution.whale_id.tables import SPECIES
 from tests.marks import one_backend
-from tests.whale_id.pictures import FINS, save_picture
+from tests.whale_id.image_files import FINS, save_image
 
 pytestmark = one_backend
 
@@ -96,8 +96,8 @@ def test_humpback_and_test_sets(tmp_path):
     df = pd.DataFrame({"image": ["1.jpg"], "predictions": ["a b c d e"]})
     table = read_table(df)
     assert table["identity"].to_list() == ["unknown"] and "predictions" not in table
-    with pytest.raises(ValueError, match=r"Received: columns=\['picture'\]"):
-        read_kaggle(pd.DataFrame({"picture": ["1.jpg"]}))
+    with pytest.raises(ValueError, match=r"Received: columns=\['drawing'\]"):
+        read_kaggle(pd.DataFrame({"drawing": ["1.jpg"]}))
 
 
 def test_miewid(tmp_path):
@@ -154,8 +154,8 @@ def test_broken_coco(tmp_path, text):
 
 def test_folder(tmp_path):
     for name in ("A/1.png", "A/deep/2.PNG", "B/1.jpg", "loose.png", ".hidden/3.png"):
-        save_picture(tmp_path / name)
-    written(tmp_path / "A" / "notes.txt", "no picture")
+        save_image(tmp_path / name)
+    written(tmp_path / "A" / "notes.txt", "no image")
     table = read_table(tmp_path)
     assert table["image_id"].to_list() == [
         "A/1.png",
@@ -164,6 +164,9 @@ def test_folder(tmp_path):
         "loose.png",
     ]
     assert table["identity"].to_list() == ["A", "A", "B", "unknown"]
+    one = read_table(tmp_path / "B" / "1.jpg")
+    assert one[["image_id", "identity"]].to_numpy().tolist() == [["1.jpg", "unknown"]]
+    assert one["path"][0] == str(tmp_path / "B" / "1.jpg")
     (tmp_path / "empty").mkdir()
     for folder in ("empty", "nowhere"):
         with pytest.raises(ValueError, match="Received: source="):
@@ -188,7 +191,7 @@ def test_written_and_read_again(tmp_path, suffix):
 
 
 def test_paths_beside_the_file_are_relative(tmp_path):
-    save_picture(tmp_path / "A" / "1.png")
+    save_image(tmp_path / "A" / "1.png")
     write_table(read_folder(tmp_path), tmp_path / "t.csv")
     assert "A/1.png,A,A/1.png" in (tmp_path / "t.csv").read_text()
     moved = tmp_path.rename(tmp_path.parent / "moved")

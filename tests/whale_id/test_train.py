@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from keras_involution.data.images import ImageError
 from keras_involution.whale_id.assemble import Classes, build_training_model
 from keras_involution.whale_id.cli import main
-from keras_involution.whale_id.embed import embed
-from keras_involution.whale_id.images import PhotographError
+from keras_involution.whale_id.embeddings import embed
 from keras_involution.whale_id.runs import load_run
 from keras_involution.whale_id.train import train
 from tests.marks import one_backend
-from tests.whale_id.animals import animals, picture
+from tests.whale_id.animals import animals, portrait
 from tests.whale_id.settings import one_stage
 
 # Trains in a process of its own, and dies in the middle when it is told to.
@@ -36,14 +36,14 @@ from tests.whale_id.settings import one_stage
 
 table, last, folders = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 
-def on_progress(progress, total, epoch):
+def on_step(progress):
     if progress.step == last:
         os.kill(os.getpid(), signal.SIGKILL)
 
-settings = one_stage(checkpoint_every=2, average_momentum=0.9, dropout=0.2,
-                     augmentation="happywhale", views="strong", sampling="balanced")
+settings = one_stage(checkpoint_every=2, ema_decay=0.9, dropout=0.2,
+                     augmentation="happywhale", sampling="balanced")
 for folder in folders:
-    train(pd.read_pickle(table), settings, folder, resume=True, on_progress=on_progress)
+    train(pd.read_pickle(table), settings, folder, resume=True, on_step=on_step)
 """
 
 
@@ -88,9 +88,9 @@ def test_another_seed_is_another_run(tmp_path):
 
 def test_a_run_learns_and_is_read_back(tmp_path):
     table = animals(tmp_path)
-    # All photographs in a batch, and as they are: what is left to chance is the start.
+    # All photographs in a batch, and as they are: what is left to luck is the start.
     settings = one_stage(
-        epochs=8, batch_size=12, views="none", average_momentum=0.5, clip_norm=5.0
+        epochs=8, batch_size=12, augmentation="none", ema_decay=0.5, clip_norm=5.0
     )
     network = train(table, settings, tmp_path / "run")
     run = load_run(tmp_path / "run")
@@ -106,12 +106,14 @@ def test_a_run_learns_and_is_read_back(tmp_path):
 @one_backend
 def test_a_run_stops_when_it_gets_no_better(tmp_path):
     seen = []
-    settings = one_stage(epochs=30, early_stop=2, learning_rate=0.0, views="none")
+    settings = one_stage(
+        epochs=30, early_stop=2, learning_rate=0.0, augmentation="none"
+    )
     train(
         animals(tmp_path), settings, tmp_path / "run",
-        on_progress=lambda progress, total, epoch: seen.append(progress.stopped),
+        on_step=lambda progress: seen.append(progress.stopped),
     )  # fmt: skip
-    assert len(seen) < 40 and "no better since" in seen[-1]
+    assert len(seen) < 40 and "not better since" in seen[-1]
 
 
 @one_backend
@@ -126,15 +128,15 @@ def test_a_run_stops_when_its_time_is_up_and_goes_on_with_more(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     (
-        {"head": "softmax", "precision": "mixed_bfloat16", "optimizer": "sgd"},
+        {"head": "softmax", "dtype_policy": "mixed_bfloat16", "optimizer": "sgd"},
         {"backbone": "involution_baseline", "optimizer": "adam"},
         # Heads and schedules have tests of their own on every backend.
         *(
             pytest.param(changes, marks=one_backend)
             for changes in (
-                {"head": "arcface", "margins": 0.3, "schedule": "step"},
-                {"optimizer": "sgd", "schedule": "ramp_sustain_decay"},
-                {"spatial_operator": "convolution", "schedule": "exponential"},
+                {"head": "arcface", "margin": 0.3, "lr_scheduler": "step"},
+                {"optimizer": "sgd", "lr_scheduler": "ramp_sustain_decay"},
+                {"spatial_operator": "convolution", "lr_scheduler": "exponential"},
             )
         ),
     ),
@@ -160,8 +162,8 @@ def test_a_species_that_is_not_known_is_no_species(tmp_path):
         "fin_whale",
     ]
     # What is not known adds nothing to the loss, and takes nothing from it.
-    model = build_training_model(network, Classes.of(table), settings, 1)
-    images = np.stack([picture(n // 2, n % 2) for n in range(8)])
+    model = build_training_model(network, Classes.of(table), settings)
+    images = np.stack([portrait(n // 2, n % 2) for n in range(8)])
 
     def loss(chosen) -> float:
         targets = {n: v[chosen] for n, v in Classes.of(table).numbers(table).items()}
@@ -188,8 +190,12 @@ def test_a_run_is_not_replaced_unless_told_so(tmp_path):
     before = (tmp_path / "run" / "model.keras").read_bytes()
     with pytest.raises(ValueError, match="Received: folder="):
         train(table, settings, tmp_path / "run")
-    with pytest.raises(ValueError, match="Received: epochs=2"):
-        train(table, one_stage(epochs=2), tmp_path / "run", resume=True)
+    for changes in ({"epochs": 2}, {"seed": 7}):
+        [(name, value)] = changes.items()
+        message = rf"here with {name}=[01]\. Received: {name}={value}$"
+        with pytest.raises(ValueError, match=message):
+            other = one_stage(**{"epochs": 1, **changes})
+            train(table, other, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "model.keras").read_bytes() == before
     train(table, one_stage(epochs=2), tmp_path / "run", force=True)
     assert len(losses(tmp_path / "run")) == 6
@@ -201,7 +207,7 @@ def test_what_cannot_be_trained_on_is_named(tmp_path):
     with pytest.raises(ValueError, match="Received: rows=0"):
         train(table.assign(identity="unknown"), one_stage(), tmp_path / "run")
     (tmp_path / "0_0.png").write_bytes(b"broken")
-    with pytest.raises(PhotographError, match=r"0_0\.png"):
+    with pytest.raises(ImageError, match=r"0_0\.png"):
         train(table, one_stage(), tmp_path / "run")
     train(table, one_stage(on_error="skip", epochs=1), tmp_path / "other")
 
@@ -211,7 +217,7 @@ def test_a_tracker_that_is_not_installed_is_named(tmp_path):
     if importlib.util.find_spec("trackio"):
         pytest.skip("trackio is installed")
     with pytest.raises(ValueError, match="pip install trackio"):
-        train(animals(tmp_path), one_stage(), tmp_path / "run", track="trackio")
+        train(animals(tmp_path), one_stage(), tmp_path / "run", log=["trackio"])
 
 
 @one_backend
@@ -224,17 +230,17 @@ def test_the_figures_go_to_a_tracker(tmp_path, monkeypatch):
     tracker.finish = lambda: calls.append(("finish",))
     monkeypatch.setitem(sys.modules, "trackio", tracker)
     table, run = animals(tmp_path), tmp_path / "run"
-    train(table, one_stage(minutes=1e-6), run, track="trackio")
+    train(table, one_stage(minutes=1e-6), run, log=["trackio"])
     named = calls[0][1]
     assert named["config"]["batch_size"] == 4 and named["resume"] == "allow"
     assert {"steps/loss", "steps/learning_rate"} == set(calls[1][1])
     calls.clear()
     # A run that goes on is the same run there, one that is replaced another.
-    train(table, one_stage(), run, track="trackio", resume=True)
+    train(table, one_stage(), run, log=["trackio"], resume=True)
     assert calls[0][1]["name"] == named["name"]
     assert "epochs/map_at_5" in calls[-2][1] and calls[-1] == ("finish",)
     calls.clear()
-    train(table, one_stage(minutes=1e-6), run, track="trackio", force=True)
+    train(table, one_stage(minutes=1e-6), run, log=["trackio"], force=True)
     assert calls[0][1]["name"] != named["name"]
 
 
@@ -256,6 +262,6 @@ def test_the_commands_lead_from_a_table_to_figures(tmp_path):
         assert result.exit_code == 0, result.output
         assert text in result.output
     result = CliRunner().invoke(main, ["train", *paths[:2], *flags])
-    assert result.exit_code == 1 and "holds a run already" in result.output
+    assert result.exit_code == 1 and "already holds a run" in result.output
     result = CliRunner().invoke(main, ["serve", *paths[1:], "--host", "0.0.0.0"])
     assert result.exit_code == 1 and "WHALE_ID_TOKEN" in result.output

@@ -7,8 +7,7 @@ from typing import Any
 from keras_hub.layers import ImageConverter
 from keras_hub.models import ImageClassifier, ImageClassifierPreprocessor
 
-from keras_involution.hub._builtin import folder_of, has_weights
-from keras_involution.models.rednet_presets import PRESETS
+from keras_involution._builtin import PRESETS, folder_of, has_weights
 
 
 def register_presets(backbone_cls: type) -> None:

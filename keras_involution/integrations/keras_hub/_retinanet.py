@@ -36,7 +36,7 @@ class InvolutionRetinaNetBackbone(RetinaNetBackbone):
 
     Call arguments:
         inputs: Floating-point tensor, prepared for the encoder.
-        training: Boolean, whether batch normalisation uses the statistics of the batch.
+        training: Boolean, whether batch normalization uses the statistics of the batch.
 
     Input shape:
         (B, H, W, 3), or (B, 3, H, W) channels first.

@@ -1,42 +1,40 @@
-// What the calls of XLA and of TensorFlow to libraries made of `involution.cpp` share.
-// A call names its library's file, so that a program that is kept for another process
+// What the calls of XLA and of TensorFlow share to reach the library of the kernels. A
+// call names the library's file, so that a program that is kept for another process
 // finds it again there.
 
 #include <dlfcn.h>
 
-#include <cstddef>
-#include <cstdint>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <string>
 
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
+#include "contract.h"
 
-// Where the struct `Problem` has its number of threads.
-constexpr size_t threads_at = 8;
-
-inline int64_t most_threads() {
-#if defined(_OPENMP)
-  return omp_get_max_threads();
-#else
-  return 1;
-#endif
-}
-
-typedef void Team(void (*part)(void*), void* work, ptrdiff_t threads);
-
-// A team that is given takes the place of OpenMP's.
-inline void* function_of(const std::string& library, const char* name,
-                         Team* team = nullptr) {
+// A function of the library, or null with the reason. A team that is given takes the
+// place of OpenMP's.
+static void* function_of(const std::string& library, const char* name,
+                         std::string& reason, contract::Team* team = nullptr) {
   static std::mutex mutex;
   static std::map<std::string, void*> opened;
   std::lock_guard<std::mutex> guard(mutex);
   void*& handle = opened[library];
   if (!handle) {
-    handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle && team) *static_cast<Team**>(dlsym(handle, "team")) = team;
+    void* fresh = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!fresh) {
+      reason = "The compiled involution is gone: " + library;
+      return nullptr;
+    }
+    auto describe =
+        reinterpret_cast<contract::Describe*>(dlsym(fresh, "involution_contract"));
+    if (!describe || std::strcmp(describe(), contract::description())) {
+      reason = "The compiled involution is of another version: " + library;
+      return nullptr;
+    }
+    if (team) *static_cast<contract::Team**>(dlsym(fresh, "involution_team")) = team;
+    handle = fresh;
   }
-  return handle ? dlsym(handle, name) : nullptr;
+  void* function = dlsym(handle, name);
+  if (!function) reason = "The compiled involution has no function " + std::string(name);
+  return function;
 }

@@ -1,5 +1,8 @@
 """Implementations of the operator for this backend, best first."""
 
+import jax
+
+from keras_involution.ops import _callers
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops._portable import PORTABLE
 from keras_involution.ops.jax.cpp_kernel import CPP
@@ -7,3 +10,14 @@ from keras_involution.ops.jax.native import NATIVE
 from keras_involution.ops.jax.pallas_kernel import PALLAS
 
 IMPLEMENTATIONS: tuple[Implementation, ...] = (CPP, NATIVE, PALLAS, PORTABLE)
+
+
+def exported_form(inputs: jax.Array) -> str | None:
+    """The implementation of programs that Keras's exporters write down.
+
+    Whatever `jax.export` writes is of StableHLO alone (`_primitives.py`). The others
+    read the program before it is lowered, and know the operations of JAX only.
+    """
+    if not isinstance(inputs, jax.core.Tracer):
+        return None
+    return "portable" if _callers.keras_exporter() in ("onnx", "openvino") else None

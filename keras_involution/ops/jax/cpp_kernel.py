@@ -1,15 +1,15 @@
 """The operator and its gradients in C++ for the CPU, called by XLA's programs.
 
-`_cpp/involution.cpp` says how it computes. It is compiled on first use for each window,
-stride, dilation and number of channels of a group, a few seconds each, once on a
-machine. XLA's own code for the gradients, `native`, takes several times as long.
+`_cpp/involution.cpp` says how it computes. It is compiled on first use, once
+on a machine. XLA's own code for the gradients, `native`, takes several times as long.
 
-A program with such calls runs only where they are registered, so what is exported for
-another place is made of `native`: sizes that are not known yet choose it.
+A program with such calls runs only where they are registered, so what `jax.export`
+writes for another place is made of `native`, and sizes that are not known choose it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
 from pathlib import Path
@@ -20,10 +20,11 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 
-from keras_involution.ops._cpp import compiler, problem
+from keras_involution.ops._cpp import compiler, loading
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
-from keras_involution.ops.jax._derivatives import with_gradients
+from keras_involution.ops.jax import native
+from keras_involution.ops.jax._primitives import operation
 
 _SOURCE = Path(__file__).with_name("xla_calls.cpp")
 _DTYPES = ("float32", "float64", "float16", "bfloat16")
@@ -50,23 +51,22 @@ def _call(
     call = jax.ffi.ffi_call(
         f"keras_involution_{function}",
         [jax.ShapeDtypeStruct(shape, wide) for shape in shapes],
-        vmap_method="sequential",
     )
     results = call(
         *(tensor.astype(wide) for tensor in tensors),
-        library=_file(geometry, wide == jnp.float64),
-        problem=_problem(geometry, tensors[0].shape),
+        library=_library().path,
+        problem=_problem(geometry, wide == jnp.float64, tensors[0].shape),
     )
     return [result.astype(dtype) for result in results]
 
 
 @functools.lru_cache(maxsize=1024)
-def _problem(geometry: Geometry, shape: tuple[int, ...]) -> np.ndarray:
+def _problem(geometry: Geometry, double: bool, shape: tuple[int, ...]) -> np.ndarray:
     """Every tensor of an XLA program lies row after row."""
     x = _steps(shape)
     k = _steps(geometry.kernels_shape(shape))
     y = _steps(geometry.output_shape(shape))
-    numbers = problem.numbers(geometry, 0, shape, (x, k, y, x, k))
+    numbers = _library().problem(geometry, double, shape, (x, k, y, x, k))
     return np.asarray(numbers, np.int64)
 
 
@@ -74,13 +74,11 @@ def _steps(shape: tuple) -> tuple[int, ...]:
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-@functools.lru_cache(maxsize=1024)
-def _file(geometry: Geometry, double: bool) -> str:
-    """The library compiled for this geometry, or an error with the reason."""
-    library = compiler.library(compiler.SOURCE, problem.macros(geometry, double))
+def _library() -> loading.Kernels:
+    library = loading.kernels()
     if isinstance(library, str):
         raise ValueError(library)
-    return library._name
+    return library
 
 
 @functools.cache
@@ -88,9 +86,11 @@ def _register() -> str | None:
     """Tells XLA how to call the libraries, or says why that is impossible."""
     # The headers are those of the installed XLA, so its version is part of the name.
     versioned = {"JAXLIB": jaxlib.__version__}
-    calls = compiler.library(_SOURCE, versioned, (jax.ffi.include_dir(),))
-    if isinstance(calls, str):
-        return calls
+    options = (f"-I{jax.ffi.include_dir()}",)
+    path = compiler.compiled(_SOURCE, versioned, options)
+    if isinstance(path, str):
+        return path
+    calls = ctypes.CDLL(str(path))
     for function in ("involution", "gradients"):
         capsule = jax.ffi.pycapsule(getattr(calls, f"{function}_call"))
         name = f"keras_involution_{function}"
@@ -109,7 +109,11 @@ def _unsupported_reason(
         return f"It computes on {_DTYPES}, and the tensors are {inputs.dtype}."
     if not all(isinstance(size, int) for size in inputs.shape):
         return f"The sizes must be known, and they are {inputs.shape}."
-    return compiler.reason() or _register()
+    return loading.reason() or _register()
 
 
-CPP = Implementation("cpp", with_gradients(_forward, _gradients), _unsupported_reason)
+CPP = Implementation(
+    "cpp",
+    operation("cpp", (_forward, _gradients), (native.forward, native.gradients)),
+    _unsupported_reason,
+)

@@ -12,11 +12,11 @@ from keras_involution.ops import _kernels_gradient, _sums
 from keras_involution.ops._arrays import merge_groups
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
-from keras_involution.ops.jax._derivatives import with_gradients
+from keras_involution.ops.jax._primitives import operation
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
+def forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
     return merge_groups(_sums.outputs(geometry, x, k), geometry).astype(x.dtype)
 
 
@@ -49,6 +49,6 @@ def _gradient_of_kernels(geometry: Geometry, x: jax.Array, dy: jax.Array) -> jax
 
 NATIVE = Implementation(
     "native",
-    with_gradients(_forward, gradients),
+    operation("native", (forward, gradients)),
     lambda inputs, kernels, geometry: None,
 )

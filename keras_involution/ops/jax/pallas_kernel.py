@@ -23,7 +23,7 @@ from keras_involution.ops._arrays import split_groups, split_phases
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops.jax import native
-from keras_involution.ops.jax._derivatives import with_gradients
+from keras_involution.ops.jax._primitives import operation
 
 # Rows of outputs that one program computes.
 _TILE_ROWS = 8
@@ -111,5 +111,5 @@ def _unsupported_reason(
 
 
 PALLAS = Implementation(
-    "pallas", with_gradients(_forward, native.gradients), _unsupported_reason
+    "pallas", operation("pallas", (_forward, native.gradients)), _unsupported_reason
 )

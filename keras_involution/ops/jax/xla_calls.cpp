@@ -3,7 +3,6 @@
 #include "calls.h"
 
 #include <string_view>
-#include <vector>
 
 #include "xla/ffi/api/ffi.h"
 
@@ -11,21 +10,24 @@ namespace ffi = xla::ffi;
 
 typedef ffi::Span<const int64_t> Numbers;
 
-static std::vector<int64_t> with_threads(Numbers numbers) {
-  std::vector<int64_t> problem(numbers.begin(), numbers.end());
-  problem[threads_at] = most_threads();
-  return problem;
+// XLA keeps the argument block as an array of numbers.
+static const contract::Problem* problem_of(Numbers numbers) {
+  const bool fits = numbers.size() * sizeof(int64_t) == sizeof(contract::Problem);
+  return fits ? reinterpret_cast<const contract::Problem*>(numbers.begin()) : nullptr;
 }
 
-template <class... Pointers>
+template <class Function, class... Pointers>
 static ffi::Error call(const char* name, std::string_view library, Numbers numbers,
                        Pointers... pointers) {
-  typedef int Function(const int64_t*, Pointers...);
-  auto function = reinterpret_cast<Function*>(function_of(std::string(library), name));
-  if (!function)
-    return ffi::Error(ffi::ErrorCode::kNotFound,
-                      "The compiled involution is gone: " + std::string(library));
-  if (function(with_threads(numbers).data(), pointers...))
+  std::string reason;
+  auto function =
+      reinterpret_cast<Function*>(function_of(std::string(library), name, reason));
+  if (!function) return ffi::Error(ffi::ErrorCode::kNotFound, reason);
+  const contract::Problem* problem = problem_of(numbers);
+  if (!problem)
+    return ffi::Error(ffi::ErrorCode::kInvalidArgument,
+                      "The argument block of involution is of another version.");
+  if (function(problem, pointers...))
     return ffi::Error(ffi::ErrorCode::kResourceExhausted,
                       "No memory for the copies of involution's inputs.");
   return ffi::Error::Success();
@@ -33,7 +35,7 @@ static ffi::Error call(const char* name, std::string_view library, Numbers numbe
 
 static ffi::Error run(std::string_view library, Numbers numbers, ffi::AnyBuffer x,
                       ffi::AnyBuffer k, ffi::Result<ffi::AnyBuffer> y) {
-  return call("involution", library, numbers, x.untyped_data(), k.untyped_data(),
+  return call<contract::Forward>("involution", library, numbers, x.untyped_data(), k.untyped_data(),
               y->untyped_data());
 }
 
@@ -41,7 +43,7 @@ static ffi::Error run_gradients(std::string_view library, Numbers numbers,
                                 ffi::AnyBuffer x, ffi::AnyBuffer k, ffi::AnyBuffer dy,
                                 ffi::Result<ffi::AnyBuffer> dx,
                                 ffi::Result<ffi::AnyBuffer> dk) {
-  return call("gradients", library, numbers, x.untyped_data(), k.untyped_data(),
+  return call<contract::Gradients>("involution_gradients", library, numbers, x.untyped_data(), k.untyped_data(),
               dy.untyped_data(), dx->untyped_data(), dk->untyped_data());
 }
 

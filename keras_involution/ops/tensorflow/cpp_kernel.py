@@ -1,8 +1,7 @@
 """The operator and its gradients in C++ for the CPU, as operations of TensorFlow.
 
-`_cpp/involution.cpp` says how it computes. It is compiled on first use for each window,
-stride, dilation and number of channels of a group, a few seconds each, once on a
-machine. XLA's own code, `native`, takes several times as long.
+`_cpp/involution.cpp` says how it computes. It is compiled on first use, once
+on a machine. XLA's own code, `native`, takes several times as long.
 
 A graph with such operations runs only where they are registered. By itself it is
 therefore chosen where nothing is written down: eagerly, and in the programs of
@@ -16,21 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.func_graph import FuncGraph
-from tensorflow.python.ops import control_flow_util
 
-from keras_involution.ops._cpp import compiler, problem
+from keras_involution.ops import _callers
+from keras_involution.ops._cpp import compiler, loading
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
+from keras_involution.ops.tensorflow import _private
 
 _SOURCE = Path(__file__).with_name("tensorflow_calls.cpp")
 _DTYPES = (tf.float32, tf.float64, tf.float16, tf.bfloat16)
-# The functions that Keras makes programs of, to run them and never to save them.
-_LOOPS = (
-    "multi_step_on_iterator",
-    "one_step_on_data",
-    "one_step_on_data_distributed",
-    "multi_step_on_data",
+_ATTRIBUTES = (
+    "library",
+    "channels_first",
+    "group_channels",
+    "kernel_size",
+    "strides",
+    "dilation_rate",
 )
 
 
@@ -38,27 +38,24 @@ def _involution(inputs: tf.Tensor, kernels: tf.Tensor, geometry: Geometry) -> tf
     if inputs.dtype not in (tf.float32, tf.float64):
         wide = tf.cast(inputs, tf.float32), tf.cast(kernels, tf.float32)
         return tf.cast(_involution(*wide, geometry), inputs.dtype)
-    outputs = _operations().keras_involution(
-        inputs, kernels, **_attributes(geometry, inputs.dtype)
-    )
+    outputs = _operations().keras_involution(inputs, kernels, **_attributes(geometry))
     if not tf.executing_eagerly():
         outputs.set_shape(geometry.output_shape(tuple(inputs.shape)))
     return outputs
 
 
 @functools.lru_cache(maxsize=1024)
-def _attributes(geometry: Geometry, dtype: tf.DType) -> dict[str, Any]:
-    library = compiler.compiled(
-        compiler.SOURCE, problem.macros(geometry, dtype == tf.float64)
-    )
+def _attributes(geometry: Geometry) -> dict[str, Any]:
+    library = loading.kernels()
     if isinstance(library, str):
         raise ValueError(library)
     return {
-        "library": str(library),
+        "library": library.path,
         "channels_first": geometry.channels_first,
         "group_channels": geometry.group_channels,
         "kernel_size": list(geometry.kernel_size),
         "strides": list(geometry.strides),
+        "dilation_rate": list(geometry.dilation_rate),
     }
 
 
@@ -99,8 +96,7 @@ def _of_both(operation: tf.Operation, x: tf.Tensor, k: tf.Tensor, dy: tf.Tensor)
 
 
 def _named(operation: tf.Operation) -> dict[str, Any]:
-    names = ("library", "channels_first", "group_channels", "kernel_size", "strides")
-    return {name: operation.get_attr(name) for name in names}
+    return {name: operation.get_attr(name) for name in _ATTRIBUTES}
 
 
 def _unsupported_reason(
@@ -111,23 +107,15 @@ def _unsupported_reason(
         return f"It computes on CPUs, and TensorFlow has {sorted(others)}."
     if inputs.dtype not in _DTYPES:
         return f"It computes on {_DTYPES}, and the tensors are {inputs.dtype}."
-    graph = tf.compat.v1.get_default_graph()
-    if control_flow_util.GraphOrParentsInXlaContext(graph):
+    if not tf.executing_eagerly() and _private.is_compiled_by_xla():
         return "XLA, which compiles this program, does not know it."
     operations = _operations()
-    return operations if isinstance(operations, str) else compiler.reason()
+    return operations if isinstance(operations, str) else loading.reason()
 
 
 def _runs_here() -> bool:
-    """Whether the operation is run at once, or by a loop of Keras's."""
-    if tf.executing_eagerly():
-        return True
-    graph, names = tf.compat.v1.get_default_graph(), []
-    while isinstance(graph, FuncGraph):
-        if type(graph) is FuncGraph:  # else a branch or the body of a loop
-            names.append(graph.name)
-        graph = graph.outer_graph
-    return bool(names) and all(name in _LOOPS for name in names)
+    """Whether the operation is run at once, or in a step that Keras runs."""
+    return tf.executing_eagerly() or _callers.is_keras_step()
 
 
 CPP = Implementation("cpp", _involution, _unsupported_reason, _runs_here)

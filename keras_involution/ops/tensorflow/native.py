@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 import tensorflow as tf
 from keras import ops
-from tensorflow.python.eager import forwardprop_util
 
 from keras_involution.ops import _kernels_gradient, _sums
 from keras_involution.ops._arrays import merge_groups, pad
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
+from keras_involution.ops.tensorflow import _private
 
 
 def involution(inputs: tf.Tensor, kernels: tf.Tensor, geometry: Geometry) -> tf.Tensor:
@@ -115,18 +115,14 @@ def _run(
 def _is_traced_without_gradients(tensors: tuple[tf.Tensor, ...]) -> bool:
     """Whether this graph will forget a gradient of our own.
 
-    The body of a `tf.vectorized_map` or of a jacobian does, once vectorised; and in a
+    The body of a `tf.vectorized_map` or of a jacobian does, once vectorized; and in a
     graph a `tf.autodiff.ForwardAccumulator` does not ask for it.
     """
-    graph = tf.compat.v1.get_default_graph()
-    while graph is not None:
-        if _VECTORISED.search(graph.get_name_scope()):
-            return True
-        graph = getattr(graph, "outer_graph", None)
-    return bool(forwardprop_util.pack_tangents(tensors).tangents)
+    scopes = (graph.get_name_scope() for graph in _private.graphs())
+    return any(map(_VECTORISED.search, scopes)) or _private.has_tangents(tensors)
 
 
-# The name scope of what TensorFlow is going to vectorise.
+# The name scope of what TensorFlow is going to vectorize.
 _VECTORISED = re.compile(r"(^|/)loop_body(_\d+)?(/|$)")
 
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "contract.h"
+
 typedef std::vector<int64_t> Numbers;
 
 inline int64_t product(const Numbers& of) {
@@ -18,7 +20,7 @@ struct Involution {
   std::string library;
   bool channels_first = false, wants_gradients = false;
   int64_t group_channels = 0;
-  Numbers kernel_size, strides;
+  Numbers kernel_size, strides, dilation_rate;
   void* function = nullptr;
 
   // (B, ..., G, m) or (B, G, m, ...), as the kernels and the split channels lie.
@@ -38,22 +40,22 @@ struct Involution {
   }
 };
 
-inline void append_three(Numbers& to, const Numbers& values, int64_t missing) {
-  to.insert(to.end(), 3 - values.size(), missing);
-  to.insert(to.end(), values.begin(), values.end());
+inline contract::Three three(const Numbers& values, int64_t missing) {
+  contract::Three result = {{missing, missing, missing}};
+  for (size_t i = 0; i < values.size(); ++i)
+    result.at[3 - values.size() + i] = values[i];
+  return result;
 }
 
-// A `Layout`: steps between images, groups, minor elements of a group, positions.
-inline void append_layout(Numbers& to, const Involution& node, const Numbers& sizes,
-                          int64_t groups, int64_t minor) {
+// The layout of a tensor that lies row after row, of `minor` elements a group.
+inline contract::Layout layout(const Involution& node, const Numbers& sizes,
+                               int64_t groups, int64_t minor) {
   const int64_t positions = product(sizes);
-  const int64_t position = node.channels_first ? 1 : groups * minor;
   const int64_t element = node.channels_first ? positions : 1;
   Numbers space = sizes;
-  int64_t step = position;
+  int64_t step = node.channels_first ? 1 : groups * minor;
   for (size_t i = sizes.size(); i-- > 0; step *= sizes[i]) space[i] = step;
-  to.insert(to.end(), {positions * groups * minor, minor * element, element});
-  append_three(to, space, 0);
+  return {positions * groups * minor, minor * element, element, three(space, 0)};
 }
 
 // One call: the sizes of this batch, checked, for the graph need not know them.
@@ -82,17 +84,17 @@ struct Call {
     return node.shape(images, outputs, last);
   }
   bool empty() const { return images * groups * product(sizes) == 0; }
-  Numbers problem() const {
-    Numbers result = {images, groups};
-    append_three(result, sizes, 1);
-    append_three(result, outputs, 1);
-    result.push_back(most_threads());
+  contract::Problem problem(bool double_precision) const {
     const int64_t taps = product(node.kernel_size);
-    append_layout(result, node, sizes, groups, node.group_channels);
-    append_layout(result, node, outputs, groups, taps);
-    append_layout(result, node, outputs, groups, node.group_channels);
-    append_layout(result, node, sizes, groups, node.group_channels);
-    append_layout(result, node, outputs, groups, taps);
-    return result;
+    contract::Problem p = {};  // as many threads as OpenMP's settings say
+    p.double_precision = double_precision;
+    p.images = images, p.groups = groups, p.channels = node.group_channels;
+    p.kernel_size = three(node.kernel_size, 1), p.strides = three(node.strides, 1);
+    p.dilation_rate = three(node.dilation_rate, 1);
+    p.input_sizes = three(sizes, 1), p.output_sizes = three(outputs, 1);
+    p.x = p.dx = layout(node, sizes, groups, node.group_channels);
+    p.y = layout(node, outputs, groups, node.group_channels);
+    p.k = p.dk = layout(node, outputs, groups, taps);
+    return p;
   }
 };

@@ -55,20 +55,22 @@ static bool read_attributes(TF_OpKernelConstruction* from, Involution& node) {
   TF_OpKernelConstruction_GetAttrInt64(from, "group_channels", &node.group_channels,
                                        status);
   return !status.failed() && read_list(from, "kernel_size", node.kernel_size) &&
-         read_list(from, "strides", node.strides);
+         read_list(from, "strides", node.strides) &&
+         read_list(from, "dilation_rate", node.dilation_rate);
 }
 
 template <bool gradients>
 static void* create(TF_OpKernelConstruction* from) {
   auto node = std::make_unique<Involution>();
   node->wants_gradients = gradients;
+  std::string reason = "The attributes of involution cannot be read.";
   if (read_attributes(from, *node))
-    node->function = function_of(
-        node->library, gradients ? "gradients" : "involution", team_of_pool);
+    node->function =
+        function_of(node->library, gradients ? "involution_gradients" : "involution",
+                    reason, team_of_pool);
   if (node->function) return node.release();
   Status status;
-  const std::string message = "The compiled involution is gone: " + node->library;
-  TF_SetStatus(status, TF_NOT_FOUND, message.c_str());
+  TF_SetStatus(status, TF_NOT_FOUND, reason.c_str());
   TF_OpKernelConstruction_Failure(from, status);
   return nullptr;
 }
@@ -101,14 +103,13 @@ static const char* run(const Involution& node, TF_OpKernelContext* context,
                     ? allocate(context, 1, call.kernels_shape(), second, status)
                     : nullptr;
   if (TF_GetCode(status) != TF_OK || call.empty()) return nullptr;
-  const Numbers problem = call.problem();
+  const contract::Problem problem = call.problem(TF_TensorType(x.it) == TF_DOUBLE);
   void *xs = TF_TensorData(x.it), *ks = TF_TensorData(k.it);
-  typedef int Forward(const int64_t*, void*, void*, void*);
-  typedef int Gradients(const int64_t*, void*, void*, void*, void*, void*);
   const int failed =
-      gradients ? reinterpret_cast<Gradients*>(node.function)(
-                      problem.data(), xs, ks, TF_TensorData(dy.it), to, other)
-                : reinterpret_cast<Forward*>(node.function)(problem.data(), xs, ks, to);
+      gradients
+          ? reinterpret_cast<contract::Gradients*>(node.function)(
+                &problem, xs, ks, TF_TensorData(dy.it), to, other)
+          : reinterpret_cast<contract::Forward*>(node.function)(&problem, xs, ks, to);
   return failed ? "No memory for the copies of involution's inputs." : nullptr;
 }
 
@@ -138,7 +139,8 @@ static void add_operation(const char* name, bool gradients) {
   TF_OpDefinitionBuilder* builder = TF_NewOpDefinitionBuilder(name);
   for (const char* attribute :
        {"T: {float, double}", "library: string", "channels_first: bool",
-        "group_channels: int", "kernel_size: list(int)", "strides: list(int)"})
+        "group_channels: int", "kernel_size: list(int)", "strides: list(int)",
+        "dilation_rate: list(int)"})
     TF_OpDefinitionBuilderAddAttr(builder, attribute);
   TF_OpDefinitionBuilderAddInput(builder, "inputs: T");
   TF_OpDefinitionBuilderAddInput(builder, "kernels: T");

@@ -14,7 +14,7 @@ def wide(dtype: torch.dtype) -> torch.dtype:
 
 
 def with_plain_taps(kernels: torch.Tensor, geometry: Geometry) -> torch.Tensor:
-    """The kernels with one step between neighbouring taps of the whole window."""
+    """The kernels with one step between neighboring taps of the whole window."""
     step = tap_step(kernels.stride(), geometry)
     for axis in reversed(window_axes(geometry)):
         if kernels.shape[axis] > 1 and kernels.stride(axis) != step:

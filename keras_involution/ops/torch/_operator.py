@@ -11,10 +11,12 @@ two inputs, hence every higher derivative is made of the same two functions: wit
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import register_flop_formula
 
 from keras_involution.ops import _portable
 from keras_involution.ops._geometry import Geometry, geometry_of
@@ -75,6 +77,7 @@ def define(
     _register_shapes(name)
     _register_derivatives(name, operator, operator_gradients)
     _register_vmap(name, operator, operator_gradients)
+    _register_operations(operator, operator_gradients)
     function = transformable(operator, operator_gradients)
 
     def involution(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
@@ -155,6 +158,25 @@ def _register_derivatives(name: str, operator: Any, operator_gradients: Any) -> 
     torch.library.register_autograd(
         f"{name}_gradients", double_backward, setup_context=save
     )
+
+
+def _register_operations(operator: Any, operator_gradients: Any) -> None:
+    """What `torch.utils.flop_counter` counts: a product and a sum for each tap."""
+
+    def of_one(inputs: Any, kernels: Any, strides: Any, rate: Any, format: str) -> int:
+        geometry = geometry_of(inputs, kernels, strides, rate, format)
+        taps = math.prod(geometry.kernel_size)
+        shape: Any = geometry.output_shape(tuple(inputs))
+        return 2 * taps * math.prod(shape)
+
+    @register_flop_formula(operator.overloadpacket)
+    def _(*arguments: Any, **kwargs: Any) -> int:
+        return of_one(*arguments[:5])
+
+    @register_flop_formula(operator_gradients.overloadpacket)
+    def _(*arguments: Any, **kwargs: Any) -> int:
+        wanted = (*arguments[6:], True, True)[:2]
+        return of_one(*arguments[:5]) * sum(wanted)
 
 
 def _register_vmap(name: str, operator: Any, operator_gradients: Any) -> None:

@@ -25,7 +25,11 @@ class _Layout:
 
 
 def is_transformed() -> bool:
-    """Whether a transformation of `torch.func` or a dual level is at work."""
+    """Whether a transformation of `torch.func` or a dual level is at work.
+
+    Torch 2.13 tells neither in public; `tests/ops/test_torch_transforms.py` fails when
+    one of the two names is gone.
+    """
     active: Callable[[], bool] = torch._C._are_functorch_transforms_active
     return active() or forward_ad._current_level >= 0
 

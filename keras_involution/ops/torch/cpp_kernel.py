@@ -1,8 +1,7 @@
 """The operator and its gradients in C++ for the CPU (`_cpp/involution.cpp` says how).
 
-Compiled on first use for each window, stride, dilation and number of channels of a
-group, with the sizes of images left open: a few seconds each, once on a machine.
-Tensors are read as they lie in memory, and half precision is widened before.
+Compiled on first use, once on a machine. Tensors are read as they lie in memory, and
+half precision is widened before.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 import torch
 
-from keras_involution.ops._cpp import compiler, problem
+from keras_involution.ops._cpp import loading
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops.torch._layout import wide, with_plain_taps
@@ -58,42 +57,32 @@ def _gradients(
 def _call(
     function: str, geometry: Geometry, tensors: tuple, layouts: tuple[Tensor, ...]
 ) -> None:
-    sizes = _problem(
+    library = loading.kernels()
+    if isinstance(library, str):
+        raise ValueError(library)
+    block = _problem(
+        library,
         geometry,
-        torch.get_num_threads(),
+        tensors[0].dtype == torch.float64,
         tuple(tensors[0].shape),
         tuple(tensor.stride() for tensor in layouts),
+        torch.get_num_threads(),
     )
-    library = _library(geometry, tensors[0].dtype)
-    assert not isinstance(library, str), library
     # What has no elements is not wanted: a null pointer.
     places = (tensor.data_ptr() if tensor.numel() else None for tensor in tensors)
-    failed = getattr(library, function)(sizes, *places)
-    if failed:
+    if getattr(library, function)(block, *places):
         raise MemoryError("No memory for the copies of involution's inputs.")
 
 
 @functools.lru_cache(maxsize=1024)
-def _problem(
-    geometry: Geometry, threads: int, shape: tuple, steps: tuple
-) -> ctypes.Array:
-    listed = problem.numbers(geometry, threads, shape, steps)
-    return (ctypes.c_ssize_t * len(listed))(*listed)
-
-
-@functools.lru_cache(maxsize=1024)
-def _library(geometry: Geometry, dtype: torch.dtype) -> ctypes.CDLL | str:
-    macros = problem.macros(geometry, dtype == torch.float64)
-    library = compiler.library(compiler.SOURCE, macros)
-    if not isinstance(library, str):
-        library.involution.argtypes = [ctypes.c_void_p] * 4
-        library.gradients.argtypes = [ctypes.c_void_p] * 6
-    return library
+def _problem(library: loading.Kernels, *arguments: Any) -> ctypes.Array:
+    numbers = library.problem(*arguments)
+    return (ctypes.c_int64 * len(numbers))(*numbers)
 
 
 @torch.compiler.assume_constant_result
 def _compiler_reason() -> str | None:
-    return compiler.reason()
+    return loading.reason()
 
 
 def _unsupported_reason(
@@ -105,8 +94,7 @@ def _unsupported_reason(
         return f"It computes on {_DTYPES}, and the tensors are {inputs.dtype}."
     if torch.compiler.is_compiling():  # sizes may be symbols then
         return _compiler_reason()
-    library = _library(geometry, inputs.dtype)
-    return library if isinstance(library, str) else None
+    return loading.reason()
 
 
 CPP = Implementation(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
 import click
-import keras
-
-from keras_involution.whale_id.cli._options import Command
+import cloup
 
 _WHALE_ID = (sys.executable, "-m", "keras_involution.whale_id.cli")
 
@@ -25,75 +24,82 @@ class _Devices(click.ParamType):
             self.fail(f"{value!r} is neither a number nor auto.", param, context)
 
 
-def devices_options(command: Command) -> Command:
-    """`--devices` and what belongs to it."""
-    for decorate in (
-        click.option("--share", hidden=True),
-        click.option(
-            "--timeout",
-            default=3600.0,
-            show_default=True,
-            help="Seconds that the first of several hosts waits for the next part.",
-        ),
-        click.option(
-            "--part-size",
-            default=1024,
-            show_default=True,
-            help="Photographs of a part, with --devices.",
-        ),
-        click.option(
-            "--devices",
-            type=_Devices(),
-            help="Processes, each with a GPU of its own if there are any; auto takes "
-            "all GPUs, or half of the cores. Under srun, torchrun or Kubernetes each "
-            "process that they start is one.",
-        ),
-    ):
-        command = decorate(command)
-    return command
+devices_options = cloup.option_group(
+    "Several processes",
+    cloup.option(
+        "--devices",
+        type=_Devices(),
+        help="Processes, each with a GPU of its own if there are any; auto takes all "
+        "GPUs, or half of the cores.",
+    ),
+    cloup.option(
+        "--shard-size",
+        default=256,
+        show_default=True,
+        help="Photographs that are finished together.",
+    ),
+    cloup.option(
+        "--ray",
+        "ray_address",
+        metavar="ADDRESS",
+        help="Embed on all hosts of a Ray cluster: its address, auto, or local.",
+    ),
+    cloup.option("--worker", is_flag=True, hidden=True),
+)
 
 
 def worker_command(
-    source: tuple[str, str | None, bool], share: str, options: dict[str, Any]
+    table: str, images: str | None, boxes: bool, options: dict[str, Any]
 ) -> list[str]:
-    """The command line of one that writes a share of the parts."""
-    table, images, boxes = source
-    command = [*_WHALE_ID, "embed"]
-    command += [f"--share={share}"]
+    """The command line of a worker process: this one's, and the hidden option."""
+    command = [*_WHALE_ID, "embed", "--worker"]
     command += [f"--images={images}"] if images is not None else []
     command += [] if boxes else ["--no-boxes"]
     command += ["--head"] if options["head"] else []
-    for name in ("flip", "margin", "batch_size", "on_error", "part_size"):
-        command.append(f"--{name.replace('_', '-')}={options[name]}")
+    names = ["flip", "box_margin", "batch_size", "on_error", "shard_size", "size"]
+    names += ["local", "side", "keypoints", "region"]
+    for name in names:
+        if options[name] is not None:
+            command.append(f"--{name.replace('_', '-')}={options[name]}")
+    for name in ("mean", "std"):
+        command.append(f"--{name}={','.join(map(str, options[name]))}")
     return [*command, "--", table, options["model"], options["out"]]
 
 
 def trained_in_processes(devices: str) -> bool:
-    """Starts this very command once for each device, where the backend wants that.
+    """Becomes torchrun with this very command, where PyTorch needs several processes.
 
-    PyTorch does, and every backend on a host with nothing but its processor. Whether
-    it did; the processes that are started, here or by a launcher, do not.
+    Other backends use all devices from one process, and on a host with a CPU alone
+    they are told to see it as several devices.
+
+    Returns:
+        `False`; where it becomes torchrun it does not return.
     """
-    from keras_involution.distribution import Hosts, launch
+    import keras
+
+    from keras_involution.distribution import Hosts, simulate_devices
+    from keras_involution.distribution.bound import bound_command
     from keras_involution.distribution.local import (
         has_tpu,
-        parted_threads,
+        threads_per_process,
         visible_gpus,
     )
 
-    gpus = visible_gpus()
+    gpus, is_torch = visible_gpus(), keras.config.backend() == "torch"
     number = int(devices) if devices.isdecimal() else 0
-    if devices == "auto" and keras.config.backend() == "torch":
+    if devices == "auto" and is_torch:
         number = len(gpus)
-    several = keras.config.backend() == "torch" or not (gpus or has_tpu())
-    if number < 2 or not several or Hosts.from_environment().processes > 1:
+    if number < 2 or Hosts.from_environment().world_size > 1:
         return False
-    launch(
-        # Of the devices that it sees, each takes what there is.
-        [*_WHALE_ID, *sys.argv[1:], "--devices=auto"],
-        number,
-        environment={} if gpus else parted_threads(number),
-        gpus=bool(gpus),
-        output=sys.stderr,
-    )
+    if not is_torch:
+        if not (gpus or has_tpu()):
+            simulate_devices(number)
+        return False
+    if not gpus:
+        os.environ.update(threads_per_process(number))
+    # Of the devices that it sees, each process takes what there is.
+    command = bound_command([*_WHALE_ID, *sys.argv[1:], "--devices=auto"])
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    torchrun += [f"--nproc-per-node={number}", "--no-python"]
+    os.execv(sys.executable, [*torchrun, *command])
     return True

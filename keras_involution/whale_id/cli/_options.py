@@ -6,26 +6,139 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+import cloup
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+images_option = cloup.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder that the paths of tables start from; else that of the table.",
+)
+_boxes_option = cloup.option(
+    "--no-boxes",
+    "boxes",
+    flag_value=False,
+    default=True,
+    show_default=False,
+    help="Leave boxes out, where they belong to other images.",
+)
+force_option = cloup.option(
+    "--force", is_flag=True, help="Replace files that are there."
+)
+reduce_option = cloup.option(
+    "--reduce",
+    type=click.Choice(["best", "several"]),
+    default="best",
+    help="Score of an animal: its best photograph, or up to three of them.",
+)
+shortlist_option = cloup.option(
+    "--shortlist",
+    default=300,
+    help="Photographs whose keypoints are compared with those of a query.",
+)
+pairs_option = cloup.option(
+    "--pairs",
+    type=click.Choice(["all", "verified"]),
+    default="all",
+    help="Pairs of keypoints that count: all, for what bends, such as faces, or those "
+    "that one transform explains, for fins and flukes.",
+)
+sides_option = cloup.option(
+    "--sides",
+    type=click.Choice(["own", "any"]),
+    default="own",
+    help="Compare left sides with left sides only, or with any.",
+)
+
+
+def on_error_option(default: str, what: str = "photographs") -> Callable[..., Any]:
+    """What happens to photographs, or rows, that cannot be used."""
+    return cloup.option(
+        "--on-error",
+        type=cloup.Choice(["skip", "stop"]),
+        default=default,
+        help=f"What to do about {what} that cannot be used.",
+    )
+
+
+def calibration_option(otherwise: str, **settings: Any) -> Callable[..., Any]:
+    """The file that says what scores mean, and what holds without it."""
+    return cloup.option(
+        "--calibration",
+        type=click.Path(exists=True, dir_okay=False),
+        help=f"File of `evaluate --save-calibration`{otherwise}",
+        **settings,
+    )
+
+
+_table_options = cloup.option_group("Table", images_option, _boxes_option)
 
 
 def table_source(command: Command) -> Command:
     """TABLE, `--images` and `--no-boxes`: what `read_table` takes."""
-    for decorate in (
-        click.option(
-            "--no-boxes",
-            "boxes",
-            flag_value=False,
-            default=True,
-            help="Leave boxes out, where they belong to other pictures.",
-        ),
-        click.option(
-            "--images",
-            type=click.Path(exists=True, file_okay=False),
-            help="Folder that the paths start from; else that of TABLE.",
-        ),
-        click.argument("table", type=click.Path(exists=True)),
-    ):
-        command = decorate(command)
-    return command
+    return _table_options(
+        click.argument("table", type=click.Path(exists=True))(command)
+    )
+
+
+# Keypoints, which are matched beside the features of a network.
+keypoint_options = cloup.option_group(
+    "Keypoints",
+    cloup.option(
+        "--local",
+        type=click.Choice(["xfeat", "sift", "none"]),
+        default="xfeat",
+        help="Keypoints that are matched beside the features of the network.",
+    ),
+    cloup.option("--side", default=640, help="Longest side for keypoints, in pixels."),
+    cloup.option("--keypoints", default=800, help="Keypoints of a photograph."),
+    cloup.option(
+        "--region",
+        type=click.Choice(["auto", "middle", "whole"]),
+        default="auto",
+        help="Where keypoints lie: auto is the box, else the middle 70 % of each side.",
+    ),
+)
+
+# How photographs are described where they are not embedded yet.
+_photograph_options = cloup.option_group(
+    "Photographs",
+    cloup.option(
+        "--model",
+        default="rednet_26_tiny_imagenet",
+        help="Run, .keras file, preset folder, preset name or hf://user/name.",
+    ),
+    cloup.option(
+        "--flip",
+        type=click.Choice(["none", "average"]),
+        default="none",
+        help="Average adds the mirrored photograph, where the two sides look alike.",
+    ),
+    cloup.option("--batch-size", default=32, help="Photographs a step."),
+    images_option,
+    _boxes_option,
+    on_error_option("skip"),
+)
+
+
+def describe_options(command: Command) -> Command:
+    """How photographs are described: features and keypoints."""
+    return _photograph_options(keypoint_options(command))
+
+
+# How animals are compared.
+match_options = cloup.option_group(
+    "Matching",
+    cloup.option("--top", default=5, help="Animals to name for a query."),
+    shortlist_option,
+    reduce_option,
+    sides_option,
+    pairs_option,
+    cloup.option(
+        "--rerank",
+        type=click.Choice(["aqe", "k-reciprocal"]),
+        help="A second look at the features: average query expansion, or neighbors in "
+        "common. Neither gained on harbor seals. A calibration counts for one choice.",
+    ),
+)

@@ -14,29 +14,38 @@ if TYPE_CHECKING:
 
 
 def load_part(path: str, rows: Sequence[str]) -> Embeddings:
-    """The rows of a file for which every `COLUMN=VALUE,...` holds.
+    """The rows of a file of embeddings for which every `COLUMN=VALUE,...` holds."""
+    from keras_involution.whale_id import Embeddings
+
+    embeddings = Embeddings.load(path)
+    return embeddings.rows(chosen_rows(embeddings.table, rows, path))
+
+
+def part_of(table: pd.DataFrame, rows: Sequence[str], path: str) -> pd.DataFrame:
+    """The rows of a table for which every `COLUMN=VALUE,...` holds."""
+    return table[chosen_rows(table, rows, path)].reset_index(drop=True)
+
+
+def chosen_rows(table: pd.DataFrame, rows: Sequence[str], path: str) -> pd.Series:
+    """For each row whether every `COLUMN=VALUE,...` holds.
 
     Options of the same column add to each other.
     """
     from keras_involution._arguments import received
-    from keras_involution.whale_id import Embeddings
 
-    embeddings = Embeddings.load(path)
-    if not rows:
-        return embeddings
     wanted: dict[str, list[str]] = {}
     for text in rows:
         column, sign, value = text.partition("=")
-        if not sign or column not in embeddings.table:
-            asked = received(rows=text, columns=list(embeddings.table))
+        if not sign or column not in table:
+            asked = received(rows=text, columns=list(table))
             raise ValueError(f"Rows are named as COLUMN=VALUE,VALUE. {asked}")
-        wanted.setdefault(column, []).extend(_values(embeddings.table[column], value))
-    chosen = embeddings.table["image_id"].notna()
+        wanted.setdefault(column, []).extend(_values(table[column], value))
+    chosen = table["image_id"].notna()
     for column, values in wanted.items():
-        chosen &= _holds(embeddings.table[column], values)
+        chosen &= _holds(table[column], values)
     if not chosen.any():
         raise ValueError(f"{path} has no such rows. {received(rows=list(rows))}")
-    return embeddings.rows(chosen)
+    return chosen
 
 
 def _values(column: pd.Series, text: str) -> list[str]:

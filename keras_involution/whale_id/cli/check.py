@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 
 import click
+import cloup
 
-from keras_involution._commands import reported
-from keras_involution.whale_id.cli._options import table_source
+from keras_involution._commands import Command, reported
+from keras_involution.whale_id.cli._options import force_option, table_source
 
 
-@click.command()
+@cloup.command(cls=Command, extras=("whale-id",), backend=False)
 @table_source
 @click.option("--fix", "fixed", type=click.Path(), help="Write a table without them.")
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
-@click.option("--workers", type=int, help="Pictures decoded at once.")
+@force_option
+@click.option("--workers", type=int, help="Images decoded at once.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -46,7 +47,7 @@ def command(
 
         check_outputs(force, fix=(fixed, SUFFIXES))
         rows = read_table(table, images, boxes=boxes)
-        with Progress("Pictures", rows["path"].nunique()) as progress:
+        with Progress("Images", rows["path"].nunique()) as progress:
             problems = check_table(rows, workers=workers, progress=progress)
         for problem in problems:
             name = str(rows.at[problem.row, "image_id"])

@@ -5,25 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import cloup
 
-from keras_involution._commands import reported
-from keras_involution.whale_id.cli._options import table_source
-
-
-@click.command()
-@table_source
-@click.option("--out", default="eda.html", show_default=True, type=click.Path())
-@click.option("--title", help="Heading of the page; else the name of TABLE.")
-@click.option("--track", help="wandb: also log the counts there.")
-@click.option("--project", default="whale-id", help="Project of the tracker.")
-@click.option(
-    "--on-error",
-    type=click.Choice(["skip", "stop"]),
-    default="skip",
-    show_default=True,
-    help="What to do about photographs that cannot be read.",
+from keras_involution._commands import Command, reported
+from keras_involution.whale_id.cli._options import (
+    force_option,
+    on_error_option,
+    table_source,
 )
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+
+
+@cloup.command(cls=Command, extras=("whale-id", "plots"), backend=False)
+@table_source
+@click.option("--out", default="eda.html", type=click.Path(), help="The page.")
+@click.option("--title", help="Heading of the page; else the name of TABLE.")
+@click.option(
+    "--track", type=click.Choice(["wandb"]), help="Also log the counts there."
+)
+@click.option("--project", default="whale-id", help="Project of the tracker.")
+@on_error_option("skip")
+@force_option
 def command(
     table: str,
     images: str | None,
@@ -39,8 +40,8 @@ def command(
     with reported():
         from keras_involution._files import check_outputs
         from keras_involution.whale_id import read_table, write_eda
-        from keras_involution.whale_id._pages import SUFFIXES
         from keras_involution.whale_id.eda.tracking import track_eda
+        from keras_involution.whale_id.pages import SUFFIXES
 
         check_outputs(force, out=(out, SUFFIXES))
         rows = read_table(table, images, boxes=boxes)

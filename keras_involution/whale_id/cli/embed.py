@@ -2,138 +2,182 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import cloup
 
-from keras_involution._commands import reported
+from keras_involution._commands import Command, reported
+from keras_involution.whale_id.cli._collections import local_arguments
 from keras_involution.whale_id.cli._devices import devices_options, worker_command
-from keras_involution.whale_id.cli._options import table_source
+from keras_involution.whale_id.cli._options import (
+    force_option,
+    keypoint_options,
+    on_error_option,
+    table_source,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from keras_involution.whale_id.embeddings.table import Job
 
-@click.command()
-@table_source
-@click.argument("model", type=click.Path(exists=True))
-@click.argument("out", type=click.Path(dir_okay=False))
-@click.option("--flip", default="average", show_default=True, help="keep or none.")
-@click.option("--head/--no-head", default=False, help="Add the logits of the head.")
-@click.option("--margin", type=float, help="Widens boxes; else as in training.")
-@click.option("--batch-size", default=32, show_default=True, help="Photographs a step.")
-@click.option(
-    "--on-error", type=click.Choice(["skip", "stop"]), default="stop", show_default=True
+_IMAGENET_MEAN, _IMAGENET_STD = "0.485,0.456,0.406", "0.229,0.224,0.225"
+
+
+class _Color(click.ParamType):
+    name = "R,G,B"
+
+    def convert(self, value: Any, param: Any, context: Any) -> tuple[float, ...]:
+        try:
+            numbers = [float(part) for part in str(value).replace(",", " ").split()]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (1, 3):
+            self.fail(f"{value!r} is neither one number nor three.", param, context)
+        return tuple(numbers * (3 // len(numbers)))
+
+
+_onnx_options = cloup.option_group(
+    "Other embedders",
+    cloup.option(
+        "--model",
+        "model_file",
+        help="The network, instead of the argument MODEL; also an .onnx file.",
+    ),
+    cloup.option("--size", type=int, help="Height and width, of an .onnx file."),
+    cloup.option(
+        "--mean",
+        type=_Color(),
+        default=_IMAGENET_MEAN,
+        show_default=True,
+        help="Subtracted from pixels of 0 to 1, of an .onnx file.",
+    ),
+    cloup.option(
+        "--std",
+        type=_Color(),
+        default=_IMAGENET_STD,
+        show_default=True,
+        help="What pixels are then divided by, of an .onnx file.",
+    ),
+    cloup.option(
+        "--features",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Vectors made elsewhere: .npy, .npz, .parquet, .csv, or features of "
+        "wildlife-tools (.pkl). No network is then needed.",
+    ),
+    cloup.option(
+        "--ids",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Text file with the image_id of every vector, one a line.",
+    ),
 )
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+
+
+@cloup.command(
+    cls=Command,
+    extras=("whale-id",),
+    resume="The same command goes on with what is missing.",
+)
+@table_source
+@click.argument("model", required=False)
+@click.argument("out", type=click.Path(), required=False)
+@click.option(
+    "--flip",
+    type=click.Choice(["average", "keep", "none"]),
+    default="average",
+    help="Mirrored photographs: average both embeddings, keep both, or none.",
+)
+@click.option("--head/--no-head", default=False, help="Add the logits of the head.")
+@click.option("--box-margin", type=float, help="Widens boxes; else as in training.")
+@click.option("--batch-size", default=32, help="Photographs a step.")
+@on_error_option("stop")
+@click.option("--append", is_flag=True, help="Embed only what OUT does not hold.")
+@force_option
+@keypoint_options
+@_onnx_options
 @devices_options
 def command(table: str, images: str | None, boxes: bool, **options: Any) -> None:
-    """Write the embeddings of the photographs of TABLE to OUT (.npz, .parquet, .csv).
+    """Write the embeddings of the photographs of TABLE to OUT.
 
-    MODEL is the folder of `whale-id train` or a `.keras` file.
+    MODEL is the folder of `whale-id train`, a `.keras` file, a preset (name, folder or
+    hf://user/name) or an `.onnx` file; it can also be given as --model. OUT is an .npz,
+    .parquet or .csv file, or a folder that grows with every TABLE.
 
-    With --devices a large TABLE is embedded in parts, in the folder OUT.parts: where a
-    process dies, the same command goes on with what is missing.
+    An .npz file and a folder also hold keypoints and their descriptors as int8 (58 kB a
+    photograph with 800 of them), so that later commands need not find them again;
+    .parquet and .csv hold the embeddings alone.
+
+    Finished photographs are kept in the folder OUT.shards until all are finished: where
+    the command is interrupted or a process dies, the same command goes on with what is
+    missing.
     """
+    if options["model_file"] or options["features"]:
+        if options["out"] is not None:
+            raise click.UsageError(
+                "MODEL and --model or --features exclude each other."
+            )
+        options["out"] = options["model"]
+        options["model"] = options["model_file"]
+    if options["out"] is None:
+        raise click.UsageError("Give TABLE, MODEL and OUT.")
     with reported():
-        from keras_involution._files import check_outputs
-        from keras_involution.whale_id import read_table
-        from keras_involution.whale_id.embeddings import SUFFIXES
-
-        if options["share"] is None:
-            out = (options["out"], SUFFIXES)
-            check_outputs(options["force"], table, out=out)
-        rows = read_table(table, images, boxes=boxes)
-        if options["share"] is not None:
-            _work(rows, **options)
-        elif options["devices"] is None:
-            _embed(rows, **options)
-        else:
-            _embed_in_parts(rows, (table, images, boxes), **options)
+        _embed(table, images, boxes, **options)
 
 
-def _embed(
-    rows: pd.DataFrame,
-    *,
-    model: str,
-    out: str,
-    flip: str,
-    head: bool,
-    margin: float | None,
-    batch_size: int,
-    on_error: str,
-    force: bool,
-    **_: Any,
-) -> None:
-    """All photographs in this process."""
-    from keras_involution.whale_id.cli._progress import Progress
-    from keras_involution.whale_id.embed import embed
-    from keras_involution.whale_id.runs import load_run
+def _embed(table: str, images: str | None, boxes: bool, **options: Any) -> None:
+    from keras_involution._files import check_outputs, known_suffix
+    from keras_involution.whale_id import read_table
+    from keras_involution.whale_id.embeddings.embeddings import SUFFIXES
 
-    run = load_run(model)
-    passes = 2 if flip == "keep" else 1
-    with Progress("Photographs", passes * len(rows)) as progress:
-        embeddings, left_out = embed(
-            run.network,
-            rows,
-            margin=run.margin if margin is None else margin,
-            batch_size=batch_size,
-            flip=flip,
-            head=run.head if head else None,
-            on_error=on_error,
-            on_batch=lambda number: progress.bar.update(number),
-        )
-    embeddings.save(out, force=force)
-    _report(out, len(embeddings), embeddings.features.shape[1], left_out)
+    out = Path(options["out"])
+    if out.suffix:
+        known_suffix(out, SUFFIXES)
+        force = options["force"] or options["append"] or options["worker"]
+        check_outputs(force, table, out=(out, SUFFIXES))
+    rows = read_table(table, images, boxes=boxes)
+    if options["features"]:
+        _read(rows, out, options)
+        return
+    from keras_involution.whale_id.embeddings.table import embed_table, work
 
-
-def _embed_in_parts(
-    rows: pd.DataFrame, source: tuple[str, str | None, bool], **options: Any
-) -> None:
-    """All photographs in processes of their own."""
-    from keras_involution.whale_id.parts import embed_on_devices
-    from keras_involution.whale_id.runs import run_files
-
-    files = run_files(options["model"])
-    if options["margin"] is None:
-        options["margin"] = files.margin
-    joined = embed_on_devices(
-        _job(rows, files, options),
-        files,
-        lambda share: worker_command(source, share, options),
+    job = _job(rows, out, options)
+    if options["worker"]:
+        work(job)
+        return
+    found, left_out = embed_table(
+        job,
+        worker_command(table, images, boxes, options),
         options["devices"],
-        timeout=options["timeout"],
+        append=options["append"],
         force=options["force"],
+        ray_address=options["ray_address"],
+        on_rows=lambda done, of: click.echo(f"{done} of {of} photographs", err=True),
     )
-    if joined is not None:
-        _report(options["out"], joined.photographs, joined.size, joined.left_out)
+    _report(out, len(found), found.features.shape[1], left_out)
 
 
-def _work(rows: pd.DataFrame, **options: Any) -> None:
-    """Some of the parts, in a process that the function above has started."""
-    from keras_involution.whale_id.parts import share_of, write_parts
-    from keras_involution.whale_id.runs import load_run, run_files
+def _job(rows: pd.DataFrame, out: Path, options: dict[str, Any]) -> Job:
+    from keras_involution.whale_id.embeddings.embedders import Source
+    from keras_involution.whale_id.embeddings.table import Job
 
-    job = _job(rows, run_files(options["model"]), options)
-
-    def told(number: int) -> None:
-        part = job.rows(number)
-        click.echo(f"rows {part.start + 1} to {part.stop} of {len(rows)}", err=True)
-
-    numbers = share_of(job, options["share"])
-    size = options["batch_size"]
-    write_parts(load_run(options["model"]), job, numbers, batch_size=size, on_part=told)
-
-
-def _job(rows: pd.DataFrame, files: Any, options: dict[str, Any]) -> Any:
-    from keras_involution.whale_id.parts import build_job
-
-    names = ("flip", "margin", "head", "on_error", "part_size")
+    look = (options["size"], options["mean"], options["std"])
+    names = ("flip", "box_margin", "head", "on_error", "batch_size", "shard_size")
     chosen = {name: options[name] for name in names}
-    return build_job(rows, files, options["out"], **chosen)
+    local = local_arguments(options)
+    return Job(rows, Source(options["model"], *look), out, local=local, **chosen)
 
 
-def _report(out: str, count: int, size: int, left_out: dict[str, str]) -> None:
+def _read(rows: pd.DataFrame, out: Path, options: dict[str, Any]) -> None:
+    from keras_involution.whale_id.embeddings.features import read_features
+
+    found = read_features(options["features"], rows, ids=options["ids"])
+    found.save(out, force=options["force"])
+    _report(out, len(found), found.features.shape[1], {})
+
+
+def _report(out: Path, count: int, size: int, left_out: dict[str, str]) -> None:
     for reason in left_out.values():
         click.echo(f"skipped {reason}", err=True)
     click.echo(f"{out}: {count} photographs, {size}")

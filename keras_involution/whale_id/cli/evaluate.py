@@ -5,100 +5,245 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+import cloup
 
-from keras_involution._commands import reported
-from keras_involution.whale_id.cli._models import (
-    check_same_photographs,
-    read_threshold,
-    search_options,
-    usable,
+from keras_involution._commands import Command, reported
+from keras_involution.whale_id.cli._collections import (
+    build_matcher,
+    load_collection,
+    matching,
+)
+from keras_involution.whale_id.cli._models import check_same_photographs, usable
+from keras_involution.whale_id.cli._options import (
+    describe_options,
+    force_option,
+    match_options,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from keras_involution.whale_id import Embeddings, Evaluation, Ranking
+    from keras_involution.whale_id import Embeddings, Evaluation
+    from keras_involution.whale_id.fusion import Matcher
+
+PLOTS = (".png", ".svg", ".pdf")
 
 
-@click.command()
-@click.argument(
-    "embeddings", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False)
+@cloup.command(cls=Command, extras=("whale-id",))
+@click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True))
+@describe_options
+@match_options
+@cloup.option_group(
+    "Splits",
+    cloup.option("--split", default="split", help="Column of the test."),
+    cloup.option(
+        "--validation",
+        default="val_split",
+        help="Column of the validation split inside the training part.",
+    ),
+    cloup.option(
+        "--counter", default="photo_number", help="Column of the frame counter."
+    ),
+    cloup.option(
+        "--baselines/--no-baselines",
+        default=True,
+        help="Rank the same queries by what needs no training.",
+    ),
 )
-@search_options
-@click.option("--split", default="split", show_default=True, help="Column of the test.")
-@click.option(
-    "--validation",
-    default="val_split",
-    show_default=True,
-    help="Column of the validation split inside the training part.",
+@cloup.option_group(
+    "Files to write",
+    cloup.option("--out", type=click.Path(), help="Metrics, as .json or .csv."),
+    cloup.option("--per-query", type=click.Path(), help="One row a query, as .csv."),
+    cloup.option(
+        "--reliability",
+        type=click.Path(),
+        help="Reliability diagram, as .png, .svg or .pdf; needs matplotlib.",
+    ),
+    cloup.option(
+        "--save-calibration",
+        type=click.Path(),
+        help="What scores mean, for identify, report, serve, submit and cluster.",
+    ),
+    cloup.option(
+        "--save-embeddings", type=click.Path(), help="What was seen, as .npz."
+    ),
+    force_option,
 )
-@click.option("--threshold", help="File or number; else chosen on the validation.")
-@click.option("--method", default="grid", show_default=True, help="share, or species.")
-@click.option("--share", type=float, help="For --method share.")
-@click.option("--new-share", type=float, help="Share of new animals to expect.")
-@click.option("--calibrate", default="isotonic", show_default=True, help="Or logistic.")
-@click.option("--counter", default="photo_number", help="Column of the frame counter.")
-@click.option("--out", type=click.Path(), help="Figures, as .json or .csv.")
-@click.option("--per-query", type=click.Path(), help="What each query earned, as .csv.")
-@click.option("--save-threshold", type=click.Path(), help="For identify and submit.")
-@click.option("--save-calibration", type=click.Path(), help="For identify and report.")
-@click.option("--force", is_flag=True, help="Replace files that are there.")
-def command(embeddings: tuple[str, ...], **options: Any) -> None:
-    """Measure EMBEDDINGS, files of `whale-id embed`, one for each model.
+def command(sources: tuple[str, ...], **options: Any) -> None:
+    """Measure the answers for the photographs of SOURCES.
 
-    The database is what trains, the queries are what tests. The threshold of new
-    animals and the calibration come from the validation split alone.
+    A source is a folder, a table, or a file of `whale-id embed`; several files are
+    several models of the same photographs. The database is what trains, the queries
+    are what tests. All that is learned comes from the validation split, or from the
+    database alone where there is none.
     """
     with reported():
-        from keras_involution._arguments import received
         from keras_involution.whale_id import write_results
-        from keras_involution.whale_id.embeddings import Embeddings
+        from keras_involution.whale_id.fusion.scorers import with_models
 
-        _check_written(embeddings, options)
-        models = usable([Embeddings.load(p) for p in embeddings], options["on_error"])
+        _check_written(sources, options)
+        # What one model cannot use is left out of all.
+        whole = options | {"on_error": "stop"} if len(sources) > 1 else options
+        models = [load_collection(source, **whole) for source in sources]
+        models = usable(models, options["on_error"])
         check_same_photographs(models)
-        threshold, calibration = _from_validation(models, options)
-        result = _measure(models, threshold, options)
-        force = options["force"]
-        for name, content in (
-            ("out", result),
-            ("save_threshold", threshold),
-            ("save_calibration", calibration),
-        ):
-            if options[name] is not None:
-                if content is None:
-                    asked = received(**{name: options[name]})
-                    raise ValueError(f"There is no validation split for it. {asked}")
-                content.save(options[name], force=force)
+        joined = with_models(models)
+        if options["save_embeddings"] is not None:
+            joined.save(options["save_embeddings"], force=options["force"])
+        matcher, result = _measure(joined, options)
+        _save(matcher, result, options)
         if options["per_query"] is not None:
-            write_results(result.queries, options["per_query"], force=force)
+            write_results(result.queries, options["per_query"], force=options["force"])
+        if options["reliability"] is not None:
+            _plot(matcher, result, options)
     _print(result)
 
 
-def _check_written(embeddings: tuple[str, ...], options: dict[str, Any]) -> None:
+def _check_written(sources: tuple[str, ...], options: dict[str, Any]) -> None:
     from keras_involution._files import check_outputs
     from keras_involution.whale_id import evaluation
+    from keras_involution.whale_id.metrics.reliability import require_matplotlib
     from keras_involution.whale_id.retrieve import results
 
+    if options["reliability"] is not None:
+        require_matplotlib()
     suffixes = {"out": evaluation.SUFFIXES, "per_query": results.SUFFIXES}
-    suffixes |= dict.fromkeys(("save_threshold", "save_calibration"), (".json",))
+    suffixes |= {"save_calibration": (".json",), "save_embeddings": (".npz",)}
+    suffixes |= {"reliability": PLOTS}
     written = {name: (options[name], known) for name, known in suffixes.items()}
-    check_outputs(options["force"], *embeddings, **written)
+    check_outputs(options["force"], *sources, **written)
 
 
-def _split(
-    models: list[Embeddings], column: str
-) -> tuple[list[Embeddings], list[Embeddings]] | None:
+def _measure(
+    embeddings: Embeddings, options: dict[str, Any]
+) -> tuple[Matcher, Evaluation]:
+    """The calibrated matcher of the test, and what it is worth."""
+    from keras_involution._arguments import positive_integer, received
+    from keras_involution.whale_id import evaluate
+    from keras_involution.whale_id.evaluation_rows import RANKS
+    from keras_involution.whale_id.metrics import image_average_precisions
+
+    parts = _split(embeddings, options["split"])
+    if parts is None:
+        raise ValueError(f"There is no such column. {received(split=options['split'])}")
+    queries, database = parts
+    # An animal that is not kept would pass for one that was not found.
+    top = max(positive_integer(options["top"], "top"), *RANKS)
+    matcher = build_matcher(database, options)
+    _calibrate(matcher, embeddings, options)
+    candidates = matcher.rank(queries, top=top)
+    apart = matcher.rank(queries, top=top, leave_out="encounter")
+    precisions = image_average_precisions(
+        queries.features,
+        database.features,
+        queries.table["identity"].to_list(),
+        database.table["identity"].to_list(),
+    )
+    result = evaluate(
+        candidates.ranking,
+        queries.table,
+        database.table,
+        image_precisions=precisions,
+        counter=options["counter"],
+        candidates=candidates,
+        apart=apart.ranking,
+        baselines=_baselines(matcher, queries, database, top, options),
+    )
+    return matcher, result
+
+
+def _calibrate(
+    matcher: Matcher, embeddings: Embeddings, options: dict[str, Any]
+) -> None:
+    """From the validation split, or from the database itself."""
+    from keras_involution.whale_id.fusion import Matcher
+
+    parts = _split(embeddings, options["validation"])
+    if parts is None:
+        matcher.fit()
+        return
+    _check_apart(embeddings.table, options["validation"], options["split"])
+    queries, database = parts
+    inner = Matcher(database, matcher.scorers, **matching(options)).fit(queries)
+    matcher.calibration, matcher.reason = inner.calibration, inner.reason
+
+
+def _baselines(
+    matcher: Matcher,
+    queries: Embeddings,
+    database: Embeddings,
+    top: int,
+    options: dict[str, Any],
+) -> dict[str, Any]:
+    """Rankings of the same queries by methods that are not trained."""
+    from pathlib import Path
+
+    from keras_involution.whale_id import baselines
+    from keras_involution.whale_id.fusion import LocalScorer
+
+    if not options["baselines"]:
+        return {}
+    found = {}
+    for scorer in matcher.scorers:
+        if isinstance(scorer, LocalScorer):
+            names = (scorer.name, top)
+            found["local matching"] = baselines.rank_by_one(
+                queries, database, matcher.scorers, *names, **matching(options)
+            )
+    if not any(Path(path).is_file() for path in queries.table["path"]):
+        click.echo(
+            "The photographs are not there, so that oriented gradients and the frozen "
+            "preset cannot be compared.",
+            err=True,
+        )
+        return found
+    found["oriented gradients"] = baselines.rank_by_gradients(queries, database, top)
+    return found | {
+        f"frozen {baselines.PRESET}": baselines.rank_by_preset(queries, database, top)
+    }
+
+
+def _save(
+    matcher: Matcher,
+    result: Evaluation,
+    options: dict[str, Any],
+) -> None:
+    from keras_involution._arguments import received
+
+    contents: dict[str, Any] = {"out": result, "save_calibration": matcher.calibration}
+    for name, content in contents.items():
+        if options[name] is not None:
+            if content is None:
+                asked = received(**{name: options[name]})
+                raise ValueError(f"There is nothing to learn it from. {asked}")
+            content.save(options[name], force=options["force"])
+
+
+def _plot(matcher: Matcher, result: Evaluation, options: dict[str, Any]) -> None:
+    from keras_involution._arguments import received
+    from keras_involution._files import atomic_write
+    from keras_involution.whale_id.metrics import plot_reliability
+
+    path = options["reliability"]
+    if result.reliability is None:
+        raise ValueError(
+            "Without calibration there are no probabilities to draw. "
+            f"{received(reliability=path, reason=matcher.reason)}"
+        )
+    with atomic_write(path, options["force"], PLOTS) as draft:
+        plot_reliability(result.reliability).savefig(draft, dpi=150)
+
+
+def _split(embeddings: Embeddings, column: str) -> tuple[Embeddings, Embeddings] | None:
     """Queries and database as a column says, `None` where there is no such column."""
     from keras_involution.whale_id import split_table
 
-    table = models[0].table
+    table = embeddings.table
     if column not in table:
         return None
     parts = split_table(table, "given", given=column)["split"]
     queries = parts.str.startswith("test").to_numpy()
-    database = (parts == "train").to_numpy()
-    return [m.rows(queries) for m in models], [m.rows(database) for m in models]
+    return embeddings.rows(queries), embeddings.rows((parts == "train").to_numpy())
 
 
 def _check_apart(table: pd.DataFrame, validation: str, test: str) -> None:
@@ -121,75 +266,6 @@ def _check_apart(table: pd.DataFrame, validation: str, test: str) -> None:
         )
 
 
-def _rank(
-    queries: list[Embeddings], database: list[Embeddings], options: dict[str, Any]
-) -> Ranking:
-    from keras_involution._arguments import positive_integer
-    from keras_involution.whale_id import identify
-    from keras_involution.whale_id.evaluation import RANKS
-
-    # An animal that is not kept would pass for one that was not found.
-    top = max(positive_integer(options["top"], "top"), *RANKS)
-    names = ("reduce", "head_share")
-    chosen = {name: options[name] for name in names}
-    return identify(queries, database, top=top, **chosen)
-
-
-def _from_validation(models: list[Embeddings], options: dict[str, Any]) -> Any:
-    """The threshold and the calibration, `None` where they cannot be chosen."""
-    from keras_involution.whale_id import choose_threshold, fit_calibration, open_truths
-
-    given = read_threshold(options["threshold"])
-    parts = _split(models, options["validation"])
-    if parts is None:
-        return given, None
-    _check_apart(models[0].table, options["validation"], options["split"])
-    queries, database = parts
-    ranking = _rank(queries, database, options)
-    known = set(database[0].table["identity"])
-    truths = open_truths(queries[0].table["identity"].to_list(), known)
-    calibration = fit_calibration(ranking, truths, options["calibrate"])
-    if given is not None:
-        return given, calibration
-    species = queries[0].table.get("species")
-    threshold = choose_threshold(
-        ranking,
-        truths,
-        options["method"],
-        share=options["share"],
-        new_share=options["new_share"],
-        species=None if species is None else species.to_list(),
-    )
-    return threshold, calibration
-
-
-def _measure(
-    models: list[Embeddings], threshold: Any, options: dict[str, Any]
-) -> Evaluation:
-    from keras_involution._arguments import received
-    from keras_involution.whale_id import evaluate
-    from keras_involution.whale_id.metrics import image_average_precisions
-
-    parts = _split(models, options["split"])
-    if parts is None:
-        raise ValueError(f"There is no such column. {received(split=options['split'])}")
-    (queries, *_), (database, *_) = parts
-    precisions = image_average_precisions(
-        queries.features,
-        database.features,
-        queries.table["identity"].to_list(),
-        database.table["identity"].to_list(),
-    )
-    return evaluate(
-        _rank(*parts, options),
-        queries.table,
-        database.table,
-        threshold=threshold,
-        image_precisions=precisions if len(models) == 1 else None,
-        counter=options["counter"],
-    )
-
-
 def _print(result: Evaluation) -> None:
     for name, text in result.protocol.items():
         click.echo(f"{name}: {text}")
@@ -200,3 +276,7 @@ def _print(result: Evaluation) -> None:
             click.echo(f"\n{group:<32} value   95 % interval      n")
         interval = f"[{row.low:.3f}, {row.high:.3f}]"
         click.echo(f"  {row.name:<30} {row.value:.3f}  {interval}  {row.n:>6}")
+    if result.reliability is not None:
+        click.echo("\nreliability of the first answer: said, came true, n")
+        for row in result.reliability.itertuples():
+            click.echo(f"  {row.probability:.3f}  {row.right:.3f}  {row.n:>6}")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import click
+import cloup
 
-from keras_involution._commands import reported
-from keras_involution.whale_id.cli._options import table_source
+from keras_involution._commands import Command, reported
+from keras_involution.whale_id.cli._options import (
+    force_option,
+    on_error_option,
+    table_source,
+)
 
 
-@click.command()
+@cloup.command(cls=Command, extras=("whale-id",))
 @table_source
 @click.argument("model", type=click.Path(exists=True))
 @click.argument("out", type=click.Path(dir_okay=False))
 @click.option("--layer", help="Name of an involution; else in the last stage but one.")
-@click.option("--batch-size", default=32, show_default=True, help="Photographs a step.")
-@click.option(
-    "--on-error", type=click.Choice(["skip", "stop"]), default="stop", show_default=True
-)
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--batch-size", default=32, help="Photographs a step.")
+@on_error_option("stop")
+@force_option
 def command(
     table: str,
     images: str | None,

@@ -2,35 +2,197 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+import cloup
 
-from keras_involution._commands import reported
-from keras_involution.whale_id.cli._answers import answer_options, find_answers
-from keras_involution.whale_id.cli._models import files_of, pair_options, search_options
+from keras_involution._commands import Command, reported
+from keras_involution.whale_id.cli._collections import build_matcher, load_collection
+from keras_involution.whale_id.cli._options import (
+    calibration_option,
+    describe_options,
+    force_option,
+    match_options,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from keras_involution.whale_id import Embeddings
+    from keras_involution.whale_id.fusion import Candidates
+
+_EMBEDDINGS = (".npz",)
+_LINES = 200
 
 
-@click.command()
-@pair_options
-@click.argument("out", type=click.Path())
-@search_options
-@answer_options
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
-def command(out: str, force: bool, **search: Any) -> None:
-    """Rank the animals of DATABASE for every photograph of QUERIES into OUT.
+@cloup.command(cls=Command, extras=("whale-id",))
+@click.argument("queries", type=click.Path(exists=True))
+@cloup.option_group(
+    "Queries and database",
+    cloup.option(
+        "--database",
+        type=click.Path(exists=True),
+        help="Photographs of known animals; else each photograph of QUERIES is "
+        "compared with the others.",
+    ),
+    cloup.option(
+        "--query-rows",
+        metavar="COLUMN=VALUE,...",
+        multiple=True,
+        help="Part of QUERIES.",
+    ),
+    cloup.option(
+        "--database-rows",
+        metavar="COLUMN=VALUE,...",
+        multiple=True,
+        help="Part of the database.",
+    ),
+    cloup.option(
+        "--encounters",
+        is_flag=True,
+        help="Photographs of one value of the column encounter are one query.",
+    ),
+)
+@describe_options
+@match_options
+@cloup.option_group(
+    "Answers",
+    calibration_option(
+        "; else the photographs of the database are compared with each other for it."
+    ),
+    cloup.option(
+        "--no-calibration",
+        is_flag=True,
+        help="Ranks only: compare no photographs of the database with each other.",
+    ),
+    cloup.option(
+        "--add",
+        is_flag=True,
+        help="Add the photographs of QUERIES to the database, a file of `whale-id "
+        "embed`; those that it holds already are not described again.",
+    ),
+    cloup.option("--out", type=click.Path(), help="Answers as .csv, .parquet or .npz."),
+    cloup.option(
+        "--save-queries", type=click.Path(), help="What was seen in QUERIES, as .npz."
+    ),
+    cloup.option(
+        "--save-database", type=click.Path(), help="What was seen in it, as .npz."
+    ),
+    force_option,
+)
+def command(queries: str, **options: Any) -> None:
+    """Name the animals that the photographs of QUERIES may show.
 
-    QUERIES and DATABASE are files of `whale-id embed`; OUT is a .csv, .parquet or .npz.
+    QUERIES and the database are folders (with one folder for each animal in the
+    database), tables, or files of `whale-id embed`. Nothing needs to be trained: the
+    features of a preset and the keypoints of XFeat are compared.
     """
     with reported():
-        from keras_involution._files import check_outputs
-        from keras_involution.whale_id import results_table, write_results
-        from keras_involution.whale_id.retrieve.results import SUFFIXES
+        _check_outputs(queries, options)
+        asked, database, own = _loaded(queries, options)
+        for name, embeddings in (("queries", asked), ("database", database)):
+            if options[f"save_{name}"] is not None:
+                embeddings.save(options[f"save_{name}"], force=options["force"])
+        found = _answers(asked, database, own or options["add"], options)
+        table = found.table(database.table)
+        if options["out"] is not None:
+            from keras_involution.whale_id import write_results
 
-        check_outputs(force, *files_of(search), out=(out, SUFFIXES))
-        found = find_answers(**search)
-        results = results_table(
-            found.ranking, found.queries, found.database, found.chances
+            write_results(table, options["out"], force=options["force"])
+            click.echo(f"{options['out']}: {len(found)} queries")
+        else:
+            _print(table, found)
+        click.echo(found.protocol)
+        if options["add"]:
+            _add(asked, options["database"])
+
+
+def _loaded(
+    queries: str, options: dict[str, Any]
+) -> tuple[Embeddings, Embeddings, bool]:
+    """Queries, database, and whether they are the same photographs."""
+    parts, rows = options.pop("query_rows"), options.pop("database_rows")
+    if options["database"] is None and not rows:
+        asked = load_collection(queries, parts, **options)
+        click.echo("Each photograph is compared with all others, not with itself.")
+        return asked, asked, True
+    source = options["database"] or queries
+    database = load_collection(source, rows, known=True, **options)
+    # Photographs are described as a stored database was.
+    like = database if database.settings else None
+    asked = load_collection(queries, parts, like=like, **options)
+    return asked, database, options["database"] is None
+
+
+def _add(asked: Embeddings, path: str) -> None:
+    """Writes the database with the queries that it did not hold."""
+    from keras_involution.whale_id import Embeddings
+
+    before = Embeddings.load(path)
+    new = asked.rows(~asked.table["image_id"].isin(before.table["image_id"]))
+    if len(new):
+        Embeddings.concatenate([before, new]).save(path, force=True)
+    click.echo(f"{path}: {len(new)} photographs added to {len(before)}")
+
+
+def _check_outputs(queries: str, options: dict[str, Any]) -> None:
+    from keras_involution._arguments import received
+    from keras_involution._files import check_outputs
+    from keras_involution.whale_id.retrieve.results import SUFFIXES
+
+    database = options["database"]
+    if options["add"] and (database is None or not database.endswith(".npz")):
+        raise ValueError(
+            "--add needs a database that `whale-id embed` has written as .npz. "
+            + received(database=database)
         )
-        write_results(results, out, force=force)
-    click.echo(f"{out}: {len(found.ranking)} photographs")
+    named = [queries, options["database"], options["calibration"]]
+    check_outputs(
+        options["force"],
+        *[path for path in named if path is not None],
+        out=(options["out"], SUFFIXES),
+        save_queries=(options["save_queries"], _EMBEDDINGS),
+        save_database=(options["save_database"], _EMBEDDINGS),
+    )
+
+
+def _answers(
+    asked: Embeddings, database: Embeddings, own: bool, options: dict[str, Any]
+) -> Candidates:
+    from keras_involution._arguments import received
+
+    matcher = build_matcher(database, options)
+    if matcher.calibration is None and not options["no_calibration"]:
+        matcher.fit()
+    encounters = None
+    if options["encounters"]:
+        if "encounter" not in asked.table:
+            columns = received(columns=list(asked.table))
+            raise ValueError(f"The queries have no column 'encounter'. {columns}")
+        encounters = asked.table["encounter"].to_list()
+    return matcher.rank(
+        asked,
+        top=options["top"],
+        leave_out="photograph" if own else "nothing",
+        encounters=encounters,
+    )
+
+
+def _print(table: pd.DataFrame, found: Candidates) -> None:
+    """One line per query: the animals, with percentages only where they are known."""
+    ids = found.queries["image_id"].to_list()
+    grouped = dict(list(table.groupby("image_id", sort=False)))
+    for image_id in ids[:_LINES]:
+        rows = grouped.get(image_id)
+        names = "nobody to compare with" if rows is None else _names(rows)
+        click.echo(f"{image_id}: {names}")
+    if len(ids) > _LINES:
+        click.echo(f"... and {len(ids) - _LINES} more; --out writes all")
+
+
+def _names(rows: pd.DataFrame) -> str:
+    if "probability" not in rows:
+        return ", ".join(rows["identity"])
+    pairs = zip(rows["identity"], rows["probability"])
+    return ", ".join(f"{name} {value:.0%}" for name, value in pairs)

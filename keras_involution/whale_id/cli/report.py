@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import cloup
 
-from keras_involution._commands import reported
+from keras_involution._commands import Command, reported
 from keras_involution.whale_id.cli._answers import answer_options, find_answers
-from keras_involution.whale_id.cli._models import pair_options, search_options
+from keras_involution.whale_id.cli._models import pair_options
+from keras_involution.whale_id.cli._options import force_option, match_options
 
 
-@click.command()
+@cloup.command(cls=Command, extras=("whale-id", "plots"))
 @pair_options
-@click.option("--out", default="report.html", show_default=True, type=click.Path())
-@search_options
+@click.option("--out", default="report.html", type=click.Path(), help="The page.")
+@match_options
 @answer_options
 @click.option(
     "--heatmaps",
@@ -22,16 +24,26 @@ from keras_involution.whale_id.cli._models import pair_options, search_options
     help="npz of maps by image_id, or folder of image_id.png.",
 )
 @click.option(
+    "--points/--no-points",
+    default=True,
+    help="Draw the points that a photograph and a candidate have in common; about a "
+    "second a photograph.",
+)
+@click.option(
     "--limit",
     default=200,
-    show_default=True,
     type=click.IntRange(min=1),
     help="Photographs to show.",
 )
 @click.option("--title", default="Which animal is it?", help="Heading of the page.")
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@force_option
 def command(
-    out: str, heatmaps: str | None, title: str, force: bool, **search: Any
+    out: str,
+    heatmaps: str | None,
+    points: bool,
+    title: str,
+    force: bool,
+    **search: Any,
 ) -> None:
     """Write one HTML page: every photograph of QUERIES beside its best candidates.
 
@@ -41,7 +53,8 @@ def command(
     with reported():
         from keras_involution import whale_id
         from keras_involution._files import check_outputs
-        from keras_involution.whale_id._pages import SUFFIXES
+        from keras_involution.whale_id.pages import SUFFIXES
+        from keras_involution.whale_id.pages.points import MatchedPoints
 
         check_outputs(force, out=(out, SUFFIXES))
         maps = None if heatmaps is None else whale_id.Heatmaps(heatmaps)
@@ -52,7 +65,8 @@ def command(
             found.database,
             out,
             top=search["top"],
-            confidence=found.chances,
+            confidence=found.probabilities,
+            matches=MatchedPoints() if points else None,
             heatmaps=maps,
             title=title,
             protocol=found.protocol,

@@ -2,31 +2,87 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+from typing import Any
+
 import click
+import cloup
 
-from keras_involution._commands import reported
+from keras_involution._commands import Command, reported
+from keras_involution.whale_id.cli._options import (
+    calibration_option,
+    pairs_option,
+    reduce_option,
+    shortlist_option,
+)
+
+# Flag, field of `Limits`, default, and what it bounds.
+_LIMITS = (
+    ("max-files", "files", 20, "Photographs of a request."),
+    ("max-megabytes", "file_bytes", 30, "Of a photograph's file."),
+    ("max-megapixels", "pixels", 60, "Of a photograph."),
+    ("top", "top", 10, "Animals of an answer."),
+    ("max-waiting", "waiting", 200, "Photographs that wait for the network."),
+    ("max-connections", "connections", 500, "Open connections."),
+    ("max-upload-megabytes", "upload_bytes", 1000, "Of all requests being read."),
+    ("header-seconds", "header_seconds", 10.0, "To send the headers of a request."),
+    ("body-seconds", "body_seconds", 120.0, "To send the body of a request."),
+    ("stall-seconds", "stall_seconds", 20.0, "Between two pieces of a body."),
+    ("keep-alive-seconds", "keep_alive_seconds", 15.0, "Open without a request."),
+    ("shutdown-seconds", "shutdown_seconds", 10.0, "To finish after SIGTERM."),
+    ("decoders", "decoders", 2, "Processes that decode images."),
+    ("decode-seconds", "decode_seconds", 5.0, "Of a processor, for one image."),
+    ("decode-megabytes", "decode_bytes", 1000, "Of memory, for one image."),
+)
+_FIELDS = {flag.replace("-", "_"): field for flag, field, *_ in _LIMITS}
+_SCALES = {name: 1_000_000 for name in _FIELDS if name.endswith("megabytes")}
+_SCALES["max_megapixels"] = 1_000_000
 
 
-@click.command()
-@click.argument("model", type=click.Path(exists=True))
+def _limit_option(flag: str, _: str, default: float, words: str) -> Any:
+    return cloup.option(f"--{flag}", default=default, help=words)
+
+
+@cloup.command(cls=Command, extras=("serve",))
+@click.argument("model")
 @click.argument("database", type=click.Path(exists=True, dir_okay=False))
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
-@click.option(
-    "--token", envvar="WHALE_ID_TOKEN", help="Bearer token; better as WHALE_ID_TOKEN."
+@cloup.option_group(
+    "Server",
+    cloup.option("--host", default="127.0.0.1", help="Address to listen on."),
+    cloup.option(
+        "--port",
+        default=8000,
+        type=click.IntRange(0, 65535),
+        help="Port to listen on; 0 takes a free one.",
+    ),
+    cloup.option(
+        "--token",
+        envvar="WHALE_ID_TOKEN",
+        help="Bearer token; better as WHALE_ID_TOKEN.",
+    ),
+    cloup.option(
+        "--allowed-host",
+        "hosts",
+        multiple=True,
+        metavar="NAME",
+        help="Name that browsers may call this server by, beside its addresses, its "
+        "host name and localhost; * allows all.",
+    ),
+    cloup.option(
+        "--reload",
+        is_flag=True,
+        help="Take DATABASE again whenever the file changes.",
+    ),
 )
-@click.option(
-    "--calibration", type=click.Path(exists=True), help="File that `evaluate` wrote."
+@cloup.option_group(
+    "Answers",
+    reduce_option,
+    calibration_option(": ratings become probabilities, and animals can be new."),
+    shortlist_option,
+    pairs_option,
 )
-@click.option("--reduce", default="best", show_default=True, help="Or centre.")
-@click.option(
-    "--max-files", default=20, show_default=True, help="Photographs a request."
-)
-@click.option("--max-megabytes", default=30, show_default=True, help="Of a photograph.")
-@click.option(
-    "--max-megapixels", default=60, show_default=True, help="Of a photograph."
-)
-@click.option("--top", default=10, show_default=True, help="Animals an answer.")
+@cloup.option_group("Limits", *(_limit_option(*limit) for limit in _LIMITS))
 def command(
     model: str,
     database: str,
@@ -35,15 +91,17 @@ def command(
     token: str | None,
     calibration: str | None,
     reduce: str,
-    max_files: int,
-    max_megabytes: int,
-    max_megapixels: int,
-    top: int,
+    shortlist: int,
+    pairs: str,
+    reload: bool,
+    hosts: tuple[str, ...],
+    **limits: float,
 ) -> None:
     """Answer which animal a photograph shows, over HTTP.
 
-    MODEL is the folder of `whale-id train`, DATABASE the file of `whale-id embed` with
-    the known animals. Outside of this machine (--host) a token is needed: `POST /match`
+    MODEL is the folder of `whale-id train` or a preset (name, folder or
+    hf://user/name), DATABASE the file of `whale-id embed` with the known animals.
+    Outside of this machine (--host) a token is needed: `POST /match`
     and `GET /metrics` ask for it as `Authorization: Bearer TOKEN`, and so does the
     upload page at `/`. `GET /health` is open.
     """
@@ -52,23 +110,36 @@ def command(
             raise ValueError(
                 "A server that others can reach needs a token: set WHALE_ID_TOKEN."
             )
-        import uvicorn
-
-        from keras_involution.whale_id import Calibration, Embeddings
+        from keras_involution.whale_id import Embeddings
+        from keras_involution.whale_id.fusion import FusionCalibration
         from keras_involution.whale_id.runs import load_run
-        from keras_involution.whale_id.serve import Limits, Matcher, create_app
+        from keras_involution.whale_id.serve import (
+            Limits,
+            Matcher,
+            build_server,
+            create_app,
+        )
 
+        given: dict[str, Any] = {
+            _FIELDS[n]: _SCALES.get(n, 1) * v for n, v in limits.items()
+        }
+        chosen = Limits(**given)
         matcher = Matcher(
             load_run(model).network,
             Embeddings.load(database),
-            None if calibration is None else Calibration.load(calibration),
+            None if calibration is None else FusionCalibration.load(calibration),
             reduce,
+            shortlist,
+            pairs,
         )
-        limits = Limits(
-            files=max_files,
-            file_bytes=max_megabytes * 1_000_000,
-            pixels=max_megapixels * 1_000_000,
-            top=top,
+        app = create_app(
+            matcher,
+            token=token,
+            limits=chosen,
+            hosts=hosts,
+            watch=database if reload else None,
         )
-        app = create_app(matcher, token=token, limits=limits)
-    uvicorn.run(app, host=host, port=port)
+    # uvicorn sends itself the signal again when it has finished. Python would end at
+    # once, and leave the temporary folder of the processes that decode.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    build_server(app, host=host, port=port).run()

@@ -5,22 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import cloup
 
-from keras_involution._commands import reported
+from keras_involution._commands import Command, reported
 from keras_involution.whale_id.cli._answers import find_answers
-from keras_involution.whale_id.cli._models import files_of, pair_options, search_options
+from keras_involution.whale_id.cli._models import files_of, pair_options
+from keras_involution.whale_id.cli._options import (
+    calibration_option,
+    force_option,
+    match_options,
+)
 
 
-@click.command()
+@cloup.command(cls=Command, extras=("whale-id",), backend=False)
 @pair_options
 @click.argument("out", type=click.Path())
-@search_options
-@click.option("--form", default="happywhale", show_default=True, help="Or humpback.")
-@click.option("--threshold", required=True, help="File of `evaluate`, or a number.")
+@match_options
+@click.option(
+    "--form",
+    type=click.Choice(["happywhale", "humpback"]),
+    default="happywhale",
+    help="Columns of the competition.",
+)
+@calibration_option(
+    ", learned from an open validation split: new animals stand where they are likely.",
+    required=True,
+)
 @click.option(
     "--pseudo-labels",
     type=(float, click.Path()),
-    help="SCORE FILE: also write a table of the sure answers, for a second round.",
+    help="PROBABILITY FILE: also write a table of the sure answers, for a second "
+    "round.",
 )
 @click.option(
     "--sample",
@@ -28,7 +43,7 @@ from keras_involution.whale_id.cli._models import files_of, pair_options, search
     help="The competition's sample_submission.csv: OUT has its photographs, in its "
     "order; those without an answer are called new.",
 )
-@click.option("--force", is_flag=True, help="Replace files that are there.")
+@force_option
 def command(
     out: str,
     form: str,
@@ -43,6 +58,7 @@ def command(
         from keras_involution._arguments import positive_integer, received
         from keras_involution._files import check_outputs
         from keras_involution.whale_id import submission
+        from keras_involution.whale_id.open_set import NEW_LABEL
         from keras_involution.whale_id.tables import write
 
         least, sure_out = pseudo_labels or (None, None)
@@ -57,6 +73,11 @@ def command(
         wanted = None if sample is None else read_sample(sample, form)
         top = positive_integer(search.pop("top"), "top")
         found = find_answers(top=max(top, submission.PLACES), **search)
+        if NEW_LABEL not in found.ranking.labels:
+            raise ValueError(
+                "The calibration does not know new animals: it needs an open "
+                f"validation split. {received(calibration=search['calibration'])}"
+            )
         ranking, table = found.ranking, found.queries
         ids = table["image_id"].to_list()
         whale_id.write_submission(ranking, ids, out, form, sample=wanted, force=force)

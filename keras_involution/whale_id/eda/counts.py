@@ -19,13 +19,13 @@ def count_tables(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     Returns:
         Dictionary of DataFrames with a `name` and counts: "animals" (known ones, most
-        photographed first), "pictures per animal", and where the columns are there
+        photographed first), "photographs per animal", and where the columns are there
         "species", "whale or dolphin", "split", "viewpoint", "years".
     """
     known = table[table["identity"] != UNKNOWN]
     counts = {"animals": _sizes(known["identity"])}
     each = counts["animals"]["photographs"].value_counts().sort_index()
-    counts["pictures per animal"] = pd.DataFrame(
+    counts["photographs per animal"] = pd.DataFrame(
         {"photographs": each.index, "animals": each.to_numpy()}
     )
     if "species" in table and table["species"].notna().any():

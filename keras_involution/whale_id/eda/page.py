@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from html import escape
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from keras_involution._files import check_outputs, replaced_file
-from keras_involution.whale_id._pages import (
-    SUFFIXES,
-    Thumbnails,
-    fill,
-    image,
-    numbers,
-    require_plots,
-)
+from keras_involution._files import check_outputs
 from keras_involution.whale_id.eda import plots
 from keras_involution.whale_id.eda.counts import count_tables
+from keras_involution.whale_id.eda.plots import Plot
+from keras_involution.whale_id.metrics.reliability import require_matplotlib
+from keras_involution.whale_id.pages import (
+    SUFFIXES,
+    Thumbnail,
+    Thumbnails,
+    render,
+    write_page,
+)
 from keras_involution.whale_id.splits._units import in_hash_order
 from keras_involution.whale_id.tables import UNKNOWN
 
-_HERE = Path(__file__).parent
-_SAMPLES, _SHEETS, _SHEET_PICTURES, _SIZES, _BARS = 24, 10, 12, 2000, 40
+_SAMPLES, _SHEETS, _SHEET_SIZE, _SIZES, _BARS = 24, 10, 12, 2000, 40
 _TITLES = {"split": "Split", "viewpoint": "Viewpoint", "years": "Years"}
 
 
@@ -61,21 +60,22 @@ def write_eda(
             `on_error` is "stop".
     """
     check_outputs(force, path=(path, SUFFIXES))
-    require_plots()
+    require_matplotlib()
     thumbnails = Thumbnails(on_error, warn)
     counts = count_tables(table)
-    page = fill(
-        _HERE / "eda.html",
-        style=(_HERE / "eda.css").read_text("utf-8"),
-        title=escape(title),
-        numbers=numbers(_facts(table, counts)),
-        plots="\n".join(_plots(table, counts, thumbnails)),
-        samples=_grid(table, thumbnails),
-        sheets="\n".join(_sheets(table, counts["animals"], thumbnails)),
-        skipped=_skipped(thumbnails),
+    parts = {
+        "plots": list(_plots(table, counts, thumbnails)),
+        "samples": _sample(table, thumbnails),
+        "sheets": list(_sheets(table, counts["animals"], thumbnails)),
+    }
+    page = render(
+        "eda",
+        title=title,
+        facts=_facts(table, counts),
+        skipped=thumbnails.skipped,
+        **parts,
     )
-    with replaced_file(path, force, SUFFIXES) as draft:
-        draft.write_text(page, "utf-8")
+    write_page(path, page, force=force)
     return thumbnails.skipped
 
 
@@ -94,7 +94,7 @@ def _facts(table: pd.DataFrame, counts: dict[str, pd.DataFrame]) -> dict[str, st
 
 def _plots(
     table: pd.DataFrame, counts: dict[str, pd.DataFrame], thumbnails: Thumbnails
-) -> Iterator[str]:
+) -> Iterator[Plot]:
     if "whale or dolphin" in counts:
         note = (
             "By name, not by descent: killer, pilot, false killer and melon-headed "
@@ -108,11 +108,11 @@ def _plots(
     if len(counts["animals"]):
         top = counts["animals"].head(10)
         yield _bars("The ten most photographed animals", top)
-        yield _plot(
+        yield plots.photographs_per_animal(
             "Photographs per animal",
-            plots.pictures_per_animal(counts["pictures per animal"]),
-            "Both axes are logarithmic. An animal with one photograph can be learnt, "
-            "and can never be tested.",
+            counts["photographs per animal"],
+            "Both axes are logarithmic. A network can learn an animal from one "
+            "photograph, but nothing can test the result.",
         )
     yield from _size_plot(table, thumbnails)
     for name, heading in _TITLES.items():
@@ -125,65 +125,47 @@ def _bars(
     counts: pd.DataFrame,
     note: str = "",
     value: str = "photographs",
-) -> str:
+) -> Plot:
     shown = counts.head(_BARS)
     if len(counts) > _BARS:
         note += f" The first {_BARS} of {len(counts):,}."
     names, values = shown["name"].astype(str).to_list(), shown[value].to_list()
-    return _plot(heading, plots.bars(names, values, heading), note)
+    return plots.bars(heading, names, values, note)
 
 
-def _size_plot(table: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[str]:
+def _size_plot(table: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[Plot]:
     paths = in_hash_order(table["path"].astype(str), 0)[:_SIZES]
     sizes = [thumbnails.size(path) for path in paths]
     found = np.array([size for size in sizes if size is not None])
     if not len(found):
         return
     note = f"{len(found):,} of {table['path'].nunique():,} photographs."
-    yield _plot("Sizes", plots.sizes(found[:, 0], found[:, 1]), note)
+    yield plots.sizes("Sizes", found[:, 0], found[:, 1], note)
 
 
-def _plot(heading: str, picture: str, note: str = "") -> str:
-    text = f'<p class="soft">{escape(note)}</p>' if note else ""
-    return f'<section class="plot"><h2>{escape(heading)}</h2>{text}{picture}</section>'
-
-
-def _grid(table: pd.DataFrame, thumbnails: Thumbnails) -> str:
+def _sample(table: pd.DataFrame, thumbnails: Thumbnails) -> list[Thumbnail]:
     chosen = in_hash_order(table["image_id"].astype(str), 0)[:_SAMPLES]
     rows = table[table["image_id"].isin(chosen)].drop_duplicates("image_id")
     rows = rows.set_index("image_id", drop=False).loc[chosen]
-    return "".join(_figures(rows, thumbnails, "identity"))
+    return list(_photographs(rows, thumbnails, "identity"))
 
 
 def _sheets(
     table: pd.DataFrame, animals: pd.DataFrame, thumbnails: Thumbnails
-) -> Iterator[str]:
+) -> Iterator[dict[str, Any]]:
     for animal in animals["name"].head(_SHEETS):
         rows = table[table["identity"] == animal]
-        more = len(rows) - _SHEET_PICTURES
+        more = len(rows) - _SHEET_SIZE
         count = f"{len(rows)} photographs" + (f", {more} not shown" if more > 0 else "")
-        pictures = "".join(
-            _figures(rows.head(_SHEET_PICTURES), thumbnails, "image_id", 150)
-        )
-        yield (
-            f'<section class="sheet"><h3>{escape(animal)} <span class="soft">{count}'
-            f'</span></h3><div class="grid small">{pictures}</div></section>'
-        )
+        shown = _photographs(rows.head(_SHEET_SIZE), thumbnails, "image_id", 150)
+        yield {"animal": animal, "count": count, "photographs": list(shown)}
 
 
-def _figures(
+def _photographs(
     rows: pd.DataFrame, thumbnails: Thumbnails, caption: str, side: int = 220
-) -> Iterable[str]:
+) -> Iterator[Thumbnail]:
     boxes = rows["bbox"] if "bbox" in rows else [None] * len(rows)
     for name, path, box, text in zip(
         rows["image_id"], rows["path"], boxes, rows[caption]
     ):
-        picture = image(thumbnails.read(path, box, side), str(name))
-        yield f"<figure>{picture}<figcaption>{escape(str(text))}</figcaption></figure>"
-
-
-def _skipped(thumbnails: Thumbnails) -> str:
-    if not thumbnails.skipped:
-        return ""
-    rows = "".join(f"<li>{escape(reason)}</li>" for reason in thumbnails.skipped)
-    return f"<h2>Left out</h2><ul>{rows}</ul>"
+        yield Thumbnail(thumbnails.read(path, box, side), str(name), str(text))

@@ -1,10 +1,11 @@
-"""Plots as pictures inside a page."""
+"""Plots as SVG images inside a page."""
 
 from __future__ import annotations
 
 import base64
 import io
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,24 @@ INK, SOFT, LINE, ACCENT = "#1d2730", "#5b6873", "#d9dfe4", "#14566b"
 _WIDTH = 5.6
 
 
-def bars(names: list[str], values: list[int], unit: str) -> str:
+@dataclass(frozen=True)
+class Plot:
+    """A plot of a page.
+
+    Args:
+        heading: String.
+        note: String, a sentence below the heading, or nothing.
+        uri: String, address that holds the SVG image.
+        alt: String, what the plot shows.
+    """
+
+    heading: str
+    note: str
+    uri: str
+    alt: str
+
+
+def bars(heading: str, names: list[str], values: list[int], note: str = "") -> Plot:
     """Horizontal bars, the first on top, each with its value."""
     figure, axes = _axes(0.5 + 0.27 * len(names))
     places = np.arange(len(names))[::-1]
@@ -32,10 +50,10 @@ def bars(names: list[str], values: list[int], unit: str) -> str:
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
-    return _image(figure, f"{unit}: " + _described(names, values))
+    return Plot(heading, note, _uri(figure), f"{heading}: " + _described(names, values))
 
 
-def pictures_per_animal(counts: pd.DataFrame) -> str:
+def photographs_per_animal(heading: str, counts: pd.DataFrame, note: str = "") -> Plot:
     """Animals by how many photographs there are of them; both axes logarithmic."""
     figure, axes = _axes(2.9)
     photographs = counts["photographs"].to_numpy()
@@ -54,10 +72,13 @@ def pictures_per_animal(counts: pd.DataFrame) -> str:
     axes.set_xlabel("photographs of an animal")
     axes.set_ylabel("animals")
     axes.grid(axis="y", color=LINE)
-    return _image(figure, "Number of animals by their number of photographs")
+    alt = "Number of animals by their number of photographs"
+    return Plot(heading, note, _uri(figure), alt)
 
 
-def sizes(widths: np.ndarray, heights: np.ndarray) -> str:
+def sizes(
+    heading: str, widths: np.ndarray, heights: np.ndarray, note: str = ""
+) -> Plot:
     """Width against height."""
     figure, axes = _axes(3.4)
     axes.scatter(widths, heights, s=12, color=ACCENT, alpha=0.35, lw=0, rasterized=True)
@@ -66,7 +87,8 @@ def sizes(widths: np.ndarray, heights: np.ndarray) -> str:
     axes.set_xlabel("width in pixels")
     axes.set_ylabel("height in pixels")
     axes.grid(color=LINE)
-    return _image(figure, "Width against height of the photographs")
+    alt = "Width against height of the photographs"
+    return Plot(heading, note, _uri(figure), alt)
 
 
 def _axes(height: float) -> tuple[Figure, Axes]:
@@ -84,13 +106,11 @@ def _axes(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _image(figure: Any, alt: str) -> str:
-    from html import escape
-
+def _uri(figure: Figure) -> str:
     file = io.BytesIO()
     figure.savefig(file, format="svg", dpi=150, metadata={"Date": None})
     text = base64.b64encode(file.getvalue()).decode()
-    return f'<img src="data:image/svg+xml;base64,{text}" alt="{escape(alt)}">'
+    return f"data:image/svg+xml;base64,{text}"
 
 
 def _whole_edges(most: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Logits with an angular margin, with one or several centres an identity."""
+"""Logits with an angular margin, with one or several centers an identity."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class ArcFace(keras.layers.Layer):
         num_classes: Integer, number of identities.
         margins: Float, or one float an identity, in radians; see `count_margins`.
         scale: Float, factor of the cosines.
-        sub_centers: Integer, centres an identity has; 1 is plain ArcFace.
+        sub_centers: Integer, centers an identity has; 1 is plain ArcFace.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Call arguments:
-        inputs: Floating-point tensor, embeddings; they need not be normalised.
+        inputs: Floating-point tensor, embeddings; they need not be normalized.
         identities: Integer tensor (B,), the true classes; `None` leaves the margins
             away, as for prediction.
 
@@ -102,7 +102,7 @@ class ArcFace(keras.layers.Layer):
         return self.scale * ops.where(true > 0, _shifted(cosines, margins), cosines)
 
     def cosines(self, inputs: Tensor) -> Tensor:
-        """Similarity to the nearest centre of every identity.
+        """Similarity to the nearest center of every identity.
 
         Args:
             inputs: Tensor (B, D).

@@ -1,8 +1,7 @@
-"""The centres of a trained head as a file."""
+"""The centers of a trained head as a file."""
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,12 +9,12 @@ import keras
 import numpy as np
 
 from keras_involution._arguments import received
-from keras_involution._files import replaced_file
+from keras_involution._files import atomic_write, reading
 from keras_involution.whale_id.heads.arcface import ArcFace
 
 
 def save_centers(path: str | Path, head: ArcFace, identities: Sequence[str]) -> None:
-    """Writes the centres of a trained head, for `load_centers`.
+    """Writes the centers of a trained head, for `load_centers`.
 
     Args:
         path: Path of the file, "*.npz".
@@ -25,12 +24,12 @@ def save_centers(path: str | Path, head: ArcFace, identities: Sequence[str]) -> 
     centers = keras.ops.convert_to_numpy(keras.ops.normalize(head.centers, axis=0))
     shape = (len(centers), head.num_classes, head.sub_centers)
     centers = np.moveaxis(centers.reshape(shape), -1, 1)
-    with replaced_file(path, force=True) as draft:
+    with atomic_write(path, force=True) as draft:
         np.savez(draft, centers=centers, identities=np.array(list(identities), "U"))
 
 
 def load_centers(path: str | Path, size: int) -> tuple[np.ndarray, list[str]]:
-    """The centres of a trained head: `max(features @ centers, axis=0)` are its cosines.
+    """The centers of a trained head: `max(features @ centers, axis=0)` are its cosines.
 
     Args:
         path: Path of the file.
@@ -42,13 +41,12 @@ def load_centers(path: str | Path, size: int) -> tuple[np.ndarray, list[str]]:
     Raises:
         ValueError: If the file is damaged or for embeddings of another size.
     """
-    try:
-        with Path(path).open("rb") as data, np.load(data, allow_pickle=False) as file:
-            centers, identities = file["centers"], file["identities"].tolist()
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"The head cannot be read: {error}. {received(path=str(path))}"
-        ) from error
+    with (
+        reading(path, "The head"),
+        Path(path).open("rb") as data,
+        np.load(data, allow_pickle=False) as file,
+    ):
+        centers, identities = file["centers"], file["identities"].tolist()
     if centers.shape[0] != size:
         raise ValueError(
             "The head belongs to another network. "

@@ -22,3 +22,12 @@ from keras_involution.whale_id.metrics.ranks import (
     cumulative_match as cumulative_match,
 )
 from keras_involution.whale_id.metrics.ranks import map_at_5 as map_at_5
+from keras_involution.whale_id.metrics.reliability import (
+    calibration_error as calibration_error,
+)
+from keras_involution.whale_id.metrics.reliability import (
+    plot_reliability as plot_reliability,
+)
+from keras_involution.whale_id.metrics.reliability import (
+    reliability_table as reliability_table,
+)

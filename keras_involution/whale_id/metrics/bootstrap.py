@@ -26,7 +26,7 @@ def bootstrap_interval(
         statistic: Function from drawn entries, as many as there are, to a float; `None`
             is the mean.
         repeats: Integer, how often to draw.
-        level: Float, the share of draws within the interval.
+        level: Float, the fraction of draws within the interval.
         seed: Integer; the same one gives the same interval.
 
     Returns:
@@ -73,7 +73,7 @@ def paired_difference(
         first: Array (Q,), what each query earns with the one, as `average_precisions`.
         second: Array (Q,), the same with the other.
         repeats: Integer, how often to draw.
-        level: Float, the share of draws within the interval.
+        level: Float, the fraction of draws within the interval.
         seed: Integer.
 
     Returns:

@@ -17,7 +17,7 @@ def frame_distances(
 ) -> np.ndarray:
     """The distance in the camera's counter to the nearest photograph of the animal.
 
-    Frames of one burst are nearly the same picture. The queries that are ten frames or
+    Frames of one burst are nearly the same image. The queries that are ten frames or
     more away say what a model is worth on another day.
 
     Args:

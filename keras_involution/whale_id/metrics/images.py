@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_involution._arguments import received
+from keras_involution.whale_id.unit import unit
 
 
 def image_average_precisions(
@@ -18,7 +19,7 @@ def image_average_precisions(
     """The average precision of every query over all photographs of the database.
 
     All photographs of the query's animal are looked for, in the order of their cosine:
-    the mean, over them, of the share of right photographs down to each. Their mean over
+    the mean, over them, of the precision down to each. Their mean over
     queries is the mAP of person re-identification and of MiewID; it is not MAP@5.
 
     Args:
@@ -48,18 +49,13 @@ def image_average_precisions(
         database_identities
     ):
         raise ValueError(f"Every row must have an identity. {received(**sizes)}")
-    found = _unit(database)
+    found = unit(database)
     names = np.asarray(list(database_identities), object)
     result = np.full(len(queries), np.nan)
-    for row, (query, name) in enumerate(zip(_unit(queries), query_identities)):
+    for row, (query, name) in enumerate(zip(unit(queries), query_identities)):
         right = names == name
         if right.any():
             order = np.argsort(-(found @ query), kind="stable")
             places = np.flatnonzero(right[order])
             result[row] = np.mean(np.arange(1, len(places) + 1) / (places + 1))
     return result
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
-    features = np.asarray(features, "float32")
-    return features / np.linalg.norm(features, axis=1, keepdims=True)

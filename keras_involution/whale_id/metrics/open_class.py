@@ -12,7 +12,7 @@ from keras_involution.whale_id.metrics.ranks import mean
 
 
 def auroc(scores: Sequence[float], is_new: Sequence[bool]) -> float:
-    """The chance that a new animal gets a lower score than a known one.
+    """The probability that a new animal gets a lower score than a known one.
 
     The area under the ROC curve of telling new animals by the score of their best
     candidate; equal scores count half. It needs no threshold.
@@ -39,11 +39,11 @@ def auroc(scores: Sequence[float], is_new: Sequence[bool]) -> float:
             "There must be one score a query. "
             f"{received(scores=len(scores), is_new=len(new))}"
         )
-    lower = pd.Series(-np.asarray(scores, "float64")).rank().to_numpy()
-    count, others = int(new.sum()), int((~new).sum())
-    if not count or not others:
+    if new.all() or not new.any():
         return float("nan")
-    return float((lower[new].sum() - count * (count + 1) / 2) / (count * others))
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(new, -np.asarray(scores, "float64")))
 
 
 def baks(
@@ -51,8 +51,8 @@ def baks(
 ) -> float:
     """Balanced accuracy on known samples.
 
-    The mean over known animals of the share of their photographs whose first label is
-    right, so that every animal counts the same.
+    The mean over known animals of the fraction of their photographs whose first label
+    is right, so that every animal counts the same.
 
     Args:
         identities: Sequence of Q identities, the true ones.
@@ -84,8 +84,8 @@ def baus(
 ) -> float:
     """Balanced accuracy on unknown samples.
 
-    The mean over new animals of the share of their photographs whose first label says
-    that the animal is new.
+    The mean over new animals of the fraction of their photographs whose first label
+    says that the animal is new.
 
     Args:
         identities: Sequence of Q identities, the true ones.

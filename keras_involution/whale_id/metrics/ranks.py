@@ -69,7 +69,7 @@ def cumulative_match(
     predictions: Sequence[Any],
     ranks: Sequence[int] = (1, 5, 10),
 ) -> dict[int, float]:
-    """The shares of queries whose animal is among the first 1, 5, 10 labels.
+    """The fractions of queries whose animal is among the first 1, 5, 10 labels.
 
     Args:
         truths: Sequence of Q identities.
@@ -77,7 +77,7 @@ def cumulative_match(
         ranks: Sequence of integers.
 
     Returns:
-        Dictionary from rank to share.
+        Dictionary from rank to fraction.
 
     Raises:
         ValueError: If there are not as many predictions as truths.

@@ -27,7 +27,7 @@ def build_backbone(
             stages in `kwargs`; `"involution_baseline"`; or a preset: built-in name,
             folder or `"hf://user/name"`.
         image_shape: Tuple of 3, (H, W, 3).
-        spatial_operator: `"involution"`, or `"convolution"` for the twin.
+        spatial_operator: `"involution"`, or `"convolution"` for the baseline.
         dtype: dtype or `keras.DTypePolicy`.
         **kwargs: Further arguments of `RedNetBackbone`.
 

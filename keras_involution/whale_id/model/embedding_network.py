@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
-from keras_involution import _arguments
+from keras_involution import _arguments, _strict, hub
 from keras_involution._arguments import received
+from keras_involution.layers import BatchNormalization
 from keras_involution.models import RedNetImageConverter
+from keras_involution.models._prepared_fit import PreparesImages
+from keras_involution.models._preset_methods import PresetMethods
+from keras_involution.models.data_parallel import DataParallelSteps
+from keras_involution.whale_id.model import preset as preset_folder
 from keras_involution.whale_id.pooling import GeneralizedMeanPooling2D
+from keras_involution.whale_id.unit import unit
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
-class EmbeddingNetwork(keras.Model):
-    """Backbone -> generalised means of its last stages -> batch normalisation.
+class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
+    """Backbone -> generalized means of its last stages -> batch normalization.
 
-    It is a plain Keras model of prepared tensors. `embed` does it all, from pictures
+    It is a plain Keras model of prepared tensors. `embed` does it all, from images
     to embeddings of length one.
 
     Args:
         backbone: `RedNetBackbone`, another model with `pyramid_outputs`, or one whose
             output is a vector for each image and is taken as it is.
         levels: Integer, how many of the last stages are pooled and put side by side.
-        p: Float, power of the generalised mean.
+        p: Float, power of the generalized mean.
         cells: Integer or tuple of 2, rows and columns that the maps are pooled in.
-        embedding_size: Integer, puts a dense layer in front of the normalisation;
+        embedding_size: Integer, puts a dense layer in front of the normalization;
             `None` leaves the pooled channels as they are.
         dropout: Float, rate of the dropout before the dense layer.
-        preprocessor: `RedNetImageConverter` that prepares pictures; `None` stretches
+        preprocessor: `RedNetImageConverter` that prepares images; `None` stretches
             them to the backbone's image size.
         **kwargs: `name` and `trainable`.
 
     Call arguments:
         inputs: Floating-point tensor, prepared as by `preprocessor`.
-        training: Boolean, whether batch normalisation uses the statistics of the batch.
+        training: Boolean, whether batch normalization uses the statistics of the batch.
 
     Input shape:
         (B, H, W, C), or (B, C, H, W) channels first.
@@ -49,7 +53,7 @@ class EmbeddingNetwork(keras.Model):
         (B, D)
 
     Returns:
-        Tensor, embeddings before they are normalised to length one.
+        Tensor, embeddings before they are normalized to length one.
 
     Raises:
         ValueError: If the backbone has fewer stages than `levels`, or fewer positions
@@ -84,6 +88,7 @@ class EmbeddingNetwork(keras.Model):
         preprocessor: keras.layers.Layer | None = None,
         **kwargs: Any,
     ) -> None:
+        _strict.check_constructor(self, kwargs)
         levels = _arguments.positive_integer(levels, "levels")
         rows, columns = _arguments.spatial_tuple(cells, 2, "cells")
 
@@ -94,7 +99,7 @@ class EmbeddingNetwork(keras.Model):
             x = layers.Dropout(dropout, seed=1, name="neck_dropout")(x)
         if embedding_size:
             x = layers.Dense(embedding_size, use_bias=False, name="neck_dense")(x)
-        outputs = layers.BatchNormalization(
+        outputs = BatchNormalization(
             momentum=0.9, epsilon=1e-5, dtype="float32", name="neck_bn"
         )(x)
         super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
@@ -107,21 +112,26 @@ class EmbeddingNetwork(keras.Model):
         self.embedding_size = embedding_size
         self.dropout = dropout
         preprocessor = preprocessor or _stretching_converter(backbone)
-        # Past Keras's tracking: it prepares pictures, it is no layer of the network.
+        # Past Keras's tracking: it prepares images, it is no layer of the network.
         object.__setattr__(self, "preprocessor", preprocessor)
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width of the pictures that the network is made for."""
+        """Height and width of the images that the network is made for."""
         return self.preprocessor.image_size
 
+    @property
+    def size(self) -> int:
+        """Length D of an embedding."""
+        return int(self.output_shape[-1])
+
     def embed(self, images: Any, flip: str = "none") -> np.ndarray:
-        """Embeddings of a batch of pictures, each of length one.
+        """Embeddings of a batch of images, each of length one.
 
         Args:
-            images: Pictures of values 0 to 255, an array (B, H, W, 3) or a list of
-                pictures of any sizes.
-            flip: `"none"`; `"mirrored"` for the mirrored pictures; `"average"` for the
+            images: Images of values 0 to 255, an array (B, H, W, 3) or a list of
+                images of any sizes.
+            flip: `"none"`; `"mirrored"` for the mirrored images; `"average"` for the
                 sum of both, of length one again.
 
         Returns:
@@ -136,8 +146,8 @@ class EmbeddingNetwork(keras.Model):
         views = [] if flip == "mirrored" else [x]
         if flip != "none":
             views.append(np.ascontiguousarray(np.flip(x, width)))
-        features = [_unit(self.predict_on_batch(view)) for view in views]
-        return features[0] if len(features) == 1 else _unit(features[0] + features[1])
+        features = [unit(self.predict_on_batch(view)) for view in views]
+        return features[0] if len(features) == 1 else unit(features[0] + features[1])
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -153,6 +163,7 @@ class EmbeddingNetwork(keras.Model):
             "trainable": self.trainable,
         }
 
+    @_strict.strict_keywords
     def save_to_preset(
         self, folder: str | Path, max_shard_size: float | None = 5.0
     ) -> None:
@@ -166,9 +177,10 @@ class EmbeddingNetwork(keras.Model):
             ValueError: If `folder` holds other files than a preset, or the network is
                 around another backbone than a `RedNetBackbone`.
         """
-        _presets().save_to_preset(self, folder, max_shard_size)
+        preset_folder.save_to_preset(self, folder, max_shard_size)
 
     @classmethod
+    @_strict.strict_keywords
     def from_preset(
         cls,
         preset: str | Path,
@@ -191,9 +203,10 @@ class EmbeddingNetwork(keras.Model):
             The network.
 
         Raises:
+            TypeError: If an argument is unknown.
             ValueError: If the preset is out of reach, damaged, or of another kind.
         """
-        return _presets().from_preset(
+        return preset_folder.from_preset(
             cls, preset, load_weights, revision, token, cache_dir
         )
 
@@ -202,7 +215,7 @@ class EmbeddingNetwork(keras.Model):
         repo_id: str,
         *,
         tags: Sequence[str] = (),
-        licence: str | None = None,
+        license: str | None = None,
         model_card: Any = None,
         **kwargs: Any,
     ) -> str:
@@ -211,7 +224,7 @@ class EmbeddingNetwork(keras.Model):
         Args:
             repo_id: String, "user/name"; the repository is made if there is none.
             tags: Sequence of strings for the card.
-            licence: String, the licence's id on the Hub, as "apache-2.0".
+            license: String, the license's id on the Hub, as "apache-2.0".
             model_card: `keras_involution.hub.CardFacts` to write the card from, or its
                 whole text; `None` writes what the network itself shows.
             **kwargs: As for `RedNetImageClassifier.push_to_hub`: `private`, `token`,
@@ -222,13 +235,16 @@ class EmbeddingNetwork(keras.Model):
             String, the address of the commit or pull request.
 
         Raises:
+            TypeError: If an argument is unknown.
             ValueError: If the preset would not load back, or the Hub cannot be reached
                 or refuses.
         """
+        own = _strict.arguments_of(EmbeddingNetwork.push_to_hub)
+        names = (*own, *_strict.arguments_of(PresetMethods.push_to_hub))
+        _strict.refuse_unknown(f"{type(self).__name__}.push_to_hub", kwargs, names)
         if not isinstance(model_card, str):
-            given = (model_card, tags, licence)
-            model_card = _presets().card_of(self, repo_id, *given)
-        hub = importlib.import_module("keras_involution.hub")
+            given = (model_card, tags, license)
+            model_card = preset_folder.card_of(self, repo_id, *given)
         return hub.push_to_hub(self, repo_id, model_card=model_card, **kwargs)
 
     @classmethod
@@ -237,11 +253,6 @@ class EmbeddingNetwork(keras.Model):
         for key in ("backbone", "preprocessor"):
             config[key] = keras.saving.deserialize_keras_object(config[key])
         return cls(**config)
-
-
-def _presets() -> ModuleType:
-    """Imported late: identification without the Hub needs no huggingface_hub."""
-    return importlib.import_module("keras_involution.whale_id.preset")
 
 
 def _pooled(
@@ -287,11 +298,4 @@ def _stretching_converter(backbone: keras.Model) -> RedNetImageConverter:
     size = (224, 224) if None in sides else sides
     return RedNetImageConverter(
         size, crop_to_aspect_ratio=False, antialias=True, data_format=data_format
-    )
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
-    features = np.asarray(features, "float32")
-    return features / np.maximum(
-        np.linalg.norm(features, axis=-1, keepdims=True), 1e-12
     )

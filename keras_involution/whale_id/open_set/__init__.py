@@ -1,9 +1,5 @@
-"""Animals that are not in the database, and how sure an answer is."""
+"""Animals that are not in the database."""
 
-from keras_involution.whale_id.open_set.calibration import Calibration as Calibration
-from keras_involution.whale_id.open_set.calibration import (
-    fit_calibration as fit_calibration,
-)
 from keras_involution.whale_id.open_set.choose import (
     choose_threshold as choose_threshold,
 )

@@ -14,7 +14,7 @@ from keras_involution.whale_id.open_set.new_label import NEW_LABEL
 from keras_involution.whale_id.open_set.threshold import Threshold
 from keras_involution.whale_id.retrieve import Ranking
 
-METHODS = ("grid", "share", "species")
+METHODS = ("grid", "fraction", "species")
 _STEPS = 201
 _BISECTIONS = 40
 
@@ -24,8 +24,8 @@ def choose_threshold(
     truths: Sequence[str],
     method: str = "grid",
     *,
-    share: float | None = None,
-    new_share: float | None = None,
+    fraction: float | None = None,
+    new_fraction: float | None = None,
     species: Sequence[Any] | None = None,
     least_queries: int = 30,
     new_label: str = NEW_LABEL,
@@ -37,7 +37,7 @@ def choose_threshold(
     | `method` | the threshold |
     | --- | --- |
     | `"grid"` | with the best MAP@5 of 201 quantiles of the scores |
-    | `"share"` | that calls a share `share` of the queries new first, by bisection |
+    | `"fraction"` | below which a fraction `fraction` of the queries is called new |
     | `"species"` | as `"grid"`, for each species with at least `least_queries` |
 
     Args:
@@ -45,9 +45,9 @@ def choose_threshold(
         truths: Sequence of Q labels, `new_label` for animals not in the database; see
             `open_truths`.
         method: String.
-        share: Float between 0 and 1, for `"share"`.
-        new_share: Float between 0 and 1, the share of new animals to expect: validation
-            queries are weighted to it. `None` takes them as they are.
+        fraction: Float between 0 and 1, for `"fraction"`.
+        new_fraction: Float between 0 and 1, the fraction of new animals to expect:
+            validation queries are weighted to it. `None` takes them as they are.
         species: Sequence of Q species, for `"species"`.
         least_queries: Integer; rarer species get the threshold of all.
         new_label: String.
@@ -56,7 +56,8 @@ def choose_threshold(
         `Threshold` with its protocol and, over the grid, the curve of MAP@5.
 
     Raises:
-        ValueError: If an argument is missing or out of range, or without queries.
+        ValueError: If an argument is missing or out of range, without queries, or if
+            no query is of a new animal.
 
     Example:
 
@@ -68,17 +69,23 @@ def choose_threshold(
     """
     one_of(method, METHODS, "method")
     positive_integer(least_queries, "least_queries")
-    _check(ranking, truths, method, share, new_share, species)
-    queries = _Queries(ranking, truths, new_label, new_share)
+    _check(ranking, truths, method, fraction, new_fraction, species)
+    if new_label not in set(truths):
+        raise ValueError(
+            "A threshold of new animals can be chosen only where the validation has "
+            "some: make it with `whale-id split --protocol open`. "
+            f"{received(queries=len(ranking), new=0)}"
+        )
+    queries = _Queries(ranking, truths, new_label, new_fraction)
     everything = np.ones(len(ranking), bool)
     said = f"{len(ranking)} validation queries, {queries.is_new.mean():.1%} of them new"
-    if new_share is not None:
-        said += f", weighted to {new_share:.1%} new"
+    if new_fraction is not None:
+        said += f", weighted to {new_fraction:.1%} new"
     curve = queries.curve(everything)
-    if method == "share":
-        assert share is not None
-        value = _bisect(queries.scores[:, 0], share)
-        protocol = f"share: {share:.1%} called new first, by bisection on {said}"
+    if method == "fraction":
+        assert fraction is not None
+        value = _bisect(queries.scores[:, 0], fraction)
+        protocol = f"fraction: {fraction:.1%} called new first, by bisection on {said}"
         return Threshold(value, protocol, curve=curve)
     value = _best(curve)
     protocol = f"grid: best MAP@5 of {len(curve)} thresholds on {said}"
@@ -109,21 +116,21 @@ class _Queries:
         ranking: Ranking,
         truths: Sequence[str],
         new_label: str,
-        new_share: float | None,
+        new_fraction: float | None,
     ) -> None:
         self.scores = ranking.scores[:, :5]
         self.is_new = np.array([truth == new_label for truth in truths])
         self.ranks = ranks_of(truths, list(ranking.labels[:, :5]))
         self.weights = np.ones(len(ranking))
-        if new_share is not None:
+        if new_fraction is not None:
             new = float(self.is_new.mean())
             if not 0 < new < 1:
                 raise ValueError(
-                    "`new_share` needs known and new validation queries. "
-                    f"{received(new_share=new_share, share_of_new=new)}"
+                    "`new_fraction` needs known and new validation queries. "
+                    f"{received(new_fraction=new_fraction, fraction_of_new=new)}"
                 )
-            shares = np.where(self.is_new, new_share / new, (1 - new_share) / (1 - new))
-            self.weights = shares
+            known_weight = (1 - new_fraction) / (1 - new)
+            self.weights = np.where(self.is_new, new_fraction / new, known_weight)
 
     def average_precisions(self, threshold: float) -> np.ndarray:
         """(Q,), without making the rankings."""
@@ -133,7 +140,7 @@ class _Queries:
         return np.where(places < 5, 1 / (1 + places), 0)
 
     def curve(self, chosen: np.ndarray) -> list[tuple[float, float, float]]:
-        """(threshold, share called new first, MAP@5) of some of the queries."""
+        """(threshold, fraction called new first, MAP@5) of some of the queries."""
         scores, weights = self.scores[chosen], self.weights[chosen]
         points = []
         for threshold in _candidates(scores):
@@ -160,11 +167,11 @@ def _best(curve: list[tuple[float, float, float]]) -> float:
     return best[len(best) // 2]
 
 
-def _bisect(first_scores: np.ndarray, share: float) -> float:
+def _bisect(first_scores: np.ndarray, fraction: float) -> float:
     low, high = float(first_scores.min()) - 1e-3, float(first_scores.max()) + 1e-3
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        if (first_scores < middle).mean() < share:
+        if (first_scores < middle).mean() < fraction:
             low = middle
         else:
             high = middle
@@ -175,8 +182,8 @@ def _check(
     ranking: Ranking,
     truths: Sequence[str],
     method: str,
-    share: float | None,
-    new_share: float | None,
+    fraction: float | None,
+    new_fraction: float | None,
     species: Sequence[Any] | None,
 ) -> None:
     if not len(ranking) or len(truths) != len(ranking):
@@ -184,14 +191,15 @@ def _check(
             "There must be validation queries, and a truth for each. "
             f"{received(ranking=len(ranking), truths=len(truths))}"
         )
-    if (share is None) == (method == "share") or not 0 < (share or 0.5) < 1:
+    if (fraction is None) == (method == "fraction") or not 0 < (fraction or 0.5) < 1:
         raise ValueError(
-            '`share`, between 0 and 1, belongs to `method="share"`. '
-            f"{received(method=method, share=share)}"
+            '`fraction`, between 0 and 1, belongs to `method="fraction"`. '
+            f"{received(method=method, fraction=fraction)}"
         )
-    if new_share is not None and not 0 < new_share < 1:
+    if new_fraction is not None and not 0 < new_fraction < 1:
         raise ValueError(
-            f"`new_share` must be between 0 and 1. {received(new_share=new_share)}"
+            "`new_fraction` must be between 0 and 1. "
+            f"{received(new_fraction=new_fraction)}"
         )
     if method == "species" and (species is None or len(species) != len(ranking)):
         raise ValueError(

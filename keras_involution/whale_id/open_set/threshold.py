@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_involution._arguments import received
-from keras_involution._files import replaced_file
+from keras_involution._files import atomic_write, reading
 
 SUFFIXES = (".json",)
 
@@ -25,8 +24,8 @@ class Threshold:
         protocol: String, how it was chosen: to be printed beside every figure that
             depends on it.
         by_species: Dictionary from species to float, where they differ.
-        curve: Sequence of (threshold, share of queries called new first, MAP@5) on the
-            validation queries.
+        curve: Sequence of (threshold, fraction of queries called new first, MAP@5) on
+            the validation queries.
 
     Example:
 
@@ -52,7 +51,7 @@ class Threshold:
             ValueError: If the name does not end in `.json`, or the file is there and
                 `force` is false.
         """
-        with replaced_file(path, force, SUFFIXES) as draft:
+        with atomic_write(path, force, SUFFIXES) as draft:
             draft.write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
 
     @classmethod
@@ -62,13 +61,9 @@ class Threshold:
         Raises:
             ValueError: If the file is missing or something else.
         """
-        try:
+        with reading(path, "The threshold"):
             content = json.loads(Path(path).read_text("utf-8"))
             by_species = {str(k): float(v) for k, v in content["by_species"].items()}
             curve = [(float(t), float(s), float(m)) for t, s, m in content["curve"]]
             value, protocol = float(content["value"]), str(content["protocol"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"The file holds no threshold: {error!r}. {received(path=str(path))}"
-            ) from error
         return cls(value, protocol, by_species, curve)

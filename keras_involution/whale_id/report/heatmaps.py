@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from keras_involution._arguments import received
-from keras_involution._files import replaced_file
-from keras_involution.visualization import overlay
+from keras_involution._files import atomic_write, reading
+from keras_involution.visualization.overlay import overlay
 
 SUFFIXES = (".npz",)
 
@@ -21,7 +21,7 @@ class Heatmaps:
 
     Args:
         source: Dictionary from `image_id` to an array: a map (h, w), which is laid in
-            colour over the photograph, or a finished picture (h, w, 3) of bytes. Or a
+            color over the photograph, or a finished image (h, w, 3) of bytes. Or a
             file `.npz` with such arrays under those names, or a folder of files
             `<image_id>.png`.
 
@@ -33,7 +33,7 @@ class Heatmaps:
     >>> import numpy as np
     >>> from keras_involution.whale_id import Heatmaps
     >>> maps = Heatmaps({"1": np.eye(2)})
-    >>> maps.picture("1", np.zeros((4, 6, 3), "uint8")).shape
+    >>> maps.image("1", np.zeros((4, 6, 3), "uint8")).shape
     (4, 6, 3)
     """
 
@@ -47,8 +47,8 @@ class Heatmaps:
         else:
             self._arrays = _read_npz(Path(source))
 
-    def picture(self, image_id: str, photograph: np.ndarray) -> np.ndarray | None:
-        """The heat map as a picture of bytes, `None` if there is none.
+    def image(self, image_id: str, photograph: np.ndarray) -> np.ndarray | None:
+        """The heat map as an image of bytes, `None` if there is none.
 
         Args:
             image_id: String.
@@ -67,7 +67,7 @@ class Heatmaps:
         if values.ndim == 3 and values.shape[2] == 3 and values.dtype == np.uint8:
             return values
         raise ValueError(
-            "A heat map must be (h, w), or a picture (h, w, 3) of bytes. "
+            "A heat map must be (h, w), or an image (h, w, 3) of bytes. "
             f"{received(image_id=image_id, shape=values.shape)}"
         )
 
@@ -84,7 +84,7 @@ class Heatmaps:
         """
         # Not by `np.savez`, to which an image_id would be the name of an argument.
         with (
-            replaced_file(path, force, SUFFIXES) as draft,
+            atomic_write(path, force, SUFFIXES) as draft,
             zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive,
         ):
             for name, values in self._arrays.items():
@@ -93,13 +93,11 @@ class Heatmaps:
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except Exception as error:  # a damaged archive may raise anything
-        raise ValueError(
-            f"The heat maps cannot be read: {error}. {received(heatmaps=str(path))}"
-        ) from error
+    with (
+        reading(path, "The heat maps", name="heatmaps"),
+        np.load(path, allow_pickle=False) as file,
+    ):
+        return {name: file[name] for name in file.files}
 
 
 def _read_png(folder: Path, image_id: str) -> Any:
@@ -109,10 +107,5 @@ def _read_png(folder: Path, image_id: str) -> Any:
     # An id may hold any text: it must not lead out of the folder.
     if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
         return None
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except Exception as error:
-        raise ValueError(
-            f"A heat map cannot be read: {error}. {received(path=str(path))}"
-        ) from error
+    with reading(path, "The heat map"), Image.open(path, formats=["PNG"]) as image:
+        return np.asarray(image.convert("RGB"))

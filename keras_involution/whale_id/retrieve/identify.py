@@ -19,15 +19,17 @@ def identify(
     *,
     top: int = 10,
     reduce: str = "best",
-    head_share: float = 0.0,
+    head_weight: float = 0.0,
     leave_one_out: bool = False,
     implementation: str | None = None,
 ) -> Ranking:
     """Which animals the queries may be.
 
     The score of an animal is the cosine of `Index`, mixed with the query's logit of
-    the head: `(1 - head_share) * cosine + head_share * logit`. An animal that the head
-    does not know has its cosine alone. The scores of several models are averaged.
+    the head: `(1 - head_weight) * cosine + head_weight * logit`. An animal that the
+    head does not know has its cosine alone. Of several models the scores are first
+    measured in standard deviations of each query, and then averaged; `fusion.Matcher`
+    averages calibrated probabilities, which is better.
     Animals with the same score come in the order of their names.
 
     Args:
@@ -35,8 +37,8 @@ def identify(
         database: `Embeddings` of photographs of known animals, or an `Index` of them
             that is kept from call to call; one for each model.
         top: Integer, how many animals to keep.
-        reduce: String, `"best"` photograph or `"centre"` of an animal.
-        head_share: Float from 0 to 1.
+        reduce: String, `"best"` photograph or `"center"` of an animal.
+        head_weight: Float from 0 to 1.
         leave_one_out: Boolean, whether a photograph of the database with the
             `image_id` of the query does not count. Needs `reduce="best"` and NumPy.
         implementation: `"numpy"`, `"faiss"` or `None`; see `Index`. This and `reduce`
@@ -61,16 +63,16 @@ def identify(
     """
     models, databases = _one_of_each(queries, database)
     first = models[0]
-    if not 0 <= head_share <= 1:
+    if not 0 <= head_weight <= 1:
         raise ValueError(
-            f"`head_share` must be from 0 to 1. {received(head_share=head_share)}"
+            f"`head_weight` must be from 0 to 1. {received(head_weight=head_weight)}"
         )
     positive_integer(top, "top")
     indexes = [
         d if isinstance(d, Index) else Index(d, reduce, implementation)
         for d in databases
     ]
-    _check_models(models, indexes, head_share)
+    _check_models(models, indexes, head_weight)
     head_columns = [_columns(q, index) for q, index in zip(models, indexes)]
     ids = first.table["image_id"].to_list()
     step = min(index.block_size for index in indexes)
@@ -78,15 +80,21 @@ def identify(
     for start in range(0, len(first), step):
         block = slice(start, start + step)
         left_out = ids[block] if leave_one_out else None
-        scores = np.mean(
-            [
-                _scores(q, index, columns, block, head_share, left_out)
-                for q, index, columns in zip(models, indexes, head_columns)
-            ],
-            axis=0,
-        )
+        single = [
+            _scores(q, index, columns, block, head_weight, left_out)
+            for q, index, columns in zip(models, indexes, head_columns)
+        ]
+        # A mean of raw cosines would follow the model whose cosines vary most.
+        standard = single if len(single) == 1 else [_standard(s) for s in single]
+        scores = np.mean(standard, axis=0)
         parts.append(_ranking(scores, indexes[0], first, block, top, left_out))
     return _joined(parts, min(top, len(indexes[0].classes)))
+
+
+def _standard(scores: np.ndarray) -> np.ndarray:
+    """Each row with mean 0 and standard deviation 1."""
+    spread = np.maximum(scores.std(axis=1, keepdims=True), 1e-6)
+    return (scores - scores.mean(axis=1, keepdims=True)) / spread
 
 
 def _one_of_each(queries: Any, database: Any) -> tuple[list[Embeddings], list[Any]]:
@@ -101,7 +109,9 @@ def _one_of_each(queries: Any, database: Any) -> tuple[list[Embeddings], list[An
     return models, databases
 
 
-def _check_models(models: list[Embeddings], indexes: list[Index], share: float) -> None:
+def _check_models(
+    models: list[Embeddings], indexes: list[Index], head_weight: float
+) -> None:
     ids = models[0].table["image_id"].to_list()
     for number, (queries, index) in enumerate(zip(models, indexes)):
         sizes = [queries.features.shape[1], index.features.shape[1]]
@@ -113,8 +123,8 @@ def _check_models(models: list[Embeddings], indexes: list[Index], share: float) 
             reason = "its queries are others than those of the first, or in other order"
         elif index.classes != indexes[0].classes:
             reason = "its database has other animals than that of the first"
-        elif share and queries.logits is None:
-            reason = "`head_share` needs logits, and the queries have none"
+        elif head_weight and queries.logits is None:
+            reason = "`head_weight` needs logits, and the queries have none"
         if reason:
             raise ValueError(f"Model {number}: {reason}. {received(model=number)}")
 
@@ -130,15 +140,15 @@ def _scores(
     index: Index,
     columns: np.ndarray,
     block: slice,
-    share: float,
+    head_weight: float,
     left_out: list[str] | None,
 ) -> np.ndarray:
     scores = index.scores([view[block] for view in queries.views], left_out)
-    if share:
+    if head_weight:
         assert queries.logits is not None
         known = columns >= 0
         logits = queries.logits[block][:, columns[known]]
-        scores[:, known] = (1 - share) * scores[:, known] + share * logits
+        scores[:, known] = (1 - head_weight) * scores[:, known] + head_weight * logits
     return scores
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from keras_involution._arguments import one_of, positive_integer, received
 from keras_involution.whale_id.embeddings import Embeddings
 from keras_involution.whale_id.tables import UNKNOWN
+from keras_involution.whale_id.unit import unit
 
-REDUCTIONS = ("best", "centre")
+REDUCTIONS = ("best", "center")
 IMPLEMENTATIONS = ("numpy", "faiss")
 FAISS_FROM = 200_000
 _BLOCK_VALUES = 2**24
@@ -24,18 +25,18 @@ class Index:
     """The photographs of known animals, ready to be compared with others.
 
     The similarity is the cosine. The score of an animal is that of its most similar
-    photograph (`"best"`) or of the centre of its photographs (`"centre"`), the mean
+    photograph (`"best"`) or of the center of its photographs (`"center"`), the mean
     over the views of a query. Mirrored photographs of the database count as further
     ones.
 
     Args:
         database: `Embeddings`; rows of unknown animals are left out.
-        reduce: String, `"best"` or `"centre"`.
+        reduce: String, `"best"` or `"center"`.
         implementation: `"numpy"`, which is exact and holds about 64 MB beside the
-            features; `"faiss"`, which looks at the `neighbours` nearest photographs
+            features; `"faiss"`, which looks at the `neighbors` nearest photographs
             only and gives -1 to animals that are not among them. `None` takes faiss
             from 200,000 features on, where it is installed.
-        neighbours: Integer, for `"faiss"`.
+        neighbors: Integer, for `"faiss"`.
 
     Raises:
         ValueError: If no animal is known, a row is not usable, or faiss is not
@@ -56,7 +57,7 @@ class Index:
         database: Embeddings,
         reduce: str = "best",
         implementation: str | None = None,
-        neighbours: int = 500,
+        neighbors: int = 500,
     ) -> None:
         one_of(reduce, REDUCTIONS, "reduce")
         known = np.flatnonzero(database.table["identity"] != UNKNOWN)
@@ -77,8 +78,8 @@ class Index:
         self.image_ids = database.table["image_id"].to_numpy(object)[self.rows]
         self.photographs = unit(np.concatenate(views)[order])
         self.reduce = reduce
-        self.features = self.photographs if reduce == "best" else self._centres()
-        self.neighbours = positive_integer(neighbours, "neighbours")
+        self.features = self.photographs if reduce == "best" else self._centers()
+        self.neighbors = positive_integer(neighbors, "neighbors")
         self._faiss = None
         if self._choose(implementation) == "faiss":
             self._faiss = _faiss_index(self.features)
@@ -109,9 +110,9 @@ class Index:
             Array (B, C) of float32.
 
         Raises:
-            ValueError: If something is left out of centres, or of faiss's index.
+            ValueError: If something is left out of centers, or of faiss's index.
         """
-        if left_out is not None and (self.reduce == "centre" or self._faiss):
+        if left_out is not None and (self.reduce == "center" or self._faiss):
             raise ValueError(
                 'To leave a photograph out needs `reduce="best"` and NumPy. '
                 f"{received(reduce=self.reduce, faiss=self._faiss is not None)}"
@@ -154,7 +155,7 @@ class Index:
         if self._faiss is not None:
             return self._scores_of_neighbours(queries)
         similarities = queries @ self.features.T
-        if self.reduce == "centre":
+        if self.reduce == "center":
             return similarities
         for row, name in enumerate(left_out or ()):
             similarities[row, self._places.get(name, [])] = -1
@@ -162,7 +163,7 @@ class Index:
 
     def _scores_of_neighbours(self, queries: np.ndarray) -> np.ndarray:
         assert self._faiss is not None
-        count = min(self.neighbours, len(self.features))
+        count = min(self.neighbors, len(self.features))
         similarities, places = self._faiss.search(queries, count)
         codes = self.codes[places] if self.reduce == "best" else places
         scores = np.full((len(queries), len(self.classes)), -1, "float32")
@@ -170,7 +171,7 @@ class Index:
         np.maximum.at(scores, (rows, codes), similarities)
         return scores
 
-    def _centres(self) -> np.ndarray:
+    def _centers(self) -> np.ndarray:
         return unit(np.add.reduceat(self.photographs, self.starts, axis=0))
 
     def _choose(self, implementation: str | None) -> str:
@@ -185,12 +186,6 @@ class Index:
                 f"{received(implementation=implementation)}"
             )
         return implementation
-
-
-def unit(features: np.ndarray) -> np.ndarray:
-    """Rows of length 1, (N, D) float32."""
-    features = np.asarray(features, "float32")
-    return features / np.linalg.norm(features, axis=1, keepdims=True)
 
 
 def check_usable(embeddings: Embeddings, name: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from keras_involution._arguments import received
-from keras_involution._files import replaced_file
+from keras_involution._files import atomic_write
 from keras_involution.whale_id.retrieve.ranking import Ranking
 from keras_involution.whale_id.tables.write import write_csv
 
@@ -29,7 +29,7 @@ def results_table(
         queries: DataFrame, the table of the Q queries.
         database: DataFrame, the table that `ranking.images` counts in; `None` leaves
             the photographs out.
-        confidence: Array (Q, K), from a `Calibration`.
+        confidence: Array (Q, K), the probabilities.
 
     Returns:
         DataFrame with `image_id`, `rank` from 1, `identity`, `score`, and where known
@@ -66,7 +66,7 @@ def write_results(
     Raises:
         ValueError: If the suffix is another, or the file is there and `force` is false.
     """
-    with replaced_file(path, force, SUFFIXES) as draft:
+    with atomic_write(path, force, SUFFIXES) as draft:
         suffix = draft.suffix.lower()
         if suffix == ".csv":
             write_csv(results, draft)

@@ -17,10 +17,10 @@ class Batcher:
     """Collects photographs while the network works, and sends them in together.
 
     Args:
-        embed: Function from a list of pictures to an array (N, D); it is called in a
+        embed: Function from a list of images to an array (N, D); it is called in a
             thread of its own, one call at a time.
-        largest: Integer, pictures a call.
-        waiting: Integer, pictures that may wait. Where none does, a call may bring
+        largest: Integer, images a call.
+        waiting: Integer, images that may wait. Where none does, a call may bring
             more.
         on_batch: Function that is called with the size of every batch.
     """
@@ -39,7 +39,7 @@ class Batcher:
         self.worker: asyncio.Task | None = None
 
     async def __call__(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """The embeddings of pictures (N, D), whatever they were computed with.
+        """The embeddings of images (N, D), whatever they were computed with.
 
         Raises:
             Full: If too many wait.

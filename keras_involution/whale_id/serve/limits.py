@@ -1,28 +1,42 @@
-"""What a server takes at most."""
+"""What a server takes at most, in size and in time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 from keras_involution import _arguments
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a request and of a server.
+    """Limits of a request, a connection and a server.
 
     Args:
-        files: Integer, photographs a request.
+        files: Integer, photographs of a request.
         file_bytes: Integer, size of a photograph's file.
-        pixels: Integer, width by height; larger pictures are refused unopened.
+        pixels: Integer, width by height; larger images are refused before they are
+            decoded.
         batch: Integer, photographs that the network sees at once.
         waiting: Integer, photographs that wait for the network; requests beyond are
             turned away with 503. A request to an idle server may hold more.
-        top: Integer, animals an answer.
+        top: Integer, animals of an answer.
+        connections: Integer, open connections. A new one takes the place of the oldest
+            that has not sent a request.
+        upload_bytes: Integer, bytes of all requests that are read at the same time;
+            requests beyond are turned away with 503.
+        header_seconds: Float, from the begin of a connection or the first byte of a
+            later request to the end of its headers.
+        body_seconds: Float, from the headers to the end of the body.
+        stall_seconds: Float, between two pieces of a body, or of a response that the
+            client reads.
+        keep_alive_seconds: Float, that a connection without a request stays open.
+        shutdown_seconds: Float, that running requests get after SIGTERM.
+        decoders: Integer, processes that decode images.
+        decode_seconds: Float, time of a processor that an image may take.
+        decode_bytes: Integer, memory that an image may take.
 
     Raises:
-        ValueError: If one of them is not a positive integer.
+        ValueError: If one of them is not positive, or not an integer where it counts.
     """
 
     files: int = 20
@@ -31,74 +45,26 @@ class Limits:
     batch: int = 16
     waiting: int = 200
     top: int = 10
+    connections: int = 500
+    upload_bytes: int = 1_000_000_000
+    header_seconds: float = 10.0
+    body_seconds: float = 120.0
+    stall_seconds: float = 20.0
+    keep_alive_seconds: float = 15.0
+    shutdown_seconds: float = 10.0
+    decoders: int = 2
+    decode_seconds: float = 5.0
+    decode_bytes: int = 1_000_000_000
 
     def __post_init__(self) -> None:
         for limit in fields(self):
-            _arguments.positive_integer(getattr(self, limit.name), limit.name)
+            counts = isinstance(limit.default, int)
+            check = (
+                _arguments.positive_integer if counts else _arguments.positive_number
+            )
+            check(getattr(self, limit.name), limit.name)
 
     @property
     def body_bytes(self) -> int:
         """Size of a whole request, with room for its headers."""
         return self.files * self.file_bytes + 100_000
-
-
-class BodyLimit:
-    """Cuts a request off when its body grows too large, announced or not.
-
-    Args:
-        app: The ASGI application behind.
-        largest: Integer, bytes.
-    """
-
-    def __init__(self, app: Any, largest: int) -> None:
-        self.app, self.largest = app, largest
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self.largest:
-            await _refuse(send)
-            return
-        taken, begun, ended = 0, False, False
-
-        async def counted() -> Any:
-            nonlocal taken, ended
-            message = await receive()
-            taken += len(message.get("body", b""))
-            ended = not message.get("more_body", False)
-            if taken > self.largest:
-                raise _TooLarge
-            return message
-
-        async def noted(message: Any) -> None:
-            nonlocal begun
-            begun = True
-            if message["type"] == "http.response.start" and not ended:
-                # The server would go on reading what nobody asked for.
-                close = (b"connection", b"close")
-                message = {**message, "headers": [*message["headers"], close]}
-            await send(message)
-
-        try:
-            await self.app(scope, counted, noted)
-        except _TooLarge:
-            if not begun:
-                await _refuse(send)
-
-
-class _TooLarge(Exception):
-    pass
-
-
-async def _refuse(send: Any) -> None:
-    body = b'{"detail":"The request is too large."}'
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

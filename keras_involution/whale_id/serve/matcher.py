@@ -6,23 +6,41 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from keras_involution._arguments import received
 from keras_involution.whale_id.embeddings import Embeddings
+from keras_involution.whale_id.fusion import (
+    Candidates,
+    FusionCalibration,
+    LocalScorer,
+    has_local_features,
+    local_features,
+    with_local_features,
+)
+from keras_involution.whale_id.fusion import Matcher as FusionMatcher
+from keras_involution.whale_id.fusion.scorers import MODEL_PREFIX, default_scorers
+from keras_involution.whale_id.local import LocalFeatures, build_extractor
 from keras_involution.whale_id.model import EmbeddingNetwork
-from keras_involution.whale_id.open_set import Calibration
-from keras_involution.whale_id.retrieve import Index
+from keras_involution.whale_id.open_set import NEW_LABEL
+from keras_involution.whale_id.tables import UNKNOWN
+
+_SIFT = 128
+"""Values of a descriptor of SIFT; those of XFeat have 64."""
 
 
 class Matcher:
-    """A network and the photographs of known animals.
+    """A network and the photographs of known animals, compared by all evidence.
 
     Args:
         network: `EmbeddingNetwork`.
-        database: `Embeddings` of the known photographs, by the same network.
-        calibration: `Calibration` that turns scores into chances; `None` rates an
-            animal by its cosine, from 0 for -1 to 1 for 1.
-        reduce: String, score of an animal, as of `Index`.
+        database: `Embeddings` of the known photographs, by the same network. Where
+            keypoints are stored with them, those of uploads are compared as well.
+        calibration: `FusionCalibration` that turns scores into probabilities and says
+            which animals are new; `None` gives ranks only.
+        reduce: String, score of an animal, as of `fusion.Matcher`.
+        shortlist: Integer, photographs whose keypoints are compared with an upload's.
+        pairs: String, the pairs of keypoints that count: `"all"` or the `"verified"`.
 
     Raises:
         ValueError: If the database is of another network, or nobody is known in it.
@@ -46,8 +64,10 @@ class Matcher:
         self,
         network: EmbeddingNetwork,
         database: Embeddings,
-        calibration: Calibration | None = None,
+        calibration: FusionCalibration | None = None,
         reduce: str = "best",
+        shortlist: int = 300,
+        pairs: str = "all",
     ) -> None:
         size = network.output_shape[-1]
         if database.features.shape[1] != size:
@@ -55,19 +75,56 @@ class Matcher:
                 "The embeddings of the database are not of this network. "
                 + received(database=database.features.shape[1], network=size)
             )
-        self.network = network
-        self.index = Index(database, reduce)
-        self.calibration = calibration
-        self.names = database.table["image_id"].to_list()
+        self.network, self.database = network, database
+        options: dict[str, Any] = {"reduce": reduce, "shortlist": shortlist}
+        self._options, self._pairs = options | {"calibration": calibration}, pairs
+        # Models that the server does not have are left out.
+        found = default_scorers([database], pairs=pairs)
+        scorers = [s for s in found if not s.name.startswith(MODEL_PREFIX)]
+        self.search = FusionMatcher(database, scorers, **self._options)
+        self.table = database.table
+        self.names = self.table["image_id"].to_list()
+        self._extractor = self._build_extractor()
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether ratings are probabilities."""
+        return self.search.calibration is not None
+
+    @property
+    def knows_new(self) -> bool:
+        """Whether the calibration has seen new animals."""
+        calibration = self.search.calibration
+        return calibration is not None and calibration.answers.knows_new
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether keypoints of uploads are compared."""
+        return self._extractor is not None
+
+    @property
+    def flip(self) -> str:
+        """How the database was embedded."""
+        flip = self.database.settings.get("flip", "average")
+        return "average" if flip == "average" else "none"
+
+    def with_database(self, database: Embeddings) -> Matcher:
+        """A matcher with the same settings and other known photographs."""
+        return Matcher(self.network, database, pairs=self._pairs, **self._options)
+
+    def photographs(self, identity: str, first: int) -> list[int]:
+        """Rows of an animal's photographs in the database, `first` in front."""
+        rows = np.flatnonzero(self.table["identity"] == identity).tolist()
+        return sorted(rows, key=lambda row: row != first)
 
     def embed(
         self, images: Sequence[np.ndarray], sizes: Sequence[int] = ()
     ) -> np.ndarray:
-        """Embeddings of pictures of the network's size, plain and mirrored averaged.
+        """Embeddings of images of the network's size, mirrored as the database's were.
 
         Args:
             images: Sequence of arrays (H, W, 3) of bytes.
-            sizes: Sequence of integers, ascending: the pictures are filled up to the
+            sizes: Sequence of integers, ascending: the images are filled up to the
                 next of these numbers, each of which is compiled once.
 
         Returns:
@@ -77,40 +134,77 @@ class Matcher:
         size = next((size for size in sizes if size >= len(stacked)), len(stacked))
         missing = size - len(stacked)
         filled = np.concatenate([stacked, np.repeat(stacked[-1:], missing, axis=0)])
-        return self.network.embed(filled, flip="average")[: len(stacked)]
+        return self.network.embed(filled, flip=self.flip)[: len(stacked)]
 
-    def matches(self, features: np.ndarray, top: int) -> list[dict[str, Any]]:
+    def matches(
+        self, features: np.ndarray, top: int, images: Sequence[np.ndarray] = ()
+    ) -> list[dict[str, Any]]:
         """The animals that photographs of one animal are most like.
 
         Args:
             features: Array (N, D), all of one animal.
             top: Integer.
+            images: Sequence of the N photographs, for their keypoints; without them
+                the features decide alone.
 
         Returns:
             List of dictionaries, best first: "rank" from 1, "id", "rating" from 0 to 1
-            and "details".
+            and "details". With a calibration ratings are probabilities, and the label
+            of new animals stands where it is likely. Without one a rating is 1 / rank.
         """
-        scores = self.index.scores([features])
-        mean = scores.mean(axis=0)
-        order = np.argsort(-mean, kind="stable")[:top]
-        nearest = int(np.argmax(scores[:, order[0]]))
-        images = self.index.best_images([features[nearest : nearest + 1]], order[None])
-        ratings = self._ratings(mean[order])
-        return [
-            {
-                "rank": rank,
-                "id": self.index.classes[code],
-                "rating": rating,
-                "details": f"most like {self.names[image]}, cosine {mean[code]:.3f}",
-            }
-            for rank, (code, rating, image) in enumerate(
-                zip(order, ratings, images[0]), 1
-            )
-        ]
+        return [entry for entry, _ in self.candidates(features, top, images)]
 
-    def _ratings(self, scores: np.ndarray) -> list[float]:
-        if self.calibration is not None:
-            ratings = self.calibration(scores)
-        else:
-            ratings = (scores.astype("float64") + 1) / 2
-        return [round(float(value), 6) for value in np.clip(ratings, 0, 1)]
+    def candidates(
+        self, features: np.ndarray, top: int, images: Sequence[np.ndarray] = ()
+    ) -> list[tuple[dict[str, Any], int]]:
+        """As `matches`, each with the row of its most similar photograph, or -1."""
+        found = self._rank(features, top, images)
+        ranking, ratings = found.ranking, found.probabilities
+        if found.new_probabilities is not None:
+            ranking, ratings = found.with_new()
+        if ratings is None:
+            ratings = 1 / np.arange(1, ranking.labels.shape[1] + 1)[None]
+        assert ranking.images is not None
+        entries: list[tuple[dict[str, Any], int]] = []
+        columns = (ranking.labels, ranking.scores, ratings, ranking.images)
+        for label, score, rating, row in zip(*(column[0] for column in columns)):
+            if label != "":
+                entry = self._entry(len(entries) + 1, label, score, rating, int(row))
+                entries.append((entry, int(row)))
+        return entries
+
+    def _entry(
+        self, rank: int, label: str, score: float, rating: float, row: int
+    ) -> dict[str, Any]:
+        details = f"most like {self.names[row]}, score {score:.3f}"
+        if label == NEW_LABEL:
+            details = "none of the known animals"
+        return {
+            "rank": rank,
+            "id": label,
+            "rating": round(float(np.clip(rating, 0, 1)), 6),
+            "details": details,
+        }
+
+    def _rank(
+        self, features: np.ndarray, top: int, images: Sequence[np.ndarray]
+    ) -> Candidates:
+        names = [f"upload {number}" for number in range(len(features))]
+        table = pd.DataFrame({"image_id": names, "identity": UNKNOWN, "path": ""})
+        queries, search = Embeddings(features, table), self.search
+        if self._extractor is not None and len(images) == len(features):
+            found = [self._extractor(image) for image in images]
+            queries = with_local_features(queries, LocalFeatures.pack(found))
+        elif has_local_features(self.database):
+            options = self._options | {"calibration": None}
+            search = FusionMatcher(self.database, search.scorers[:1], **options)
+        return search.rank(queries, top=top, encounters=["one animal"] * len(names))
+
+    def _build_extractor(self) -> Any:
+        if not any(isinstance(s, LocalScorer) for s in self.search.scorers):
+            return None
+        settings = self.database.settings.get("local")
+        if settings is not None:
+            return build_extractor(**settings)
+        width = local_features(self.database).descriptors.values.shape[1]
+        return build_extractor("sift" if width == _SIFT else "xfeat")

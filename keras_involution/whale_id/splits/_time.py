@@ -48,7 +48,7 @@ def _days(table: pd.DataFrame) -> pd.Series:
 
 
 def _cutoff(days: pd.Series, test: float) -> pd.Timestamp:
-    """The day from which on there is a share of photographs nearest to `test`."""
+    """The day from which on there is a fraction of photographs nearest to `test`."""
     counts = days.value_counts().sort_index()
     from_day_on = counts[::-1].cumsum()[::-1]
     if len(counts) < 2:

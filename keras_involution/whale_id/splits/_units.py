@@ -17,16 +17,6 @@ def in_hash_order(names: Iterable[str], seed: int) -> list[str]:
     return sorted(dict.fromkeys(names), key=lambda name: _hash(name, seed))
 
 
-def units(table: pd.DataFrame, encounters: str | None) -> pd.Series:
-    """The unit of every row: its encounter, or the photograph alone."""
-    alone = "image " + table["image_id"].astype(str)
-    if encounters is None:
-        return alone
-    named = table[encounters]
-    empty = named.isna() | (named.astype(str).str.strip() == "")
-    return alone.where(empty, "encounter " + named.astype(str))
-
-
 def animal_groups(table: pd.DataFrame, unit: pd.Series) -> dict[str, str]:
     """From every animal to the first of those that it shares encounters with."""
     parent = {animal: animal for animal in sorted(set(table["identity"]))}

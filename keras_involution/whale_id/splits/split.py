@@ -21,8 +21,8 @@ from keras_involution.whale_id.splits._units import (
     in_hash_order,
     take_groups,
     take_units,
-    units,
 )
+from keras_involution.whale_id.splits.encounters import find_encounters
 from keras_involution.whale_id.tables import UNKNOWN
 
 PROTOCOLS = ("closed", "open", "disjoint", "folds", "time", "given")
@@ -35,7 +35,8 @@ def split_table(
     test: float = 0.2,
     new: float = 0.1,
     seed: int = 0,
-    encounters: str | None = None,
+    encounters: str | None = "auto",
+    together: pd.DataFrame | None = None,
     folds: int = 5,
     fold: int = 0,
     cutoff: str | None = None,
@@ -64,16 +65,20 @@ def split_table(
     Args:
         table: DataFrame as `read_table` gives it.
         protocol: String, one of the above.
-        test: Float, the share of the photographs in the test; with `"open"`, of known
-            animals.
-        new: Float, the share of new animals' photographs, for `"open"`.
+        test: Float, the fraction of the photographs in the test; with `"open"`, of
+            known animals.
+        new: Float, the fraction of new animals' photographs, for `"open"`.
         seed: Integer; another one gives another split.
-        encounters: String, a column, say `"encounter"`: photographs with the same value
-            stay on one side. `None` treats every photograph alone.
+        encounters: String, a column such as `"encounter"`: photographs with the same
+            value stay on one side. `"auto"` finds encounters by `find_encounters`;
+            `None` treats every photograph alone, so that frames of one sighting may
+            stand on both sides.
+        together: DataFrame of `find_copies`: pairs of rows that stay on one side.
+            Where the column `given` separates them, the tested one trains.
         folds: Integer, number of folds.
         fold: Integer, the fold that is tested, from 0.
         cutoff: String, the first day of the test, for `"time"`; `None` finds the day
-            for which the test comes nearest to the share `test`.
+            for which the test comes nearest to the fraction `test`.
         given: String, the column for `"given"`.
         column: String, the column that is written.
         within: Tuple of a column and a value: only these rows are split, the others
@@ -98,13 +103,13 @@ def split_table(
     ['A', 'B']
     """
     one_of(protocol, PROTOCOLS, "protocol")
-    _check_shares(protocol, test, new)
+    _check_fractions(protocol, test, new)
     if not column or column in _FACTS:
         raise ValueError(
             "The split needs a column of its own. " + received(column=column)
         )
-    for name in (encounters, *(within or ())[:1]):
-        if name is not None and name not in table:
+    for name in (within or ())[:1]:
+        if name not in table:
             raise ValueError(f"There is no such column. {received(column=name)}")
     rows = table if within is None else table[table[within[0]] == within[1]]
     options: dict[str, Any] = {"test": test, "new": new, "seed": seed}
@@ -112,13 +117,15 @@ def split_table(
     known = rows if protocol in ("given", "time") else rows[rows["identity"] != UNKNOWN]
     if known.empty:
         raise ValueError(f"There is nothing to split. {received(rows=len(table))}")
-    parts = _PARTS[protocol](known, units(known, encounters), options)
+    unit = _units(rows, find_encounters(rows, encounters).names, table, together)
+    parts = _PARTS[protocol](known, unit[known.index], options)
     all_parts = pd.Series(NEITHER, table.index, dtype=object)
     if protocol == "open":
-        unit = units(rows, encounters)
         trained = set(unit[known.index][parts == TRAIN])
         all_parts[rows.index[~unit.isin(trained)]] = TEST_NEW
     all_parts[known.index] = parts
+    if protocol == "given" and together is not None:
+        all_parts = _moved(all_parts, table, together)
     _check_sides(all_parts, protocol)
     return table.assign(**{column: all_parts})
 
@@ -127,6 +134,43 @@ _FACTS = (
     "image_id", "identity", "path", "bbox", "species", "date", "orientation",
     "viewpoint", "encounter",
 )  # fmt: skip
+
+
+def _units(
+    rows: pd.DataFrame, unit: pd.Series, table: pd.DataFrame, together: Any
+) -> pd.Series:
+    """Encounters, joined where photographs of two of them are copies."""
+    if together is None:
+        return unit
+    names = unit.to_dict()
+    parent = {name: name for name in names.values()}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    for first, second in zip(together["first"], together["second"]):
+        pair = table.index[[first, second]]
+        if pair.isin(rows.index).all():
+            one, other = sorted(root(names[row]) for row in pair)
+            parent[other] = one
+    return unit.map(root)
+
+
+def _moved(parts: pd.Series, table: pd.DataFrame, together: pd.DataFrame) -> pd.Series:
+    """Tested copies of photographs that train train as well."""
+    parts = parts.copy()
+    changed = True
+    while changed:
+        changed = False
+        for first, second in zip(together["first"], together["second"]):
+            pair = table.index[[first, second]]
+            sides = {parts[row] for row in pair}
+            if TRAIN in sides and len(sides - {NEITHER}) > 1:
+                parts[pair] = TRAIN
+                changed = True
+    return parts
 
 
 def _closed(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Series:
@@ -187,10 +231,10 @@ def _where(chosen: pd.Series, part: str) -> pd.Series:
     return pd.Series(TRAIN, chosen.index, dtype=object).mask(chosen, part)
 
 
-def _check_shares(protocol: str, test: float, new: float) -> None:
+def _check_fractions(protocol: str, test: float, new: float) -> None:
     if not 0 < test < 1 or (protocol == "open" and not (new > 0 and test + new < 1)):
         raise ValueError(
-            "`test` and `new` must be shares above 0, together below 1. "
+            "`test` and `new` must be fractions above 0, together below 1. "
             f"{received(test=test, new=new)}"
         )
 

@@ -17,6 +17,13 @@ from keras_involution.whale_id.tables.species import SPECIES
 # What begins so is a formula to a spreadsheet, unless it is a number.
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d+(\.\d*)?$)")
 
+_ALPHABETS = {"Latin", "Cyrillic", "Greek", "Armenian", "Cherokee"}
+# Of Cyrillic and Greek, what looks like a Latin letter in usual typefaces.
+_LOOK_ALIKES = str.maketrans(
+    "АВЕКМНОРСТУХЅІЈаеорсухѕіјԁһԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧονρ",  # noqa: RUF001
+    "ABEKMHOPCTYXSIJaeopcyxsijdhqwABEZHIKMNOPTYXovp",
+)
+
 
 def repeated_ids(table: pd.DataFrame) -> Iterator[Problem]:
     for row in table.index[table["image_id"].duplicated()]:
@@ -74,6 +81,39 @@ def other_spellings(table: pd.DataFrame) -> Iterator[Problem]:
             yield Problem(row, "spelling", what)
 
 
+def strange_letters(table: pd.DataFrame) -> Iterator[Problem]:
+    """Identities with letters that nobody sees, or of several alphabets."""
+    for row, name in table["identity"].astype(str).items():
+        invisible = sorted({_name_of(c) for c in name if _is_invisible(c)})
+        if invisible:
+            what = (
+                f"the identity {name!a} holds {', '.join(invisible)}, which is unseen"
+            )
+            yield Problem(row, "letters", what)
+        alphabets = sorted({_alphabet(c) for c in name if c.isalpha()} & _ALPHABETS)
+        if len(alphabets) > 1:
+            what = f"the identity {name!a} mixes letters of {' and '.join(alphabets)}"
+            yield Problem(row, "letters", what)
+
+
+def _is_invisible(sign: str) -> bool:
+    kind = unicodedata.category(sign)
+    return kind in ("Cf", "Cc", "Zl", "Zp") or (kind == "Zs" and sign != " ")
+
+
+def _name_of(sign: str) -> str:
+    return unicodedata.name(sign, f"U+{ord(sign):04X}").lower()
+
+
+def _alphabet(letter: str) -> str:
+    return unicodedata.name(letter, "").partition(" ")[0].title()
+
+
 def _plain(name: str) -> str:
-    """What a person may not tell apart: `Luna 1`, `luna-1`, `LUNA_1`."""
-    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name).casefold())
+    """What a person may not tell apart: `Luna 1`, `luna-1`, `LUNA_1`.
+
+    Letters that look like Latin ones count as those, and what nobody sees not at all.
+    """
+    seen = "".join(c for c in name if not _is_invisible(c) or c.isspace())
+    latin = unicodedata.normalize("NFKC", seen).translate(_LOOK_ALIKES)
+    return re.sub(r"[\s_-]+", " ", latin.casefold().translate(_LOOK_ALIKES))

@@ -59,8 +59,9 @@ def standard_table(
         if name in frame and (boxes or name != "bbox"):
             columns[name] = [_CLEANERS.get(name, text)(v) for v in frame[name]]
     used = {*REQUIRED, *OPTIONAL}
-    others = {name: frame[name].to_numpy() for name in frame if name not in used}
-    table = pd.DataFrame(columns | others)
+    # One by one, thousands of further columns would take seconds.
+    others = frame.drop(columns=used.intersection(frame)).reset_index(drop=True)
+    table = pd.concat([pd.DataFrame(columns), others], axis=1)
     return table.astype({"bbox": object}) if "bbox" in table else table
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 
 from keras_involution._arguments import received
+from keras_involution._files import reading
 from keras_involution.whale_id.tables._columns import ALIASES, OPTIONAL, REQUIRED
 
 # Of two columns with one of these names nobody knows which is meant.
@@ -26,13 +28,13 @@ def read_frame(
     path = Path(source)
     if not path.is_file():
         raise ValueError(f"There is no such file. {received(source=str(path))}")
-    frame = (
-        _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
-    )
+    read = _read_parquet if path.suffix.lower() == ".parquet" else read_cells
+    with reading(path, "The table", name="source"):
+        frame = read(path)
     return frame, path.parent if images is None else Path(images)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def read_cells(path: Path) -> pd.DataFrame:
     """All columns as text: an animal may be called `007` or `NA`."""
     try:
         with open(path, encoding="utf-8-sig") as file:
@@ -49,25 +51,18 @@ def _read_csv(path: Path) -> pd.DataFrame:
                 index_col=False,
                 header=None,
             )
-            return _headed(cells)
-    except (
-        UnicodeDecodeError,
-        pd.errors.ParserError,
-        pd.errors.ParserWarning,
-        pd.errors.EmptyDataError,
-    ) as e:
-        reason = str(e).strip().rstrip(".")
-        if isinstance(e, UnicodeDecodeError):
-            reason = "it is no UTF-8 text; spreadsheets can save as CSV in UTF-8"
+    except UnicodeDecodeError as error:
         raise ValueError(
-            f"The table cannot be read: {reason}. {received(source=str(path))}"
-        ) from e
+            "it is not UTF-8 text; spreadsheets can save as CSV in UTF-8"
+        ) from error
+    return _headed(cells)
 
 
 def _headed(cells: pd.DataFrame) -> pd.DataFrame:
     """The first row as names, without blanks beside them; repeats get a number."""
     names = [str(name).strip() for name in cells.iloc[0]]
-    twice = sorted({name for name in names if names.count(name) > 1} & _MEANINGFUL)
+    counts = Counter(names)
+    twice = sorted(name for name in _MEANINGFUL if counts[name] > 1)
     if twice:
         raise ValueError(f"These columns are there twice. {received(columns=twice)}")
     seen: dict[str, int] = {}
@@ -81,11 +76,4 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except ImportError as error:
-        raise ValueError(
-            f"Parquet files need pyarrow: pip install pyarrow. "
-            f"{received(source=str(path))}"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"The table cannot be read: {error}. {received(source=str(path))}"
-        ) from error
+        raise ValueError("parquet files need pyarrow: pip install pyarrow") from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Kinds that break nothing here.
-WARNINGS = ("formula", "spelling")
+WARNINGS = ("formula", "spelling", "letters")
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Problem:
     Args:
         row: Label of the row in the table's index.
         kind: String: "missing", "undecodable", "box", "two animals", "repeated id",
-            "species", "date", or as a warning "formula" or "spelling".
+            "species", "date", or as a warning "formula", "spelling" or "letters".
         what: String, a sentence.
         meant: What should stand there, where that is known: a species or a box.
     """

@@ -17,9 +17,9 @@ def fix_table(
 ) -> pd.DataFrame:
     """A copy of a table that `check_table` finds nothing wrong with.
 
-    Boxes are cut at the edge of the picture, species are spelled as they are meant, and
-    what is no date is emptied. Rows are left out whose picture is missing or cannot be
-    decoded, whose box shows nothing, whose picture stands under two animals (all of
+    Boxes are cut at the edge of the image, species are spelled as they are meant, and
+    what is no date is emptied. Rows are left out whose image is missing or cannot be
+    decoded, whose box shows nothing, whose image stands under two animals (all of
     them: which is right is not known), or whose `image_id` a row above has that stays.
     A species that resembles no known name stays as it is.
 

@@ -17,28 +17,36 @@ def read_folder(source: str | Path) -> pd.DataFrame:
 
     Args:
         source: Folder. The names of the folders in it are the animals; what lies
-            directly in it is unknown. Hidden files and files that are no pictures by
-            their suffix do not count.
+            directly in it is unknown. Hidden files and files that are no images by
+            their suffix do not count. One image is a folder that holds nothing else.
 
     Returns:
         DataFrame, a table with the standard columns; see `read_table`. The `image_id`
         is the path inside the folder.
 
     Raises:
-        ValueError: If there is no such folder or no picture in it.
+        ValueError: If there is no such folder or no image in it.
     """
     root = Path(source)
-    if not root.is_dir():
+    if is_image_file(root):
+        root, inside = root.parent, [Path(root.name)]
+    elif root.is_dir():
+        inside = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
+    else:
         raise ValueError(f"There is no such folder. {received(source=str(root))}")
-    inside = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
-    pictures = sorted(p.as_posix() for p in inside if _is_picture(p))
-    if not pictures:
-        raise ValueError(f"The folder holds no pictures. {received(source=str(root))}")
-    animals = [p.split("/")[0] if "/" in p else UNKNOWN for p in pictures]
-    frame = {"image_id": pictures, "identity": animals, "path": pictures}
+    images = sorted(p.as_posix() for p in inside if _is_image(p))
+    if not images:
+        raise ValueError(f"The folder holds no images. {received(source=str(root))}")
+    animals = [p.split("/")[0] if "/" in p else UNKNOWN for p in images]
+    frame = {"image_id": images, "identity": animals, "path": images}
     return standard_table(pd.DataFrame(frame), root)
 
 
-def _is_picture(path: Path) -> bool:
+def is_image_file(path: Path) -> bool:
+    """Whether it is a file with the suffix of an image."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def _is_image(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
     return path.suffix.lower() in SUFFIXES and not hidden

@@ -22,7 +22,7 @@ def read_kaggle(
         source: CSV file or DataFrame with `image, species, individual_id` or
             `Image, Id`. With `image` alone, or the sample submission `image,
             predictions`, every identity is unknown.
-        images: Folder of the pictures; `None` is the folder of the CSV file.
+        images: Folder of the images; `None` is the folder of the CSV file.
 
     Returns:
         DataFrame, a table with the standard columns; see `read_table`. The `image_id`

@@ -25,11 +25,11 @@ def read_miewid(
     Args:
         source: CSV file or DataFrame with `name` (the animal) and `file_path` or
             `file_name`, and where known `x, y, w, h`, `species`, `viewpoint`, `theta`.
-        images: Folder of the pictures; `None` is the folder of the CSV file.
+        images: Folder of the images; `None` is the folder of the CSV file.
         boxes: Boolean, whether to keep the boxes.
 
     Returns:
-        DataFrame, a table with the standard columns; see `read_table`. A picture with
+        DataFrame, a table with the standard columns; see `read_table`. An image with
         several animals has a row for each, `image_id` `1.jpg`, `1.jpg#1`, ...
 
     Raises:

@@ -10,7 +10,7 @@ from keras_involution._arguments import received
 from keras_involution.whale_id.tables._columns import REQUIRED
 from keras_involution.whale_id.tables._frames import read_frame
 from keras_involution.whale_id.tables.coco import read_coco
-from keras_involution.whale_id.tables.folder import read_folder
+from keras_involution.whale_id.tables.folder import is_image_file, read_folder
 from keras_involution.whale_id.tables.kaggle import is_kaggle, read_kaggle
 from keras_involution.whale_id.tables.miewid import is_miewid, read_miewid
 from keras_involution.whale_id.tables.wildlife import from_wildlife
@@ -38,7 +38,7 @@ def read_table(
         images: Folder that relative paths start from; `None` is the folder of the
             file, or for a DataFrame the current one.
         boxes: Boolean; `False` leaves the boxes out, where they belong to other
-            pictures than those of `path`.
+            images than those of `path`.
 
     Returns:
         DataFrame with rows numbered from 0 and the columns `image_id` (text),
@@ -63,7 +63,7 @@ def read_table(
     ['1.jpg', 'a1', '/photographs/1.jpg', 'killer_whale']
     """
     if not isinstance(source, pd.DataFrame):
-        if Path(source).is_dir():
+        if Path(source).is_dir() or is_image_file(Path(source)):
             return read_folder(source)
         if Path(source).suffix.lower() == ".json":
             return read_coco(source, images, boxes=boxes)

@@ -20,7 +20,7 @@ def from_wildlife(
             `position` or `viewpoint`, `encounter`, `split` or `original_split`.
         root: Folder that the paths start from.
         boxes: Boolean; `False` leaves the boxes out, where they belong to other
-            pictures than those of `path`.
+            images than those of `path`.
 
     Returns:
         DataFrame, a table with the standard columns; see `read_table`.

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
-from keras_involution._files import replaced_file
+from keras_involution._files import atomic_write
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -32,7 +32,7 @@ def write_table(table: pd.DataFrame, path: str | Path, *, force: bool = False) -
     if "path" in plain:
         folder = os.path.abspath(os.path.dirname(path))
         plain = plain.assign(path=[_from(folder, place) for place in plain["path"]])
-    with replaced_file(path, force, SUFFIXES) as draft:
+    with atomic_write(path, force, SUFFIXES) as draft:
         if draft.suffix.lower() == ".parquet":
             plain.to_parquet(draft, index=False)
         else:

@@ -3,5 +3,4 @@
 from keras_involution.whale_id.train.folder import CONFIG as CONFIG
 from keras_involution.whale_id.train.folder import HEAD as HEAD
 from keras_involution.whale_id.train.folder import MODEL as MODEL
-from keras_involution.whale_id.train.progress import Progress as Progress
 from keras_involution.whale_id.train.train import train as train

@@ -1,4 +1,4 @@
-"""The folder of a run: what lies in it, and who may write there."""
+"""The folder of a run: its files, and their replacement by another run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 
 from keras_involution._arguments import received
 from keras_involution.training.logs import TRACKER
-from keras_involution.whale_id.config import TrainConfig, load_config
+from keras_involution.training.shards import find_shards
+from keras_involution.training.trainer import CHECKPOINT
 
-CHECKPOINT, CONFIG, MODEL = "checkpoint.npz", "config.yaml", "model.keras"
+CONFIG, MODEL = "config.yaml", "model.keras"
 CLASSES, HEAD = "classes.json", "head.npz"
 ASIDE = ".replaced"
-# Without these no step was taken: a start that failed is no run.
+# Without these no step was taken: a start that failed is not a run.
 _OF_STEPS = (CHECKPOINT, MODEL, HEAD, "steps.csv", "epochs.csv")
 _FILES = (
     CHECKPOINT,
@@ -32,9 +33,9 @@ _FILES = (
 
 @contextlib.contextmanager
 def replaced_run(folder: Path) -> Iterator[None]:
-    """Puts the run in a folder aside until the new one has saved its first checkpoint.
+    """Moves the run in a folder aside until the new one has saved a checkpoint.
 
-    If that never happens, the old run is back.
+    If that never happens, the old run is restored.
     """
     _settle(folder)
     aside = folder / ASIDE
@@ -50,7 +51,7 @@ def replaced_run(folder: Path) -> Iterator[None]:
 def _settle(folder: Path) -> None:
     """Ends a replacement, also one whose process was killed.
 
-    A checkpoint is the new run's: the first file that is put aside is the old one.
+    A checkpoint is that of the new run: the old one is moved aside first.
     """
     aside = folder / ASIDE
     if (folder / CHECKPOINT).exists():
@@ -66,37 +67,25 @@ def _settle(folder: Path) -> None:
 
 
 def _used(folder: Path) -> list[Path]:
-    return [folder / name for name in _FILES if (folder / name).exists()]
+    own = [folder / name for name in _FILES if (folder / name).exists()]
+    return [*own, *find_shards(folder / CHECKPOINT)]
 
 
 def finished_run(folder: Path) -> Path:
-    """Where the last finished run lies: aside, until its replacement gets going."""
+    """Where the last finished run is: aside, until its replacement has a checkpoint."""
     if any((folder / name).exists() for name in (MODEL, CHECKPOINT)):
         return folder
     aside = folder / ASIDE
     return aside if (aside / MODEL).exists() else folder
 
 
-def prepare(folder: Path, config: TrainConfig, *, resume: bool, force: bool) -> bool:
-    """Makes the folder ready; whether the run in it goes on."""
+def prepare(folder: Path, *, resume: bool, force: bool) -> bool:
+    """Makes the folder ready; returns whether the run in it is resumed."""
     used = [name for name in _OF_STEPS if (folder / name).exists()]
     if used and not (resume or force):
         raise ValueError(
-            "The folder holds a run already: `resume` goes on with it, `force` "
-            f"replaces it. {received(folder=str(folder))}"
+            "The folder already holds a run: `resume` continues it, `force` replaces "
+            f"it. {received(folder=str(folder))}"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    if used and (folder / CONFIG).exists():
-        _check_same(folder / CONFIG, config)
     return bool(used)
-
-
-def _check_same(path: Path, config: TrainConfig) -> None:
-    """A run only goes on with the settings that it began with, or with more time."""
-    free = ("minutes", "threads", "workers", "checkpoint_every")
-    before, now = load_config(path).to_dict(), config.to_dict()
-    changed = {n: now[n] for n in now if now[n] != before[n] and n not in free}
-    if changed:
-        raise ValueError(
-            "A run goes on with the settings that it began with. " + received(**changed)
-        )

@@ -1,10 +1,8 @@
-"""One run of training, step by step."""
+"""What the Trainer needs for an embedding network: data, validation, and files."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +10,19 @@ import keras
 import numpy as np
 import pandas as pd
 
-from keras_involution import training
-from keras_involution._arguments import received
+from keras_involution._files import atomic_write
 from keras_involution.distribution import Distribution, Hosts
-from keras_involution.training.logs import Log
+from keras_involution.training import Budget, Trainer
 from keras_involution.whale_id.assemble import (
     Classes,
     build_network,
+    build_rate,
     build_training_model,
 )
 from keras_involution.whale_id.config import TrainConfig
+from keras_involution.whale_id.heads import ArcFace, save_centers
 from keras_involution.whale_id.pipeline import Photographs, training_batches
-from keras_involution.whale_id.train.folder import CHECKPOINT, CLASSES, MODEL
-from keras_involution.whale_id.train.progress import Progress
-from keras_involution.whale_id.train.saved import (
-    TIME_UP,
-    load_progress,
-    place_in_stream,
-    save_network,
-    save_progress,
-)
+from keras_involution.whale_id.train.folder import CHECKPOINT, CLASSES, HEAD, MODEL
 from keras_involution.whale_id.train.subject import (
     check_validation,
     keep_classes,
@@ -39,9 +30,65 @@ from keras_involution.whale_id.train.subject import (
 )
 from keras_involution.whale_id.validate import validate
 
+# What may change when a run is resumed.
+FREE = ("minutes", "num_threads", "num_workers", "checkpoint_every")
+EMBED_BATCH = 32
+
+
+class PhotographBatches:
+    """The `TrainingData` of an embedding network: photographs and class numbers."""
+
+    def __init__(
+        self,
+        rows: pd.DataFrame,
+        numbers: dict[str, np.ndarray],
+        config: TrainConfig,
+        hosts: Hosts,
+    ) -> None:
+        self.rows, self.numbers = rows, numbers
+        self.config, self.hosts = config, hosts
+        self.stream: Any = None
+
+    def seek(self, step: int, state: Any) -> None:
+        self.close()
+        # With another number of processes the stream has no state: it begins behind
+        # the steps that were taken. Images left out before are not counted.
+        start = 0 if state is not None else step * self.config.batch_size
+        config, side = self.config, self.config.image_size
+        self.stream = training_batches(
+            Photographs(self.rows, (side, side), config.box_margin, config.on_error),
+            self.numbers["identity"],
+            config.batch_size,
+            sampling=config.sampling,
+            augmentation=config.augmentation,
+            seed=config.seed,
+            num_threads=config.num_threads,
+            num_workers=config.num_workers,
+            hosts=self.hosts,
+            start=start,
+        )
+        if state is not None:
+            self.stream.set_state(state)
+
+    def next_batch(self, fraction: float) -> tuple[Any, Any]:
+        batch = next(self.stream)
+        rows = batch["row"]
+        targets = {name: values[rows] for name, values in self.numbers.items()}
+        # The heads need a class for their margins; an unknown one has no loss.
+        classes = {name: np.maximum(values, 0) for name, values in targets.items()}
+        return {"images": batch["images"], **classes}, targets
+
+    def get_state(self) -> Any:
+        return self.stream.get_state()
+
+    def close(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+        self.stream = None
+
 
 class TrainingRun:
-    """One run: what does not change, and its progress."""
+    """A network, its data and its files, and the `Trainer` of them."""
 
     def __init__(
         self,
@@ -52,146 +99,75 @@ class TrainingRun:
         distribution: Distribution | None = None,
     ) -> None:
         keras.utils.set_random_seed(config.seed)
-        self.distribution = distribution
-        self.hosts = Hosts() if distribution is None else distribution.hosts
         self.config, self.folder, self.rows = config, folder, rows
+        self.distribution = distribution
         self.validation = validation_rows(table, config.held_out)
-        self.steps = max(1, len(rows) // config.batch_size)
-        self.total = self.steps * config.epochs
         self.classes = Classes.of(rows)
-        self.numbers = self.classes.numbers(rows)
+        steps = max(1, len(rows) // config.batch_size)
+        budget = Budget(config.epochs, steps, config.minutes)
         self.network = build_network(config)
-        self.model = build_training_model(
-            self.network, self.classes, config, self.steps
-        )
-        self.progress = Progress(processes=self.hosts.processes)
-        self.logs: list[Log] = []
-        self.stream = self._stream(0)
+        self.model = build_training_model(self.network, self.classes, config)
         if config.early_stop:
             check_validation(self.validation, rows)
-        if self.hosts.process == 0:
+        if self._is_main:
             goes_on = (folder / CHECKPOINT).exists()
             keep_classes(folder / CLASSES, self.classes, rows, goes_on)
-
-    def _stream(self, start: int) -> Any:
-        config, side = self.config, self.config.image_size
-        return training_batches(
-            Photographs(self.rows, (side, side), config.margin, config.on_error),
-            self.numbers["identity"],
-            config.batch_size,
-            sampling=config.sampling,
-            views=config.views,
-            seed=config.seed,
-            threads=config.threads,
-            workers=config.workers,
-            hosts=self.hosts,
-            start=start,
+        hosts = Hosts() if distribution is None else distribution.hosts
+        settings = config.to_dict()
+        self.trainer = Trainer(
+            self.model,
+            PhotographBatches(rows, self.classes.numbers(rows), config, hosts),
+            budget,
+            folder,
+            learning_rate=build_rate(config, steps),
+            evaluate=self._evaluate,
+            monitor="map_at_5",
+            patience=config.early_stop,
+            save=self._save,
+            checkpoint_steps=config.checkpoint_every,
+            settings={name: settings[name] for name in settings if name not in FREE},
+            distribution=distribution,
         )
 
-    def restore(self) -> None:
-        found = load_progress(self.folder, self.model)
-        if found is None:
+    @property
+    def _is_main(self) -> bool:
+        return self.distribution is None or self.distribution.is_main_process
+
+    def estimated_seconds(self) -> float:
+        """How long the whole run takes, from the time of one forward pass.
+
+        A step takes about as long as three forward passes. A validation embeds every
+        known photograph and its mirror image.
+        """
+        side, size = self.config.image_size, EMBED_BATCH
+        images = np.zeros((size, side, side, 3), "uint8")
+        self.network.embed(images)  # compiles
+        begun = time.perf_counter()
+        self.network.embed(images)
+        forward = (time.perf_counter() - begun) / (2 * size)
+        epochs = self.config.epochs
+        validated = len(self.rows) + len(self.validation)
+        validations = (
+            epochs // self.config.validate_every if len(self.validation) else 0
+        )
+        return forward * (3 * epochs * len(self.rows) + 2 * validations * validated)
+
+    def _evaluate(self, is_over: bool) -> dict[str, float]:
+        budget = self.trainer.budget
+        epoch = self.trainer.progress.step // budget.steps_per_epoch
+        due = is_over or epoch % self.config.validate_every == 0
+        if not due or not len(self.validation):
+            return {}
+        margin = self.config.box_margin
+        return validate(self.network, self.rows, self.validation, margin)
+
+    def _save(self, is_best: bool, is_over: bool) -> None:
+        """Writes the best network where the run can stop early, and else the last."""
+        stops = self.config.early_stop and self.trainer.progress.best is not None
+        if not self._is_main or not (is_best if stops else is_over):
             return
-        self.progress = found
-        if found.processes == self.hosts.processes:
-            self.stream.set_state(place_in_stream(found))
-        else:
-            # Shared by others, the stream has no state for these: it goes on behind
-            # the steps that were taken. Pictures left out on the way are not counted.
-            self.stream = self._stream(found.step * self.config.batch_size)
-            found.processes = self.hosts.processes
-
-    def go(self, on_progress: Callable[[Progress, int, int], None]) -> None:
-        progress, config = self.progress, self.config
-        begun = time.perf_counter() - progress.seconds
-        while progress.step < self.total and not progress.stopped:
-            loss = self._step()
-            progress.seconds = time.perf_counter() - begun
-            self._log("steps", {"loss": loss, "learning_rate": self._rate()})
-            if progress.step % self.steps == 0:
-                self._end_epoch()
-            if config.minutes and self._seconds() >= 60 * config.minutes:
-                progress.stopped = progress.stopped or TIME_UP
-            if progress.step % config.checkpoint_every == 0:
-                self._save_progress()
-            on_progress(progress, self.total, self.steps)
-        self._save_progress()
-        if not config.early_stop or progress.best_epoch == 0:
-            self._save_network()
-        else:
-            self.network = keras.saving.load_model(self.folder / MODEL)
-
-    def _seconds(self) -> float:
-        """By the clock of the first process: all must stop at the same step."""
-        if self.distribution is None:
-            return self.progress.seconds
-        return float(self.distribution.gather(np.array([self.progress.seconds]))[0])
-
-    def _save_progress(self) -> None:
-        save_progress(
-            self.folder, self.model, self.progress, self.stream, self.distribution
-        )
-
-    def _step(self) -> float:
-        batch = next(self.stream)
-        rows = batch["row"]
-        targets = {name: values[rows] for name, values in self.numbers.items()}
-        # The heads need a class for their margins; what is not known has no loss.
-        classes = {name: np.maximum(values, 0) for name, values in targets.items()}
-        inputs = {"images": batch["images"], **classes}
-        logs = self.model.train_on_batch(inputs, targets, return_dict=True)
-        loss = float(logs["loss"])
-        self.progress.step += 1
-        self.progress.losses.append(loss)
-        if not math.isfinite(loss):
-            raise ValueError(
-                "The loss is no number any more; a lower learning rate or `clip_norm` "
-                f"may help. {received(loss=loss, step=self.progress.step)}"
-            )
-        return loss
-
-    def _end_epoch(self) -> None:
-        progress = self.progress
-        epoch = progress.step // self.steps
-        figures = {
-            "epoch": epoch,
-            "loss": float(np.mean(progress.losses)),
-            "seconds": round(progress.seconds, 3),
-        }
-        progress.losses = []
-        due = epoch % self.config.validate_every == 0 or progress.step == self.total
-        if len(self.validation) and due:
-            with training.averaged_weights(self.model.optimizer):
-                margin = self.config.margin
-                found = validate(self.network, self.rows, self.validation, margin)
-                figures.update(found)
-            if "map_at_5" in found:
-                self._judge(found["map_at_5"], epoch)
-        progress.history.append(figures)
-        self._log("epochs", figures)
-
-    def _judge(self, value: float, epoch: int) -> None:
-        progress, patience = self.progress, self.config.early_stop
-        if value > progress.best:
-            progress.best, progress.best_epoch = value, epoch
-            if patience:
-                self._save_network()
-        elif patience and epoch - progress.best_epoch >= patience:
-            progress.stopped = f"no better since epoch {progress.best_epoch}"
-
-    def _rate(self) -> float:
-        inner = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-        return float(inner.optimizers[-1].learning_rate)
-
-    def _log(self, kind: str, figures: dict[str, float]) -> None:
-        for log in self.logs:
-            log.write(kind, self.progress.step, figures)
-
-    def _save_network(self) -> None:
-        names = self.classes.identities
-        if self.hosts.process == 0:
-            save_network(self.folder, self.network, self.model, names)
-        if self.distribution is not None:
-            self.distribution.barrier()
-        if self.config.average_momentum is not None:
-            self.network = keras.saving.load_model(self.folder / MODEL)
+        with atomic_write(self.folder / MODEL, force=True) as draft:
+            self.network.save(draft)
+        head = self.model.get_layer("identity_head")
+        if isinstance(head, ArcFace):
+            save_centers(self.folder / HEAD, head, self.classes.identities)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
+import keras
 import pandas as pd
 
 from keras_involution.distribution import Distribution
+from keras_involution.training import Budget, Progress
 from keras_involution.training.logs import open_logs
 from keras_involution.whale_id.assemble import training_rows
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.model import EmbeddingNetwork
-from keras_involution.whale_id.train.folder import CONFIG, prepare, replaced_run
-from keras_involution.whale_id.train.progress import Progress
+from keras_involution.whale_id.train.folder import (
+    CONFIG,
+    MODEL,
+    prepare,
+    replaced_run,
+)
 from keras_involution.whale_id.train.run import TrainingRun
 
 
@@ -26,16 +31,17 @@ def train(
     *,
     resume: bool = False,
     force: bool = False,
-    track: str | None = None,
+    log: Sequence[str] = (),
     distribution: Distribution | None = None,
-    on_progress: Callable[[Progress, int, int], None] | None = None,
+    on_start: Callable[[Budget, float], None] | None = None,
+    on_step: Callable[[Progress], None] | None = None,
 ) -> EmbeddingNetwork:
     """Trains a network on the photographs of a table.
 
     The folder then holds `model.keras`, the network; `config.yaml`, all settings;
-    `classes.json`, the identities; `head.npz`, the centres of the head; `steps.csv` and
-    `epochs.csv`, the figures; and `checkpoint.npz`, from which a run that was
-    interrupted in any way goes on with the losses that it would have had.
+    `classes.json`, the identities; `head.npz`, the centers of the head; `steps.csv` and
+    `epochs.csv`, losses and metrics; and `checkpoint.npz` with its parts, from which an
+    interrupted run is resumed with the losses that it would have had.
 
     Args:
         table: DataFrame with `path` and `identity`; `bbox`, `species` and `split`
@@ -43,14 +49,16 @@ def train(
             those that the column `held_out` of the settings keeps out of the training.
         config: `TrainConfig`.
         folder: Path of the folder.
-        resume: Boolean, goes on with the run in the folder, if there is one.
-        force: Boolean, replaces the run in the folder.
-        track: `"wandb"` or `"trackio"`, or `None`.
+        resume: Boolean, whether the run in the folder is continued, if there is one.
+        force: Boolean, whether the run in the folder is replaced.
+        log: Sequence of `"csv"`, `"tensorboard"`, `"wandb"` and `"trackio"`; CSV is
+            always written, TensorBoard wherever it is installed.
         distribution: What `distribute` returns, for several devices. The batch of the
             settings is that of all of them. With several processes all call this, the
             first writes, and all see the folder; every one validates by itself.
-        on_progress: Function that is called after every step with the progress, the
-            steps of the whole run and those of an epoch.
+        on_start: Function that is called before the first step with the budget and an
+            estimate of the seconds that the run takes.
+        on_step: Function that is called with the progress after every step.
 
     Returns:
         `EmbeddingNetwork` as saved.
@@ -59,31 +67,31 @@ def train(
         ValueError: If the folder holds a run and neither `resume` nor `force` is set,
             a setting does not fit, the table has nothing to train on, or it is not
             the one that a resumed run began with.
-        PhotographError: If a picture cannot be used and `on_error` is `"stop"`.
+        ImageError: If an image cannot be used and `on_error` is `"stop"`.
     """
     folder = Path(folder)
     rows = training_rows(table, config.held_out)
-    writes = distribution is None or distribution.is_writer
+    is_main = distribution is None or distribution.is_main_process
     with contextlib.ExitStack() as stack:
-        if force and not resume and writes:
+        if force and not resume and is_main:
             stack.enter_context(replaced_run(folder))
         if distribution is not None:
             distribution.global_batch_size(config.batch_size, "global")
             stack.enter_context(distribution)
-        resumed = writes and prepare(folder, config, resume=resume, force=force)
+        if is_main:
+            prepare(folder, resume=resume, force=force)
         if distribution is not None:
-            resumed = bool(distribution.gather(np.array([resumed], "int32"))[0])
+            distribution.barrier()
         run = TrainingRun(rows, table, config, folder, distribution)
-        if resumed:
-            run.restore()
-        if writes:
+        trainer = run.trainer
+        if is_main:
             config.save(folder / CONFIG)
-            run.logs = open_logs(
-                folder, run.progress.step, config.to_dict(), track, "whale-id"
+            trainer.logs = open_logs(
+                folder, trainer.progress.step, config.to_dict(), log, "whale-id"
             )
-        try:
-            run.go(on_progress or (lambda *_: None))
-        finally:
-            for log in run.logs:
-                log.close()
-    return run.network
+        if on_start is not None and is_main:
+            on_start(trainer.budget, run.estimated_seconds())
+        trainer.run(on_step if is_main else None)
+        if distribution is not None:
+            distribution.barrier()
+        return keras.saving.load_model(folder / MODEL)

@@ -25,8 +25,13 @@ class StoredFile:
         return hashlib.sha1(b"blob %d\0" % len(self.data) + self.data).hexdigest()
 
     @property
+    def oid(self) -> str:
+        """By this the client sees that a file is there already, and leaves it out."""
+        return self.sha256 if self.lfs else self.git_oid
+
+    @property
     def etag(self) -> str:
-        return f'"{self.sha256 if self.lfs else self.git_oid}"'
+        return f'"{self.oid}"'
 
     def metadata(self, path: str) -> dict:
         """As the Hub lists it with `blobs=true`."""

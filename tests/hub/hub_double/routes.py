@@ -89,7 +89,9 @@ def preupload(hub: HubDouble, request: Request, repo: str, rev: str) -> Answer:
             "path": file["path"],
             "uploadMode": "lfs" if _is_large(file) else "regular",
             "shouldIgnore": False,
-            "oid": None,
+            "oid": found.files[file["path"]].oid
+            if file["path"] in found.files
+            else None,
         }
         for file in request.json()["files"]
     ]

@@ -1,1 +1,0 @@
-"""What the examples that train on pictures share."""

@@ -1,0 +1,8 @@
+"""Images on disk: what is read safely, which formats there are, how they are split.
+
+The public names are listed in `__init__.pyi` and imported on first use.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,47 @@
+"""Pillow's warning of large images, left out while threads decode."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterator
+
+_lock = threading.Lock()
+_users = 0
+_filters: warnings.catch_warnings | None = None
+
+
+@contextlib.contextmanager
+def large_images_allowed() -> Iterator[None]:
+    """Ignores `DecompressionBombWarning`; Pillow still refuses twice its limit.
+
+    Python keeps one list of filters for all threads, so each thread with a
+    `catch_warnings` of its own would now and then undo the others': the first that
+    comes sets the filter here, the last that leaves takes it back.
+    """
+    _enter()
+    try:
+        yield
+    finally:
+        _leave()
+
+
+def _enter() -> None:
+    global _users, _filters
+    from PIL import Image
+
+    with _lock:
+        _users += 1
+        if _users == 1:
+            _filters = warnings.catch_warnings()
+            _filters.__enter__()
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+
+def _leave() -> None:
+    global _users
+    with _lock:
+        _users -= 1
+        if _users == 0 and _filters is not None:
+            _filters.__exit__(None, None, None)

@@ -1,0 +1,77 @@
+"""Dtype policies in a preset: float ones by name, and the quantized one of a head.
+
+A map of Keras goes from regular expressions to policies of any class. Here its one key
+is the name of the dense layer, and its policies are built from checked values.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from keras import dtype_policies
+from keras.dtype_policies import DTypePolicyMap
+
+from keras_involution.hub._documents import short
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_LAYER = "predictions"
+_INT4 = re.compile(r"int4/(-1|[1-9][0-9]{0,5})")
+_MAX_HISTORY = 2**16
+
+
+def changed_policy(policy: Any, dtype: Any, new_head: bool) -> Any:
+    """The policy of a head that computes in another dtype or is made anew."""
+    if not isinstance(policy, DTypePolicyMap):
+        return policy if dtype is None else None
+    if new_head:
+        return policy.default_policy if dtype is None else None
+    if dtype is None:
+        return policy
+    name = dtype_policies.get(dtype).name
+    quantized = policy[_LAYER]
+    config = quantized.get_config() | {"source_name": name}
+    return DTypePolicyMap(name, {_LAYER: type(quantized)(**config)})
+
+
+def checked_name(value: Any) -> str:
+    """The name of a float policy."""
+    if isinstance(value, dict) and value.get("class_name") == "DTypePolicy":
+        value = (value.get("config") or {}).get("name")
+    if not isinstance(value, str) or value.removeprefix("mixed_") not in _FLOATS:
+        raise ValueError(f"must be one of {_FLOATS}, or mixed_ and one of them")
+    return value
+
+
+def checked_policy(value: Any) -> Any:
+    """The name of a float policy, or the map of a quantized head."""
+    if not isinstance(value, dict) or value.get("class_name") != "DTypePolicyMap":
+        return checked_name(value)
+    config = _config(value)
+    policies = config.get("policy_map")
+    if not isinstance(policies, dict) or list(policies) != [_LAYER]:
+        raise ValueError(f"must be a map of the layer {_LAYER!r} alone")
+    default = checked_name(config.get("default_policy"))
+    return DTypePolicyMap(default, {_LAYER: _quantized_policy(policies[_LAYER])})
+
+
+def _quantized_policy(value: Any) -> Any:
+    config = _config(value)
+    mode, source = config.get("mode"), checked_name(config.get("source_name"))
+    if mode == "int8":
+        return dtype_policies.QuantizedDTypePolicy(mode, source)
+    if mode == "float8":
+        length = config.get("amax_history_length", 1024)
+        if type(length) is not int or not 1 <= length <= _MAX_HISTORY:
+            raise ValueError(f"must have a history of 1 to {_MAX_HISTORY} values")
+        return dtype_policies.QuantizedFloat8DTypePolicy(mode, source, length)
+    if isinstance(mode, str) and _INT4.fullmatch(mode):
+        return dtype_policies.get(f"{mode}_from_{source}")
+    raise ValueError("must have the mode 'int8', 'float8', or 'int4/' and a block size")
+
+
+def _config(value: Any) -> dict[str, Any]:
+    config = value.get("config") if isinstance(value, dict) else None
+    if not isinstance(config, dict):
+        raise ValueError(f"must have a config, not {short(config)}")
+    return config

@@ -1,0 +1,147 @@
+"""A checkpoint file to arrays under their published names."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_involution._arguments import received
+from keras_involution._files import reading
+from keras_involution.hub._source import PresetError
+from keras_involution.hub.checkpoints.budget import Contents, StoredArray
+from keras_involution.hub.checkpoints.named_arrays import open_npz, open_safetensors
+from keras_involution.hub.checkpoints.paddle_file import open_paddle
+from keras_involution.hub.checkpoints.torch_file import open_torch
+
+_READERS: dict[str, Callable[[Path], AbstractContextManager[Contents]]] = {
+    ".pth": open_torch,
+    ".pt": open_torch,
+    ".pdparams": open_paddle,
+    ".safetensors": open_safetensors,
+    ".npz": open_npz,
+}
+_PADDLE = {"._mean": ".running_mean", "._variance": ".running_var"}
+
+
+class CheckpointError(PresetError):
+    """A checkpoint that cannot be read, or that is of another network."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a published file holds.
+
+    Attributes:
+        path: Path of the file.
+        arrays: Published name, without prefix -> array, laid out as in PyTorch.
+        class_names: Names of its classes, where the file tells them.
+    """
+
+    path: Path
+    arrays: dict[str, np.ndarray]
+    class_names: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class OpenCheckpoint:
+    """A file whose arrays are described, and read when they are asked for.
+
+    Attributes:
+        path: Path of the file.
+        arrays: Published name, without prefix -> array that is not read yet.
+        class_names: Names of its classes, where the file tells them.
+    """
+
+    path: Path
+    arrays: dict[str, StoredArray]
+    class_names: list[str] | None = None
+
+
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether a name is that of a checkpoint file that `from_preset` can read."""
+    return "://" not in str(path) and Path(path).suffix.lower() in _READERS
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """The arrays of a published checkpoint; nothing in it is executed.
+
+    Args:
+        path: Path of a `.pth` or `.pt` file of PyTorch, a `.pdparams` file of Paddle, a
+            `.safetensors` or `.npz` file.
+
+    Returns:
+        `Checkpoint`.
+
+    Raises:
+        CheckpointError: A `ValueError`, if the file cannot be read, is damaged, holds
+            anything else than arrays by name, or claims more than its size justifies.
+
+    Example:
+
+    >>> import tempfile, pathlib, numpy as np
+    >>> from keras_involution.hub import read_checkpoint
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "weights.npz"
+    ...     np.savez(path, **{"module.backbone.stem.2.weight": np.ones(32, "float32")})
+    ...     print(list(read_checkpoint(path).arrays))
+    ['stem.2.weight']
+    """
+    with open_checkpoint(path) as opened:
+        arrays = {name: array.read() for name, array in opened.arrays.items()}
+        return Checkpoint(opened.path, arrays, opened.class_names)
+
+
+@contextlib.contextmanager
+def open_checkpoint(path: str | Path) -> Iterator[OpenCheckpoint]:
+    """As `read_checkpoint`, for a caller that compares shapes before it reads.
+
+    Whatever damage the block meets while it reads arrays becomes a `CheckpointError`.
+    """
+    path = Path(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None or not path.is_file():
+        kinds = ", ".join(_READERS)
+        raise CheckpointError(
+            f"There is no checkpoint of that name ({kinds}). {received(path=str(path))}"
+        )
+    with reading(path, "The checkpoint", CheckpointError), reader(path) as contents:
+        arrays = _by_published_name(contents.arrays)
+        yield OpenCheckpoint(path, arrays, _class_names(contents.meta))
+
+
+def _by_published_name(state: Mapping[str, StoredArray]) -> dict[str, StoredArray]:
+    if not state:
+        raise ValueError("it holds no arrays by name")
+    of_paddle = any(name.endswith("._variance") for name in state)
+    arrays: dict[str, StoredArray] = {}
+    for given, array in state.items():
+        name = _published_name(given)
+        if name.endswith(".num_batches_tracked"):
+            continue
+        if name in arrays:
+            raise ValueError(f"it has two arrays for `{name[:200]}`")
+        transpose = of_paddle and name == "head.fc.weight"
+        arrays[name] = array.transposed() if transpose else array
+    return arrays
+
+
+def _published_name(name: str) -> str:
+    for prefix in ("module.", "backbone."):
+        name = name.removeprefix(prefix)
+    for paddle, torch in _PADDLE.items():
+        if name.endswith(paddle):
+            name = name.removesuffix(paddle) + torch
+    return f"head.{name}" if name.startswith("fc.") else name
+
+
+def _class_names(meta: Mapping[Any, Any]) -> list[str] | None:
+    names = meta.get("CLASSES")
+    if not isinstance(names, list | tuple) or not names:
+        return None
+    return list(names) if all(isinstance(name, str) for name in names) else None

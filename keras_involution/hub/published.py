@@ -1,0 +1,324 @@
+"""Published checkpoints by URL: fetched once, compared with what is known, kept."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from keras_involution._arguments import received
+from keras_involution._files import (
+    DiskFullError,
+    atomic_write,
+    disk_full,
+    is_disk_full,
+    reading,
+)
+from keras_involution.hub import transfer
+from keras_involution.hub._cache import Cache
+from keras_involution.hub._format import CONFIG_FILE, METADATA_FILE
+from keras_involution.hub._source import PresetError, Source, local_source
+from keras_involution.hub.checkpoints import CheckpointError, is_checkpoint
+from keras_involution.hub.checkpoints.budget import MAX_FILE_BYTES
+from keras_involution.hub.client import is_offline
+from keras_involution.hub.transfer import (
+    Address,
+    Expected,
+    OtherFileError,
+    TransferError,
+    is_secure,
+    sha256_of,
+)
+
+MIRROR = "KERAS_INVOLUTION_MIRROR"
+"""Environment variable: where the checkpoints of built-in names are, instead."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+_LEAST_BYTES = 500
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """A checkpoint that somebody publishes, and what is known about it.
+
+    Attributes:
+        url: String, its address.
+        file_bytes: Tuple of 2 integers, smallest and largest size of the file.
+        source: String, address of the project that publishes it.
+        license: String, where its license comes from.
+        second_url: String, address of an independent conversion of the same weights.
+        sha256: String, its hash; `None` until somebody has recorded it.
+        accuracy: Dictionary of what its publisher measured, in percent.
+    """
+
+    url: str
+    file_bytes: tuple[int, int]
+    source: str
+    license: str
+    second_url: str | None = None
+    sha256: str | None = None
+    accuracy: Mapping[str, float] | None = None
+
+    @property
+    def file_name(self) -> str:
+        return _file_name(self.url)
+
+    def at(self, mirror: str | None) -> str:
+        """The address of the file, on a mirror where one is given or set."""
+        base = mirror or os.environ.get(MIRROR)
+        return f"{base.rstrip('/')}/{self.file_name}" if base else self.url
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A checkpoint on this machine.
+
+    Attributes:
+        path: Path of the file.
+        url: String, where it was published.
+        sha256: String, its hash.
+        downloaded: Boolean, whether this call has brought it.
+    """
+
+    path: Path
+    url: str
+    sha256: str
+    downloaded: bool
+
+
+Convert = Callable[[str, Path, Path], None]
+
+
+def is_checkpoint_url(preset: str | Path) -> bool:
+    """Whether a preset is the address of a checkpoint file."""
+    text = str(preset)
+    if not text.lower().startswith(("https://", "http://")):
+        return False
+    return is_checkpoint(Path(urlsplit(text).path).name)
+
+
+def published_source(
+    name: str,
+    published: PublishedWeights,
+    convert: Convert,
+    mirror: str | None = None,
+    cache_dir: str | Path | None = None,
+) -> Source:
+    """The preset that is made of a published checkpoint, once, and kept in the cache.
+
+    Args:
+        name: String, the built-in name.
+        published: `PublishedWeights`.
+        convert: Function of the name, the checkpoint's path and a folder; it writes
+            the preset of the checkpoint to the folder.
+        mirror: String, address of a folder with the same files; `None` takes
+            `KERAS_INVOLUTION_MIRROR`, or the publisher.
+        cache_dir: Folder to keep files in.
+
+    Raises:
+        PresetError: If the checkpoint cannot be fetched, or is another than expected.
+    """
+    cache = Cache.of(cache_dir)
+    folder = cache.preset(name)
+    if not (folder / CONFIG_FILE).is_file():
+        with cache.locked(name):
+            if not (folder / CONFIG_FILE).is_file():
+                _convert(name, published, convert, mirror, cache)
+    return local_source(folder, name)
+
+
+def _convert(
+    name: str,
+    published: PublishedWeights,
+    convert: Convert,
+    mirror: str | None,
+    cache: Cache,
+) -> None:
+    fetched = fetch_published(name, published, cache, mirror)
+    folder = cache.preset(name)
+    draft = folder.with_name(f".{name}.draft")
+    try:
+        with cache.writable():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
+            convert(name, fetched.path, draft)
+            _write_origin(draft / METADATA_FILE, published, fetched)
+            os.rename(draft, folder)
+    except CheckpointError as error:
+        if not fetched.downloaded:
+            raise
+        fetched.path.unlink(missing_ok=True)
+        reason = str(error).rpartition("Received:")[0].strip()
+        raise CheckpointError(
+            f"{reason} It came from {fetched.url} and has been removed; try again or "
+            f"name a `mirror`. {received(preset=name)}"
+        ) from error
+    except OSError as error:
+        if not (isinstance(error, DiskFullError) or is_disk_full(error)):
+            raise
+        needed = fetched.path.stat().st_size
+        raise PresetError(str(disk_full(folder, needed))) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    _record(cache, name, fetched)
+    if fetched.downloaded:  # what somebody has put there by hand stays
+        fetched.path.unlink(missing_ok=True)
+
+
+def _write_origin(
+    metadata: Path, published: PublishedWeights, fetched: Fetched
+) -> None:
+    """Notes in a preset where its weights come from."""
+    notes = json.loads(metadata.read_text("utf-8"))
+    notes["weights_origin"] = {
+        "url": fetched.url,
+        "published_at": published.url,
+        "sha256": fetched.sha256,
+        "bytes": fetched.path.stat().st_size,
+        "source": published.source,
+        "license": published.license,
+    }
+    metadata.write_text(json.dumps(notes, indent=4) + "\n", "utf-8")
+
+
+def fetch_url(url: str, cache_dir: str | Path | None = None) -> Path:
+    """The file of a checkpoint by its address, from the cache after the first time.
+
+    Raises:
+        PresetError: If the address is not encrypted, the file cannot be fetched, or it
+            is not the one that this address had at first use.
+    """
+    cache = Cache.of(cache_dir)
+    name = hashlib.sha256(url.encode()).hexdigest()[:24]
+    anything = PublishedWeights(
+        url, (_LEAST_BYTES, MAX_FILE_BYTES), source=url, license="unknown"
+    )
+    with cache.locked(name):
+        fetched = fetch_published(name, anything, cache, mirror=None, given=url)
+        _record(cache, name, fetched)
+    return fetched.path
+
+
+def fetch_published(
+    name: str,
+    published: PublishedWeights,
+    cache: Cache,
+    mirror: str | None = None,
+    given: str = "",
+) -> Fetched:
+    """Brings a checkpoint into the cache, or finds it there, and compares its hash.
+
+    Raises:
+        PresetError: If it cannot be fetched, or is another than expected.
+    """
+    url = given or published.at(mirror)
+    path = cache.checkpoint(name, published.file_name)
+    preset = given or name
+    if not is_secure(url):
+        raise PresetError(
+            "A checkpoint comes from an https:// address without a password in it. "
+            + received(url=url)
+        )
+    known = _known_sha256(name, published, cache)
+
+    def check(file: Path) -> None:
+        if known and sha256_of(file) != known[0]:
+            raise OtherFileError(
+                f"{file.name} has SHA-256 {sha256_of(file)}, not {known[0]} {known[1]}"
+            )
+
+    downloaded = not path.is_file()
+    try:
+        if downloaded:
+            _require_network(url, path, preset)
+            with cache.writable():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                expected = Expected(*published.file_bytes, check)
+                transfer.download(Address(url), path, expected, transfer.FILES)
+        else:
+            check(path)
+    except TransferError as error:
+        raise PresetError(_advice(error, url, path, preset, downloaded)) from error
+    except DiskFullError as error:
+        raise PresetError(f"{error}, preset={preset!r}") from error
+    return Fetched(path, url, sha256_of(path), downloaded)
+
+
+def _require_network(url: str, path: Path, preset: str) -> None:
+    if is_offline():
+        raise PresetError(
+            "Nothing is downloaded, because HF_HUB_OFFLINE is set. Fetch "
+            f"{url} on another machine and place it as {path}. "
+            + received(preset=preset)
+        )
+
+
+def _advice(
+    error: TransferError, url: str, path: Path, preset: str, downloaded: bool
+) -> str:
+    if not downloaded:
+        todo = f"Remove {path}, to download it anew"
+    elif error.temporary:
+        todo = (
+            "Try again: the download goes on where it ended. Or name a `mirror`, or "
+            f"place the file as {path}"
+        )
+    else:
+        todo = (
+            f"Name another address with `mirror` or {MIRROR}, or fetch the file in "
+            f"another way and place it as {path}"
+        )
+    return f"{error} ({url}). {todo}. {received(preset=preset)}"
+
+
+def _known_sha256(
+    name: str, published: PublishedWeights, cache: Cache
+) -> tuple[str, str] | None:
+    """The hash that the file must have, and how it is known."""
+    if published.sha256:
+        return published.sha256, "as recorded in the table of presets"
+    record = cache.record(name)
+    if not record.is_file():
+        return None
+    with reading(record, "The record of the first use", PresetError):
+        found = json.loads(record.read_text("utf-8"))
+        sha256, day = str(found["sha256"]), str(found["day"])
+    return sha256, f"as at first use on {day}; if that is right, remove {record}"
+
+
+def _record(cache: Cache, name: str, fetched: Fetched) -> None:
+    """Keeps the hash of the first use, and shows it."""
+    record = cache.record(name)
+    if record.is_file():
+        return
+    notes: dict[str, Any] = {
+        "url": fetched.url,
+        "sha256": fetched.sha256,
+        "bytes": fetched.path.stat().st_size,
+        "day": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+    with cache.writable(), atomic_write(record, force=True) as draft:
+        draft.write_text(json.dumps(notes, indent=2) + "\n", "utf-8")
+    print(
+        f"{fetched.path.name}: SHA-256 {fetched.sha256}, recorded in {record}",
+        file=sys.stderr,
+    )
+
+
+def _file_name(url: str) -> str:
+    name = Path(urlsplit(url).path).name
+    if not _PLAIN.fullmatch(name):
+        raise PresetError(
+            "The address of a checkpoint ends in a plain file name. "
+            + received(url=url)
+        )
+    return name if is_checkpoint(name) else f"{name}.pdparams"

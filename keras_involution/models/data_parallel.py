@@ -1,0 +1,193 @@
+"""Training steps of one model over several processes or replicas.
+
+JAX needs nothing here: `keras.distribution` shards the batch, and the step is one
+program. On PyTorch every process runs a step of its own, whose gradients have to be
+averaged; on TensorFlow `train_on_batch` and `predict_on_batch` hand the whole batch to
+every replica. The classes of this package take both into their own methods.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_involution._arguments import received
+
+_BACKEND = keras.config.backend()
+
+
+class DataParallelSteps:
+    """Mixed into a Keras model, in front of it: its steps use all devices.
+
+    With PyTorch, every process trains on its own rows, and gradients and metrics are
+    those of the rows of all processes, as with one process and the whole batch. With
+    TensorFlow, `train_on_batch` and `predict_on_batch` split their batch over the
+    replicas. With one device, and with JAX, nothing differs from Keras.
+    """
+
+    # The optimizer whose processes began with equal weights.
+    _equal_for: Any = None
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.fit`; data of several processes must be sharded.
+
+        Raises:
+            ValueError: If several processes of PyTorch would each train on all rows, or
+                the model was built outside the block of `distribute`.
+        """
+        refuse_model_from_outside(self)
+        size = world_size()
+        shards = getattr(x, "world_size", None)
+        if _BACKEND == "torch" and size > 1 and shards != size:
+            raise ValueError(
+                "Every process would train on all rows: pass what `dataset` or "
+                "`stream` of the distribution returns. "
+                + received(x=type(x), world_size=size)
+            )
+        if shards is not None:
+            # Keras would draw another order of the batches in every process.
+            kwargs["shuffle"] = False
+        if hasattr(x, "for_fit"):
+            x, given = x.for_fit()
+            kwargs = {**given, **kwargs}
+        return super().fit(x, *args, **kwargs)  # type: ignore[misc]
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`, which JAX refuses with several processes."""
+        refuse_model_from_outside(self)
+        _refuse_rows_of_all("evaluate")
+        return super().evaluate(*args, **kwargs)  # type: ignore[misc]
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.predict`, which JAX refuses with several processes."""
+        refuse_model_from_outside(self)
+        _refuse_rows_of_all("predict")
+        return super().predict(*args, **kwargs)  # type: ignore[misc]
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        if _BACKEND == "torch" and world_size() > 1:
+            from keras_involution.models._torch_steps import train_step
+
+            return train_step(self, *args, **kwargs)
+        return super().train_step(*args, **kwargs)  # type: ignore[misc]
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """`keras.Model.train_on_batch`, with the batch split over the replicas."""
+        refuse_model_from_outside(self)
+        parent: Any = super()
+        given = (x, y, sample_weight, class_weight)
+        if not _replicas() or class_weight is not None:
+            return parent.train_on_batch(*given, return_dict=return_dict)
+        from keras_involution.models import _tensorflow_steps
+
+        logs = _tensorflow_steps.train_on_batch(self, parent, x, y, sample_weight)
+        values = list(logs.values())
+        return logs if return_dict else values if len(values) > 1 else values[0]
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """`keras.Model.predict_on_batch`, with the batch split over the replicas."""
+        refuse_model_from_outside(self)
+        parent: Any = super()
+        if not _replicas():
+            return parent.predict_on_batch(x)
+        from keras_involution.models import _tensorflow_steps
+
+        return _tensorflow_steps.predict_on_batch(parent, x)
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class DataParallelModel(DataParallelSteps, keras.Model):
+    """`keras.Model` that trains on several devices with every backend.
+
+    Use it instead of `keras.Model(inputs, outputs)` inside of
+    `keras_involution.distribution.distribute`. On PyTorch, gradients and metrics are
+    averaged over the processes.
+
+    Args:
+        *args: As of `keras.Model`, inputs and outputs of a functional model.
+        **kwargs: As of `keras.Model`.
+
+    Call arguments:
+        inputs: Tensors.
+
+    Input shape:
+        As of the model's inputs.
+
+    Output shape:
+        As of the model's outputs.
+
+    Returns:
+        Tensors.
+
+    Raises:
+        ValueError: If a method would use the data of one process alone.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_involution.models import DataParallelModel
+    >>> inputs = keras.Input((4,))
+    >>> model = DataParallelModel(inputs, keras.layers.Dense(2)(inputs))
+    >>> model.predict_on_batch(np.ones((3, 4), "float32")).shape
+    (3, 2)
+
+    Reference:
+        `torch.nn.parallel.DistributedDataParallel`, which averages gradients likewise.
+    """
+
+
+def world_size() -> int:
+    """Number of processes of PyTorch or JAX that train one model."""
+    if _BACKEND == "torch":
+        from keras_involution.layers import _torch_processes
+
+        return _torch_processes.world_size()
+    if _BACKEND == "jax":
+        import jax
+
+        return jax.process_count()
+    return 1
+
+
+def refuse_model_from_outside(model: Any) -> None:
+    """Raises where the replicas of TensorFlow have no copies of a model's variables.
+
+    Raises:
+        ValueError: If the model was built outside the block of `distribute`.
+    """
+    if _BACKEND != "tensorflow":
+        return
+    from keras_involution.models import _tensorflow_steps
+
+    if paths := _tensorflow_steps.made_outside(model):
+        raise ValueError(
+            "The model was built outside the `with distribute(...)` block, so the "
+            "devices have no copies of its variables. Build or load it inside the "
+            f"block. {received(model=model.name, variables=paths[:3])}"
+        )
+
+
+def _replicas() -> bool:
+    """Whether TensorFlow has several replicas to split a batch over."""
+    if _BACKEND != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return bool(tf.distribute.get_strategy().num_replicas_in_sync > 1)
+
+
+def _refuse_rows_of_all(method: str) -> None:
+    """With JAX, the rows of every process would be taken for a shard of the data."""
+    if _BACKEND == "jax" and world_size() > 1:
+        raise ValueError(
+            f"With several processes, use `{method}` of the distribution, which shards "
+            f"the rows and gathers the results. {received(world_size=world_size())}"
+        )

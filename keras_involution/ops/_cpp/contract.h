@@ -1,0 +1,81 @@
+// The definition of what a caller passes to the kernels. C++ callers use this struct;
+// Python reads its description from the loaded library and fills it by name. A library
+// whose description differs from a caller's is refused when it is loaded.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace contract {
+
+// Changes with the meaning of a field or a function; the fields describe themselves.
+constexpr int version = 2;
+
+typedef int64_t Number;
+
+// Of depth, height and width. Fewer dimensions have their values last, after sizes,
+// windows and strides of one and steps of zero.
+struct Three {
+  Number at[3];
+  Number operator[](int axis) const { return at[axis]; }
+};
+
+// How a tensor lies in memory: steps between images, groups, the minor elements of a
+// group (channels or taps), and positions.
+struct Layout {
+  Number image, group, minor;
+  Three space;
+
+  Number row(Number i, Number g, Number d, Number h) const {
+    return i * image + g * group + d * space[0] + h * space[1];
+  }
+};
+
+// `double_precision` is one for float64 and zero for float32; `channels` are those of one
+// group; `threads` of zero means as many as OpenMP's settings say. The layouts are those
+// of inputs, kernels, outputs (or upstream), and of both gradients.
+#define INVOLUTION_FIELDS(FIELD)                                              \
+  FIELD(Number, double_precision) FIELD(Number, threads) FIELD(Number, images) \
+  FIELD(Number, groups) FIELD(Number, channels)                               \
+  FIELD(Three, kernel_size) FIELD(Three, strides) FIELD(Three, dilation_rate) \
+  FIELD(Three, input_sizes) FIELD(Three, output_sizes)                        \
+  FIELD(Layout, x) FIELD(Layout, k) FIELD(Layout, y) FIELD(Layout, dx) FIELD(Layout, dk)
+
+struct Problem {
+#define INVOLUTION_DECLARE(type, name) type name;
+  INVOLUTION_FIELDS(INVOLUTION_DECLARE)
+#undef INVOLUTION_DECLARE
+};
+
+// A line for the version, and one for each field: its name, first number and length.
+// Not `inline`: of such a function all libraries of a process would share one text.
+[[maybe_unused]] static const char* description() {
+  static const std::string text = [] {
+    std::string lines = "version " + std::to_string(version) + " 0\n";
+    auto add = [&lines](const char* name, size_t offset, size_t bytes) {
+      lines += std::string(name) + " " + std::to_string(offset / sizeof(Number)) + " " +
+               std::to_string(bytes / sizeof(Number)) + "\n";
+    };
+#define INVOLUTION_DESCRIBE(type, name) \
+  add(#name, offsetof(Problem, name), sizeof(type));
+    INVOLUTION_FIELDS(INVOLUTION_DESCRIBE)
+#undef INVOLUTION_DESCRIBE
+    return lines;
+  }();
+  return text.c_str();
+}
+
+// Calls a part of the work in several threads at a time, or in one.
+typedef void Team(void (*part)(void*), void* work, ptrdiff_t threads);
+
+// What a library exports: `involution_contract` describes it, and `involution_team` is a
+// pointer that the caller may set to threads of its own. The others return zero, or one
+// if there is no memory; gradients that are null are not computed.
+typedef const char* Describe();
+typedef int Forward(const Problem*, const void* x, const void* k, void* y);
+typedef int Gradients(const Problem*, const void* x, const void* k, const void* dy,
+                      void* dx, void* dk);
+
+}  // namespace contract

@@ -1,0 +1,145 @@
+"""The library of the kernels, and what it is told, as `contract.h` defines it.
+
+One library computes every window, stride, dilation and number of groups. It describes
+the fields of its argument block, and the block is filled by their names.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_involution._arguments import received
+from keras_involution.ops._cpp import compiler
+from keras_involution.ops._geometry import Geometry
+from keras_involution.ops._layout import channels_layout, taps_layout, three
+
+Steps = tuple[int, ...]
+
+SOURCE = Path(__file__).with_name("involution.cpp")
+# That of `contract.h`, and the fields that `problem` fills.
+_VERSION = 2
+_LENGTHS = {
+    "double_precision": 1,
+    "threads": 1,
+    "images": 1,
+    "groups": 1,
+    "channels": 1,
+    **dict.fromkeys(("kernel_size", "strides", "dilation_rate"), 3),
+    **dict.fromkeys(("input_sizes", "output_sizes"), 3),
+    **dict.fromkeys(("x", "k", "y", "dx", "dk"), 6),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Kernels:
+    """The loaded library.
+
+    Args:
+        path: Its file, by which programs of XLA and TensorFlow find it.
+        involution: `(problem, x, k, y) -> int`, of addresses; not zero without memory.
+        gradients: `(problem, x, k, dy, dx, dk) -> int`; a gradient at `None` is left
+            out.
+        places: Field of the argument block -> the number that it begins with.
+    """
+
+    path: str
+    involution: Callable[..., int]
+    gradients: Callable[..., int]
+    places: Mapping[str, int]
+
+    def problem(
+        self,
+        geometry: Geometry,
+        double: bool,
+        shape: Sequence[int],
+        steps: Sequence[Steps],
+        threads: int = 0,
+    ) -> list[int]:
+        """The argument block of one call.
+
+        Args:
+            geometry: The operator's.
+            double: Whether the numbers are float64; otherwise float32.
+            shape: That of the inputs.
+            steps: Of inputs, kernels, outputs (or upstream), and of both gradients.
+            threads: How many to use; zero for what OpenMP's settings say.
+        """
+        sizes = tuple(shape[axis] for axis in geometry.spatial_axes)
+        x, k, y, dx, dk = steps
+        outputs: Any = geometry.output_sizes(sizes)  # known: these are eager arrays
+        values: dict[str, Sequence[int]] = {
+            "double_precision": [int(double)],
+            "threads": [threads],
+            "images": [shape[0]],
+            "groups": [geometry.groups],
+            "channels": [geometry.group_channels],
+            "kernel_size": three(geometry.kernel_size, 1),
+            "strides": three(geometry.strides, 1),
+            "dilation_rate": three(geometry.dilation_rate, 1),
+            "input_sizes": three(sizes, 1),
+            "output_sizes": three(outputs, 1),
+            "x": channels_layout(x, geometry),
+            "k": taps_layout(k, geometry),
+            "y": channels_layout(y, geometry),
+            "dx": channels_layout(dx, geometry),
+            "dk": taps_layout(dk, geometry),
+        }
+        block = [0] * sum(_LENGTHS.values())
+        for name, numbers in values.items():
+            place = self.places[name]
+            block[place : place + len(numbers)] = numbers
+        return block
+
+
+@functools.cache
+def kernels() -> Kernels | str:
+    """The library, or the reason why it cannot be had here."""
+    path = compiler.compiled(SOURCE)
+    return path if isinstance(path, str) else loaded(path)
+
+
+def loaded(path: Path) -> Kernels | str:
+    """The library in this file, or the reason why it cannot be loaded.
+
+    Raises:
+        RuntimeError: If it is not what this version of the package calls.
+    """
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        return f"The compiled library cannot be loaded: {error}."
+    library.involution.argtypes = [ctypes.c_void_p] * 4
+    library.involution_gradients.argtypes = [ctypes.c_void_p] * 6
+    return Kernels(
+        path=str(path),
+        involution=library.involution,
+        gradients=library.involution_gradients,
+        places=_places(library, path),
+    )
+
+
+def reason() -> str | None:
+    """Why there is no library here."""
+    answer = kernels()
+    return answer if isinstance(answer, str) else None
+
+
+def _places(library: ctypes.CDLL, path: Path) -> dict[str, int]:
+    library.involution_contract.restype = ctypes.c_char_p
+    lines = library.involution_contract().decode().splitlines()
+    described = {name: (int(a), int(b)) for name, a, b in map(str.split, lines)}
+    version, _ = described.pop("version", (0, 0))
+    lengths = {name: length for name, (_, length) in described.items()}
+    if (version, lengths) != (_VERSION, _LENGTHS):
+        raise RuntimeError(
+            "The compiled kernels and this package differ in what a call says: the "
+            f"package is of version {_VERSION} with the fields {_LENGTHS}; delete the "
+            f"library or install the package again. "
+            + received(version=version, fields=lengths, library=str(path))
+        )
+    return {name: place for name, (place, _) in described.items()}

@@ -1,0 +1,205 @@
+// What each thread does: tasks of some groups of some rows of one image.
+
+#pragma once
+
+#include <vector>
+
+#include "blocks.h"
+#include "kernel_gradient.h"
+
+namespace {
+
+// Which part of the work one task does: some groups of some rows of one image, few
+// enough that its planes stay in the cache and that every thread has work, and
+// neighboring groups together because their kernels share lines of the cache.
+template <class W>
+struct Tasks {
+  const W& window;
+  Size groups, rows, chunks, bands, count;
+
+  Tasks(const W& window, Size threads, bool banded) : window(window) {
+    const Problem& p = window.p;
+    const Size wanted = 2 * threads;
+    rows = p.output_sizes[1], bands = 1;
+    while (banded && rows > 1 &&
+           (plane() > plane_bytes || p.images * p.groups * bands < wanted))
+      rows = (p.output_sizes[1] + bands) / (bands + 1), ++bands;
+    bands = (p.output_sizes[1] + rows - 1) / rows;
+    const Size fit = larger(1, cache_bytes / plane() / (banded ? 1 : 2));
+    const Size fair = larger(1, p.groups * p.images * bands / wanted);
+    groups = smaller(p.groups, smaller(fit, fair));
+    chunks = (p.groups + groups - 1) / groups;
+    groups = (p.groups + chunks - 1) / chunks;
+    count = p.images * chunks * bands;
+  }
+  Size plane() const {
+    const Problem& p = window.p;
+    return (p.input_sizes[0] + halo(p, 0)) * input_rows() *
+           (p.input_sizes[2] + halo(p, 2)) * window.pixel() *
+           Size(sizeof(typename W::Real));
+  }
+  static constexpr Size cache_bytes = Size(1) << 19, plane_bytes = Size(1) << 17;
+  Size input_rows() const {
+    return (rows - 1) * window.p.strides[1] + halo(window.p, 1) + 1;
+  }
+};
+
+struct Task {
+  Size image, group, groups, top, bottom;
+
+  template <class W>
+  Task(const Tasks<W>& all, Size index)
+      : image(index / all.bands / all.chunks),
+        group(index / all.bands % all.chunks * all.groups),
+        groups(smaller(all.groups, all.window.p.groups - group)),
+        top(index % all.bands * all.rows),
+        bottom(smaller(top + all.rows, all.window.p.output_sizes[1])) {}
+};
+
+// The kernels of a row with their taps side by side, as they lie or copied.
+template <class W>
+struct Weights {
+  const typename W::Real* at;
+  Size step;
+
+  Weights(const W& window, const typename W::Real* k, typename W::Real* buffer)
+      : at(k), step(window.p.k.space[2]) {
+    const Problem& p = window.p;
+    if (p.k.minor == 1) return;
+    gather(buffer, window.taps, k, p.output_sizes[2], step, window.taps, p.k.minor);
+    at = buffer, step = window.taps;
+  }
+};
+
+template <class W>
+struct Forward {
+  typedef typename W::Real Real;
+  const W& window;
+  const Tasks<W>& tasks;
+  const Real *x, *k;
+  Real* y;
+
+  template <class Next>
+  bool operator()(Next next) const {
+    const Problem& p = window.p;
+    Plane<W> plane(window, tasks.groups, tasks.input_rows());
+    Row<W> buffer(window);
+    if (!plane.data || !buffer.y || !buffer.k) return false;
+    for (Size index; (index = next()) < tasks.count;) {
+      const Task task(tasks, index);
+      plane.first = task.top * p.strides[1] - padding(p, 1);
+      plane.fill(x + p.x.row(task.image, task.group, 0, 0), task.groups);
+      for (Size d = 0; d < p.output_sizes[0]; ++d)
+        for (Size h = task.top; h < task.bottom; ++h)
+          for (Size g = 0; g < task.groups; ++g) row(task, plane, buffer, d, h, g);
+    }
+    return true;
+  }
+
+ private:
+  void row(const Task& task, const Plane<W>& plane, Row<W>& buffer, Size d, Size h,
+           Size g) const {
+    const Problem& p = window.p;
+    const Size pixel = window.pixel(), stride = W::width ? W::stride : p.strides[2];
+    const Weights<W> weights(window, k + p.k.row(task.image, task.group + g, d, h),
+                             buffer.k);
+    const Real* inputs =
+        plane.row(g, d * p.strides[0], (h - task.top) * p.strides[1]);
+    Real* result = y + p.y.row(task.image, task.group + g, d, h);
+    const bool direct = p.y.minor == 1 && window.channels() == pixel;
+    Real* to = direct ? result : buffer.y;
+    const Size to_step = direct ? p.y.space[2] : pixel;
+    in_blocks(p.output_sizes[2], [&](auto count, Size w) {
+      const Real* some = weights.at + w * weights.step;
+      prefetch<count.value>(some, weights.step, window.taps);
+      forward_block<count.value>(plane, inputs + w * stride * pixel, some,
+                                 weights.step, to + w * to_step, to_step);
+    });
+    if (!direct)
+      scatter(result, p.y.space[2], p.y.minor, buffer.y, pixel, p.output_sizes[2],
+              window.channels());
+  }
+};
+
+// Both gradients, or the one that is not null.
+template <class W>
+struct Gradients {
+  typedef typename W::Real Real;
+  const W& window;
+  const Tasks<W>& tasks;
+  const Real *x, *k, *dy;
+  Real *dx, *dk;
+
+  template <class Next>
+  bool operator()(Next next) const {
+    const Problem& p = window.p;
+    const Size rows = p.input_sizes[1] + halo(p, 1);
+    Plane<W> inputs(window, tasks.groups, rows), sums(window, tasks.groups, rows);
+    Row<W> buffer(window);
+    if (!inputs.data || !sums.data || !buffer.y || !buffer.k) return false;
+    const std::vector<Size> offsets = offsets_in(inputs);
+    for (Size index; (index = next()) < tasks.count;) {
+      const Task task(tasks, index);
+      if (dk) inputs.fill(x + p.x.row(task.image, task.group, 0, 0), task.groups);
+      if (dx) sums.clear();
+      for (Size d = 0; d < p.output_sizes[0]; ++d)
+        for (Size h = 0; h < p.output_sizes[1]; ++h)
+          for (Size g = 0; g < task.groups; ++g) {
+            gather(buffer.y, window.pixel(),
+                   dy + p.y.row(task.image, task.group + g, d, h), p.output_sizes[2],
+                   p.y.space[2], window.channels(), p.y.minor);
+            if (dx) add_to_inputs(task, sums, buffer, d, h, g);
+            if (dk) of_kernels(task, inputs, offsets, buffer, d, h, g);
+          }
+      if (dx) sums.empty(dx + p.dx.row(task.image, task.group, 0, 0), task.groups);
+    }
+    return true;
+  }
+
+ private:
+  std::vector<Size> offsets_in(const Plane<W>& inputs) const {
+    const Problem& p = window.p;
+    std::vector<Size> offsets;
+    offsets.reserve(window.taps);
+    for (Size d = 0; d < p.kernel_size[0]; ++d)
+      for (Size h = 0; h < p.kernel_size[1]; ++h)
+        for (Size w = 0; w < p.kernel_size[2]; ++w)
+          offsets.push_back(d * inputs.slice_step() + h * inputs.row_step() +
+                            w * p.dilation_rate[2] * window.pixel());
+    return offsets;
+  }
+
+  void add_to_inputs(const Task& task, const Plane<W>& sums, Row<W>& buffer, Size d,
+                     Size h, Size g) const {
+    const Problem& p = window.p;
+    const Size pixel = window.pixel(), stride = W::width ? W::stride : p.strides[2];
+    const Weights<W> weights(window, k + p.k.row(task.image, task.group + g, d, h),
+                             buffer.k);
+    Real* sum = sums.row(g, d * p.strides[0], h * p.strides[1]);
+    in_blocks(p.output_sizes[2], [&](auto count, Size w) {
+      const Real* some = weights.at + w * weights.step;
+      prefetch<count.value>(some, weights.step, window.taps);
+      inputs_block<count.value>(sums, sum + w * stride * pixel, some, weights.step,
+                                buffer.y + w * pixel);
+    });
+  }
+
+  void of_kernels(const Task& task, const Plane<W>& inputs,
+                  const std::vector<Size>& offsets, Row<W>& buffer, Size d, Size h,
+                  Size g) const {
+    const Problem& p = window.p;
+    const Size pixel = window.pixel(), stride = W::width ? W::stride : p.strides[2];
+    const Real* at = inputs.row(g, d * p.strides[0], h * p.strides[1]);
+    Real* result = dk + p.dk.row(task.image, task.group + g, d, h);
+    const bool direct = p.dk.minor == 1;  // else the buffer, free again by now
+    for (Size w = 0; w < p.output_sizes[2]; ++w)
+      kernel_gradient<W, W::lanes>(
+          window, 0, at + w * stride * pixel, offsets.data(), buffer.y + w * pixel,
+          direct ? result + w * p.dk.space[2] : buffer.k + w * window.taps);
+    if (!direct)
+      scatter(result, p.dk.space[2], p.dk.minor, buffer.k, window.taps,
+              p.output_sizes[2], window.taps);
+  }
+};
+
+}  // namespace

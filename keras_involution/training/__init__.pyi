@@ -1,0 +1,33 @@
+# The public names; `__init__.py` imports each on first use.
+
+from .augmentation import AUGMENTATIONS as AUGMENTATIONS
+from .augmentation import Augmentation as Augmentation
+from .batches import ImageBatches as ImageBatches
+from .checkpoint import load_checkpoint as load_checkpoint
+from .checkpoint import save_checkpoint as save_checkpoint
+from .classifier.run import begin_classifier as begin_classifier
+from .classifier.run import resume_classifier as resume_classifier
+from .classifier.settings import ClassifierSettings as ClassifierSettings
+from .classifier.test import test_classifier as test_classifier
+from .coupled_decay import SGDWithCoupledDecay as SGDWithCoupledDecay
+from .distillation import build_distiller as build_distiller
+from .distillation import teacher_of_classes as teacher_of_classes
+from .epoch_cosine import EpochCosine as EpochCosine
+from .epoch_schedules import EpochSchedule as EpochSchedule
+from .image_changes import RandomApply as RandomApply
+from .optimizers import averaged_weights as averaged_weights
+from .optimizers import build_optimizer as build_optimizer
+from .progress import Budget as Budget
+from .progress import Progress as Progress
+from .recipe import Recipe as Recipe
+from .recipes import RECIPES as RECIPES
+from .schedules import RampSustainDecay as RampSustainDecay
+from .schedules import WarmUp as WarmUp
+from .schedules import build_schedule as build_schedule
+from .statistics import update_batch_norm_statistics as update_batch_norm_statistics
+from .stored_logits import StoredLogits as StoredLogits
+from .stored_logits import store_logits as store_logits
+from .stored_splits import split_of_indices as split_of_indices
+from .trainer import Trainer as Trainer
+from .trainer import TrainingData as TrainingData
+from .views import RandomView as RandomView

@@ -1,0 +1,1 @@
+"""Training of classifiers: settings, a folder for the run, and a test at the end."""

@@ -1,0 +1,139 @@
+"""The networks of a training: new ones, and those of presets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras_involution import models
+from keras_involution._arguments import received
+from keras_involution.models import (
+    RedNetBackbone,
+    RedNetImageClassifier,
+    RedNetImageConverter,
+)
+
+OPERATORS = {"rednet": "involution", "resnet": "convolution"}
+
+
+def build_classifier(
+    depth: int,
+    image_size: int,
+    class_names: list[str],
+    dtype: str = "float32",
+    name: str | None = None,
+    **kwargs: Any,
+) -> RedNetImageClassifier:
+    """A new classifier of images of any size, whose preset stretches them to a square.
+
+    Its layers have the same names in every process.
+
+    Args:
+        depth: Integer, a published depth.
+        image_size: Integer, side of the square.
+        class_names: List of strings.
+        dtype: Name of a dtype policy.
+        name: String, name of the model.
+        **kwargs: Arguments of `RedNetBackbone.from_depth`.
+    """
+    layout: dict[str, Any] = {"data_format": "channels_last"}
+    return getattr(models, f"RedNet{depth}")(
+        num_classes=len(class_names),
+        class_names=class_names,
+        backbone=RedNetBackbone.from_depth(
+            depth, name="red_net_backbone", dtype=dtype, **layout, **kwargs
+        ),
+        preprocessor=RedNetImageConverter(
+            (image_size, image_size),
+            crop_to_aspect_ratio=False,
+            antialias=True,
+            name="image_converter",
+            **layout,
+        ),
+        head_dtype=head_dtype(dtype),
+        name=name,
+    )
+
+
+def classifier_of_preset(
+    preset: str,
+    class_names: Sequence[str],
+    image_size: int | None = None,
+    drop_path_rate: float = 0.0,
+) -> RedNetImageClassifier:
+    """The network of a preset for other classes and another image size.
+
+    The head is kept if the preset names the same classes, or has as many without
+    names. Otherwise it is replaced. Scale, offset and cropping are kept.
+
+    Args:
+        preset: Whatever `RedNetImageClassifier.from_preset` takes.
+        class_names: Sequence of strings.
+        image_size: Integer; `None` takes the preset's.
+        drop_path_rate: Float, stochastic depth of the last bottleneck.
+
+    Returns:
+        A float32 `RedNetImageClassifier`, channels last.
+
+    Raises:
+        ValueError: If the preset is unknown, or pads its images.
+    """
+    saved = RedNetImageClassifier.from_preset(preset, dtype="float32")
+    changes = {
+        "drop_path_rate": drop_path_rate,
+        "data_format": "channels_last",
+        "image_shape": (None, None, 3),
+    }
+    backbone = RedNetBackbone.from_config({**saved.backbone.get_config(), **changes})
+    backbone.set_weights(saved.backbone.get_weights())
+    model = RedNetImageClassifier(
+        backbone=backbone,
+        num_classes=len(class_names),
+        class_names=class_names,
+        preprocessor=_converter(converter_of(saved), image_size),
+        pooling=saved.pooling,
+        dropout=saved.dropout,
+    )
+    known = saved.class_names or list(class_names)
+    if saved.num_classes == len(class_names) and known == list(class_names):
+        head = saved.get_layer("predictions").get_weights()
+        model.get_layer("predictions").set_weights(head)
+    return model
+
+
+def converter_of(model: RedNetImageClassifier) -> RedNetImageConverter:
+    """The preprocessor of a classifier.
+
+    Raises:
+        ValueError: If it has none, so that nothing says how images are prepared.
+    """
+    if model.preprocessor is None:
+        raise ValueError(
+            "The network has no preprocessor, so images cannot be prepared for it. "
+            + received(preprocessor=None)
+        )
+    return model.preprocessor
+
+
+def _converter(
+    saved: RedNetImageConverter, image_size: int | None
+) -> RedNetImageConverter:
+    config = saved.get_config()
+    if config["pad_to_aspect_ratio"]:
+        raise ValueError(
+            "The preset pads its images; training stretches them or crops the central "
+            "square. " + received(pad_to_aspect_ratio=True)
+        )
+    size = (image_size, image_size) if image_size else saved.image_size
+    if size is None or size[0] != size[1]:
+        raise ValueError(
+            "Images become squares: set `image_size` to a side. "
+            + received(image_size=size)
+        )
+    changes = {"image_size": size, "data_format": "channels_last"}
+    return RedNetImageConverter.from_config({**config, **changes})
+
+
+def head_dtype(dtype: str) -> str | None:
+    """float32 in mixed precision: logits of three digits would tie."""
+    return "float32" if dtype.startswith("mixed") else None

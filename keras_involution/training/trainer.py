@@ -1,0 +1,297 @@
+"""The one training loop: steps, evaluations and checkpoints, resumed exactly."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from keras_involution._arguments import received
+from keras_involution._files import reading
+from keras_involution.distribution import Distribution
+from keras_involution.models.data_parallel import refuse_model_from_outside
+from keras_involution.training.checkpoint import load_checkpoint, save_checkpoint
+from keras_involution.training.logs import Log
+from keras_involution.training.optimizers import RateSetter, averaged_weights
+from keras_involution.training.progress import Budget, Progress
+from keras_involution.training.statistics import update_batch_norm_statistics
+
+CHECKPOINT = "checkpoint.npz"
+CHECKPOINT_BYTES = 16 * 2**20
+"""Largest file of a checkpoint, small enough to be carried between machines."""
+
+
+class TrainingData(Protocol):
+    """Batches with a position that can be saved."""
+
+    def seek(self, step: int, state: Any) -> None:
+        """Goes to the batch after `step` steps; `state` is from `get_state` or `None`.
+
+        `None` stands for the beginning, or for a run that had another number of
+        processes.
+        """
+
+    def next_batch(self, fraction: float) -> tuple[Any, Any]:
+        """Inputs and targets of the next step, at a fraction of the run."""
+
+    def get_state(self) -> Any:
+        """The position behind the last batch, as a JSON value."""
+
+    def close(self) -> None:
+        """Ends the threads and processes that read ahead; `seek` may begin again."""
+
+
+class Trainer:
+    """Trains a model to the end of its budget; a checkpoint continues it.
+
+    A run that was killed at any moment goes on with the losses that it would have had.
+    With several processes every one makes its own `Trainer`, and the first writes.
+
+    Args:
+        model: Compiled `keras.Model`, whose weights and optimizer are saved.
+        data: `TrainingData`.
+        budget: `Budget`.
+        folder: Path of the folder for the checkpoint; `None` saves none.
+        learning_rate: Function from a step to the learning rate, such as a schedule of
+            Keras; it is called with the fraction of the budget that is spent, times its
+            steps. `None` leaves the rate to the optimizer.
+        evaluate: Function of whether the run is over that returns metrics. It is called
+            with the moving averages of the weights, if the optimizer keeps them.
+        evaluate_every: Integer, steps between two evaluations; `None` for an epoch.
+        monitor: String, the metric of which the highest value is the best one.
+        patience: Integer, epochs without a better value after which the run stops.
+        save: Function of whether the weights are the best so far and whether the run is
+            over, called after every evaluation with the weights that were evaluated.
+        statistics: Function that returns batches over which the statistics of batch
+            normalization are computed before the last evaluation.
+        checkpoint_minutes: Float, time between two checkpoints.
+        checkpoint_steps: Integer, steps between two checkpoints, beside the time.
+        trained: `keras.Model` whose steps train `model`, such as a distiller.
+        settings: Dictionary of JSON values that a resumed run must share.
+        logs: Sequence of logs that receive losses and metrics.
+        distribution: `Distribution`, for several devices.
+
+    Raises:
+        ValueError: If the folder holds a run with other settings or of another backend.
+
+    Example:
+
+    >>> import keras, numpy as np, tempfile
+    >>> from keras_involution.training import Budget, Trainer
+    >>> class Ones:
+    ...     def seek(self, step, state): pass
+    ...     def get_state(self): return None
+    ...     def close(self): pass
+    ...     def next_batch(self, fraction): return np.ones((4, 2)), np.ones((4, 1))
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Trainer(model, Ones(), Budget(2, 3), folder).run().step
+    6
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        data: TrainingData,
+        budget: Budget,
+        folder: str | Path | None = None,
+        *,
+        learning_rate: Callable[[int], Any] | None = None,
+        evaluate: Callable[[bool], dict[str, float]] | None = None,
+        evaluate_every: int | None = None,
+        monitor: str | None = None,
+        patience: int | None = None,
+        save: Callable[[bool, bool], None] | None = None,
+        statistics: Callable[[], Iterable[Any]] | None = None,
+        checkpoint_minutes: float = 5.0,
+        checkpoint_steps: int | None = None,
+        trained: keras.Model | None = None,
+        settings: dict[str, Any] | None = None,
+        logs: Sequence[Log] = (),
+        distribution: Distribution | None = None,
+    ) -> None:
+        self.model, self.data, self.budget = model, data, budget
+        self.learning_rate = learning_rate
+        self.path = None if folder is None else Path(folder) / CHECKPOINT
+        self.evaluate, self.monitor, self.patience = evaluate, monitor, patience
+        self.evaluate_every = evaluate_every or budget.steps_per_epoch
+        self.save, self.statistics = save, statistics
+        self._set_rate = RateSetter(model.optimizer) if learning_rate else None
+        self.checkpoint_minutes = checkpoint_minutes
+        self.checkpoint_steps = checkpoint_steps
+        self.trained = model if trained is None else trained
+        self.logs, self.distribution = list(logs), distribution
+        hosts = distribution and distribution.hosts
+        self.world_size = hosts.world_size if hosts else 1
+        self.progress = Progress(dict(settings or {}), world_size=self.world_size)
+        self._data_state: Any = None
+        self._restore()
+        self._started = time.perf_counter() - self.progress.seconds
+        self._saved_at = self.progress.seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the budget is spent, or the run has stopped before."""
+        return bool(self.progress.stopped) or self.fraction >= 1
+
+    @property
+    def fraction(self) -> float:
+        """The fraction of the budget that is spent."""
+        return self.budget.fraction(self.progress.step, self.progress.seconds)
+
+    def run(self, on_step: Callable[[Progress], None] | None = None) -> Progress:
+        """Trains to the end of the budget.
+
+        Args:
+            on_step: Function that is called with the progress after every step.
+
+        Returns:
+            `Progress`, with the metrics of every evaluation in `history`.
+
+        Raises:
+            ValueError: If the loss is not finite, or the model was built outside the
+                block of `distribute`.
+        """
+        refuse_model_from_outside(self.trained)
+        self._started = time.perf_counter() - self.progress.seconds
+        self.data.seek(self.progress.step, self._data_state)
+        try:
+            while not self.is_over:
+                self._step()
+                if self.progress.step % self.evaluate_every == 0 or self.is_over:
+                    self._end_epoch()
+                if self._checkpoint_is_due():
+                    self.checkpoint()
+                if on_step is not None:
+                    on_step(self.progress)
+        finally:
+            self._data_state = self.data.get_state()
+            self.data.close()
+            for log in self.logs:
+                log.close()
+        return self.progress
+
+    def checkpoint(self) -> None:
+        """Saves all that the run needs to continue."""
+        if self.path is None:
+            return
+        self.progress.data = _encoded(self.data.get_state())
+        save_checkpoint(
+            self.path,
+            self.model,
+            dataclasses.asdict(self.progress),
+            self.distribution,
+            shard_bytes=CHECKPOINT_BYTES,
+        )
+        self._saved_at = self.progress.seconds
+
+    def _restore(self) -> None:
+        state = None
+        if self.path is not None and self.path.exists():
+            found = load_checkpoint(self.path, self.model)
+            with reading(self.path, "The progress of the run"):
+                begun = Progress(**found)
+            begun.check_continued_by(self.progress)
+            self.progress = begun
+            if self.progress.world_size == self.world_size:
+                state = _decoded(self.progress.data)
+            self.progress.world_size = self.world_size
+        self._data_state = state
+
+    def _step(self) -> None:
+        progress, fraction = self.progress, self.fraction
+        rates = {}
+        if self.learning_rate is not None and self._set_rate is not None:
+            rate = float(self.learning_rate(round(fraction * self.budget.steps)))
+            self._set_rate(rate)
+            rates = {"learning_rate": rate}
+        inputs, targets = self.data.next_batch(fraction)
+        # Not `fit`: at its end Keras replaces the weights by their moving averages.
+        logs = self.trained.train_on_batch(inputs, targets, return_dict=True)
+        loss = float(logs["loss"])
+        progress.step += 1
+        progress.losses.append(loss)
+        if not math.isfinite(loss):
+            raise ValueError(
+                "The loss is not finite; a lower learning rate or `clip_norm` may "
+                f"help. {received(loss=loss, step=progress.step)}"
+            )
+        progress.seconds = self._seconds()
+        self._log("steps", {"loss": loss, **rates})
+
+    def _seconds(self) -> float:
+        """Wall time by the clock of the first process: all stop at the same step."""
+        seconds = time.perf_counter() - self._started
+        if self.distribution is None or self.budget.minutes is None:
+            return seconds
+        return float(self.distribution.gather(np.array([seconds]))[0])
+
+    def _end_epoch(self) -> None:
+        progress = self.progress
+        epoch = progress.step / self.budget.steps_per_epoch
+        metrics = {
+            "epoch": round(epoch, 3),
+            "seconds": round(progress.seconds, 3),
+            "loss": float(np.mean(progress.losses)),
+        }
+        progress.losses = []
+        # What is evaluated is what is saved: the averages where the optimizer has them.
+        with averaged_weights(self.model):
+            if self.is_over and self.statistics is not None:
+                update_batch_norm_statistics(self.model, self.statistics())
+            if self.evaluate is not None:
+                metrics |= self.evaluate(self.is_over)
+            is_best = self._is_best(metrics, epoch)
+            progress.history.append(metrics)
+            if self.save is not None:
+                self.save(is_best, self.is_over)
+        if self.distribution is not None:
+            self.distribution.barrier()
+        progress.seconds = self._seconds()
+        self._log("epochs", metrics)
+
+    def _is_best(self, metrics: dict[str, float], epoch: float) -> bool:
+        progress = self.progress
+        value = metrics.get(self.monitor or "")
+        if value is None:
+            return False
+        if progress.best is None or value > progress.best:
+            progress.best, progress.best_epoch = value, epoch
+            return True
+        if self.patience is not None and epoch - progress.best_epoch >= self.patience:
+            progress.stopped = f"not better since epoch {progress.best_epoch:g}"
+        return False
+
+    def _checkpoint_is_due(self) -> bool:
+        progress = self.progress
+        if self.is_over or progress.step % self.evaluate_every == 0:
+            return True
+        by_steps = self.checkpoint_steps or 0
+        if by_steps and progress.step % by_steps == 0:
+            return True
+        return (
+            self.world_size == 1
+            and progress.seconds - self._saved_at >= 60 * self.checkpoint_minutes
+        )
+
+    def _log(self, kind: str, values: dict[str, float]) -> None:
+        for log in self.logs:
+            log.write(kind, self.progress.step, values)
+
+
+def _encoded(state: Any) -> Any:
+    """A state of bytes as JSON; some iterators of grain return one."""
+    return {"bytes": state.decode("latin-1")} if isinstance(state, bytes) else state
+
+
+def _decoded(state: Any) -> Any:
+    if isinstance(state, dict) and set(state) == {"bytes"}:
+        return state["bytes"].encode("latin-1")
+    return state

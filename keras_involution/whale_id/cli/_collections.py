@@ -1,0 +1,198 @@
+"""Photographs that commands read: folders, tables, or files of embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from keras_involution.whale_id import Embeddings
+    from keras_involution.whale_id.fusion import Matcher
+
+
+def load_collection(
+    source: str,
+    rows: Sequence[str] = (),
+    *,
+    like: Embeddings | None = None,
+    known: bool = False,
+    **options: Any,
+) -> Embeddings:
+    """The photographs of a folder, a table, or a file of embeddings.
+
+    Args:
+        source: Path.
+        rows: Sequence of `COLUMN=VALUE,...`.
+        like: `Embeddings` that photographs are described like; `None` describes them
+            as the options say.
+        known: Boolean, whether one of the photographs must show a known animal.
+        **options: What `describe_options` give; with `add` the photographs that `like`
+            holds already are taken from it.
+
+    Returns:
+        `Embeddings`.
+
+    Raises:
+        ValueError: If two photographs have one `image_id`, no animal is known that
+            must be, or `like` is of another network.
+    """
+    from keras_involution.whale_id.cli._models import usable
+    from keras_involution.whale_id.cli._rows import load_part, part_of
+
+    if _holds_embeddings(source):
+        found = usable([load_part(source, rows)], options["on_error"])[0]
+        _check_distinct(found.table)
+        return found
+    from keras_involution.whale_id import read_table
+
+    table = read_table(source, options["images"], boxes=options["boxes"])
+    table = part_of(table, rows, source)
+    _check_distinct(table)
+    if known:
+        _check_known(table, source)
+    if like is None:
+        return _described(table, options)
+    return _described_like(like, table, options)
+
+
+def build_matcher(database: Embeddings, options: dict[str, Any]) -> Matcher:
+    """The `Matcher` of `match_options`, with the calibration if one is given."""
+    from keras_involution.whale_id.fusion import FusionCalibration, Matcher
+    from keras_involution.whale_id.fusion.scorers import default_scorers
+
+    path = options.get("calibration")
+    return Matcher(
+        database,
+        default_scorers([database], options["rerank"], options["pairs"]),
+        calibration=None if path is None else FusionCalibration.load(path),
+        **matching(options),
+    )
+
+
+def matching(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `Matcher` beside the scorers, of `match_options`."""
+    return {name: options[name] for name in ("shortlist", "reduce", "sides")}
+
+
+def _check_distinct(table: pd.DataFrame) -> None:
+    """Refuses an answer that could mean either of two photographs."""
+    from keras_involution._arguments import received
+
+    twice = table["image_id"][table["image_id"].duplicated()].unique().tolist()
+    if twice:
+        raise ValueError(
+            "Each photograph needs an `image_id` of its own; `whale-id check` names "
+            f"all that are there twice. {received(image_id=twice[:5])}"
+        )
+
+
+def _described_like(
+    like: Embeddings, table: pd.DataFrame, options: dict[str, Any]
+) -> Embeddings:
+    """The photographs of a table, those that `like` holds already from there."""
+    from keras_involution._arguments import received
+    from keras_involution.whale_id import Embeddings
+
+    settings = like.settings
+    if settings:
+        options = options | {"flip": settings["flip"]} | _keypoints(settings["local"])
+    places = {name: row for row, name in enumerate(like.table["image_id"])}
+    known = table["image_id"].isin(list(places)) & options.get("add", False)
+    rows = [places[name] for name in table["image_id"][known]]
+    paths = like.table["path"].iloc[rows].to_list()
+    other = [p for p, q in zip(table["path"][known], paths) if str(p) != str(q)]
+    if other:
+        raise ValueError(
+            "The database has another photograph with the same `image_id`. "
+            + received(path=other[0])
+        )
+    if len(table) and known.all():
+        return like.rows(rows)
+    described = _described(table[~known].reset_index(drop=True), options)
+    if settings and described.settings["model"] != settings["model"]:
+        raise ValueError(
+            "The database was described by another network; name it with --model. "
+            + received(model=options["model"])
+        )
+    if not rows:
+        return described
+    return Embeddings.concatenate([like.rows(rows), described])
+
+
+def _keypoints(local: dict[str, Any] | None) -> dict[str, Any]:
+    """The options that give the arguments `local` of `build_extractor`."""
+    if local is None:
+        return {"local": "none"}
+    names = ("side", "keypoints", "region")
+    return {"local": local["name"]} | {name: local[name] for name in names}
+
+
+def _described(table: pd.DataFrame, options: dict[str, Any]) -> Embeddings:
+    from keras_involution.whale_id.cli._progress import Progress
+    from keras_involution.whale_id.describe import describe
+    from keras_involution.whale_id.embeddings.embedders import Source
+    from keras_involution.whale_id.embeddings.table import Job
+    from keras_involution.whale_id.local import build_extractor
+    from keras_involution.whale_id.runs import load_run
+
+    run = load_run(options["model"])
+    local = local_arguments(options)
+    extractor = None if local is None else build_extractor(**local)
+    with Progress("Photographs", len(table) * (1 + (extractor is not None))) as bar:
+        embeddings, left_out = describe(
+            run.network,
+            table,
+            extractor,
+            box_margin=run.box_margin,
+            flip=options["flip"],
+            batch_size=options["batch_size"],
+            on_error=options["on_error"],
+            on_image=lambda number: bar.bar.update(number),
+        )
+    for reason in left_out.values():
+        click.echo(f"skipped {reason}", err=True)
+    source = Source(options["model"])
+    job = Job(table, source, Path("described"), options["flip"], local=local)
+    return replace(embeddings, settings=job.settings())
+
+
+def local_arguments(options: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments of `build_extractor` that `keypoint_options` give."""
+    if options["local"] == "none":
+        return None
+    names = ("side", "keypoints", "region")
+    return {"name": options["local"]} | {name: options[name] for name in names}
+
+
+def _holds_embeddings(source: str) -> bool:
+    """Whether a file holds embeddings and is no table of photographs."""
+    suffix = Path(source).suffix.lower()
+    if suffix == ".npz" or any(Path(source).glob("*.npz")):
+        return True
+    if suffix == ".parquet":
+        import pyarrow.parquet
+
+        return "features" in pyarrow.parquet.read_schema(source).names
+    if suffix == ".csv":
+        with open(source, encoding="utf-8", errors="replace") as file:
+            return "feature_0" in file.readline()
+    return False
+
+
+def _check_known(table: pd.DataFrame, source: str) -> None:
+    """Refuses a database that can name nothing, before its photographs are read."""
+    from keras_involution._arguments import received
+    from keras_involution.whale_id.tables import UNKNOWN
+
+    if (table["identity"] == UNKNOWN).all():
+        raise ValueError(
+            "The database holds no photograph of a known animal. A folder needs one "
+            "folder for each animal, a table the column `identity`. "
+            + received(source=source, rows=len(table))
+        )

@@ -1,0 +1,94 @@
+"""`whale-id cluster`: which photographs of unknown animals belong together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import cloup
+
+from keras_involution._commands import Command, reported
+from keras_involution.whale_id.cli._collections import load_collection
+from keras_involution.whale_id.cli._options import (
+    calibration_option,
+    describe_options,
+    force_option,
+    pairs_option,
+    shortlist_option,
+    sides_option,
+)
+
+
+@cloup.command(cls=Command, extras=("whale-id",))
+@click.argument("source", type=click.Path(exists=True))
+@click.argument("out", type=click.Path())
+@click.option("--rows", metavar="COLUMN=VALUE,...", multiple=True, help="Part of it.")
+@click.option(
+    "--threshold",
+    default=0.5,
+    help="Groups are joined while two of their photographs show one animal with this "
+    "mean probability.",
+)
+@click.option(
+    "--anchored/--not-anchored",
+    default=True,
+    help="Keep photographs of one known animal together and of two apart; else known "
+    "identities only judge the groups.",
+)
+@calibration_option("; else learned from known animals of SOURCE.")
+@shortlist_option
+@sides_option
+@pairs_option
+@describe_options
+@force_option
+def command(source: str, out: str, **options: Any) -> None:
+    """Group the photographs of SOURCE by animal; write proposals to OUT (CSV).
+
+    SOURCE is a folder, a table, or a file of `whale-id embed`. A person reviews the
+    proposals: nothing is changed.
+    """
+    with reported():
+        from keras_involution._files import check_outputs
+        from keras_involution.whale_id import write_results
+        from keras_involution.whale_id.cluster import cluster, cluster_metrics
+        from keras_involution.whale_id.retrieve.results import SUFFIXES
+
+        check_outputs(options["force"], source, out=(out, SUFFIXES))
+        embeddings = load_collection(source, options.pop("rows"), **options)
+        probabilities = _probabilities(embeddings, options)
+        found = cluster(
+            embeddings,
+            probabilities,
+            threshold=options["threshold"],
+            anchored=options["anchored"],
+        )
+        write_results(found, out, force=options["force"])
+        groups = found["group"].nunique()
+        click.echo(f"{out}: {len(found)} photographs in {groups} groups")
+        if not options["anchored"]:
+            metrics = cluster_metrics(
+                *(found[c].to_list() for c in ("group", "identity"))
+            )
+            for name, value in metrics.items():
+                click.echo(f"{name}: {value:.3f}" if name != "n" else f"n: {value}")
+
+
+def _probabilities(embeddings: Any, options: dict[str, Any]) -> Any:
+    from keras_involution._arguments import received
+    from keras_involution.whale_id.cluster import pair_probabilities
+    from keras_involution.whale_id.fusion import FusionCalibration, Matcher
+    from keras_involution.whale_id.fusion.scorers import default_scorers
+
+    chosen = {name: options[name] for name in ("shortlist", "sides")}
+    scorers = default_scorers([embeddings], pairs=options["pairs"])
+    if options["calibration"] is not None:
+        calibration = FusionCalibration.load(options["calibration"])
+        return pair_probabilities(embeddings, calibration, scorers, **chosen)
+    matcher = Matcher(embeddings, scorers, **chosen).fit()
+    if matcher.calibration is None:
+        raise ValueError(
+            "Groups need probabilities: give --calibration, a file of `evaluate "
+            f"--save-calibration`. {received(reason=matcher.reason)}"
+        )
+    click.echo(f"probabilities from {matcher.calibration.protocol}")
+    return pair_probabilities(embeddings, matcher.calibration, scorers, **chosen)

@@ -1,0 +1,187 @@
+"""Embeddings of the photographs of a table, a batch at a time."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from keras_involution import _arguments
+from keras_involution.data.images import ImageError
+from keras_involution.whale_id.embeddings.embedders import Embedder
+from keras_involution.whale_id.embeddings.embeddings import Embeddings
+from keras_involution.whale_id.embeddings.ragged import RaggedArray
+from keras_involution.whale_id.heads import load_centers
+from keras_involution.whale_id.pipeline import Photographs, ordered_batches
+
+FLIPS = ("average", "keep", "none")
+
+Extras = Callable[[pd.DataFrame], dict[str, np.ndarray | RaggedArray]]
+"""From rows of a table to further arrays about their photographs, as `Embeddings`."""
+
+
+def embed_photographs(
+    network: Embedder,
+    photographs: Photographs,
+    *,
+    batch_size: int = 32,
+    flip: str = "average",
+    on_batch: Callable[[int], None] | None = None,
+    fill: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Embeds photographs in their order, holding at most three batches at a time.
+
+    Args:
+        network: `Embedder`, such as an `EmbeddingNetwork`.
+        photographs: `Photographs` of the network's image size.
+        batch_size: Integer.
+        flip: `"average"`, `"none"` or `"mirrored"`, as of `EmbeddingNetwork.embed`.
+        on_batch: Function that is called with the number of photographs done.
+        fill: Boolean, fills up every batch, so that one compiled program serves any
+            number of rows.
+
+    Returns:
+        Row numbers (M,) of the photographs that could be used, and their embeddings
+        (M, D), float32, each of length one.
+
+    Raises:
+        ImageError: If an image cannot be used and `on_error` is `"stop"`.
+        ValueError: If `batch_size` is no positive integer.
+    """
+    _arguments.positive_integer(batch_size, "batch_size")
+    rows: list[np.ndarray] = []
+    features: list[np.ndarray] = []
+    for numbers, images in ordered_batches(photographs, batch_size):
+        # The last batch is filled up: another shape would be compiled again.
+        missing = batch_size - len(images) if features or fill else 0
+        filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+        features.append(network.embed(filled, flip=flip)[: len(images)])
+        rows.append(numbers)
+        if on_batch is not None:
+            on_batch(len(images))
+    if not rows:
+        return np.zeros(0, int), np.zeros((0, network.size), "float32")
+    return np.concatenate(rows), np.concatenate(features)
+
+
+def embed_rows(
+    network: Embedder,
+    table: pd.DataFrame,
+    *,
+    box_margin: float = 0.0,
+    batch_size: int = 32,
+    flip: str = "average",
+    head: str | Path | None = None,
+    on_error: str = "stop",
+    on_batch: Callable[[int], None] | None = None,
+    fill: bool = False,
+    extra: Extras | None = None,
+) -> tuple[Embeddings, dict[int, str]]:
+    """Embeds rows of a table, of which none may be usable.
+
+    Args:
+        network: `Embedder`.
+        table: DataFrame as of `read_table`.
+        box_margin: As of `embed`.
+        batch_size: As of `embed`.
+        flip: As of `embed`.
+        head: As of `embed`.
+        on_error: As of `embed`.
+        on_batch: As of `embed`.
+        fill: As of `embed_photographs`.
+        extra: As of `embed`.
+
+    Returns:
+        `Embeddings` of the rows that could be used, and a dictionary of the place in
+        `table` -> reason of the others.
+
+    Raises:
+        ImageError: If a photograph cannot be used and `on_error` is `"stop"`.
+        ValueError: As of `embed`.
+    """
+    _arguments.one_of(flip, FLIPS, "flip")
+    photographs = Photographs(table, network.image_size, box_margin, on_error)
+    embedded = functools.partial(
+        embed_photographs,
+        network,
+        photographs,
+        batch_size=batch_size,
+        on_batch=on_batch,
+        fill=fill,
+    )
+    flipped: np.ndarray | None = None
+    try:
+        rows, features = embedded(flip="none" if flip == "keep" else flip)
+        if flip == "keep":
+            _, flipped = embedded(flip="mirrored")
+    except ImageError:
+        if on_error == "stop" or len(photographs.skipped) < len(table):
+            raise
+        rows, features = np.zeros(0, int), np.zeros((0, network.size), "float32")
+        flipped = features if flip == "keep" else None
+    logits, classes = None, None
+    if head is not None:
+        centers, classes = load_centers(head, features.shape[1])
+        logits = np.max(features @ centers, axis=0)
+    chosen = table.iloc[rows].reset_index(drop=True)
+    extras = extra(chosen) if extra is not None and len(chosen) else {}
+    found = Embeddings(features, chosen, flipped, logits, classes, extras)
+    return found, dict(sorted(photographs.skipped.items()))
+
+
+def embed(
+    network: Embedder,
+    table: pd.DataFrame,
+    *,
+    box_margin: float = 0.0,
+    batch_size: int = 32,
+    flip: str = "average",
+    head: str | Path | None = None,
+    on_error: str = "stop",
+    on_batch: Callable[[int], None] | None = None,
+    extra: Extras | None = None,
+) -> tuple[Embeddings, dict[str, str]]:
+    """Embeds the photographs of a table.
+
+    Args:
+        network: `Embedder`, such as an `EmbeddingNetwork`.
+        table: DataFrame as of `read_table`.
+        box_margin: Float, widens boxes by this fraction of their sides.
+        batch_size: Integer.
+        flip: `"average"` adds the embedding of the mirrored image to that of the
+            image; `"keep"` puts it beside, in `Embeddings.flipped`; `"none"` leaves
+            it away.
+        head: Path of the `head.npz` of a run, for the cosines to its identities in
+            `Embeddings.logits`; `None` leaves them away.
+        on_error: `"stop"`, or `"skip"` to leave out what cannot be used.
+        on_batch: Function that is called with the number of photographs done.
+        extra: Function from the usable rows to a dictionary of their extras.
+
+    Returns:
+        `Embeddings` of the M images that could be used, of length one, and a
+        dictionary of path -> reason of those left out.
+
+    Raises:
+        ImageError: If an image cannot be used and `on_error` is `"stop"`.
+        ValueError: If `flip` is unknown, `batch_size` or `box_margin` out of range, or
+            `head` belongs to another network.
+    """
+    found, skipped = embed_rows(
+        network,
+        table,
+        box_margin=box_margin,
+        batch_size=batch_size,
+        flip=flip,
+        head=head,
+        on_error=on_error,
+        on_batch=on_batch,
+        extra=extra,
+    )
+    left_out = {str(table["path"].iloc[row]): why for row, why in skipped.items()}
+    if not len(found):
+        reason = next(iter(left_out.values()), "the table is empty")
+        raise ImageError(f"No photograph of the table can be used: {reason}")
+    return found, left_out

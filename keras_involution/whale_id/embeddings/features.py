@@ -1,0 +1,178 @@
+"""Vectors that other programs have made, as `Embeddings`."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from keras_involution._arguments import received
+from keras_involution._files import known_suffix, reading
+from keras_involution.whale_id.embeddings.embeddings import Embeddings
+from keras_involution.whale_id.embeddings.npz import read_npz
+
+SUFFIXES = (".npy", ".npz", ".parquet", ".csv", ".pkl")
+_VECTORS = ("features", "embeddings", "embedding", "vectors", "arr_0")
+_IDS = ("image_id", "image_ids", "ids", "id", "names")
+
+
+def read_features(
+    path: str | Path,
+    table: pd.DataFrame,
+    ids: Sequence[str] | str | Path | None = None,
+) -> Embeddings:
+    """Reads vectors and puts them beside the rows of a table.
+
+    Args:
+        path: Path of the file: `.npy` (N, D); `.npz` with `features`, `embeddings` or
+            `vectors`; `.parquet` with a column of lists or with numeric columns;
+            `.csv` with numeric columns; `.pkl`, the features of wildlife-tools, of
+            which nothing but arrays and tables is unpickled.
+        table: DataFrame as of `read_table`.
+        ids: Sequence of N strings, the `image_id` of every vector, or the path of a
+            text file with one a line. `None` takes those of the file; a file without
+            ids must have a vector for every row of the table, in its order.
+
+    Returns:
+        `Embeddings` of the rows of the table that have a vector, in its order.
+
+    Raises:
+        ValueError: If the file is damaged or of another kind, an id occurs twice or is
+            not in the table, or there are more or fewer vectors than ids.
+
+    Example:
+
+    >>> import pathlib, tempfile, numpy as np, pandas as pd
+    >>> from keras_involution.whale_id.embeddings.features import read_features
+    >>> rows = {"image_id": ["a", "b"], "identity": ["A", "B"], "path": ["a", "b"]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "vectors.npy")
+    ...     np.save(path, np.eye(2))
+    ...     found = read_features(path, pd.DataFrame(rows), ids=["b", "a"])
+    >>> found.features[:, 0].tolist()
+    [0.0, 1.0]
+    """
+    path = Path(path)
+    suffix = known_suffix(path, SUFFIXES)
+    read = {
+        ".npy": _of_npy, ".npz": _of_npz, ".pkl": _of_wildlife_tools,
+        ".parquet": lambda p: _of_frame(pd.read_parquet(p)),
+        ".csv": lambda p: _of_frame(pd.read_csv(p, dtype=dict.fromkeys(_IDS, str))),
+    }[suffix]  # fmt: skip
+    with reading(path, "The vectors"):
+        vectors, own = read(path)
+        vectors = np.asarray(vectors, "float32")
+        if vectors.ndim != 2 or not np.isfinite(vectors).all():
+            raise ValueError(f"{vectors.shape} are no finite vectors (N, D)")
+    if isinstance(ids, str | Path):
+        with reading(ids, "The ids"):
+            ids = Path(ids).read_text("utf-8").split("\n")
+            ids = [line.strip() for line in ids if line.strip()]
+    names = own if ids is None else list(map(str, ids))
+    return _beside(vectors, names, table, path)
+
+
+def _beside(
+    vectors: np.ndarray, names: list[str] | None, table: pd.DataFrame, path: Path
+) -> Embeddings:
+    if names is None:
+        names = [str(name) for name in table["image_id"]]
+    if len(names) != len(vectors):
+        raise ValueError(
+            "There must be an id for every vector. "
+            + received(path=str(path), vectors=len(vectors), ids=len(names))
+        )
+    places = {name: place for place, name in enumerate(names)}
+    known = [str(name) for name in table["image_id"]]
+    unknown = sorted(set(names) - set(known))
+    if unknown or len(places) != len(names):
+        raise ValueError(
+            "Every id must occur once, and be an `image_id` of the table. "
+            + received(
+                path=str(path), unknown=unknown[:5], twice=len(names) - len(places)
+            )
+        )
+    rows = [row for row, name in enumerate(known) if name in places]
+    chosen = [places[known[row]] for row in rows]
+    return Embeddings(vectors[chosen], table.iloc[rows])
+
+
+def _of_npy(path: Path) -> tuple[Any, list[str] | None]:
+    with path.open("rb") as file:
+        return np.load(file, allow_pickle=False), None
+
+
+def _of_npz(path: Path) -> tuple[Any, list[str] | None]:
+    arrays = read_npz(path)
+    vectors = next((arrays[name] for name in _VECTORS if name in arrays), None)
+    if vectors is None:
+        raise ValueError(f"it has none of the arrays {_VECTORS}")
+    ids: Any = next((arrays[name] for name in _IDS if name in arrays), None)
+    if ids is None and "table" in arrays:
+        text = io.BytesIO(arrays["table"].item())
+        ids = pd.read_csv(text, dtype=str, keep_default_na=False)["image_id"]
+    return vectors, None if ids is None else [str(name) for name in ids]
+
+
+def _of_frame(frame: pd.DataFrame) -> tuple[Any, list[str] | None]:
+    ids = next((frame[name] for name in _IDS if name in frame), None)
+    names = None if ids is None else [str(name) for name in ids]
+    lists = [name for name in _VECTORS if name in frame and frame[name].dtype == object]
+    if lists:
+        return np.stack([np.asarray(v, "float32") for v in frame[lists[0]]]), names
+    numbered = [n for n in frame if str(n).rpartition("_")[2].isdecimal()]
+    columns = [n for n in numbered if pd.api.types.is_numeric_dtype(frame[n])]
+    if not columns:
+        raise ValueError("it has neither a column of lists nor columns with numbers")
+    return frame[columns].to_numpy("float32"), names
+
+
+def _of_wildlife_tools(path: Path) -> tuple[Any, list[str] | None]:
+    """What `wildlife_tools.data.FeatureDataset.save` writes."""
+    with path.open("rb") as file:
+        found = _PlainUnpickler(file).load()
+    if not isinstance(found, dict) or "features" not in found:
+        raise ValueError("it holds no features of wildlife-tools")
+    metadata: Any = found.get("metadata", ())
+    ids = next((metadata[n] for n in _IDS if n in metadata), None)
+    return found["features"], None if ids is None else [str(name) for name in ids]
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Makes arrays and tables alone: nothing in a file can name another function.
+
+    Columns of Arrow are not among them: a damaged one could crash the process.
+    """
+
+    _NAMES: ClassVar[set[tuple[str, str]]] = {
+        ("_codecs", "encode"),
+        ("builtins", "bytearray"),
+        ("builtins", "slice"),
+        ("numpy", "dtype"),
+        ("numpy", "ndarray"),
+        ("pandas", "DataFrame"),
+        ("pandas", "Index"),
+        ("pandas", "RangeIndex"),
+        ("pandas._libs.internals", "_unpickle_block"),
+        ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
+        ("pandas.core.arrays.string_", "StringArray"),
+        ("pandas.core.arrays.string_", "StringDtype"),
+        ("pandas.core.frame", "DataFrame"),
+        ("pandas.core.indexes.base", "Index"),
+        ("pandas.core.indexes.base", "_new_Index"),
+        ("pandas.core.indexes.range", "RangeIndex"),
+        ("pandas.core.internals.managers", "BlockManager"),
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        plain = module.replace("numpy.core", "numpy._core")
+        arrays = plain in ("numpy._core.multiarray", "numpy._core.numeric")
+        made = arrays and name in ("_reconstruct", "scalar", "_frombuffer")
+        if made or (module, name) in self._NAMES:
+            return super().find_class(plain, name)
+        raise ValueError(f"it names {module}.{name}, which is neither array nor table")

@@ -1,0 +1,280 @@
+"""Embeddings of a whole table: shard by shard, in one process or in several."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from keras_involution import __version__, _arguments
+from keras_involution._arguments import received
+from keras_involution._files import check_writable
+from keras_involution.data.images import ON_ERROR
+from keras_involution.distribution.local import (
+    available_cores,
+    threads_per_process,
+    visible_gpus,
+)
+from keras_involution.whale_id.describe import local_extras
+from keras_involution.whale_id.embeddings.embed import FLIPS, Extras, embed_rows
+from keras_involution.whale_id.embeddings.embedders import Embedder, Source
+from keras_involution.whale_id.embeddings.embeddings import Embeddings, check_free
+from keras_involution.whale_id.embeddings.shards import Shards
+from keras_involution.whale_id.embeddings.workers import run_workers
+from keras_involution.whale_id.local import build_extractor
+
+_CORES_A_WORKER = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """A table, what embeds it, and how.
+
+    Args:
+        table: DataFrame as of `read_table`.
+        source: `Source` of the embedder.
+        out: Path: an `.npz`, `.parquet` or `.csv` file, whose shards lie in
+            `<out>.shards` until it is complete; or a folder that keeps its shards.
+        flip: As of `embed`.
+        box_margin: As of `embed`; `None` for that of the training.
+        head: Boolean, whether the logits of the run's head are added.
+        on_error: As of `embed`.
+        batch_size: Integer.
+        shard_size: Integer, photographs of a shard.
+        local: Dictionary of the arguments of `build_extractor`, whose keypoints are
+            stored with the embeddings, for an `.npz` file or a folder; `None` stores
+            none.
+
+    Raises:
+        ValueError: If an option is unknown or out of range.
+    """
+
+    table: pd.DataFrame
+    source: Source
+    out: Path
+    flip: str = "average"
+    box_margin: float | None = None
+    head: bool = False
+    on_error: str = "stop"
+    batch_size: int = 32
+    shard_size: int = 256
+    local: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        _arguments.one_of(self.flip, FLIPS, "flip")
+        _arguments.one_of(self.on_error, ON_ERROR, "on_error")
+        _arguments.positive_integer(self.batch_size, "batch_size")
+        _arguments.positive_integer(self.shard_size, "shard_size")
+        margin = self.box_margin
+        if margin is None:
+            margin = self.source.box_margin()
+        object.__setattr__(
+            self, "box_margin", _arguments.not_negative(margin, "box_margin")
+        )
+        if self.out.suffix.lower() in (".csv", ".parquet"):
+            object.__setattr__(self, "local", None)
+
+    @property
+    def is_folder(self) -> bool:
+        return not self.out.suffix
+
+    @property
+    def shards(self) -> Shards:
+        place = self.out if self.is_folder else Path(f"{self.out}.shards")
+        return Shards(place)
+
+    def settings(self) -> dict[str, Any]:
+        """What the embeddings of a row depend on beside its photograph."""
+        own: dict[str, Any] = {"flip": self.flip, "box_margin": self.box_margin}
+        own["head"] = self.head
+        own["local"] = None if self.local is None else dict(self.local)
+        return {**self.source.settings(), **own, "version": __version__}
+
+    @functools.cached_property
+    def _extra(self) -> Extras | None:
+        """What finds keypoints: once for a process."""
+        if self.local is None:
+            return None
+        return local_extras(build_extractor(**self.local))
+
+    def tasks(self, rows: np.ndarray) -> list[dict[str, Any]]:
+        """Rows in shards, with the numbers that these get."""
+        first = self.shards.next_number()
+        starts = range(0, len(rows), self.shard_size)
+        return [
+            {"shard": first + i, "rows": rows[start : start + self.shard_size].tolist()}
+            for i, start in enumerate(starts)
+        ]
+
+    def embed(self, embedder: Embedder, rows: Sequence[int]) -> tuple[Any, Any, Any]:
+        """The rows of a task, their `Embeddings`, and what was left out."""
+        chosen = self.table.iloc[list(rows)].reset_index(drop=True)
+        found, left_out = embed_rows(
+            embedder,
+            chosen,
+            box_margin=self.box_margin or 0.0,
+            batch_size=min(self.batch_size, self.shard_size),
+            flip=self.flip,
+            head=self.source.head() if self.head else None,
+            on_error=self.on_error,
+            fill=True,
+            extra=self._extra,
+        )
+        object.__setattr__(found, "settings", self.settings())
+        return chosen, found, left_out
+
+    def write(self, embedder: Embedder, task: dict[str, Any]) -> None:
+        """Embeds the rows of a task and writes their shard."""
+        self.shards.write(task["shard"], *self.embed(embedder, task["rows"]))
+
+
+def embed_table(
+    job: Job,
+    command: Sequence[str] = (),
+    devices: int | str | None = None,
+    *,
+    append: bool = False,
+    force: bool = False,
+    ray_address: str | None = None,
+    on_rows: Callable[[int, int], None] = lambda done, of: None,
+) -> tuple[Embeddings, dict[str, str]]:
+    """Embeds the rows of a table that are not embedded yet, and writes the output.
+
+    Args:
+        job: `Job`.
+        command: Sequence of strings, the command of a worker process.
+        devices: Integer, worker processes; `"auto"` takes one for each GPU, or without
+            GPUs for every two cores; `None` embeds in this process.
+        append: Boolean, keeps the rows of an `.npz` file that is there and adds those
+            of the table with another `image_id`. A folder always grows.
+        force: Boolean, replaces an output, and shards with other settings.
+        ray_address: String, address of a Ray cluster whose hosts embed, or `"local"`.
+        on_rows: Function that is called with the rows done and all rows.
+
+    Returns:
+        `Embeddings` as written, and a dictionary of path -> reason of the photographs
+        that were left out.
+
+    Raises:
+        ChildProcessError: If a worker fails; finished shards stay.
+        ImageError: If a photograph cannot be used and `on_error` is `"stop"`.
+        ValueError: If the output is there, or belongs to something else.
+    """
+    before = _embedded_before(job, append, force)
+    table = job.table
+    if before is not None:
+        known = set(before.table["image_id"])
+        table = table[~table["image_id"].isin(known)]
+    shards = job.shards
+    shards.open(job.settings(), force=force)
+    wanted = np.flatnonzero(job.table.index.isin(table.index))
+    tasks = job.tasks(wanted[shards.missing(job.table.iloc[wanted])])
+    _run(job, tasks, command, devices, ray_address, on_rows)
+    left_out = shards.left_out()
+    if before is not None and not len(wanted):
+        found = before
+    else:
+        found = shards.load(None if job.is_folder else job.table.iloc[wanted])
+        if before is not None:
+            found = Embeddings.concatenate([before, found])
+    if not job.is_folder:
+        found.save(job.out, force=True)
+        shards.remove()
+    return found, left_out
+
+
+def _embedded_before(job: Job, append: bool, force: bool) -> Embeddings | None:
+    if job.is_folder:
+        return None
+    check_free(job.table, job.out.suffix.lower())
+    if not (append and job.out.exists()):
+        check_writable(job.out, force or append)
+        return None
+    before = Embeddings.load(job.out)
+    if dict(before.settings) != job.settings():
+        raise ValueError(
+            "The file was made by another network or with other options, or does not "
+            "say how, as only .npz does; without `--append` it is made anew. "
+            + received(out=str(job.out), settings=dict(before.settings))
+        )
+    return before
+
+
+def _run(
+    job: Job,
+    tasks: list[dict[str, Any]],
+    command: Sequence[str],
+    devices: int | str | None,
+    ray_address: str | None,
+    on_rows: Callable[[int, int], None],
+) -> None:
+    total, done = sum(len(task["rows"]) for task in tasks), 0
+    if not tasks:
+        return
+
+    def finished(task: dict[str, Any]) -> None:
+        nonlocal done
+        done += len(task["rows"])
+        on_rows(done, total)
+
+    if ray_address is not None:
+        from keras_involution.whale_id.embeddings.ray_cluster import run_on_ray
+
+        run_on_ray(job, tasks, ray_address, devices, finished)
+    elif devices is None:
+        embedder = job.source.load()
+        for task in tasks:
+            job.write(embedder, task)
+            finished(task)
+    else:
+        workers = min(number_of_workers(devices), len(tasks))
+        try:
+            run_workers(command, _environments(workers), tasks, finished)
+        except ChildProcessError as error:
+            raise ChildProcessError(
+                f"{done} of {total} photographs are embedded; the same command goes on "
+                f"with the others. {error} {received(out=str(job.out))}"
+            ) from error
+
+
+def number_of_workers(devices: int | str) -> int:
+    """How many `devices` stands for on this host.
+
+    Raises:
+        ValueError: If it is neither a positive integer nor `"auto"`.
+    """
+    if devices != "auto":
+        return _arguments.positive_integer(devices, "devices")
+    return len(visible_gpus()) or max(1, available_cores() // _CORES_A_WORKER)
+
+
+def _environments(workers: int) -> list[dict[str, str]]:
+    gpus = visible_gpus()
+    if not gpus:
+        return [threads_per_process(workers)] * workers
+    if len(gpus) < workers:
+        raise ValueError(
+            "There are fewer GPUs than workers; `CUDA_VISIBLE_DEVICES` says which may "
+            f"be used, none if it is empty. {received(devices=workers, gpus=gpus)}"
+        )
+    return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:workers]]
+
+
+def work(job: Job) -> None:
+    """What a worker process does: tasks from standard input, until it ends."""
+    # What libraries print must not be taken for an answer.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    embedder = job.source.load()
+    for line in sys.stdin:
+        job.write(embedder, json.loads(line))
+        answers.write("done\n")
+        answers.flush()

@@ -1,0 +1,355 @@
+"""The matcher: a database of known animals, several scorers, one calibrated answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from keras_involution._arguments import one_of, positive_integer, received
+from keras_involution.whale_id.embeddings import Embeddings
+from keras_involution.whale_id.fusion.calibration import FusionCalibration
+from keras_involution.whale_id.fusion.candidates import Candidates
+from keras_involution.whale_id.fusion.fitting import fit_fusion
+from keras_involution.whale_id.fusion.scorers import Scorer, default_scorers
+from keras_involution.whale_id.fusion.sides import compatible_sides
+from keras_involution.whale_id.retrieve.ranking import Ranking, best_columns
+from keras_involution.whale_id.splits._units import in_hash_order
+from keras_involution.whale_id.splits.encounters import find_encounters
+from keras_involution.whale_id.tables import UNKNOWN
+
+LEAVE_OUT = ("nothing", "photograph", "encounter")
+REDUCTIONS = ("best", "several")
+_SEVERAL = 3
+RELATIVE = ", relative to the shortlist"
+_BLOCK_VALUES = 2**22
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """Scores of a block of queries against the whole database.
+
+    Attributes:
+        values: Dictionary from the name of a scorer to its scores (B, N).
+        allowed: Boolean array (B, N), the pairs that may be compared.
+        listed: Boolean array (B, N), the pairs of the shortlist.
+    """
+
+    values: dict[str, np.ndarray]
+    allowed: np.ndarray
+    listed: np.ndarray
+
+    def relative(self) -> dict[str, np.ndarray]:
+        """The scores in standard deviations above the mean of the query's shortlist."""
+        return {
+            name + RELATIVE: _standardized(values, self.listed)
+            for name, values in self.values.items()
+        }
+
+    def evidence(self) -> dict[str, np.ndarray]:
+        """What is calibrated: each score as it is, and beside the query's others."""
+        return self.values | self.relative()
+
+
+class Matcher:
+    """Ranks the animals of a database for new photographs.
+
+    The first scorer compares a query with all photographs and makes a shortlist, the
+    others compare it with the shortlist. `fit` learns from known pairs how likely a
+    score, and how likely its lead over the rest of the shortlist, makes it that two
+    photographs show one animal; the score of a pair is the mean of these
+    probabilities, and that of an animal the score of its best photographs. Raw scores
+    are never averaged: without `fit` they are first measured in standard deviations
+    over the shortlist of the query.
+
+    Args:
+        database: `Embeddings` of the known photographs; unknown animals are left out.
+        scorers: Sequence of `Scorer`; `None` takes the features, and the keypoints
+            where they are stored with the embeddings.
+        shortlist: Integer, photographs per query that all scorers compare: the budget.
+        reduce: String, an animal has the score of its `"best"` photograph, or the mean
+            of up to three of `"several"`.
+        sides: String, `"own"` compares a left side only with left sides and
+            photographs whose side is not known; `"any"` compares all.
+        calibration: `FusionCalibration` of an earlier `fit`; `None` for none.
+
+    Raises:
+        ValueError: If no animal is known, or an argument is unknown.
+
+    Example:
+
+    >>> import numpy as np, pandas as pd
+    >>> from keras_involution.whale_id import Embeddings
+    >>> from keras_involution.whale_id.fusion import Matcher
+    >>> df = {"image_id": ["1", "2"], "identity": ["A", "B"], "path": ["1", "2"]}
+    >>> database = Embeddings(np.eye(2), pd.DataFrame(df))
+    >>> candidates = Matcher(database).rank(database.rows([1]))
+    >>> candidates.ranking.labels.tolist(), candidates.probabilities is None
+    ([['B', 'A']], True)
+
+    Reference:
+        Cermak et al., "WildFusion: Individual Animal Identification with Calibrated
+        Similarity Fusion", https://arxiv.org/abs/2408.12934
+    """
+
+    def __init__(
+        self,
+        database: Embeddings,
+        scorers: Sequence[Scorer] | None = None,
+        *,
+        shortlist: int = 300,
+        reduce: str = "best",
+        sides: str = "own",
+        calibration: FusionCalibration | None = None,
+    ) -> None:
+        known = np.flatnonzero(database.table["identity"] != UNKNOWN)
+        if not known.size:
+            raise ValueError(
+                "The database holds no photograph of a known animal. "
+                f"{received(rows=len(database))}"
+            )
+        names = database.table["identity"].to_numpy(object)[known].astype(str)
+        classes, codes = np.unique(names, return_inverse=True)
+        order = np.argsort(codes, kind="stable")
+        self.database = database.rows(known[order])
+        self.rows = known[order]
+        self.codes = codes[order]
+        self.classes: tuple[str, ...] = tuple(classes.tolist())
+        self.starts = np.searchsorted(self.codes, np.arange(len(classes)))
+        self.scorers = list(default_scorers([database]) if scorers is None else scorers)
+        if not self.scorers:
+            raise ValueError(f"A matcher needs a scorer. {received(scorers=scorers)}")
+        self.shortlist = positive_integer(shortlist, "shortlist")
+        self.reduce = one_of(reduce, REDUCTIONS, "reduce")
+        self.sides = one_of(sides, ("own", "any"), "sides")
+        if calibration is not None:
+            used = [scorer.name for scorer in self.scorers]
+            calibration.check([*used, *(name + RELATIVE for name in used)])
+        self.calibration = calibration
+        self.reason = "no calibration: ranks only" if calibration is None else ""
+
+    def fit(
+        self,
+        queries: Embeddings | None = None,
+        *,
+        leave_out: str = "encounter",
+        max_queries: int = 200,
+    ) -> Matcher:
+        """Learns what the scores mean.
+
+        Args:
+            queries: `Embeddings` of validation photographs with known identities that
+                are not in the database. `None` takes photographs of the database, each
+                compared with those of other encounters.
+            leave_out: String, what of the database does not count for a query:
+                `"nothing"`, the `"photograph"` itself, or its whole `"encounter"`.
+            max_queries: Integer, how many photographs of the database to take.
+
+        Returns:
+            The matcher. Where there are too few pairs it stays without calibration,
+            and `reason` says why.
+        """
+        own = queries is None
+        if queries is None:
+            ids = self.database.table["image_id"].astype(str)
+            chosen = set(in_hash_order(ids, 0)[:max_queries])
+            queries = self.database.rows(ids.isin(chosen).to_numpy())
+        source = "photographs of the database, each without its encounter"
+        said = f"{len(queries)} {source if own else 'validation photographs'}"
+        truths = queries.table["identity"].to_numpy(object).astype(str)
+        blocks = list(self.blocks(queries, leave_out if own else "nothing"))
+        fitted, reason = fit_fusion(self, blocks, truths, said)
+        self.calibration, self.reason = fitted, reason
+        return self
+
+    def rank(
+        self,
+        queries: Embeddings,
+        *,
+        top: int = 10,
+        leave_out: str = "nothing",
+        encounters: Sequence[Any] | None = None,
+    ) -> Candidates:
+        """The animals that queries may show.
+
+        Args:
+            queries: `Embeddings` of Q photographs.
+            top: Integer, how many animals to keep.
+            leave_out: String, what of the database does not count for a query:
+                `"nothing"`, the `"photograph"` with its `image_id`, or its whole
+                `"encounter"`.
+            encounters: Sequence of Q values: photographs of one value show one animal
+                and are one query, with the mean of their scores. `None` takes each
+                photograph alone.
+
+        Returns:
+            `Candidates` of the photographs, or of the encounters in the order of their
+            first photographs.
+        """
+        one_of(leave_out, LEAVE_OUT, "leave_out")
+        top = min(positive_integer(top, "top"), len(self.classes))
+        groups, firsts = _groups(encounters, len(queries))
+        sums = np.zeros((len(firsts), len(self.classes)), "float64")
+        best = np.full(sums.shape, -np.inf, "float32")
+        images = np.full(sums.shape, -1, "int32")
+        asked = np.full(sums.shape, -1, "int32")
+        counts = np.zeros(sums.shape, "int32")
+        start = 0
+        for block in self.blocks(queries, leave_out):
+            animals, places = self.animal_scores(self.fused(block))
+            for row, group in enumerate(groups[start : start + len(animals)]):
+                usable = np.isfinite(animals[row])
+                sums[group] += np.where(usable, animals[row], 0)
+                counts[group] += usable
+                better = animals[row] > best[group]
+                best[group, better] = animals[row, better]
+                images[group, better] = self.rows[places[row, better]]
+                asked[group, better] = start + row
+            start += len(animals)
+        scores = np.where(counts > 0, sums / np.maximum(counts, 1), -np.inf)
+        return self._candidates(queries.table.iloc[firsts], scores, images, asked, top)
+
+    def fused(self, block: PairScores) -> np.ndarray:
+        """One score per pair (B, N), minus infinity where it may not be compared."""
+        if self.calibration is not None:
+            values = self.calibration.fused(block.evidence())
+        else:
+            values = np.sum(list(block.relative().values()), axis=0)
+        return np.where(block.allowed, values, -np.inf)
+
+    def animal_scores(self, fused: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of the animals (B, C), and the place of their best photographs."""
+        ends = np.append(self.starts[1:], len(self.codes))
+        best = np.maximum.reduceat(fused, self.starts, axis=1)
+        places = np.stack(
+            [
+                start + fused[:, start:end].argmax(axis=1)
+                for start, end in zip(self.starts, ends)
+            ],
+            axis=1,
+        )
+        if self.reduce == "several":
+            columns = [
+                _mean_of_best(fused[:, start:end])
+                for start, end in zip(self.starts, ends)
+            ]
+            best = np.stack(columns, axis=1)
+        return best, places
+
+    def _candidates(
+        self,
+        table: pd.DataFrame,
+        scores: np.ndarray,
+        images: np.ndarray,
+        asked: np.ndarray,
+        top: int,
+    ) -> Candidates:
+        columns = best_columns(scores, top)
+        taken = np.take_along_axis(scores, columns, axis=1)
+        labels = np.asarray(self.classes, object)[columns]
+        labels[~np.isfinite(taken)] = ""
+        found = np.take_along_axis(images, columns, axis=1)
+        ranking = Ranking(labels, taken, np.where(labels == "", -1, found))
+        own = np.take_along_axis(asked, columns, axis=1)
+        table = table.reset_index(drop=True)
+        if self.calibration is None:
+            return Candidates(ranking, table, None, None, self.reason, own)
+        answers = self.calibration.answers
+        animals, new = answers(taken)
+        return Candidates(
+            ranking,
+            table,
+            animals,
+            new if answers.knows_new else None,
+            self.calibration.protocol,
+            own,
+        )
+
+    def blocks(
+        self, queries: Embeddings, leave_out: str = "nothing"
+    ) -> Iterator[PairScores]:
+        """The scores of queries, a block at a time, so that memory stays bounded."""
+        size = max(1, _BLOCK_VALUES // max(len(self.database), 1))
+        encounters = _encounters(queries, self.database, leave_out)
+        for start in range(0, len(queries), size):
+            part = queries.rows(range(start, min(start + size, len(queries))))
+            allowed = self._allowed(part, leave_out)
+            if encounters is not None:
+                asked, known = encounters
+                allowed &= asked[start : start + size, None] != known[None]
+            yield self._scored(part, allowed)
+
+    def _allowed(self, queries: Embeddings, leave_out: str) -> np.ndarray:
+        allowed = np.ones((len(queries), len(self.database)), bool)
+        if self.sides == "own":
+            allowed &= compatible_sides(queries.table, self.database.table)
+        if leave_out != "nothing":
+            ids = (t["image_id"].astype(str).to_numpy(object) for t in (
+                queries.table, self.database.table))  # fmt: skip
+            asked, known = ids
+            allowed &= asked[:, None] != known[None]
+        return allowed
+
+    def _scored(self, queries: Embeddings, allowed: np.ndarray) -> PairScores:
+        first, *others = self.scorers
+        values = {first.name: first(queries, self.database, None)}
+        count = min(self.shortlist, allowed.shape[1])
+        order = np.argpartition(
+            np.where(allowed, -values[first.name], np.inf), count - 1, axis=1
+        )[:, :count]
+        listed = np.zeros(allowed.shape, bool)
+        np.put_along_axis(listed, order, True, axis=1)
+        listed &= allowed
+        pairs = np.argwhere(listed)
+        for scorer in others:
+            scores = np.zeros(allowed.shape, "float32")
+            scores[listed] = scorer(queries, self.database, pairs)
+            values[scorer.name] = scores
+        return PairScores(values, allowed, listed)
+
+
+def _groups(encounters: Sequence[Any] | None, count: int) -> tuple:
+    """The number of the query that each photograph belongs to, and first rows."""
+    if encounters is None:
+        return np.arange(count), np.arange(count)
+    values = pd.Series(list(encounters), dtype=object)
+    if len(values) != count:
+        raise ValueError(
+            "`encounters` must have one value per query. "
+            f"{received(encounters=len(values), queries=count)}"
+        )
+    empty = values.isna() | (values.astype(str).str.strip() == "")
+    alone = pd.Series([f"alone {row}" for row in range(count)], dtype=object)
+    names = alone.where(empty, "encounter " + values.astype(str))
+    codes, _ = pd.factorize(names)
+    firsts = np.flatnonzero(~names.duplicated().to_numpy())
+    return codes, firsts
+
+
+def _encounters(
+    queries: Embeddings, database: Embeddings, leave_out: str
+) -> tuple[np.ndarray, np.ndarray] | None:
+    if leave_out != "encounter":
+        return None
+    both = pd.concat([queries.table, database.table], ignore_index=True)
+    names = find_encounters(both).names.to_numpy(object)
+    return names[: len(queries)], names[len(queries) :]
+
+
+def _standardized(values: np.ndarray, listed: np.ndarray) -> np.ndarray:
+    """Standard deviations above the mean of the shortlist, for each query."""
+    count = np.maximum(listed.sum(axis=1, keepdims=True), 1)
+    mean = np.where(listed, values, 0).sum(axis=1, keepdims=True) / count
+    squares = np.where(listed, (values - mean) ** 2, 0).sum(axis=1, keepdims=True)
+    return (values - mean) / np.maximum(np.sqrt(squares / count), 1e-6)
+
+
+def _mean_of_best(scores: np.ndarray) -> np.ndarray:
+    """The mean of up to three best finite scores of each row."""
+    ordered = -np.sort(-scores, axis=1)[:, :_SEVERAL]
+    finite = np.isfinite(ordered)
+    total = np.where(finite, ordered, 0).sum(axis=1)
+    return np.where(finite.any(axis=1), total / np.maximum(finite.sum(1), 1), -np.inf)

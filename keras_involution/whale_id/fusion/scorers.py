@@ -1,0 +1,248 @@
+"""What says how alike two photographs are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from keras_involution._arguments import one_of, received
+from keras_involution.whale_id.embeddings import Embeddings
+from keras_involution.whale_id.fusion.rerank import (
+    expand_queries,
+    k_reciprocal_similarities,
+)
+from keras_involution.whale_id.local import LocalFeatures, LocalMatcher
+from keras_involution.whale_id.local.keypoints import FIELDS
+from keras_involution.whale_id.retrieve.index import check_usable
+from keras_involution.whale_id.unit import unit
+
+LOCAL_PREFIX, MODEL_PREFIX = "local_", "model_"
+PAIRS = ("all", "verified")
+RERANKS = ("aqe", "k-reciprocal")
+_MOST_REMEMBERED = 1_000_000
+
+
+class Scorer(Protocol):
+    """One kind of evidence; another kind needs these two members only."""
+
+    name: str
+
+    def __call__(
+        self, queries: Embeddings, database: Embeddings, pairs: np.ndarray | None
+    ) -> np.ndarray:
+        """Scores (Q, N); of `pairs` (P, 2) of row numbers (P,)."""
+        ...
+
+
+class FeatureScorer:
+    """The cosine of the embeddings, centered on the database.
+
+    Args:
+        name: String.
+        extra: String, the name of an array in `Embeddings.extras` that holds the
+            embeddings of another model; `None` takes `features`.
+        center: Boolean, whether to subtract the mean of the database, which features
+            of a network that was not trained for this task need.
+        rerank: String, a second look at the cosines: `"aqe"`, average query expansion,
+            or `"k-reciprocal"` neighbors, both of `fusion.rerank`; `None` takes them as
+            they are, which was best on harbor seals (benchmarks/RESULTS.md). It becomes
+            part of `name`, since a calibration holds for one choice.
+
+    Raises:
+        ValueError: If `rerank` is unknown.
+
+    Example:
+
+    >>> import numpy as np, pandas as pd
+    >>> from keras_involution.whale_id import Embeddings
+    >>> from keras_involution.whale_id.fusion import FeatureScorer
+    >>> df = {"image_id": ["1", "2"], "identity": ["A", "B"], "path": ["1", "2"]}
+    >>> embeddings = Embeddings(np.eye(2), pd.DataFrame(df))
+    >>> FeatureScorer()(embeddings, embeddings).round(2).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        name: str = "features",
+        extra: str | None = None,
+        center: bool = True,
+        rerank: str | None = None,
+    ) -> None:
+        self.name, self.extra, self.center = name, extra, center
+        self.rerank = rerank
+        if rerank is not None:
+            self.name = f"{name}, {one_of(rerank, RERANKS, 'rerank')}"
+
+    def __call__(
+        self,
+        queries: Embeddings,
+        database: Embeddings,
+        pairs: np.ndarray | None = None,
+    ) -> np.ndarray:
+        check_usable(database, "database")
+        check_usable(queries, "queries")
+        asked, known = self._features(queries), self._features(database)
+        if self.center and len(known) > 1:
+            mean = known.mean(axis=0)
+            asked, known = asked - mean, known - mean
+        asked, known = unit(asked), unit(known)
+        if self.rerank == "aqe":
+            asked = expand_queries(asked, known)
+        if self.rerank == "k-reciprocal":
+            scores = k_reciprocal_similarities(asked, known)
+            return scores if pairs is None else scores[pairs[:, 0], pairs[:, 1]]
+        if pairs is None:
+            return asked @ known.T
+        return (asked[pairs[:, 0]] * known[pairs[:, 1]]).sum(axis=1)
+
+    def _features(self, embeddings: Embeddings) -> np.ndarray:
+        if self.extra is None:
+            return embeddings.features
+        return np.asarray(embeddings.extras[self.extra])
+
+
+class LocalScorer:
+    """The score of `LocalMatcher` for keypoints that are stored with the embeddings.
+
+    Args:
+        matcher: `LocalMatcher`; `None` for one with its defaults.
+        name: String.
+    """
+
+    def __init__(
+        self,
+        matcher: LocalMatcher | None = None,
+        name: str = "local",
+    ) -> None:
+        self.matcher = LocalMatcher() if matcher is None else matcher
+        self.name = name
+        self._known: dict[tuple[bytes, bytes], float] = {}
+
+    def __call__(
+        self,
+        queries: Embeddings,
+        database: Embeddings,
+        pairs: np.ndarray | None = None,
+    ) -> np.ndarray:
+        asked, known = local_features(queries), local_features(database)
+        if pairs is None:
+            rows = np.indices((len(queries), len(database))).reshape(2, -1).T
+            return self(queries, database, rows).reshape(len(queries), len(database))
+        # Commands compare the same pairs for several purposes.
+        if len(self._known) > _MOST_REMEMBERED:
+            self._known.clear()
+        queries_by, database_by = (
+            _digests(local, pairs[:, side]) for side, local in enumerate((asked, known))
+        )
+        keys = [(queries_by[q], database_by[d]) for q, d in pairs.tolist()]
+        missing = np.array([key not in self._known for key in keys], bool)
+        for row in np.unique(pairs[missing, 0]):
+            places = np.flatnonzero(missing & (pairs[:, 0] == row))
+            candidates = (known[int(column)] for column in pairs[places, 1])
+            found = self.matcher.scores(asked[int(row)], candidates)
+            self._known |= {keys[p]: float(v) for p, v in zip(places, found)}
+        return np.array([self._known[key] for key in keys], "float32")
+
+
+def _digests(local: LocalFeatures, rows: np.ndarray) -> dict[int, bytes]:
+    """What tells the keypoints of one photograph from those of another, by row."""
+    found = {}
+    for row in np.unique(rows).tolist():
+        data = local.descriptors[row].tobytes() + local.points[row].tobytes()
+        found[row] = hashlib.sha1(data, usedforsecurity=False).digest()
+    return found
+
+
+def has_local_features(embeddings: Embeddings) -> bool:
+    """Whether keypoints are stored with the embeddings."""
+    return LOCAL_PREFIX + "points" in embeddings.extras
+
+
+def local_features(embeddings: Embeddings) -> LocalFeatures:
+    """The keypoints that are stored with embeddings.
+
+    Args:
+        embeddings: `Embeddings`.
+
+    Returns:
+        `LocalFeatures` of N photographs.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if not has_local_features(embeddings):
+        raise ValueError(
+            "The embeddings hold no keypoints; `whale-id embed` stores them in .npz. "
+            f"{received(extras=sorted(embeddings.extras))}"
+        )
+    extras = embeddings.extras
+    stored: Any = [extras[LOCAL_PREFIX + name] for name in FIELDS]
+    return LocalFeatures(*stored)
+
+
+def local_arrays(local: LocalFeatures) -> dict[str, Any]:
+    """Keypoints under the names that they have in `Embeddings.extras`."""
+    return {LOCAL_PREFIX + name: array for name, array in local.arrays().items()}
+
+
+def with_local_features(embeddings: Embeddings, local: LocalFeatures) -> Embeddings:
+    """Embeddings with keypoints stored beside them.
+
+    Args:
+        embeddings: `Embeddings` of N photographs.
+        local: `LocalFeatures` of the same photographs.
+
+    Returns:
+        `Embeddings`.
+    """
+    extras = {**embeddings.extras, **local_arrays(local)}
+    return replace(embeddings, extras=extras)
+
+
+def with_models(embeddings: Sequence[Embeddings]) -> Embeddings:
+    """The embeddings of several models of the same photographs in one.
+
+    Args:
+        embeddings: Sequence of `Embeddings`; the first keeps its place.
+
+    Returns:
+        `Embeddings`.
+    """
+    first, *others = embeddings
+    extras = dict(first.extras)
+    for number, other in enumerate(others, 2):
+        extras[f"{MODEL_PREFIX}{number}"] = other.features
+        extras |= {k: v for k, v in other.extras.items() if k not in extras}
+    return replace(first, extras=extras)
+
+
+def default_scorers(
+    embeddings: Sequence[Embeddings], rerank: str | None = None, pairs: str = "all"
+) -> list[Scorer]:
+    """The features, re-ranked if asked, and the keypoints where all have them.
+
+    Args:
+        embeddings: Sequence of `Embeddings`.
+        rerank: String or `None`, as of `FeatureScorer`.
+        pairs: String, the pairs of keypoints that count: `"all"`, or the `"verified"`,
+            see `LocalMatcher`.
+
+    Returns:
+        List of `Scorer`.
+    """
+    one_of(pairs, PAIRS, "pairs")
+    scorers: list[Scorer] = [FeatureScorer(rerank=rerank)]
+    first = embeddings[0].extras
+    for name in sorted(n for n in first if n.startswith(MODEL_PREFIX)):
+        scorers.append(FeatureScorer(name, name, rerank=rerank))
+    if all(has_local_features(e) for e in embeddings):
+        every = pairs == "all"
+        matcher = LocalMatcher(unverified=float(every))
+        # Another name: a calibration of the one says nothing of the other.
+        scorers.append(LocalScorer(matcher, "local" if every else "local, verified"))
+    return scorers

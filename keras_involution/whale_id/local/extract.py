@@ -1,0 +1,297 @@
+"""From photographs to keypoints: XFeat, SIFT, and where to look for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from PIL import Image
+
+from keras_involution._arguments import one_of, positive_integer, received
+from keras_involution.whale_id.local.keypoints import Keypoints
+from keras_involution.whale_id.local.xfeat import CELL, STRIDE, pretrained_xfeat
+from keras_involution.whale_id.unit import unit
+
+MIDDLE = 0.7
+"""Without a box or a mask, keypoints lie in this fraction of each side."""
+
+REGIONS = ("auto", "middle", "whole")
+_LEAST_PROBABILITY = 0.05
+_LARGEST_ENLARGEMENT = 4.0
+
+
+class Extractor(Protocol):
+    """Finds keypoints; another method needs these two members only."""
+
+    name: str
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        bbox: Sequence[float] | None = None,
+        foreground: np.ndarray | None = None,
+    ) -> Keypoints:
+        """Keypoints of a photograph (H, W, 3) of bytes."""
+        ...
+
+
+class _Detector:
+    """Crops and resizes a photograph, and keeps keypoints on the animal.
+
+    Args:
+        side: Integer, the longest side in pixels that keypoints are looked for at.
+        keypoints: Integer, how many to keep.
+        region: String, where keypoints may lie in a photograph without box or mask:
+            `"middle"` 70 % of each side, or the `"whole"` photograph. `"auto"` is
+            the middle, or the whole box where there is one.
+    """
+
+    name = ""
+
+    def __init__(
+        self, side: int = 640, keypoints: int = 800, region: str = "auto"
+    ) -> None:
+        self.side = max(positive_integer(side, "side"), STRIDE)
+        self.keypoints = positive_integer(keypoints, "keypoints")
+        self.region = one_of(region, REGIONS, "region")
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        bbox: Sequence[float] | None = None,
+        foreground: np.ndarray | None = None,
+    ) -> Keypoints:
+        """Finds the keypoints of a photograph.
+
+        Args:
+            image: Array (H, W, 3), bytes.
+            bbox: [x, y, w, h] of the animal in pixels; `None` for the whole image.
+            foreground: Boolean array (H, W), true on the animal; `None` if not known.
+
+        Returns:
+            `Keypoints`, in pixels of `image`. None at all is a valid answer.
+        """
+        height, width = image.shape[:2]
+        left, top, right, bottom = _pixels(bbox, width, height)
+        crop = image[top:bottom, left:right]
+        sides = _network_sides(crop.shape[1], crop.shape[0], self.side)
+        resized = Image.fromarray(crop).resize(sides, Image.Resampling.BILINEAR)
+        allowed = self._allowed(sides, bbox, foreground, (left, top, right, bottom))
+        points, descriptors = self._find(np.asarray(resized), allowed)
+        scale = np.array([crop.shape[1] / sides[0], crop.shape[0] / sides[1]])
+        points = (points + 0.5) * scale - 0.5 + [left, top]
+        return Keypoints(points.astype("float32"), descriptors, (width, height))
+
+    def _allowed(
+        self,
+        sides: tuple[int, int],
+        bbox: Sequence[float] | None,
+        foreground: np.ndarray | None,
+        box: tuple[int, int, int, int],
+    ) -> np.ndarray:
+        """(H, W) of the resized image, where keypoints may lie."""
+        width, height = sides
+        if foreground is not None:
+            part = Image.fromarray(np.asarray(foreground, bool)).crop(box)
+            return np.asarray(part.resize(sides, Image.Resampling.NEAREST))
+        allowed = np.ones((height, width), bool)
+        if self.region == "middle" or (self.region == "auto" and bbox is None):
+            x, y = (round(side * (1 - MIDDLE) / 2) for side in sides)
+            allowed[:] = False
+            allowed[y : height - y, x : width - x] = True
+        return allowed
+
+    def _find(
+        self, image: np.ndarray, allowed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        raise NotImplementedError
+
+
+class XFeatExtractor(_Detector):
+    """Keypoints and descriptors of 64 values by XFeat, without any training.
+
+    Args:
+        side: Integer, the longest side in pixels that keypoints are looked for at.
+        keypoints: Integer, how many to keep.
+        region: String, `"auto"`, `"middle"` or `"whole"`: where keypoints may lie.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution.whale_id.local import XFeatExtractor
+    >>> image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), "uint8")
+    >>> XFeatExtractor(side=96, keypoints=5)(image).descriptors.shape
+    (5, 64)
+    """
+
+    name = "xfeat"
+
+    def __init__(
+        self,
+        side: int = 640,
+        keypoints: int = 800,
+        region: str = "auto",
+    ) -> None:
+        super().__init__(side, keypoints, region)
+        self.network = pretrained_xfeat()
+
+    def _find(
+        self, image: np.ndarray, allowed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        outputs = self.network.predict_on_batch(image[None].astype("float32"))
+        heat, cells, reliability = _maps(outputs)
+        rows, columns = _local_maxima(heat, allowed)
+        sure = _sampled(reliability, rows, columns, "linear")[:, 0]
+        best = np.argsort(-heat[rows, columns] * sure, kind="stable")
+        best = best[: self.keypoints]
+        rows, columns = rows[best], columns[best]
+        descriptors = unit(_sampled(cells, rows, columns, "cubic"))
+        return np.stack([columns, rows], axis=1), descriptors
+
+
+class SiftExtractor(_Detector):
+    """Keypoints and descriptors of 128 values by SIFT of OpenCV (RootSIFT).
+
+    Args:
+        side: Integer, the longest side in pixels that keypoints are looked for at.
+        keypoints: Integer, how many to keep.
+        region: String, `"auto"`, `"middle"` or `"whole"`: where keypoints may lie.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution.whale_id.local import SiftExtractor
+    >>> len(SiftExtractor()(np.zeros((64, 96, 3), "uint8")))
+    0
+    """
+
+    name = "sift"
+
+    def _find(
+        self, image: np.ndarray, allowed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        import cv2
+
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        create = cv2.SIFT_create  # type: ignore[attr-defined]  # Its stubs lack it.
+        sift = create(nfeatures=self.keypoints)
+        found, descriptors = sift.detectAndCompute(gray, allowed.astype("uint8") * 255)
+        if not found:
+            return np.zeros((0, 2)), np.zeros((0, 128), "float32")
+        order = np.argsort([-point.response for point in found], kind="stable")
+        order = order[: self.keypoints]
+        points = np.array([found[i].pt for i in order])
+        weights = descriptors[order] / np.maximum(
+            descriptors[order].sum(axis=1, keepdims=True), 1e-12
+        )
+        return points, unit(np.sqrt(weights))
+
+
+EXTRACTORS = {"xfeat": XFeatExtractor, "sift": SiftExtractor}
+
+
+def build_extractor(name: str, **options: Any) -> Extractor:
+    """An extractor by its name.
+
+    Args:
+        name: String, `"xfeat"` or `"sift"`.
+        **options: Arguments of its class.
+
+    Returns:
+        `XFeatExtractor` or `SiftExtractor`.
+
+    Raises:
+        ValueError: If the name or an option is unknown.
+
+    Example:
+
+    >>> from keras_involution.whale_id.local import build_extractor
+    >>> build_extractor("sift", keypoints=100).keypoints
+    100
+    """
+    return EXTRACTORS[one_of(name, tuple(EXTRACTORS), "name")](**options)
+
+
+def _pixels(
+    bbox: Sequence[float] | None, width: int, height: int
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom in whole pixels inside the photograph."""
+    if bbox is None:
+        return 0, 0, width, height
+    x, y, w, h = (float(value) for value in bbox)
+    left, top = max(int(np.floor(x)), 0), max(int(np.floor(y)), 0)
+    right, bottom = min(int(np.ceil(x + w)), width), min(int(np.ceil(y + h)), height)
+    if right <= left or bottom <= top:
+        raise ValueError(
+            "The box shows no pixel of the photograph. "
+            + received(bbox=list(bbox), width=width, height=height)
+        )
+    return left, top, right, bottom
+
+
+def _network_sides(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height for the network: multiples of 32, the longest at most `side`.
+
+    Small photographs are enlarged up to four times.
+    """
+    longest = min(side, _LARGEST_ENLARGEMENT * max(width, height))
+    scale = longest / max(width, height)
+    sides = (max(STRIDE, round(s * scale / STRIDE) * STRIDE) for s in (width, height))
+    wide, high = sides
+    return wide, high
+
+
+def _maps(outputs: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probability of a keypoint (H, W), descriptors and reliability per cell."""
+    arrays = {k: keras.ops.convert_to_numpy(v)[0] for k, v in outputs.items()}
+    logits = arrays["keypoints"].astype("float64")
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    pixels = (powers / powers.sum(axis=-1, keepdims=True))[..., :-1]
+    rows, columns = pixels.shape[:2]
+    unfolded = pixels.reshape(rows, columns, CELL, CELL).swapaxes(1, 2)
+    heat = unfolded.reshape(rows * CELL, columns * CELL)
+    return heat, arrays["features"], arrays["reliability"]
+
+
+def _local_maxima(heat: np.ndarray, allowed: np.ndarray) -> tuple:
+    """Rows and columns of the maxima of 5x5 pixels that are probable and allowed."""
+    import cv2
+
+    highest = cv2.dilate(heat, np.ones((5, 5), "uint8"))
+    return np.nonzero((heat == highest) & (heat > _LEAST_PROBABILITY) & allowed)
+
+
+def _sampled(
+    maps: np.ndarray, rows: np.ndarray, columns: np.ndarray, method: str
+) -> np.ndarray:
+    """Values of maps (H / 8, W / 8, C) at pixels: (K, C)."""
+    taps = [_taps(p, n, method) for p, n in zip((rows, columns), maps.shape)]
+    values = np.zeros((len(rows), maps.shape[-1]), "float32")
+    for y, y_weight in zip(*taps[0]):
+        for x, x_weight in zip(*taps[1]):
+            values += (y_weight * x_weight)[:, None] * maps[y, x]
+    return values
+
+
+def _taps(pixels: np.ndarray, count: int, method: str) -> tuple:
+    """Neighbors along one axis, clipped to the map, and their weights."""
+    places = (pixels + 0.5) / CELL - 0.5
+    first = np.floor(places).astype(int)
+    t = (places - first).astype("float32")
+    offsets = (0, 1) if method == "linear" else (-1, 0, 1, 2)
+    kernel = _linear if method == "linear" else _cubic
+    weights = [kernel(np.abs(t - offset)) for offset in offsets]
+    return [np.clip(first + o, 0, count - 1) for o in offsets], weights
+
+
+def _linear(distance: np.ndarray) -> np.ndarray:
+    return 1 - distance
+
+
+def _cubic(distance: np.ndarray, a: float = -0.75) -> np.ndarray:
+    """Keys' kernel, with the constant that PyTorch and OpenCV use."""
+    near = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
+    far = a * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+    return np.where(distance <= 1, near, np.where(distance < 2, far, 0))

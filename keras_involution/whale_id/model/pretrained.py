@@ -1,0 +1,49 @@
+"""The embedding network of a preset, also of one that holds a backbone alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keras_involution.hub import _format, load
+from keras_involution.hub._locate import locate
+from keras_involution.models import RedNetBackbone, RedNetImageConverter
+from keras_involution.whale_id.model.embedding_network import EmbeddingNetwork
+
+_LEAST_SIDE = 96
+
+
+def network_from_preset(preset: str | Path) -> Any:
+    """The embedding network of a preset, or the pooled features of its backbone.
+
+    Args:
+        preset: Name of a built-in preset, folder, or `"hf://user/name"`.
+
+    Returns:
+        `EmbeddingNetwork`. Around a backbone alone it pools the last two stages, of
+        images of 96 pixels at least: small presets find more in them than in images
+        of the size they were trained on.
+
+    Raises:
+        ValueError: If the preset is out of reach, damaged, or of another kind.
+    """
+    source = locate(preset, True, None, None, None)
+    if source.has(_format.EMBEDDING_FILE):
+        return EmbeddingNetwork.from_preset(preset)
+    backbone = load.from_source(RedNetBackbone, source)
+    if not source.has(_format.PREPROCESSOR_FILE):
+        return EmbeddingNetwork(backbone)
+    with source.damage_reported(_format.PREPROCESSOR_FILE):
+        saved = source.json(_format.PREPROCESSOR_FILE)
+        trained = _format.converter_from_json(saved, backbone.data_format)
+    assert trained is not None
+    height, width = trained.image_size
+    converter = RedNetImageConverter(
+        (max(height, _LEAST_SIDE), max(width, _LEAST_SIDE)),
+        scale=trained.scale,
+        offset=trained.offset,
+        crop_to_aspect_ratio=False,
+        antialias=True,
+        data_format=backbone.data_format,
+    )
+    return EmbeddingNetwork(backbone, preprocessor=converter)

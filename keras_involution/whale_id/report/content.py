@@ -1,0 +1,169 @@
+"""What a report holds: queries, candidates, and every photograph once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from keras_involution.whale_id.open_set import NEW_LABEL
+from keras_involution.whale_id.pages import Thumbnails, data_uri
+from keras_involution.whale_id.report.heatmaps import Heatmaps
+from keras_involution.whale_id.retrieve import Ranking
+from keras_involution.whale_id.tables import UNKNOWN
+
+Matches: TypeAlias = Callable[[pd.Series, pd.Series], np.ndarray | None]
+
+# Photographs of a page, the side of each in pixels, and the quality of its file.
+_SIZES = ((100, 640, 75), (300, 420, 65), (1000, 280, 55), (2**62, 192, 45))
+_MOST_PHOTOGRAPHS = 60
+"""Photographs of one animal on the page; the most similar one is always among them."""
+
+
+def report_content(
+    ranking: Ranking,
+    queries: pd.DataFrame,
+    database: pd.DataFrame,
+    thumbnails: Thumbnails,
+    *,
+    top: int,
+    confidence: np.ndarray | None,
+    matches: Matches | None,
+    heatmaps: Heatmaps | None,
+) -> dict[str, Any]:
+    """The content of the page, as plain values for JSON.
+
+    Returns:
+        Dictionary of "queries", each with its candidates; "animals", from identity to
+        the numbers of its photographs; "photographs", each with its `image_id` and the
+        numbers of its image and heat map; "images", addresses that hold the files.
+    """
+    shown = _Photographs()
+    content = [
+        _query(number, query, ranking, database, shown, top, confidence, matches)
+        for number, (_, query) in enumerate(queries.iterrows())
+    ]
+    names = [c["identity"] for q in content for c in q["candidates"] if "identity" in c]
+    animals = {
+        name: _animal(name, content, database, shown) for name in dict.fromkeys(names)
+    }
+    images, photographs = shown.read(thumbnails, heatmaps)
+    return {
+        "queries": content,
+        "animals": animals,
+        "photographs": photographs,
+        "images": images,
+    }
+
+
+def _query(
+    number: int,
+    query: pd.Series,
+    ranking: Ranking,
+    database: pd.DataFrame,
+    shown: _Photographs,
+    top: int,
+    confidence: np.ndarray | None,
+    matches: Matches | None,
+) -> dict[str, Any]:
+    candidates = []
+    for place in _places(ranking.labels[number], top):
+        label, score = ranking.labels[number, place], ranking.scores[number, place]
+        candidate: dict[str, Any] = {"rank": place + 1, "score": round(float(score), 6)}
+        if confidence is not None:
+            candidate["confidence"] = round(float(confidence[number, place]), 6)
+        if label == NEW_LABEL:
+            candidates.append(candidate | {"new": True})
+            continue
+        candidate |= {"identity": str(label), "best": None}
+        assert ranking.images is not None
+        row = int(ranking.images[number, place])
+        if row >= 0:
+            best = database.iloc[row]
+            candidate["best"] = shown.add(best)
+            points = None if matches is None else matches(query, best)
+            if points is not None and len(points):
+                candidate["points"] = np.round(points, 4).tolist()
+        candidates.append(candidate)
+    return {
+        "id": str(query["image_id"]),
+        "photograph": shown.add(query),
+        "facts": _facts(query),
+        "told": "" if query["identity"] == UNKNOWN else str(query["identity"]),
+        "candidates": candidates,
+    }
+
+
+def _places(labels: np.ndarray, top: int) -> Iterator[int]:
+    """The first `top` animals, and the label of new animals where it is among them."""
+    known = 0
+    for place, label in enumerate(labels):
+        if label == "":  # fewer animals than places may be compared
+            continue
+        known += label != NEW_LABEL
+        if known > top or (known == top and label == NEW_LABEL):
+            return
+        yield place
+
+
+def _animal(
+    name: str,
+    content: list[dict[str, Any]],
+    database: pd.DataFrame,
+    shown: _Photographs,
+) -> list[int]:
+    """The numbers of an animal's photographs; those that resemble a query first."""
+    candidates = [c for query in content for c in query["candidates"]]
+    best = [c["best"] for c in candidates if c.get("identity") == name]
+    numbers = dict.fromkeys(number for number in best if number is not None)
+    for _, row in database[database["identity"] == name].iterrows():
+        if len(numbers) >= _MOST_PHOTOGRAPHS:
+            break
+        numbers[shown.add(row)] = None
+    return list(numbers)
+
+
+def _facts(query: pd.Series) -> str:
+    """What is known about a query."""
+    names = ("species", "viewpoint", "date")
+    values = [query[name] for name in names if name in query]
+    return ", ".join(str(v) for v in values if pd.notna(v) and v != "")
+
+
+class _Photographs:
+    """The photographs of a page, each once."""
+
+    def __init__(self) -> None:
+        self.rows: list[pd.Series] = []
+        self._numbers: dict[tuple[str, str, str], int] = {}
+
+    def add(self, row: pd.Series) -> int:
+        """The number of a photograph."""
+        key = (str(row["image_id"]), row["path"], str(row.get("bbox")))
+        if key not in self._numbers:
+            self._numbers[key] = len(self.rows)
+            self.rows.append(row)
+        return self._numbers[key]
+
+    def read(
+        self, thumbnails: Thumbnails, heatmaps: Heatmaps | None
+    ) -> tuple[list[str], list[dict[str, Any]]]:
+        """Images, and the photographs that they belong to."""
+        side, quality = next((s, q) for most, s, q in _SIZES if len(self.rows) <= most)
+        images: dict[str, int] = {}
+        photographs = []
+        for row in self.rows:
+            name = str(row["image_id"])
+            photograph: dict[str, Any] = {"id": name}
+            pixels = thumbnails.read(row["path"], row.get("bbox"), side)
+            if pixels is not None:
+                uri = data_uri(pixels, quality, "WebP")
+                photograph["image"] = images.setdefault(uri, len(images))
+                heat = None if heatmaps is None else heatmaps.image(name, pixels)
+                if heat is not None:
+                    uri = data_uri(heat, quality, "WebP")
+                    photograph["map"] = images.setdefault(uri, len(images))
+            photographs.append(photograph)
+        return list(images), photographs

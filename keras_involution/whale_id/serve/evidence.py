@@ -1,0 +1,96 @@
+"""What the upload page shows beside an answer: photographs and matched points."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from keras_involution.whale_id.open_set import NEW_LABEL
+from keras_involution.whale_id.pages import Thumbnails, data_uri
+from keras_involution.whale_id.pages.points import SIDE, MatchedPoints
+from keras_involution.whale_id.serve.limits import Limits
+from keras_involution.whale_id.serve.matcher import Matcher
+
+_WITH_POINTS = 3
+_MOST_PHOTOGRAPHS = 12
+_QUALITY = 70
+
+
+class Evidence:
+    """Makes the answers of the upload page, one at a time.
+
+    Args:
+        limits: `Limits`.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.thread = ThreadPoolExecutor(1)
+        self.points: MatchedPoints | None = None
+
+    async def __call__(
+        self, matcher: Matcher, features: np.ndarray, images: list[np.ndarray]
+    ) -> dict[str, Any]:
+        """The answer to `POST /compare`, from embeddings and images to show.
+
+        Returns:
+            Dictionary of "matches", which as in `/match` have "rank", "id", "rating"
+            and "details", and for known animals "photographs" and "points"; "images",
+            the uploads; "new", whether a new animal comes first, `None` where no
+            calibration says so; "calibrated", whether ratings are probabilities.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self.thread, self._answer, matcher, features, images
+        )
+
+    async def matches(
+        self, matcher: Matcher, features: np.ndarray, images: list[np.ndarray]
+    ) -> list[dict[str, Any]]:
+        """The answer to `POST /match`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self.thread, matcher.matches, features, self.limits.top, images
+        )
+
+    def close(self) -> None:
+        """Lets no further answer begin."""
+        self.thread.shutdown(wait=False, cancel_futures=True)
+
+    def _answer(
+        self, matcher: Matcher, features: np.ndarray, images: list[np.ndarray]
+    ) -> dict[str, Any]:
+        found = matcher.candidates(features, self.limits.top, images)
+        thumbnails = Thumbnails()
+        self.points = self.points or MatchedPoints()
+        asked = self.points.of_image(images[0])
+        matches = []
+        for entry, row in found:
+            match: dict[str, Any] = dict(entry)
+            if row >= 0:
+                rows = matcher.photographs(entry["id"], row)[:_MOST_PHOTOGRAPHS]
+                match["photographs"] = [
+                    _shown(matcher.table.iloc[number], thumbnails) for number in rows
+                ]
+                if entry["rank"] <= _WITH_POINTS and match["photographs"][0]["image"]:
+                    best = self.points.of_row(matcher.table.iloc[row])
+                    points = self.points.between(asked, best)
+                    match["points"] = np.round(points, 4).tolist()
+            matches.append(match)
+        first = found[0][0]["id"]
+        return {
+            "matches": matches,
+            "images": [data_uri(image, _QUALITY, "WebP") for image in images],
+            "new": first == NEW_LABEL if matcher.knows_new else None,
+            "calibrated": matcher.calibrated,
+        }
+
+
+def _shown(row: Any, thumbnails: Thumbnails) -> dict[str, str]:
+    """A photograph of the database; one that is not readable has no image."""
+    pixels = thumbnails.read(row["path"], row.get("bbox"), SIDE // 2)
+    image = "" if pixels is None else data_uri(pixels, _QUALITY, "WebP")
+    return {"id": str(row["image_id"]), "image": image}

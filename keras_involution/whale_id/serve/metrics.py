@@ -1,0 +1,38 @@
+"""Metrics of a server for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+
+
+class Metrics:
+    """Counts of one server; two servers of a process do not share them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        given: dict[str, Any] = {"namespace": "whale_id", "registry": self.registry}
+        self.requests = Counter("requests", "Requests to /match.", ["code"], **given)
+        self.seconds = Histogram(
+            "request_seconds", "Seconds that a request to /match took.", **given
+        )
+        self.photographs = Counter("photographs", "Photographs received.", **given)
+        self.batches = Counter("batches", "Batches of the network.", **given)
+        self.batched = Counter(
+            "batched_photographs", "Photographs in those batches.", **given
+        )
+        self.connections = Gauge("connections", "Open connections.", **given)
+        self.dropped = Counter(
+            "dropped_connections", "Connections that broke a limit.", ["limit"], **given
+        )
+
+    def batch(self, size: int) -> None:
+        """Counts a batch of the network."""
+        self.batches.inc()
+        self.batched.inc(size)
+
+    def text(self) -> str:
+        """All metrics in the text format of Prometheus."""
+        return generate_latest(self.registry).decode()

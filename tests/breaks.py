@@ -1,0 +1,201 @@
+"""Breaks the package on purpose, one place at a time: its tests must notice each.
+
+    python -m tests.breaks                        all of `tests/break_table.py`
+    python -m tests.breaks --only calibration 7   those with such a name or number
+
+The tracked files are copied to a temporary folder and broken there, each place by
+itself. The tests that a break names run as their tier runs them; once they run on the
+whole copy, since a test that fails anyway shows nothing. The run fails when a break was
+not caught, or when `make test` would have caught fewer than 35 of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.break_table import BREAKS, PACKAGE, Break
+from tests.tiers import MARKS
+
+ROOT = Path(__file__).parents[1]
+LEAST = 35
+SECONDS = 3600
+
+# Importing these takes longer than most of the tests: it is done once, for one backend.
+PRELOADED = "torch"
+LIBRARIES = (
+    *("pytest", "keras", "tensorflow", "pandas", "sklearn.linear_model"),
+    "huggingface_hub",
+)
+IMPORTED_BEFORE = "ignore::pytest.PytestAssertRewriteWarning"
+FORKS = multiprocessing.get_context("forkserver")
+
+
+@contextlib.contextmanager
+def copied() -> Iterator[Path]:
+    """A temporary folder with the tracked files, as they are now, in `copy`."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    with tempfile.TemporaryDirectory(prefix="breaks_") as place:
+        for name in filter(None, listed.stdout.split("\0")):
+            if (ROOT / name).is_file():
+                target = Path(place, "copy", name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, target)
+        Path(place, "tmp").mkdir()
+        yield Path(place)
+
+
+@contextlib.contextmanager
+def broken(copy: Path, each: Break) -> Iterator[None]:
+    """The copy with one break while the block lasts."""
+    path = copy / PACKAGE / each.file
+    whole = path.read_text("utf-8")
+    if whole.count(each.old) != 1:
+        raise ValueError(f"{each.name}: its text must occur once in {each.file}.")
+    path.write_text(whole.replace(each.old, each.new), "utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(whole, "utf-8")
+
+
+def run_tests(
+    place: Path, tests: Sequence[str], tier: str, backend: str, **environment: str
+) -> tuple[int | None, str]:
+    """The status of pytest on the copy, and its line about the first failure.
+
+    A run that takes longer than an hour is killed; its status is negative.
+    """
+    output = place / "output"
+    environment = {
+        "KERAS_BACKEND": backend,
+        "KERAS_INVOLUTION_TEST_BACKENDS": backend,
+        "PYTHONPATH": str(place / "copy"),
+        **environment,
+    }
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-m", MARKS[tier]]
+    options += ["--basetemp", str(place / "pytest"), "-W", IMPORTED_BEFORE]
+    options += [f"tests/{test}" for test in tests]
+    process = FORKS.Process(
+        target=_pytest, args=(place / "copy", output, options, environment)
+    )
+    process.start()
+    try:
+        process.join(SECONDS)
+    finally:
+        if process.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid or 0, signal.SIGKILL)
+            process.join()
+    lines = output.read_text("utf-8", "replace").splitlines() or [""]
+    failures = (line for line in lines if line.startswith(("FAILED", "ERROR")))
+    return process.exitcode, next(failures, lines[-1])
+
+
+def _pytest(
+    copy: Path, output: Path, options: list[str], environment: dict[str, str]
+) -> None:
+    """Runs pytest in a process that has imported neither the package nor its tests."""
+    os.setsid()
+    os.chdir(copy)
+    with output.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ.update(environment)
+    if environment["KERAS_BACKEND"] != PRELOADED:
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", *options])
+    sys.path.insert(0, str(copy))
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("tests", PACKAGE)]:
+        del sys.modules[name]
+    sys.exit(pytest.main(options))
+
+
+def prepare(place: Path) -> None:
+    """What all processes of the run share."""
+    os.environ.update(
+        KERAS_BACKEND=PRELOADED,
+        # Read when libraries are imported, as in `tests/conftest.py`.
+        OMP_NUM_THREADS="1",
+        TF_CPP_MIN_LOG_LEVEL="3",
+        # A file that is broken and whole again within a second looks unchanged.
+        PYTHONDONTWRITEBYTECODE="1",
+        TMPDIR=str(place / "tmp"),
+    )
+    FORKS.set_forkserver_preload(list(LIBRARIES))
+
+
+def check_whole(place: Path, chosen: Sequence[Break]) -> None:
+    """Runs all tests of the breaks once on the whole copy, which must pass."""
+    for tier, backend in sorted({(each.tier, each.backend) for each in chosen}):
+        same = [each for each in chosen if (each.tier, each.backend) == (tier, backend)]
+        tests = sorted({test for each in same for test in each.tests})
+        begin = time.monotonic()
+        code, line = run_tests(place, tests, tier, backend)
+        took = time.monotonic() - begin
+        print(f"without a break, {tier} on {backend}: {line} [{took:.0f} s]")
+        if code != 0:
+            sys.exit("Tests fail that must pass without a break.")
+
+
+def is_caught(place: Path, each: Break) -> bool:
+    """Whether a test of a break fails with it; prints which."""
+    begin = time.monotonic()
+    changed = {}
+    if each.file.startswith("ops/_cpp/"):
+        # Kernels are named by their sources: a broken one is compiled, and thrown away.
+        changed = {"XDG_CACHE_HOME": str(place / "cache")}
+    with broken(place / "copy", each):
+        code, line = run_tests(place, each.tests, each.tier, each.backend, **changed)
+    # Any other status than 1 says that no test ran to its end.
+    word = "caught" if code == 1 else "NOT CAUGHT"
+    took = time.monotonic() - begin
+    print(f"{word}, {each.tier} on {each.backend}: {each.name} [{took:.0f} s]")
+    print(f"    {line[:150]}", flush=True)
+    return code == 1
+
+
+def chosen_by(words: Sequence[str]) -> list[Break]:
+    """The breaks that one of the words names, by its number or a part of its name."""
+    return [
+        each
+        for number, each in enumerate(BREAKS, 1)
+        if not words
+        or str(number) in words
+        or any(word in each.name for word in words if not word.isdecimal())
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Breaks the package on purpose.")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME_OR_NUMBER")
+    given = parser.parse_args()
+    chosen = chosen_by(given.only)
+    with copied() as place:
+        prepare(place)
+        check_whole(place, chosen)
+        caught = [each for each in chosen if is_caught(place, each)]
+    counts = [sum(each.tier == tier for each in caught) for tier in ("test", "rest")]
+    print(
+        f"\n{len(caught)} of {len(chosen)} breaks were caught, {counts[0]} by "
+        f"`make test`, {counts[1]} by `make test-rest`"
+    )
+    too_few = not given.only and counts[0] < LEAST
+    sys.exit(1 if too_few or caught != chosen else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Questions, why.md and the figures of the documentation: their numbers hold."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from tests.marks import one_backend
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+pytestmark = one_backend
+
+
+def text_of(page: Path | str) -> str:
+    return (DOCS / page).read_text("utf-8")
+
+
+def test_there_are_twenty_questions_with_an_answer_each():
+    rows = re.findall(r"^\| (\d+)\. (.*\?) \| (.*) \|$", text_of("questions.md"), re.M)
+    assert [int(number) for number, _, _ in rows] == list(range(1, 21))
+    assert len({question for _, question, _ in rows}) == 20
+    assert all(re.fullmatch(r"\[.+\]\(.+\)", answer) for _, _, answer in rows)
+
+
+# What why.md says, and where it stands in RESULTS.md.
+CLAIMS = {
+    "0.66 of its operations": "The operations are 0.66 of",
+    "0.85 (TensorFlow)": "0.85 / 1.16 on TensorFlow",
+    "0.92 (JAX)": "0.92 / 1.66 on JAX",
+    "1.04 (PyTorch)": "1.04 / 1.01 on PyTorch",
+    "not faster: 1.16, 1.66 and 1.01": "/ 1.01 on PyTorch, 0.92 / 1.66 on JAX, 0.85",
+    "28 to 423 times faster": "108 to 423 and 67 to 74 times faster than unfold",
+    "Pretrained at 64 pixels": "The seals above, at 64 pixels",
+    "0.88 ± 0.02 on caltech101-mini": "| `rednet_26_tiny_imagenet` | 0.88 ± 0.02 |",
+    "0.74 ± 0.03 from random": "| RedNet-26, random weights | 0.74 ± 0.03 |",
+    "MAP@5 0.812 (0.767 to 0.855, 260": "missed) | 0.812 | 0.767 to 0.855 | 260 |",
+    "database it is 0.732 (0.665 to 0.799, 150": "| 0.732 | 0.665 to 0.799 | 150 |",
+}
+
+
+def test_why_is_short_and_its_numbers_stand_in_the_results():
+    text = " ".join(re.sub(r"\(https://\S+\)", "", text_of("why.md")).split())
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    assert len(text.split()) <= 320
+    for claim, source in CLAIMS.items():
+        assert claim in text
+        assert source in " ".join(results.split())
+        text = text.replace(claim, "")
+    names = (
+        r"ResNet-\d+|RedNet-\d+|ResNet50|rednet_26_tiny_imagenet|MAP@5|those of 2021"
+    )
+    assert re.findall(r"\d+", re.sub(names, "", text)) == []
+
+
+def test_figures_are_those_of_the_script(tmp_path):
+    script = DOCS / "write_figures.py"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], check=True, env=environment
+    )
+    named = re.findall(r"figures/(\w+)\.png", text_of("what-involution-computes.md"))
+    kept = {path.stem for path in (DOCS / "figures").glob("*.png")}
+    assert kept == set(named) == {path.stem for path in tmp_path.glob("*.png")}
+    for path in (DOCS / "figures").glob("*.png"):
+        assert path.stat().st_size < 80_000
+        with Image.open(path) as kept, Image.open(tmp_path / path.name) as drawn:
+            assert kept.size == drawn.size

@@ -1,0 +1,60 @@
+"""What the runner of the tiers refuses: leftovers, and a backend without tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.marks import PLACES, full, one_backend
+from tests.tiers import Run
+
+pytestmark = [full, one_backend]
+
+GOOD = "def test_it(tmp_path):\n    (tmp_path / 'file').touch()\n"
+FILE = "import tempfile\ndef test_it():\n    tempfile.mkstemp(prefix='kept_')\n"
+PROCESS = (
+    "import subprocess\ndef test_it():\n    subprocess.Popen(['sleep', '60'], "
+    "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+)
+THREAD = (
+    "import threading, time\ndef test_it():\n"
+    "    threading.Thread(target=time.sleep, args=(5,)).start()\n"
+)
+CASES = {
+    "nothing": (GOOD, "1 passed", []),
+    "a file": (FILE, "1 passed", ["left kept_"]),
+    "a process": (PROCESS, "1 passed", ["left the process"]),
+    "a thread": (THREAD, "1 passed", ["pytest ended with 1"]),
+    "a failure": (
+        "def test_it():\n    assert False\n",
+        "1 failed",
+        ["pytest ended", "test_it.py::test_it"],
+    ),
+    "no test": ("", "0 passed", ["no test ran"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_reports_what_is_left(case, tmp_path):
+    source, counts, expected = CASES[case]
+    # The settings of the suite, without its files.
+    (tmp_path / "test_it.py").write_text(source)
+    run = Run("torch", "torch", "", [str(tmp_path), "-p", "tests.conftest"], {})
+    line, problems = run.finish()
+    assert counts in line
+    for beginning in expected:
+        assert any(beginning in problem for problem in problems), problems
+    assert bool(problems) == bool(expected), problems
+
+
+def test_every_marked_place_exists():
+    here = Path(__file__).parent
+    files = [path.relative_to(here).as_posix() for path in here.rglob("test_*.py")]
+    for places in PLACES.values():
+        for place in places:
+            path, *parts = place.split("::")
+            found = [name for name in files if name.startswith(path)]
+            assert found, place
+            for part in parts:
+                assert part in (here / path).read_text("utf-8"), place

@@ -1,0 +1,190 @@
+"""Runs a tier of the suite: every backend in a process of its own, side by side.
+
+    python -m tests.tiers quick    one backend: no `slow`, no `full`
+    python -m tests.tiers test     what must never break: no `full`
+    python -m tests.tiers rest     what `test` leaves out
+    python -m tests.tiers all      everything
+
+Every line of output says whose it is. At the end stands one line of counts per backend.
+The run fails when a test failed, when a backend ran no test, or when a test left a
+file in the temporary folder or a process behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from pathlib import Path
+
+MARKS = {
+    "quick": "not full and not slow",
+    "test": "not full",
+    "rest": "full",
+    "all": "",
+}
+BACKENDS = ("tensorflow", "jax", "torch")
+# Once more in the full tier as users compile, with the optimizations of XLA.
+OPTIMIZED = (
+    "tests/ops/test_implementations.py",
+    "tests/models/test_published_values.py",
+)
+RUN_ID = "KERAS_INVOLUTION_TEST_RUN"
+
+
+class Run:
+    """One pytest process.
+
+    Args:
+        name: String, what begins its lines.
+        backend: String, the backend of Keras.
+        marks: String, the expression of pytest's `-m`.
+        tests: List of strings, paths and further options of pytest.
+        environment: Dictionary of further environment variables.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        backend: str,
+        marks: str,
+        tests: list[str],
+        environment: dict[str, str],
+    ) -> None:
+        self.name = name
+        self.id = uuid.uuid4().hex
+        self.temp = Path(tempfile.mkdtemp(prefix=f"tests_of_{name}_"))
+        self.report = self.temp / "report.json"
+        command = [sys.executable, "-m", "pytest", "-m", marks, *tests]
+        command += ["--basetemp", str(self.temp / "pytest"), "--report", self.report]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={
+                **os.environ,
+                **environment,
+                "KERAS_BACKEND": backend,
+                "PYTHONUNBUFFERED": "1",
+                "TMPDIR": str(self.temp),
+                # torch makes this folder when it is imported.
+                "TORCHINDUCTOR_CACHE_DIR": str(self.temp / "pytest_inductor"),
+                RUN_ID: self.id,
+            },
+        )
+        self.printer = threading.Thread(target=self._print)
+        self.printer.start()
+
+    def _print(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            print(f"{self.name}: {line}", end="", flush=True)
+
+    def finish(self) -> tuple[str, list[str]]:
+        """The line of counts and the problems, once the process has ended."""
+        code = self.process.wait()
+        problems = [] if code in (0, 5) else [f"pytest ended with {code}"]
+        for text in lingering(self.id):
+            problems.append(f"left the process {text}")
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(text.split()[0]), signal.SIGKILL)
+        self.printer.join(timeout=10)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        report = {"counts": {}, "failed": [], "files": {}}
+        if self.report.exists():
+            report = json.loads(self.report.read_text())
+        problems += report["failed"]
+        if not report["counts"].get("passed"):
+            problems.append("no test ran")
+        kept = ("pytest", "pytest_inductor", self.report.name)
+        left = [path.name for path in self.temp.iterdir() if path.name not in kept]
+        for name in sorted(left):
+            test = report["files"].get(name, "the last test")
+            problems.append(f"left {name} in the temporary folder, after {test}")
+        shutil.rmtree(self.temp, ignore_errors=True)
+        words = ", ".join(f"{count} {kind}" for kind, count in report["counts"].items())
+        return f"{self.name}: {words or 'nothing'}", problems
+
+
+def processes_of(run_id: str) -> list[str]:
+    """Processes that a run has started and that still live, on Linux."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+        except OSError:
+            continue
+        if f"{RUN_ID}={run_id}".encode() in environment.split(b"\0"):
+            found.append(f"{folder.name} {words.decode(errors='replace').strip()}")
+    return found
+
+
+def lingering(run_id: str, seconds: float = 10.0) -> list[str]:
+    """Those that still live after a while.
+
+    Helpers of `multiprocessing` end when the pipe to their parent closes, a moment
+    after it.
+    """
+    end = time.monotonic() + seconds
+    while (found := processes_of(run_id)) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
+def run_side_by_side(
+    tier: str, backends: list[str], tests: list[str]
+) -> tuple[list[str], list[str]]:
+    """Lines of counts and problems of one process for each backend."""
+    shared = {"KERAS_INVOLUTION_TEST_BACKENDS": " ".join(backends)}
+    return finished([Run(b, b, MARKS[tier], tests, shared) for b in backends])
+
+
+def run_optimized(backends: list[str]) -> tuple[list[str], list[str]]:
+    """The operator and the published networks, compiled as users compile them."""
+    shared = {"XLA_FLAGS": ""}
+    compiled = [backend for backend in backends if backend != "torch"]
+    return finished(
+        [Run(f"{b}-optimized", b, "", list(OPTIMIZED), shared) for b in compiled]
+    )
+
+
+def finished(runs: list[Run]) -> tuple[list[str], list[str]]:
+    lines, problems = [], []
+    for run in runs:
+        line, found = run.finish()
+        lines.append(line)
+        problems += [f"{run.name}: {text}" for text in found]
+    return lines, problems
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Runs a tier of the test suite.")
+    parser.add_argument("tier", choices=MARKS)
+    parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS)
+    parser.add_argument("--tests", nargs="*", default=[], help="Passed to pytest.")
+    given = parser.parse_args()
+    lines, problems = run_side_by_side(given.tier, list(given.backends), given.tests)
+    if given.tier in ("rest", "all") and not given.tests:
+        further = run_optimized(list(given.backends))
+        lines, problems = lines + further[0], problems + further[1]
+    print("\n" + " | ".join(lines))
+    for problem in problems:
+        print(f"FAILED {problem}")
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

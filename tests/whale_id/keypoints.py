@@ -1,0 +1,20 @@
+"""Keypoints that no photograph has."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_involution.whale_id import Embeddings
+from keras_involution.whale_id.fusion import with_local_features
+from keras_involution.whale_id.local import Keypoints, LocalFeatures
+
+
+def with_random_keypoints(embeddings: Embeddings, count: int = 5) -> Embeddings:
+    """Embeddings with as many random keypoints of each photograph."""
+    random = np.random.default_rng(0)
+    shape = (len(embeddings), count)
+    points = random.uniform(0, 99, (*shape, 2)).astype("float32")
+    vectors = random.normal(size=(*shape, 64))
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    found = [Keypoints(p, v, (99, 99)) for p, v in zip(points, vectors)]
+    return with_local_features(embeddings, LocalFeatures.pack(found))

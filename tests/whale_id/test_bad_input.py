@@ -1,0 +1,126 @@
+"""Photographs and catalogs that cannot give an answer, or only a poor one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from keras_involution.whale_id import Embeddings
+from keras_involution.whale_id.fusion import Matcher, with_local_features
+from keras_involution.whale_id.local import Keypoints, LocalFeatures
+from keras_involution.whale_id.tables import from_wildlife
+from tests.marks import one_backend
+from tests.whale_id.command import run
+
+pytestmark = one_backend
+OPTIONS = ("--side", 96, "--region", "whole", "--no-calibration")
+
+
+def textured(seed: int, side: int = 96) -> Image.Image:
+    noise = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), "uint8")
+    return Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
+
+
+# The photograph that is asked about, and what the command says of it.
+PHOTOGRAPHS = {
+    "one color": (lambda: Image.new("RGB", (96, 96), "gray"), "new.png: w"),
+    "10x10 pixels": (lambda: textured(7, 10), "new.png: w"),
+    "one pixel": (lambda: Image.new("L", (1, 1)), "new.png: w"),
+    "100 megapixels": (lambda: Image.new("L", (10_001, 10_000)), "pixels allowed"),
+}
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """A catalog of two animals, described once."""
+    folder = tmp_path_factory.mktemp("known")
+    for number in range(2):
+        (folder / "photographs" / f"w{number}").mkdir(parents=True)
+        textured(number).save(folder / "photographs" / f"w{number}" / f"{number}.png")
+    run("embed", folder / "photographs", "rednet_26_tiny_imagenet",
+        folder / "known.npz", *OPTIONS[:4], "--flip", "none")  # fmt: skip
+    return folder / "known.npz"
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_photograph_that_shows_little(name, known, tmp_path):
+    draw, said = PHOTOGRAPHS[name]
+    (tmp_path / "new").mkdir()
+    draw().save(tmp_path / "new" / "new.png")
+    textured(1).rotate(3).save(tmp_path / "new" / "good.png")
+    text = run("identify", tmp_path / "new", "--database", known, "--no-calibration")
+    # The others of the folder have their answer whatever this one is like.
+    assert said in text and "good.png: w1, w0" in text and "%" not in text
+
+
+def test_photographs_are_added_once(known, tmp_path):
+    database = tmp_path / "catalog.npz"
+    database.write_bytes(known.read_bytes())
+    (tmp_path / "new").mkdir()
+    textured(1).rotate(3).save(tmp_path / "new" / "good.png")
+    pair = (tmp_path / "new", "--database", database, "--no-calibration")
+    assert "1 photographs added to 2" in run("identify", *pair, "--add")
+    grown = Embeddings.load(database)
+    assert len(grown) == 3 and len(grown.extras["local_points"]) == 3
+    assert grown.settings == Embeddings.load(known).settings
+    assert "0 photographs added to 3" in run("identify", *pair, "--add")
+    assert "Received: database=" in run("identify", *pair[:1], "--add", status=1)
+    (tmp_path / "other").mkdir()
+    textured(5).save(tmp_path / "other" / "good.png")
+    text = run("identify", tmp_path / "other", *pair[1:], "--add", status=1)
+    assert "another photograph with the same `image_id`" in text
+
+
+def catalog(counts: dict[str, int], **columns) -> Embeddings:
+    """Photographs of made-up animals with four keypoints each."""
+    names = [(f"{a}_{n}", a) for a, count in counts.items() for n in range(count)]
+    frame = pd.DataFrame(names, columns=["image_id", "identity"])
+    table = from_wildlife(frame.assign(path=frame["image_id"], **columns), "/")
+    random = np.random.default_rng(0)
+    local = LocalFeatures.pack(
+        [
+            Keypoints(random.random((4, 2)) * 90, np.eye(4, 64), (96, 96))
+            for _ in range(len(table))
+        ]
+    )
+    features = random.normal(size=(len(table), 8))
+    return with_local_features(Embeddings(features, table), local)
+
+
+# A catalog, and how many animals an answer can name.
+CATALOGS = {
+    "one animal": (lambda: catalog({"A": 3}), 1),
+    "one photograph": (lambda: catalog({"A": 1}), 1),
+    "one photograph each": (lambda: catalog(dict.fromkeys("ABCDEF", 1)), 5),
+    "a side that is not known": (
+        lambda: catalog({"A": 2, "B": 2}, viewpoint=["left", "", "right", "?"]), 2,
+    ),
+    "only the other side": (
+        lambda: catalog({"A": 2, "B": 2}, viewpoint=["right"] * 3 + ["left"]), 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CATALOGS)
+def test_a_catalog_that_holds_little(name):
+    make, animals = CATALOGS[name]
+    database = make()
+    query = database.rows([0])
+    query.table["viewpoint"] = "left"
+    matcher = Matcher(database).fit()
+    # There is nothing to learn a probability from, and none is made up.
+    assert matcher.calibration is None and "pairs of one animal" in matcher.reason
+    found = matcher.rank(query, top=5)
+    assert found.probabilities is None and found.is_new is None
+    named = found.ranking.labels[0] != ""
+    assert named.sum() == animals and np.isfinite(found.ranking.scores[0][named]).all()
+
+
+def test_an_id_that_is_there_twice(tmp_path):
+    found = catalog({"A": 2, "B": 1})
+    found.table.loc[1, "image_id"] = found.table["image_id"][0]
+    found.save(tmp_path / "twice.npz")
+    text = run("identify", tmp_path / "twice.npz", status=1)
+    assert "whale-id check" in text and "Received: image_id=['A_0']" in text
