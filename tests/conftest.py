@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import threading
 import zlib
+from collections import Counter
 from pathlib import Path
 
 # Read when the libraries are imported, so set before anything imports them.
@@ -75,6 +76,21 @@ def pytest_collection_modifyitems(config, items):
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if backend_of(item) == BACKEND]
+    part, count = map(
+        int, os.environ.get("KERAS_INVOLUTION_TEST_PART", "0/1").split("/")
+    )
+    if count > 1:
+        items[:] = part_of(items, part, count)
+
+
+def part_of(items: list[pytest.Item], part: int, count: int) -> list[pytest.Item]:
+    """Files dealt out by their number of tests, so that the parts are of one size."""
+    sizes = Counter(item.path for item in items)
+    parts: list[set[Path]] = [set() for _ in range(count)]
+    for path in sorted(sizes, key=lambda path: (-sizes[path], path)):
+        smallest = min(parts, key=lambda paths: sum(sizes[path] for path in paths))
+        smallest.add(path)
+    return [item for item in items if item.path in parts[part]]
 
 
 def backend_of(item: pytest.Item) -> str:
@@ -101,9 +117,21 @@ def pytest_terminal_summary(terminalreporter, config):
             "counts": {kind: len(reports) for kind, reports in found.items()},
             "failed": [r.nodeid for kind in ("failed", "error") for r in found[kind]],
             "files": config.stash[FILES],
+            "seconds": seconds_of_tests(terminalreporter),
         }
         with open(path, "w", encoding="utf-8") as file:
             json.dump(report, file)
+
+
+def seconds_of_tests(terminalreporter) -> dict[str, float]:
+    """What each test took, with what was made for it."""
+    seconds: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds.setdefault(report.nodeid, 0.0)
+                seconds[report.nodeid] += report.duration
+    return seconds
 
 
 @pytest.hookimpl(hookwrapper=True)

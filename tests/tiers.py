@@ -7,7 +7,8 @@
 
 Every line of output says whose it is. At the end stands one line of counts per backend.
 The run fails when a test failed, when a backend ran no test, or when a test left a
-file in the temporary folder or a process behind.
+file in the temporary folder or a process behind. With `--again`, what failed runs once
+more by itself, and only what fails twice counts; the others are printed as unsteady.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ OPTIMIZED = (
     "tests/ops/test_implementations.py",
     "tests/models/test_published_values.py",
 )
+# Tests that run once run on torch, which has the most to do and gets two processes.
+PARTS = {"tensorflow": 1, "jax": 1, "torch": 2}
+SLOWEST = 20
 RUN_ID = "KERAS_INVOLUTION_TEST_RUN"
 
 
@@ -61,6 +65,9 @@ class Run:
         environment: dict[str, str],
     ) -> None:
         self.name = name
+        self.settings = (backend, environment)
+        self.failed: list[str] = []
+        self.seconds: dict[str, float] = {}
         self.id = uuid.uuid4().hex
         self.temp = Path(tempfile.mkdtemp(prefix=f"tests_of_{name}_"))
         self.report = self.temp / "report.json"
@@ -91,10 +98,16 @@ class Run:
         for line in self.process.stdout:
             print(f"{self.name}: {line}", end="", flush=True)
 
+    def again(self, tests: list[str]) -> Run:
+        """The same process for some of its tests."""
+        backend, environment = self.settings
+        alone = {**environment, "KERAS_INVOLUTION_TEST_PART": "0/1"}
+        return Run(f"{self.name}-again", backend, "", tests, alone)
+
     def finish(self) -> tuple[str, list[str]]:
         """The line of counts and the problems, once the process has ended."""
         code = self.process.wait()
-        problems = [] if code in (0, 5) else [f"pytest ended with {code}"]
+        problems = []
         for text in lingering(self.id):
             problems.append(f"left the process {text}")
             with contextlib.suppress(ProcessLookupError):
@@ -102,10 +115,12 @@ class Run:
         self.printer.join(timeout=10)
         if self.process.stdout is not None:
             self.process.stdout.close()
-        report = {"counts": {}, "failed": [], "files": {}}
+        report = {"counts": {}, "failed": [], "files": {}, "seconds": {}}
         if self.report.exists():
             report = json.loads(self.report.read_text())
-        problems += report["failed"]
+        self.failed, self.seconds = report["failed"], report["seconds"]
+        if code not in (0, 5) and not (code == 1 and self.failed):
+            problems.append(f"pytest ended with {code}")
         if not report["counts"].get("passed"):
             problems.append("no test ran")
         kept = ("pytest", "pytest_inductor", self.report.name)
@@ -144,46 +159,73 @@ def lingering(run_id: str, seconds: float = 10.0) -> list[str]:
     return found
 
 
-def run_side_by_side(
-    tier: str, backends: list[str], tests: list[str]
-) -> tuple[list[str], list[str]]:
-    """Lines of counts and problems of one process for each backend."""
+def run_side_by_side(tier: str, backends: list[str], tests: list[str]) -> list[Run]:
+    """Every part of every backend in a process of its own, at once."""
     shared = {"KERAS_INVOLUTION_TEST_BACKENDS": " ".join(backends)}
-    return finished([Run(b, b, MARKS[tier], tests, shared) for b in backends])
+    runs = []
+    for backend in backends:
+        parts = 1 if tests else PARTS[backend]
+        for part in range(parts):
+            name = backend if parts == 1 else f"{backend}-{part + 1}"
+            settings = {**shared, "KERAS_INVOLUTION_TEST_PART": f"{part}/{parts}"}
+            runs.append(Run(name, backend, MARKS[tier], tests, settings))
+    return runs
 
 
-def run_optimized(backends: list[str]) -> tuple[list[str], list[str]]:
+def run_optimized(backends: list[str]) -> list[Run]:
     """The operator and the published networks, compiled as users compile them."""
     shared = {"XLA_FLAGS": ""}
     compiled = [backend for backend in backends if backend != "torch"]
-    return finished(
-        [Run(f"{b}-optimized", b, "", list(OPTIMIZED), shared) for b in compiled]
-    )
+    return [Run(f"{b}-optimized", b, "", list(OPTIMIZED), shared) for b in compiled]
 
 
-def finished(runs: list[Run]) -> tuple[list[str], list[str]]:
-    lines, problems = [], []
-    for run in runs:
-        line, found = run.finish()
-        lines.append(line)
-        problems += [f"{run.name}: {text}" for text in found]
-    return lines, problems
+class Outcome:
+    """What the runs of a tier came to."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.problems: list[str] = []
+        self.seconds: list[tuple[float, str]] = []
+
+    def add(self, runs: list[Run], again: bool) -> None:
+        """Waits for the runs; what failed runs again by itself if asked to."""
+        for run in runs:
+            line, problems = run.finish()
+            self.lines.append(line)
+            self.problems += [f"{run.name}: {text}" for text in problems]
+            self.seconds += [(s, f"{run.name}: {t}") for t, s in run.seconds.items()]
+        for run in runs:
+            failed = run.failed
+            if failed and again:
+                second = run.again(failed)
+                _, problems = second.finish()
+                self.problems += [f"{run.name}: {text}" for text in problems]
+                for test in set(failed) - set(second.failed):
+                    print(f"UNSTEADY {run.name}: {test} passed the second time")
+                failed = second.failed
+            self.problems += [f"{run.name}: {text}" for text in failed]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Runs a tier of the test suite.")
     parser.add_argument("tier", choices=MARKS)
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS)
+    parser.add_argument(
+        "--again", action="store_true", help="Give failures a second run."
+    )
     parser.add_argument("--tests", nargs="*", default=[], help="Passed to pytest.")
     given = parser.parse_args()
-    lines, problems = run_side_by_side(given.tier, list(given.backends), given.tests)
+    backends, outcome = list(given.backends), Outcome()
+    outcome.add(run_side_by_side(given.tier, backends, given.tests), given.again)
     if given.tier in ("rest", "all") and not given.tests:
-        further = run_optimized(list(given.backends))
-        lines, problems = lines + further[0], problems + further[1]
-    print("\n" + " | ".join(lines))
-    for problem in problems:
+        outcome.add(run_optimized(backends), given.again)
+    print(f"\nThe slowest {SLOWEST} of all:")
+    for seconds, test in sorted(outcome.seconds, reverse=True)[:SLOWEST]:
+        print(f"{seconds:7.1f} s  {test}")
+    print("\n" + " | ".join(outcome.lines))
+    for problem in outcome.problems:
         print(f"FAILED {problem}")
-    sys.exit(1 if problems else 0)
+    sys.exit(1 if outcome.problems else 0)
 
 
 if __name__ == "__main__":

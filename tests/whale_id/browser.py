@@ -9,13 +9,27 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
 MISSING = "no Chromium or Chrome on the path"
+# Nothing is asked of hosts outside, and no shared memory, which containers lack.
+OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-default-browser-check",
+    "--no-first-run",
+    "--remote-debugging-pipe",
+)
 _PATIENCE = 120.0
 
 
@@ -96,23 +110,43 @@ class Tab:
 
 @contextlib.contextmanager
 def opened_browser(folder: Path) -> Iterator[Tab]:
-    """A tab of a browser with its profile in `folder`; it ends with the block."""
+    """A tab of a browser with its profile in `folder`; it ends with the block.
+
+    On a busy machine a browser sometimes ends while it starts, so there are three tries.
+    """
+    for trial in range(3):
+        try:
+            tab, close = _start(folder / str(trial))
+            break
+        except (OSError, RuntimeError, TimeoutError) as error:
+            problem = error
+    else:
+        raise problem
+    try:
+        yield tab
+    finally:
+        close()
+
+
+def _start(folder: Path) -> tuple[Tab, Callable[[], None]]:
+    folder.mkdir(parents=True)
     (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    options += [f"--user-data-dir={folder}", "--remote-debugging-pipe"]
     # The browser reads commands from 3 and writes answers to 4.
     redirect = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
-    process = subprocess.Popen(
-        ["bash", "-c", redirect, "bash", str(PROGRAM), *options],
-        pass_fds=(theirs_in, theirs_out),
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
+    options = [*OPTIONS, f"--user-data-dir={folder}"]
+    with open(folder / "messages.txt", "wb") as messages:
+        process = subprocess.Popen(
+            ["bash", "-c", redirect, "bash", str(PROGRAM), *options],
+            pass_fds=(theirs_in, theirs_out),
+            stdout=messages,
+            stderr=messages,
+            # It does not start without a home, and keeps its files there.
+            env={**os.environ, "HOME": str(folder)},
+        )
     os.close(theirs_in)
     os.close(theirs_out)
-    try:
-        yield Tab(ours_out, ours_in)
-    finally:
+
+    def close() -> None:
         os.close(ours_out)  # the browser ends when nobody commands it any more
         try:
             process.wait(timeout=20)
@@ -120,3 +154,10 @@ def opened_browser(folder: Path) -> Iterator[Tab]:
             process.kill()
             process.wait()
         os.close(ours_in)
+
+    try:
+        return Tab(ours_out, ours_in), close
+    except (OSError, RuntimeError, TimeoutError) as error:
+        close()
+        said = (folder / "messages.txt").read_text("utf-8", "replace")[-2000:]
+        raise RuntimeError(f"The browser does not start: {error}. It said: {said}")

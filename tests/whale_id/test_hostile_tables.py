@@ -144,10 +144,10 @@ def test_twenty_thousand_columns_take_no_time(tmp_path, names):
     others = [f"c{n}" if names == "distinct" else "c" for n in range(count)]
     lines = [",".join(["image_id,identity,path", *others]), "1,A,a.png" + ",x" * count]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
-    begin = time.process_time()
+    begin = time.thread_time()
     table = read_table(tmp_path / "t.csv")
     assert table.shape == (1, 3 + count) and table.iloc[0, -1] == "x"
-    assert time.process_time() - begin < 5
+    assert time.thread_time() - begin < 5
 
 
 def test_eda_names_every_file_that_it_cannot_measure(tmp_path):
