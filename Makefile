@@ -5,7 +5,9 @@ TESTS ?=
 
 SHELL := /bin/bash
 TIER = KERAS_INVOLUTION_TRITON=$(CURDIR)/.venv/triton .venv/test/bin/python -m tests.tiers
-CHOSEN = --backends $(BACKENDS) $(if $(TESTS),--tests $(TESTS))
+# `AGAIN=--again` gives tests that failed a second run by themselves.
+AGAIN ?=
+CHOSEN = --backends $(BACKENDS) $(AGAIN) $(if $(TESTS),--tests $(TESTS))
 
 .PHONY: help demo test test-quick test-rest test-all lint docs notebooks clean
 .DELETE_ON_ERROR:

@@ -112,7 +112,7 @@ class Tab:
 def opened_browser(folder: Path) -> Iterator[Tab]:
     """A tab of a browser with its profile in `folder`; it ends with the block.
 
-    On a busy machine a browser sometimes ends while it starts, so there are three tries.
+    On a busy machine a browser sometimes ends while it starts: there are three tries.
     """
     for trial in range(3):
         try:
@@ -160,4 +160,5 @@ def _start(folder: Path) -> tuple[Tab, Callable[[], None]]:
     except (OSError, RuntimeError, TimeoutError) as error:
         close()
         said = (folder / "messages.txt").read_text("utf-8", "replace")[-2000:]
-        raise RuntimeError(f"The browser does not start: {error}. It said: {said}")
+        message = f"The browser does not start: {error}. It said: {said}"
+        raise RuntimeError(message) from error
