@@ -180,10 +180,10 @@ def test_the_time_of_reading_grows_with_the_columns(tmp_path):
 
     Eight times as many columns take 8 times as long where the time is linear and 64
     times where it is quadratic; the bound is the geometric mean of the two. Other work
-    on the machine can only add to a measurement, so the least of three counts.
+    on the machine can only add to a measurement, so the least of two counts.
     """
     seconds = {}
-    for count in (2000, 16_000):
+    for count in (1000, 8000):
         names = [f"c{n % 500}" for n in range(count)]
         rows = [
             ["image_id", "identity", "path", *names],
@@ -192,10 +192,10 @@ def test_the_time_of_reading_grows_with_the_columns(tmp_path):
         text = "".join(",".join(row) + "\n" for row in rows)
         (tmp_path / "t.csv").write_text(text)
         measured = []
-        for _ in range(3):
-            begun = time.process_time()
+        for _ in range(2):
+            begun = time.thread_time()
             table = read_table(tmp_path / "t.csv")
-            measured.append(time.process_time() - begun)
+            measured.append(time.thread_time() - begun)
         seconds[count] = min(measured)
         assert table.shape == (1, count + 3) and table["c7.1"][0] == "x"
-    assert seconds[16_000] < (8 * 64) ** 0.5 * seconds[2000]
+    assert seconds[8000] < (8 * 64) ** 0.5 * seconds[1000]
