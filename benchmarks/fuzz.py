@@ -1,7 +1,7 @@
 """Damages files at random and reads them: only documented errors may come.
 
 Checkpoints and weights of presets, tables, COCO files, boxes, embeddings, calibrations,
-thresholds, heads, heat maps, decisions, histories, settings, images, training
+heads, heat maps, decisions, histories, settings, images, training
 checkpoints, splits and stored splits. `--rounds` copies are made for each reader,
 10,000 by default. As many pickles, safetensors headers and HDF5 files are then made by
 hypothesis out of the pieces that their readers look for. It takes about half an hour on

@@ -1,12 +1,12 @@
 """Whale identification on a CPU: involution against convolution, and floors.
 
 Every arm trains the same recipe from scratch on the table that is named: once without
-the validation photographs, where the threshold of new animals and the weight of the
-head's logits are chosen, and once for each seed with all that is for training, which is
-tested once. The table needs the columns `split` (train, test...) and `val_split` inside
-of train. An arm has at most `--minutes` of wall time a training; the networks of
-`baseline, parameters` and `baseline, time` are matched to the involution's before
-anything is trained. About
+the validation photographs, on which the weight of the head's logits is chosen and the
+answer "new animal" fitted, and once for each seed with all that is for training, which
+is tested once. The table needs the columns `split` (train, test...) and `val_split`
+inside of train. An arm has at most `--minutes` of wall time a training; the
+networks of `baseline, parameters` and `baseline, time` are matched to the involution's
+before anything is trained. About
 
     arms * (seeds + 1) * minutes
 
@@ -35,7 +35,7 @@ from benchmarks._measure.whale_metrics import (
     METRICS,
     chosen_head_weight,
     chosen_partner,
-    chosen_threshold,
+    fitted_answers,
     mean_rows,
     metrics_of,
 )
@@ -69,24 +69,22 @@ def measure_arms(
     partners: dict[str, str] = {}
     settings = {arm: arm_settings(arm, recipe) for arm in arguments.arms}
     head_weights: dict[str, float] = dict.fromkeys(arguments.arms, 0.0)
-    thresholds: dict[str, Any] = dict.fromkeys(arguments.arms)
+    answers: dict[str, Any] = dict.fromkeys(arguments.arms)
     models: dict[str, list[Any]] = {arm: [] for arm in arguments.arms}
     for seed in arguments.seeds:
         for arm, given in settings.items():
             seeded = {**given, "seed": seed}
-            if arguments.threshold and not models[arm]:
+            if arguments.validation and not models[arm]:
                 folder = arguments.work / f"{arm}, validation"
                 features, _ = trained(folder, seeded, validation, table)
                 head_weights[arm] = chosen_head_weight(features, validation)
-                thresholds[arm] = chosen_threshold(
-                    features, validation, head_weights[arm]
-                )
+                answers[arm] = fitted_answers(features, validation, head_weights[arm])
                 partners[arm] = chosen_partner(features, validation, fixed)
             folder = arguments.work / f"{arm}, {seed}"
             whole = {**seeded, "held_out": ""}
             features, costs = trained(folder, whole, table, table)
             models[arm].append(features)
-            found = metrics_of([features], table, thresholds[arm], head_weights[arm])
+            found = metrics_of([features], table, answers[arm], head_weights[arm])
             row = {
                 "arm": arm,
                 "seed": seed,
@@ -131,8 +129,8 @@ def floors(table: pd.DataFrame, fixed: dict[str, Any]) -> list[report.Row]:
     """The same metrics of fixed features."""
     validation, rows = for_validation(table), []
     for name, embeddings in fixed.items():
-        threshold = chosen_threshold(embeddings, validation)
-        rows.append({"arm": name} | metrics_of([embeddings], table, threshold))
+        answers = fitted_answers(embeddings, validation)
+        rows.append({"arm": name} | metrics_of([embeddings], table, answers))
     return rows
 
 
@@ -155,7 +153,7 @@ def _arguments() -> argparse.Namespace:
         help="settings of the recipe, as of `whale-id train`",
     )  # fmt: skip
     parser.add_argument(
-        "--no-threshold", dest="threshold", action="store_false",
+        "--no-validation", dest="validation", action="store_false",
         help="leaves out the training on the validation split",
     )  # fmt: skip
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Metrics of embeddings on the test, and what is chosen on validation before."""
+"""Metrics of embeddings on the test, and what is learned on validation before."""
 
 from __future__ import annotations
 
@@ -28,17 +28,24 @@ HEAD_WEIGHTS = (0.0, 0.2, 0.5, 0.8)
 def metrics_of(
     models: Sequence[Any],
     table: pd.DataFrame,
-    threshold: Any = None,
+    answers: Any = None,
     head_weight: float = 0,
 ) -> Row:
-    """The metrics of the test photographs, by one model or several together."""
+    """The metrics of the test photographs, by one model or several together.
+
+    `answers` is what `fitted_answers` gives; without it new animals have no place.
+    """
     from keras_involution.whale_id import evaluate, identify
+    from keras_involution.whale_id.fusion import Candidates
 
     databases = [m.rows(m.table["split"] == "train") for m in models]
     queries = [m.rows(m.table["split"].str.startswith("test")) for m in models]
     ranking = identify(queries, databases, top=10, head_weight=head_weight)
     tables = queries[0].table, databases[0].table
-    result = evaluate(ranking, *tables, threshold=threshold).rows
+    candidates = None
+    if answers is not None:
+        candidates = Candidates(ranking, tables[0], *answers(ranking.scores))
+    result = evaluate(ranking, *tables, candidates=candidates).rows
     found = {}
     for name, group, row in METRICS:
         chosen = result[result["name"] == row]
@@ -80,17 +87,20 @@ def _known_map(
     return map_at_5(truths[is_known].to_list(), ranking.labels)
 
 
-def chosen_threshold(
+def fitted_answers(
     embeddings: Any, validation: pd.DataFrame, head_weight: float = 0.0
 ) -> Any:
-    """The threshold of new animals, from photographs of validation alone."""
-    from keras_involution.whale_id import choose_threshold, identify, open_truths
+    """How likely an animal is new, from photographs of validation alone."""
+    from keras_involution.whale_id import identify
+    from keras_involution.whale_id.fusion import AnswerModel
+    from keras_involution.whale_id.metrics.ranks import ranks_of
 
     database, queries = _parts(embeddings, validation)
-    known = set(database.table["identity"])
-    truths = open_truths(queries.table["identity"].to_list(), known)
+    truths = queries.table["identity"]
     ranking = identify(queries, database, top=10, head_weight=head_weight)
-    return choose_threshold(ranking, truths)
+    ranks = ranks_of(truths.to_list(), list(ranking.labels))
+    is_new = ~truths.isin(database.table["identity"]).to_numpy()
+    return AnswerModel.fit(ranking.scores, ranks, is_new, f"{len(truths)} photographs")
 
 
 def _parts(embeddings: Any, validation: pd.DataFrame) -> tuple[Any, Any]:

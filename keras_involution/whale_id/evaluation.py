@@ -36,12 +36,7 @@ from keras_involution.whale_id.metrics import (
 )
 from keras_involution.whale_id.metrics.frames import bands
 from keras_involution.whale_id.metrics.ranks import ranks_of
-from keras_involution.whale_id.open_set import (
-    NEW_LABEL,
-    Threshold,
-    insert_new,
-    open_truths,
-)
+from keras_involution.whale_id.open_set import NEW_LABEL, open_truths
 from keras_involution.whale_id.retrieve import Ranking
 from keras_involution.whale_id.splits import find_encounters
 from keras_involution.whale_id.tables import UNKNOWN
@@ -102,7 +97,6 @@ def evaluate(
     queries: pd.DataFrame,
     database: pd.DataFrame,
     *,
-    threshold: Threshold | None = None,
     image_precisions: np.ndarray | None = None,
     counter: str = "photo_number",
     candidates: Candidates | None = None,
@@ -120,14 +114,12 @@ def evaluate(
         ranking: `Ranking` (Q, K) of known animals.
         queries: DataFrame, the table of the Q queries with their true identities.
         database: DataFrame, the table of the database.
-        threshold: `Threshold` of new animals, chosen on validation queries; without it
-            the group "open" has the AUROC only.
         image_precisions: Array (Q,), from `image_average_precisions`.
         counter: String, the column of the camera's counter, for the rows by the
             distance to the nearest training frame; left out where there is none.
         candidates: `Candidates` of the same queries with the same ranking, for the
-            calibration of their probabilities and, without `threshold`, for new
-            animals.
+            calibration of their probabilities. Unless they say how likely a new animal
+            is, the group "open" has the AUROC only.
         apart: `Ranking` of the same queries without photographs of their own
             encounter in the database, where a query whose animal has no other is not
             counted.
@@ -156,12 +148,12 @@ def evaluate(
             "`queries` must have a row for each query of the ranking. "
             f"{received(queries=len(queries), ranking=len(ranking))}"
         )
-    found = _found(ranking, queries, database, threshold)
+    found = _found(ranking, queries, database)
     if image_precisions is not None:
         found["image_average_precision"] = image_precisions
     if candidates is not None:
-        _add_probabilities(found, candidates, threshold)
-    parts = [known_rows(found[~found["is_new"]]), open_rows(found, ranking, threshold)]
+        _add_probabilities(found, candidates)
+    parts = [known_rows(found[~found["is_new"]]), open_rows(found, ranking)]
     truths = found["identity"].to_list()
     if apart is not None:
         reachable, source = other_encounters(queries, database)
@@ -181,7 +173,7 @@ def evaluate(
         parts.append(group_rows(found, FRAMES, masks))
     columns = ["group", "name", "value", "low", "high", "n"]
     rows = [row for part in parts for row in part]
-    protocol = _protocol(found, database, threshold, candidates)
+    protocol = _protocol(found, database, candidates)
     if apart is not None:
         known = f"{int(reachable.sum())} queries, encounters by {source}"
         unknown = "not measured: nothing tells encounters, scores may be too high"
@@ -197,16 +189,13 @@ def evaluate(
 
 
 def _found(
-    ranking: Ranking,
-    queries: pd.DataFrame,
-    database: pd.DataFrame,
-    threshold: Threshold | None,
+    ranking: Ranking, queries: pd.DataFrame, database: pd.DataFrame
 ) -> pd.DataFrame:
     """What each query has earned."""
     known = set(database["identity"]) - {UNKNOWN}
     truths = open_truths(queries["identity"].to_list(), known)
     labels = list(ranking.labels)
-    found = pd.DataFrame(
+    return pd.DataFrame(
         {
             "image_id": queries["image_id"].to_numpy(),
             "identity": queries["identity"].to_numpy(),
@@ -216,17 +205,9 @@ def _found(
             "average_precision": average_precisions(truths, labels),
         }
     )
-    if threshold is not None:
-        species = queries.get("species", pd.Series(None, queries.index, dtype=object))
-        full = insert_new(ranking, threshold.values(species.to_list()))
-        found["answer"] = full.labels[:, 0]
-        found["open_average_precision"] = average_precisions(truths, list(full.labels))
-    return found
 
 
-def _add_probabilities(
-    found: pd.DataFrame, candidates: Candidates, threshold: Threshold | None
-) -> None:
+def _add_probabilities(found: pd.DataFrame, candidates: Candidates) -> None:
     """What the fusion says of each query, beside what the ranking earns."""
     if candidates.probabilities is None:
         return
@@ -234,11 +215,10 @@ def _add_probabilities(
     if candidates.new_probabilities is None:
         return
     found["new_probability"] = candidates.new_probabilities
-    if threshold is None:
-        full, probabilities = candidates.with_new()
-        found["answer"], found["probability"] = full.labels[:, 0], probabilities[:, 0]
-        truths = found["identity"].where(~found["is_new"], NEW_LABEL).to_list()
-        found["open_average_precision"] = average_precisions(truths, list(full.labels))
+    full, probabilities = candidates.with_new()
+    found["answer"], found["probability"] = full.labels[:, 0], probabilities[:, 0]
+    truths = found["identity"].where(~found["is_new"], NEW_LABEL).to_list()
+    found["open_average_precision"] = average_precisions(truths, list(full.labels))
 
 
 def other_encounters(
@@ -268,7 +248,6 @@ def other_encounters(
 def _protocol(
     found: pd.DataFrame,
     database: pd.DataFrame,
-    threshold: Threshold | None,
     candidates: Candidates | None,
 ) -> dict[str, Any]:
     known = database[database["identity"] != UNKNOWN]
@@ -277,7 +256,6 @@ def _protocol(
     said = {
         "queries": f"{len(found)}, of them {new} of animals not in the database",
         "database": f"{len(known)} photographs of {animals} animals",
-        "threshold": "none" if threshold is None else threshold.protocol,
         "floor": f"calling every query new and nothing else: open MAP@5 {floor:.3f}",
     }
     if candidates is not None:

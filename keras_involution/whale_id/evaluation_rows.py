@@ -19,7 +19,7 @@ from keras_involution.whale_id.metrics import (
     calibration_error,
 )
 from keras_involution.whale_id.metrics.ranks import ranks_of
-from keras_involution.whale_id.open_set import NEW_LABEL, Threshold
+from keras_involution.whale_id.open_set import NEW_LABEL
 from keras_involution.whale_id.retrieve import Ranking
 
 KNOWN, OPEN, SPECIES_ROWS, FRAMES = "known animals", "open", "species", "frames"
@@ -91,14 +91,12 @@ def known_rows(found: pd.DataFrame) -> Iterator[Row]:
         yield _row(KNOWN, "image mAP", found["image_average_precision"])
 
 
-def open_rows(
-    found: pd.DataFrame, ranking: Ranking, threshold: Threshold | None
-) -> Iterator[Row]:
+def open_rows(found: pd.DataFrame, ranking: Ranking) -> Iterator[Row]:
     new = found["is_new"]
     if not new.any():
         return
     first: Any = ranking.scores[:, 0]
-    if "new_probability" in found and threshold is None:
+    if "new_probability" in found:
         first = -found["new_probability"].to_numpy()
     if not new.all():
         yield _drawn(

@@ -16,7 +16,6 @@ from keras_involution.training.stored_splits import read_indices
 from keras_involution.whale_id import (
     Embeddings,
     Heatmaps,
-    Threshold,
     check_table,
     load_config,
     read_coco,
@@ -42,7 +41,6 @@ def readers(folder: Path) -> list[Reader]:
         "boxes": _boxes,
         "embeddings": _embeddings,
         "calibration": _calibration,
-        "threshold": _threshold,
         "head": _head,
         "heat maps": _heat_maps,
         "decisions": _decisions,
@@ -115,15 +113,6 @@ def _calibration(folder: Path):
         found.answers(found.fused({"features": np.array([[0.9, 0.5]])}))
 
     return read, [folder / "c.json"]
-
-
-def _threshold(folder: Path):
-    Threshold(0.5, "by hand", {"beluga": 0.4}, [(0.1, 0.2, 0.3)]).save(
-        folder / "t.json"
-    )
-    return lambda path: Threshold.load(path).values(["beluga", "x"]), [
-        folder / "t.json"
-    ]
 
 
 def _head(folder: Path):

@@ -8,9 +8,7 @@ import pytest
 from keras_involution.data import write_tfrecords
 from keras_involution.whale_id import (
     EmbeddingNetwork,
-    Ranking,
     check_table,
-    choose_threshold,
     embed,
     kernel_maps,
     split_table,
@@ -45,7 +43,6 @@ def network():
 @pytest.mark.parametrize("value", (0, -1, 1.5, None, "2", True))
 def test_counts_in_the_python_interface(network, value):
     photographs = Photographs(MISSING, (32, 32))
-    ranking = Ranking([["A"]], [[0.5]])
     codes = np.zeros(8, int)
     for name, call in (
         ("batch_size", lambda: embed(network, MISSING, batch_size=value)),
@@ -56,8 +53,6 @@ def test_counts_in_the_python_interface(network, value):
         ("batch_size", lambda: training_batches(photographs, codes, value)),
         ("num_threads", lambda: training_batches(
             photographs, codes, 2, num_threads=value)),
-        ("least_queries", lambda: choose_threshold(
-            ranking, ["A"], "species", species=["x"], least_queries=value)),
         ("repeats", lambda: bootstrap_interval(codes, repeats=value)),
         ("max_pixels", lambda: Photographs(MISSING, (32, 32), max_pixels=value)),
         ("folds", lambda: split_table(MISSING, "folds", folds=value)),

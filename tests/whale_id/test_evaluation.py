@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keras_involution.whale_id import Ranking, Threshold, evaluate
+from keras_involution.whale_id import Ranking, evaluate
 from keras_involution.whale_id.evaluation_rows import _perfect_error
+from keras_involution.whale_id.fusion import Candidates
 from tests.marks import one_backend
 from tests.whale_id.image_files import listed
 
@@ -30,11 +31,14 @@ def case():
 
 
 def test_figures(case):
-    result = evaluate(*case, threshold=Threshold(0.45, "by hand"))
+    ranking, queries, _ = case
+    new = np.array([0.35, 0.2, 0.45, 0.42, 0.5])
+    candidates = Candidates(ranking, queries, ranking.scores, new, "by hand")
+    result = evaluate(*case, candidates=candidates)
     known = {"top-1": 2 / 3, "top-5": 1, "top-10": 1, "MAP@5": (1 + 0.5 + 1) / 3}
     for name, value in known.items():
         assert result.value("known animals", name) == pytest.approx(value)
-    # With the threshold: A new B | B A new | new B A | A new B | new B A
+    # With new animals: A new B | B A new | new B A | A new B | new B A
     expected = {
         "MAP@5": (1 + 0.5 + 0.5 + 0.5 + 1) / 5,
         "MAP@5 of known": (1 + 0.5 + 0.5) / 3,
@@ -51,7 +55,7 @@ def test_figures(case):
     assert result.value("frames", "<= 1: top-1") == 1
     assert result.value("frames", ">= 10: top-1") == 0
     assert result.value("frames", "2 to 4: top-1") == 1
-    assert result.protocol["threshold"] == "by hand"
+    assert result.protocol["probabilities"] == "by hand"
     assert "5, of them 2 of" in result.protocol["queries"]
     assert "3 photographs of 2 animals" in result.protocol["database"]
     rows = result.rows
@@ -59,7 +63,7 @@ def test_figures(case):
     assert result.queries["rank"].to_list() == [1, 2, 1, np.inf, np.inf]
 
 
-def test_without_threshold_or_new_animals(case):
+def test_without_probabilities_or_new_animals(case):
     ranking, queries, database = case
     result = evaluate(*case)
     opened = result.rows[result.rows["group"] == "open"]

@@ -24,7 +24,7 @@ def known(tmp_path_factory):
 
 
 NAMES = (
-    "table", "coco", "boxes", "embeddings", "calibration", "threshold", "head",
+    "table", "coco", "boxes", "embeddings", "calibration", "head",
     "heat maps", "decisions", "history", "settings", "image", "training checkpoint",
     "stored split", "split",
 )  # fmt: skip

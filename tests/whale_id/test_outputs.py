@@ -15,7 +15,6 @@ from keras_involution.whale_id import (
     Embeddings,
     Evaluation,
     Ranking,
-    Threshold,
     TrainConfig,
     identify,
     read_table,
@@ -55,7 +54,6 @@ def test_suffixes_that_nobody_writes(file, tmp_path, suffix):
         lambda: embeddings.save(out),
         lambda: evaluation.save(out),
         lambda: write_submission(ranking, embeddings.table["image_id"], out),
-        lambda: Threshold(0.5, "by hand").save(out),
     ):
         with pytest.raises(ValueError, match=r"must end in \..*Received: path="):
             write()
