@@ -13,11 +13,17 @@ from keras_involution._version import __version__ as __version__
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
+_COMMANDS = (
+    "keras_involution.cli",
+    "keras_involution.data.decoder_process",
+    "keras_involution.whale_id.cli",
+)
+
+
 def _is_a_command() -> bool:
-    """Whether this process runs `keras-involution` or `whale-id`."""
+    """Whether this process runs `keras-involution`, `whale-id` or decodes images."""
     if sys.argv[:1] == ["-m"]:  # Python still looks for the module
-        modules = ("keras_involution.cli", "keras_involution.whale_id.cli")
-        return any(argument in modules for argument in sys.orig_argv)
+        return any(argument in _COMMANDS for argument in sys.orig_argv)
     return Path(*sys.argv[:1]).stem in ("keras-involution", "whale-id")
 
 

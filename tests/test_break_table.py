@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 
 from tests import breaks
 from tests.break_table import BREAKS, PACKAGE
-from tests.marks import PLACES, any_backend, full
+from tests.marks import PLACES, any_backend, full, one_backend
 
 
 @any_backend
@@ -32,13 +34,15 @@ def test_every_test_is_there_and_runs_in_its_tier():
 
 
 @full
+@one_backend
 def test_a_change_that_breaks_nothing_is_not_caught(monkeypatch, capsys):
     [each] = breaks.chosen_by(["a missing file is a traceback"])
     passes = ("test_imports.py::test_imports_go_one_way",)
     harmless = replace(each, new=each.old, tests=passes)
     monkeypatch.setattr(breaks, "BREAKS", [harmless])
     monkeypatch.setattr("sys.argv", ["breaks"])
-    with pytest.raises(SystemExit) as end:
+    # The command changes the environment of its process.
+    with mock.patch.dict(os.environ), pytest.raises(SystemExit) as end:
         breaks.main()
     assert end.value.code == 1
     assert "0 of 1 breaks were caught" in capsys.readouterr().out

@@ -6,33 +6,28 @@ gigabytes. Here a decoder that does so ends alone, and its image gets an error.
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import json
-import math
-import multiprocessing
 import os
 import queue
-import signal
 import struct
+import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from keras_involution._arguments import positive_integer, positive_number
-from keras_involution.data.images import ImageError, read_image
+from keras_involution.data.decoder_process import REFUSED, read_message, write_message
+from keras_involution.data.images import ImageError
 
-_DONE, _REFUSED = b"D", b"R"
+_PROGRAM = "keras_involution.data.decoder_process"
 # The wall clock of a busy machine runs ahead of the time that a process gets.
 _WALL_PER_CPU_SECOND = 8
 _MOST_SCANS = 100
-_PR_SET_PDEATHSIG = 1
 
 
 class Decoders:
@@ -68,7 +63,6 @@ class Decoders:
         positive_integer(workers, "workers")
         self.seconds = positive_number(seconds, "seconds")
         self.memory = positive_integer(memory, "memory")
-        self._context = _context()
         self._closed = False
         # Idle workers; `None` is one that has to be started.
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
@@ -102,7 +96,7 @@ class Decoders:
             raise ImageError(f"a JPEG image of more than {_MOST_SCANS} scans")
         worker = self._idle.get()
         try:
-            if worker is None or not worker.process.is_alive():
+            if worker is None or worker.process.poll() is not None:
                 worker = self._started(worker)
             size = None if image_size is None else [int(side) for side in image_size]
             options = {"image_size": size, "max_pixels": max_pixels, "side": side}
@@ -131,121 +125,50 @@ class Decoders:
             if old is not None:
                 old.end()
                 self._workers.discard(old)
-            worker = _Worker(self._context, self.seconds, self.memory)
+            worker = _Worker(self.seconds, self.memory)
             self._workers.add(worker)
             return worker
 
 
 class _Worker:
-    def __init__(self, context: Any, seconds: float, memory: int) -> None:
+    def __init__(self, seconds: float, memory: int) -> None:
         self.seconds, self.memory = seconds, memory
-        self.connection, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(
-            target=_work, args=(theirs, seconds, memory), daemon=True
+        paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", _PROGRAM, str(seconds), str(memory)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches the server alone.
         )
-        self.process.start()
-        theirs.close()
 
     def decode(self, data: bytes, options: dict[str, Any]) -> np.ndarray:
+        assert self.process.stdin is not None and self.process.stdout is not None
         head = json.dumps(options).encode()
+        size = struct.pack("<I", len(head))
+        timer = threading.Timer(self.seconds * _WALL_PER_CPU_SECOND, self.process.kill)
+        timer.start()
         try:
-            self.connection.send_bytes(struct.pack("<I", len(head)) + head + data)
-            if not self.connection.poll(_WALL_PER_CPU_SECOND * self.seconds):
-                raise EOFError
-            answer = self.connection.recv_bytes()
-        except (EOFError, OSError):
+            write_message(self.process.stdin, size, head, data)
+            answer = read_message(self.process.stdout)
+        except (EOFError, OSError, ValueError):  # the last of a pipe that is closed
             self.end()
             raise ImageError(
                 f"it takes more than {self.seconds:g} seconds of a processor or "
                 f"{self.memory / 1e6:,.0f} MB of memory to decode"
             ) from None
-        if answer[:1] == _REFUSED:
+        finally:
+            timer.cancel()
+        if answer[:1] == REFUSED:
             raise ImageError(answer[1:].decode("utf-8", "replace"))
         # A worker that a hostile file has taken over can send wrong pixels, no code.
         height, width = struct.unpack("<II", answer[1:9])
         return np.frombuffer(answer[9:], "uint8").reshape(height, width, 3)
 
     def end(self) -> None:
-        self.connection.close()
-        if self.process.is_alive():
-            self.process.kill()
-        self.process.join(timeout=5)
-
-
-def _context() -> Any:
-    """Processes from a small server that has read what decoding needs, once."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
-
-
-def _work(connection: Connection, seconds: float, memory: int) -> None:
-    """The life of a worker: one image after the other, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "win32":
-        os.nice(5)  # whoever waits for an answer to something small goes first
-    _end_with_parent()
-    _limit_memory(memory)
-    while True:
-        try:
-            request = connection.recv_bytes()
-        except EOFError:
-            return
-        size = struct.unpack("<I", request[:4])[0]
-        options = json.loads(request[4 : 4 + size])
-        _limit_time(seconds)
-        try:
-            image = _read(request[4 + size :], **options)
-        except ImageError as error:
-            reason = str(error)
-            if isinstance(error.__cause__, MemoryError):
-                reason = f"it takes more than {memory / 1e6:,.0f} MB of memory"
-            # The name of the file is the server's to say.
-            answer = _REFUSED + reason.partition("bytes>: ")[2].encode()
-            answer = answer if len(answer) > 1 else _REFUSED + reason.encode()
-        else:
-            head = struct.pack("<II", *image.shape[:2])
-            answer = _DONE + head + image.tobytes()
-        connection.send_bytes(answer)
-
-
-def _read(data: bytes, side: int | None, **options: Any) -> np.ndarray:
-    image = read_image(data, **options)
-    if side is None or max(image.shape) <= side:
-        return image
-    shown = Image.fromarray(image)
-    shown.thumbnail((side, side))
-    return np.asarray(shown)
-
-
-def _end_with_parent() -> None:
-    """Has the kernel kill this process when its parent dies, even while it decodes."""
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-
-def _limit_memory(memory: int) -> None:
-    if sys.platform == "linux":
-        import resource
-
-        with open("/proc/self/statm") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        limit = used + memory if hard < 0 else min(used + memory, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _limit_time(seconds: float) -> None:
-    """From now on; the kernel ends a process that takes more."""
-    if sys.platform != "win32":
-        import resource
-
-        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        limit = math.ceil(time.process_time() + seconds)
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # what was not written yet
+                    pipe.close()
