@@ -22,8 +22,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks._measure import devices, machine, report
+from benchmarks._measure import devices, report
 from keras_involution import RedNetImageClassifier
+from keras_involution._measure import machine
 from keras_involution.data import decode, open_collection
 from keras_involution.training.classifier.metrics import (
     classification_metrics,

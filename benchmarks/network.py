@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="a folder for JSON and a plot")
     arguments = parser.parse_args()
     device = devices.open_device(arguments.device)
-    from benchmarks._measure import machine
+    from keras_involution._measure import machine
 
     head = {**machine.describe(device), **_settings(arguments)}
     head["device"] = device.kind

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks._measure import devices, report, timing
+from benchmarks._measure import devices, report
 
 if TYPE_CHECKING:
     from benchmarks._measure.formulations import Formulation
-    from benchmarks._measure.machine import Rates
+    from keras_involution._measure.machine import Rates
+    from keras_involution.ops._geometry import Geometry
 
 STAGES = {56: 64, 28: 128, 14: 256, 7: 512}
 WINDOW, GROUP_CHANNELS = 7, 16
@@ -55,7 +56,7 @@ def measure_stage(
     formulations: list[Formulation],
     arguments: argparse.Namespace,
 ) -> Iterator[report.Row]:
-    from benchmarks._measure import machine
+    from keras_involution._measure import machine
 
     rates = machine.rates(device, arguments.dtype)
     print(f"{side}x{side}x{STAGES[side]}: {rates}", flush=True)
@@ -78,6 +79,8 @@ def _measure(
     work: str,
     arguments: argparse.Namespace,
 ) -> report.Row:
+    from keras_involution._measure import machine, timing
+
     tensors = _tensors(device, side, formulation.data_format, arguments)
     wrap = device.forward if work == "forward" else device.training
     function = wrap(formulation.run)
@@ -87,7 +90,12 @@ def _measure(
     repeats = arguments.repeats if formulation.ours else 3
     run = lambda: function(*inputs)  # noqa: E731
     milliseconds = timing.median_ms(run, device.wait, repeats)
-    moved, operations = _work(side, work, arguments)
+    moved, operations = machine.involution_work(
+        _geometry(tensors, formulation.data_format),
+        tuple(tensors[0].shape),
+        arguments.dtype,
+        work == "training",
+    )
     return {
         "stage": f"{side}x{side}x{STAGES[side]}",
         "work": work,
@@ -112,15 +120,11 @@ def _tensors(
     return made[0], made[1], made[2]
 
 
-def _work(side: int, work: str, arguments: argparse.Namespace) -> tuple[float, float]:
-    """(bytes that must be moved, operations that must be done)."""
-    positions, channels = arguments.batch * side**2, STAGES[side]
-    x, k = positions * channels, positions * WINDOW**2 * channels // GROUP_CHANNELS
-    size = {"float32": 4, "float16": 2, "bfloat16": 2}[arguments.dtype]
-    if work == "forward":  # reads x and k, writes y
-        return size * (2 * x + k), 2 * WINDOW**2 * x
-    # then reads x, k and dy again, writes dx and dk
-    return size * (5 * x + 3 * k), 6 * WINDOW**2 * x
+def _geometry(tensors: tuple[Any, ...], data_format: str) -> Geometry:
+    from keras_involution.ops._geometry import geometry_of
+
+    shapes = (tuple(tensor.shape) for tensor in tensors[:2])
+    return geometry_of(*shapes, 1, 1, data_format)
 
 
 def _compare_with_unfold(rows: list[report.Row]) -> None:
@@ -147,7 +151,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="a folder for JSON and a plot")
     arguments = parser.parse_args()
     device = devices.open_device(arguments.device)
-    from benchmarks._measure import machine
+    from keras_involution._measure import machine
 
     head = {**machine.describe(device), "batch": arguments.batch}
     head["dtype"] = arguments.dtype

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks._measure import devices, report, timing
+from benchmarks._measure import devices, report
 
 CHANNELS, GROUPS, WINDOW = 64, 4, 7
 SIDES, BATCHES = (64, 128, 256, 512), (1, 4, 16, 64)
@@ -47,6 +47,7 @@ def measure(
 def _time(device: devices.Device, work: str, x, k, repeats: int) -> float:
     import keras
 
+    from keras_involution._measure import timing
     from keras_involution.ops import involution
 
     def operator(x, k):
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="a folder for JSON and a plot")
     arguments = parser.parse_args()
     device = devices.open_device(arguments.device)
-    from benchmarks._measure import machine
+    from keras_involution._measure import machine
 
     head = machine.describe(device)
     report.print_head(head)

@@ -35,10 +35,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._measure import devices, machine, probes, report
+from benchmarks._measure import devices, probes, report
 from benchmarks._measure.starts import STARTS, build
 from examples._demo import photographs, training
 from keras_involution import RedNetImageClassifier
+from keras_involution._measure import machine
 from keras_involution.data import (
     LabeledImages,
     decode,

@@ -166,7 +166,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    from benchmarks._measure import devices, machine
+    from benchmarks._measure import devices
+    from keras_involution._measure import machine
     from keras_involution.whale_id import read_table
 
     arguments = _arguments()

@@ -130,7 +130,8 @@ def main() -> None:
     parser.add_argument("--attack", type=float, metavar="SECONDS")
     parser.add_argument("--output", type=Path, help="a folder for JSON")
     arguments = parser.parse_args()
-    from benchmarks._measure import devices, machine
+    from benchmarks._measure import devices
+    from keras_involution._measure import machine
 
     head = machine.describe(devices.open_device("cpu"))
     report.print_head(head)

@@ -23,6 +23,7 @@ FLOORS = [
     {"hub"},
     {"models"},
     {"visualization", "export", "integrations", "distribution", "training"},
+    {"_measure"},
     {"whale_id"},
     {"cli"},
 ]

@@ -1,1 +1,1 @@
-"""What the benchmarks share: devices, timing, floors, formulations, reports."""
+"""What the benchmarks share: formulations, networks, reports."""

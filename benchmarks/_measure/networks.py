@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks._measure import devices, timing
+from benchmarks._measure import devices
 
 # What people would run instead, by Keras and by PyTorch alone.
 OPPONENTS = ("keras ResNet50", "torch ResNet50")
@@ -75,6 +75,8 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     """Times a step of inference or of training, its first call and its memory."""
     device = devices.open_device(settings["device"])
     import keras
+
+    from keras_involution._measure import timing
 
     if settings["dtype"] != "float32":
         keras.config.set_dtype_policy(f"mixed_{settings['dtype']}")

@@ -8,6 +8,7 @@ product. Both rates are measured beside the work, because a machine's speed drif
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import platform
 from collections.abc import Callable
@@ -15,10 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
-from benchmarks._measure import timing
-from benchmarks._measure.devices import Device
+from keras_involution._measure import timing
+from keras_involution._measure.devices import Device
+from keras_involution.distribution.local import available_cores
+from keras_involution.ops._geometry import Geometry
 
 _COPIED_BYTES = {"cpu": 64 << 20, "gpu": 1 << 30, "tpu": 1 << 30}
 _SIDE = {"cpu": 2048, "gpu": 8192, "tpu": 8192}
@@ -42,15 +46,40 @@ class Rates:
         )
 
 
+def involution_work(
+    geometry: Geometry, input_shape: tuple[int, ...], dtype: str, training: bool
+) -> tuple[float, float]:
+    """What an involution cannot do without.
+
+    Args:
+        geometry: The operator's.
+        input_shape: Tuple of integers.
+        dtype: String, that of all tensors.
+        training: Boolean, whether both gradients follow.
+
+    Returns:
+        Two numbers: bytes that must be moved, operations that must be done.
+    """
+    shapes: Any = (
+        input_shape,
+        geometry.kernels_shape(input_shape),
+        geometry.output_shape(input_shape),
+    )
+    x, k, y = map(math.prod, shapes)
+    operations = 2 * math.prod(geometry.kernel_size) * y
+    if not training:  # reads x and k, writes y
+        return _bytes(dtype) * (x + k + y), operations
+    # then reads x, k and dy again, writes dx and dk
+    return _bytes(dtype) * (3 * x + 3 * k + 2 * y), 3 * operations
+
+
 def describe(device: Device) -> dict[str, Any]:
     """Versions, device and threads, for the head of a table."""
-    import keras
-
     return {
         "backend": keras.config.backend(),
         "device": device.kind,
         "device_name": device.name,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         **{name: version for name in _PACKAGES if (version := _version(name))},
@@ -84,7 +113,7 @@ def _copy(device: Device, dtype: str) -> Callable[[], Any]:
 
 def _copy_in_threads(size: int) -> Callable[[], Any]:
     """Into memory that is already there: the fastest copy that a CPU knows."""
-    threads = len(os.sched_getaffinity(0))
+    threads = available_cores()
     source = np.ones((threads, size // threads), "uint8")
     target = np.zeros_like(source)
     pool = ThreadPoolExecutor(threads)

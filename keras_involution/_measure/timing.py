@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -72,4 +71,6 @@ def _status(field: str) -> float | None:
 
 def most_ever_mib() -> float:
     """The highest point of the process since it began, in MiB."""
+    import resource  # not on Windows
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

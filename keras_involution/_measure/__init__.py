@@ -1,0 +1,1 @@
+"""What the benchmarks and the command `benchmark` share: devices, timing, floors."""
