@@ -43,6 +43,7 @@ OPTIMIZED = (
 PARTS = {"tensorflow": 1, "jax": 1, "torch": 2}
 SLOWEST = 20
 RUN_ID = "KERAS_INVOLUTION_TEST_RUN"
+PART = "KERAS_INVOLUTION_TEST_PART"
 
 
 class Run:
@@ -81,6 +82,7 @@ class Run:
             errors="replace",
             env={
                 **os.environ,
+                PART: "0/1",
                 **environment,
                 "KERAS_BACKEND": backend,
                 "PYTHONUNBUFFERED": "1",
@@ -101,7 +103,7 @@ class Run:
     def again(self, tests: list[str]) -> Run:
         """The same process for some of its tests."""
         backend, environment = self.settings
-        alone = {**environment, "KERAS_INVOLUTION_TEST_PART": "0/1"}
+        alone = {**environment, PART: "0/1"}
         return Run(f"{self.name}-again", backend, "", tests, alone)
 
     def finish(self) -> tuple[str, list[str]]:
@@ -167,7 +169,7 @@ def run_side_by_side(tier: str, backends: list[str], tests: list[str]) -> list[R
         parts = 1 if tests else PARTS[backend]
         for part in range(parts):
             name = backend if parts == 1 else f"{backend}-{part + 1}"
-            settings = {**shared, "KERAS_INVOLUTION_TEST_PART": f"{part}/{parts}"}
+            settings = {**shared, PART: f"{part}/{parts}"}
             runs.append(Run(name, backend, MARKS[tier], tests, settings))
     return runs
 
