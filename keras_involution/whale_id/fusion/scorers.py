@@ -75,6 +75,8 @@ class FeatureScorer:
     ) -> None:
         self.name, self.extra, self.center = name, extra, center
         self.rerank = rerank
+        self._of: Embeddings | None = None
+        self._known = self._mean = np.zeros(0)
         if rerank is not None:
             self.name = f"{name}, {one_of(rerank, RERANKS, 'rerank')}"
 
@@ -84,13 +86,9 @@ class FeatureScorer:
         database: Embeddings,
         pairs: np.ndarray | None = None,
     ) -> np.ndarray:
-        check_usable(database, "database")
+        self._prepare(database)
         check_usable(queries, "queries")
-        asked, known = self._features(queries), self._features(database)
-        if self.center and len(known) > 1:
-            mean = known.mean(axis=0)
-            asked, known = asked - mean, known - mean
-        asked, known = unit(asked), unit(known)
+        asked, known = unit(self._features(queries) - self._mean), self._known
         if self.rerank == "aqe":
             asked = expand_queries(asked, known)
         if self.rerank == "k-reciprocal":
@@ -99,6 +97,16 @@ class FeatureScorer:
         if pairs is None:
             return asked @ known.T
         return (asked[pairs[:, 0]] * known[pairs[:, 1]]).sum(axis=1)
+
+    def _prepare(self, database: Embeddings) -> None:
+        """Centers the database, which mostly is that of the last call."""
+        if self._of is database:
+            return
+        check_usable(database, "database")
+        known = self._features(database)
+        centered = self.center and len(known) > 1
+        self._mean = known.mean(axis=0) if centered else np.zeros(1, known.dtype)
+        self._known, self._of = unit(known - self._mean), database
 
     def _features(self, embeddings: Embeddings) -> np.ndarray:
         if self.extra is None:

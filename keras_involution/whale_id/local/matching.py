@@ -56,12 +56,13 @@ class MutualNearest:
         if not len(query) or not len(candidate):
             return np.zeros((0, 2), int), np.zeros(0, "float32")
         cosines = query.descriptors @ candidate.descriptors.T
-        nearest, back = cosines.argmax(axis=1), cosines.argmax(axis=0)
-        rows = np.arange(len(query))
-        values = cosines[rows, nearest]
-        kept = (back[nearest] == rows) & (values >= self.min_similarity)
-        sure = (values[kept] - self.min_similarity) / (1 - self.min_similarity)
-        return np.stack([rows[kept], nearest[kept]], axis=1), sure
+        nearest = cosines.argmax(axis=1)
+        values = cosines[np.arange(len(query)), nearest]
+        # Few are similar enough, and only their columns are searched backwards.
+        rows = np.flatnonzero(values >= self.min_similarity)
+        rows = rows[cosines[:, nearest[rows]].argmax(axis=0) == rows]
+        sure = (values[rows] - self.min_similarity) / (1 - self.min_similarity)
+        return np.stack([rows, nearest[rows]], axis=1), sure
 
 
 @dataclass(frozen=True)
