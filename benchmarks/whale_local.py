@@ -42,7 +42,7 @@ def precisions(matcher: Matcher, queries: Embeddings) -> np.ndarray:
 def listed(database: Embeddings, queries: Embeddings, shortlist: int) -> str:
     """The fraction of queries whose animal the features alone put on the shortlist."""
     matcher = Matcher(database, [FeatureScorer()], shortlist=shortlist)
-    blocks = matcher.blocks(queries, "encounter")
+    blocks = matcher.comparison.blocks(queries, "encounter")
     there = np.concatenate([block.listed for block in blocks])
     names = queries.table["identity"].to_numpy(object)
     same = names[:, None] == np.asarray(matcher.classes, object)[matcher.codes][None]
@@ -56,7 +56,7 @@ def calibrated(matcher: Matcher, queries: Embeddings) -> np.ndarray:
     found = np.zeros(len(queries))
     for own in (half, ~half):
         truths = queries.rows(~own).table["identity"].to_numpy(object).astype(str)
-        blocks = list(matcher.blocks(queries.rows(~own), "encounter"))
+        blocks = list(matcher.comparison.blocks(queries.rows(~own), "encounter"))
         matcher.calibration, _ = fit_fusion(matcher, blocks, truths, "the others")
         found[own] = precisions(matcher, queries.rows(own))
     matcher.calibration = None

@@ -10,7 +10,8 @@ import pandas as pd
 
 from keras_involution.data.images import ImageError, read_image
 from keras_involution.whale_id.embeddings import Embeddings, embed
-from keras_involution.whale_id.fusion.matcher import Matcher, PairScores
+from keras_involution.whale_id.fusion.matcher import Matcher
+from keras_involution.whale_id.fusion.pairs import PairScores
 from keras_involution.whale_id.fusion.scorers import FeatureScorer, Scorer
 from keras_involution.whale_id.retrieve import Ranking
 from keras_involution.whale_id.runs import load_run

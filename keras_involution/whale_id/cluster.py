@@ -50,7 +50,7 @@ def pair_probabilities(
     # Of the two photographs alone: not of how others compare with them.
     fused = [
         np.where(block.allowed, calibration.fused(block.values), 0)
-        for block in matcher.blocks(single)
+        for block in matcher.comparison.blocks(single)
     ]
     values = np.clip(np.concatenate(fused), 0, 1)
     return np.maximum(values, values.T)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras_involution.whale_id.fusion import FusionCalibration, ScoreCurve
 from keras_involution.whale_id.fusion.calibration import AnswerModel
-from keras_involution.whale_id.fusion.matcher import RELATIVE
+from keras_involution.whale_id.fusion.pairs import RELATIVE
 
 
 def calibration_by_hand(new: float | None = 0.0) -> FusionCalibration:

@@ -19,6 +19,9 @@ from keras_involution.whale_id import (
     read_table,
     write_report,
 )
+from keras_involution.whale_id.fusion import with_local_features
+from keras_involution.whale_id.local import Keypoints, LocalFeatures
+from keras_involution.whale_id.pages.points import MatchedPoints
 from tests.marks import one_backend
 from tests.whale_id import browser
 from tests.whale_id.calibrations import calibration_by_hand
@@ -183,6 +186,20 @@ def test_heat_maps(tmp_path):
             wrong()
 
 
+def test_points_are_those_of_the_stored_keypoints():
+    """The photographs do not exist: none is read to find keypoints again."""
+    table = listed({"A": 2}, bbox=[[50, 20, 100, 60], None])
+    first = np.random.default_rng(0).uniform([50, 20], [150, 80], (9, 2))
+    second = first + [10, -5]
+    found = [Keypoints(at, np.eye(9, 64), (200, 100)) for at in (first, second)]
+    local = LocalFeatures.pack(found)
+    stored = with_local_features(Embeddings(np.eye(2), table), local)
+    points = MatchedPoints(stored, stored)(table.iloc[0], table.iloc[1])
+    # A page shows a box with a twentieth of its sides around it.
+    shown = [(first - [45, 17]) / [110, 66], second / [200, 100]]
+    np.testing.assert_allclose(points, np.concatenate(shown, axis=1), atol=1e-6)
+
+
 def test_command(tmp_path):
     _, table = fins()
     features = np.random.default_rng(0).normal(size=(10, 6))
@@ -193,16 +210,29 @@ def test_command(tmp_path):
     options = ("--out", out, "--leave-one-out", "--limit", 4)
     options += ("--calibration", tmp_path / "c.json", "--top", 3, "--sides", "any")
     options += ("--heatmaps", tmp_path / "maps.npz")
-    assert "4 of 10 photographs" in run("report", file, file, *options)
+    said = run("report", file, file, *options)
+    assert "4 of 10 photographs" in said and "No points are drawn" in said
     page = read_page(out)
     content = content_of(page)
     shown = [c for q in content["queries"] for c in q["candidates"] if "identity" in c]
-    assert len(shown) == 12 and any(candidate.get("points") for candidate in shown)
+    assert len(shown) == 12 and not any("points" in candidate for candidate in shown)
     assert {p["id"] for p in content["photographs"] if "map" in p} == {"17541"}
     assert "by hand" in page.text
     assert all(q["candidates"][0] | {"new": True} == q["candidates"][0]
                for q in content["queries"])  # fmt: skip
     assert "--force" in run("report", file, file, "--out", out, status=1)
+
+
+def test_the_command_draws_stored_keypoints(tmp_path):
+    _, table = fins()
+    same = Keypoints(np.random.default_rng(0).uniform(size=(9, 2)), np.eye(9), (1, 1))
+    embeddings = Embeddings(np.eye(10), table)
+    local = LocalFeatures.pack([same] * 10)
+    with_local_features(embeddings, local).save(tmp_path / "k.npz")
+    file, out = tmp_path / "k.npz", tmp_path / "r.html"
+    run("report", file, file, "--out", out, "--leave-one-out", "--limit", 2)
+    for query in content_of(read_page(out))["queries"]:
+        assert {len(c["points"]) for c in query["candidates"]} == {9}
 
 
 needs_browser = pytest.mark.skipif(browser.PROGRAM is None, reason=browser.MISSING)

@@ -17,6 +17,8 @@ from keras_involution.whale_id import (
     read_table,
 )
 from keras_involution.whale_id.assemble import build_network
+from keras_involution.whale_id.describe import describe
+from keras_involution.whale_id.local import XFeatExtractor
 from keras_involution.whale_id.serve import Limits, Matcher, create_app
 from tests.marks import one_backend
 from tests.whale_id import browser
@@ -97,14 +99,17 @@ def test_the_page_shows_what_match_answers(tab, address, known):
     tab.wait("[...document.images].every((i) => i.complete && i.naturalWidth > 0)")
 
 
-def test_matched_points_are_drawn(tab, address):
-    submit(tab, address, fins()[0])
-    tab.run("document.querySelector('#matches .photograph').click()")
-    tab.wait("document.querySelectorAll('#large[open] .pair .window').length === 2")
-    places = tab.run(
-        "[...document.querySelectorAll('.dots')].map((layer) => "
-        "[...layer.children].map((dot) => [dot.style.left, dot.style.top]))"
-    )
+def test_matched_points_are_drawn(tab, known):
+    network, database = known
+    described, _ = describe(network, database.table, XFeatExtractor())
+    with served(create_app(Matcher(network, described))) as address:
+        submit(tab, address, fins()[0], token=None)
+        tab.run("document.querySelector('#matches .photograph').click()")
+        tab.wait("document.querySelectorAll('#large[open] .pair .window').length === 2")
+        places = tab.run(
+            "[...document.querySelectorAll('.dots')].map((layer) => "
+            "[...layer.children].map((dot) => [dot.style.left, dot.style.top]))"
+        )
     # The photograph itself is in the database: every point is where it was.
     assert len(places[0]) > 20
     shifts = [abs(float(a[0][:-1]) - float(b[0][:-1])) for a, b in zip(*places)]

@@ -13,9 +13,8 @@ from keras_involution.whale_id.cli._options import calibration_option
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
-    from keras_involution.whale_id import Ranking
+    from keras_involution.whale_id import Embeddings, Ranking
 
 
 @dataclass(frozen=True)
@@ -24,16 +23,16 @@ class Answers:
 
     Attributes:
         ranking: `Ranking` of the queries.
-        queries: DataFrame of the queries.
-        database: DataFrame of the known photographs.
+        queries: `Embeddings` of the queries.
+        database: `Embeddings` of the known photographs.
         probabilities: Array like the labels, of being right; or `None`.
         protocol: Where the probabilities come from, or why there are none.
         left: Queries beyond the limit, which have no answer.
     """
 
     ranking: Ranking
-    queries: pd.DataFrame
-    database: pd.DataFrame
+    queries: Embeddings
+    database: Embeddings
     probabilities: np.ndarray | None
     protocol: str
     left: int
@@ -60,15 +59,14 @@ def find_answers(
     check_same_photographs(databases)
     queries, database = with_models(models), with_models(databases)
     count = len(queries) if limit is None else min(limit, len(queries))
+    left = len(queries) - count
+    queries = queries.rows(range(count))
     found = build_matcher(database, options).rank(
-        queries.rows(range(count)),
+        queries,
         top=options["top"],
         leave_out="photograph" if leave_one_out else "nothing",
     )
     ranking, probabilities = found.ranking, found.probabilities
     if found.new_probabilities is not None:
         ranking, probabilities = found.with_new()
-    left = len(queries) - count
-    return Answers(
-        ranking, found.queries, database.table, probabilities, found.protocol, left
-    )
+    return Answers(ranking, queries, database, probabilities, found.protocol, left)

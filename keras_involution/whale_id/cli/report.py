@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import cloup
@@ -11,6 +11,10 @@ from keras_involution._commands import Command, reported
 from keras_involution.whale_id.cli._answers import answer_options, find_answers
 from keras_involution.whale_id.cli._models import pair_options
 from keras_involution.whale_id.cli._options import force_option, match_options
+
+if TYPE_CHECKING:
+    from keras_involution.whale_id.cli._answers import Answers
+    from keras_involution.whale_id.pages.points import MatchedPoints
 
 
 @cloup.command(cls=Command, extras=("whale-id", "plots"))
@@ -26,8 +30,8 @@ from keras_involution.whale_id.cli._options import force_option, match_options
 @click.option(
     "--points/--no-points",
     default=True,
-    help="Draw the points that a photograph and a candidate have in common; about a "
-    "second a photograph.",
+    help="Draw the points that a photograph and a candidate have in common, where "
+    "keypoints are stored with both.",
 )
 @click.option(
     "--limit",
@@ -54,19 +58,18 @@ def command(
         from keras_involution import whale_id
         from keras_involution._files import check_outputs
         from keras_involution.whale_id.pages import SUFFIXES
-        from keras_involution.whale_id.pages.points import MatchedPoints
 
         check_outputs(force, out=(out, SUFFIXES))
         maps = None if heatmaps is None else whale_id.Heatmaps(heatmaps)
         found = find_answers(**search)
         whale_id.write_report(
             found.ranking,
-            found.queries,
-            found.database,
+            found.queries.table,
+            found.database.table,
             out,
             top=search["top"],
             confidence=found.probabilities,
-            matches=MatchedPoints() if points else None,
+            matches=_points(found) if points else None,
             heatmaps=maps,
             title=title,
             protocol=found.protocol,
@@ -76,3 +79,18 @@ def command(
         )
     count = len(found.ranking)
     click.echo(f"{out}: {count} of {count + found.left} photographs")
+
+
+def _points(found: Answers) -> MatchedPoints | None:
+    from keras_involution.whale_id.fusion import has_local_features
+    from keras_involution.whale_id.pages.points import MatchedPoints
+
+    both = (found.queries, found.database)
+    if all(has_local_features(embeddings) for embeddings in both):
+        return MatchedPoints(*both)
+    click.echo(
+        "No points are drawn: the files hold no keypoints, which `whale-id embed` "
+        "stores in .npz.",
+        err=True,
+    )
+    return None

@@ -78,7 +78,7 @@ def command(
                 "The calibration does not know new animals: it needs an open "
                 f"validation split. {received(calibration=search['calibration'])}"
             )
-        ranking, table = found.ranking, found.queries
+        ranking, table = found.ranking, found.queries.table
         ids = table["image_id"].to_list()
         whale_id.write_submission(ranking, ids, out, form, sample=wanted, force=force)
         missing = 0 if wanted is None else len(wanted) - len(ids)

@@ -25,8 +25,6 @@ class Candidates:
         new_probabilities: Array (Q,), how likely the animal is in no photograph of the
             database; `None` where this is not known.
         protocol: String, where the probabilities come from, or why there are none.
-        query_images: Array (Q, K), the row of the query's own photograph that is most
-            like each animal, for queries of several photographs.
     """
 
     ranking: Ranking
@@ -34,7 +32,6 @@ class Candidates:
     probabilities: np.ndarray | None = None
     new_probabilities: np.ndarray | None = None
     protocol: str = ""
-    query_images: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ranking)

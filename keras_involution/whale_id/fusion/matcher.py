@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,44 +13,19 @@ from keras_involution.whale_id.embeddings import Embeddings
 from keras_involution.whale_id.fusion.calibration import FusionCalibration
 from keras_involution.whale_id.fusion.candidates import Candidates
 from keras_involution.whale_id.fusion.fitting import fit_fusion
+from keras_involution.whale_id.fusion.pairs import (
+    LEAVE_OUT,
+    RELATIVE,
+    Comparison,
+    PairScores,
+)
 from keras_involution.whale_id.fusion.scorers import Scorer, default_scorers
-from keras_involution.whale_id.fusion.sides import compatible_sides
 from keras_involution.whale_id.retrieve.ranking import Ranking, best_columns
 from keras_involution.whale_id.splits._units import in_hash_order
-from keras_involution.whale_id.splits.encounters import find_encounters
 from keras_involution.whale_id.tables import UNKNOWN
 
-LEAVE_OUT = ("nothing", "photograph", "encounter")
 REDUCTIONS = ("best", "several")
 _SEVERAL = 3
-RELATIVE = ", relative to the shortlist"
-_BLOCK_VALUES = 2**22
-
-
-@dataclass(frozen=True)
-class PairScores:
-    """Scores of a block of queries against the whole database.
-
-    Attributes:
-        values: Dictionary from the name of a scorer to its scores (B, N).
-        allowed: Boolean array (B, N), the pairs that may be compared.
-        listed: Boolean array (B, N), the pairs of the shortlist.
-    """
-
-    values: dict[str, np.ndarray]
-    allowed: np.ndarray
-    listed: np.ndarray
-
-    def relative(self) -> dict[str, np.ndarray]:
-        """The scores in standard deviations above the mean of the query's shortlist."""
-        return {
-            name + RELATIVE: _standardized(values, self.listed)
-            for name, values in self.values.items()
-        }
-
-    def evidence(self) -> dict[str, np.ndarray]:
-        """What is calibrated: each score as it is, and beside the query's others."""
-        return self.values | self.relative()
 
 
 class Matcher:
@@ -122,9 +96,13 @@ class Matcher:
         self.scorers = list(default_scorers([database]) if scorers is None else scorers)
         if not self.scorers:
             raise ValueError(f"A matcher needs a scorer. {received(scorers=scorers)}")
-        self.shortlist = positive_integer(shortlist, "shortlist")
         self.reduce = one_of(reduce, REDUCTIONS, "reduce")
-        self.sides = one_of(sides, ("own", "any"), "sides")
+        self.comparison = Comparison(
+            self.database,
+            self.scorers,
+            positive_integer(shortlist, "shortlist"),
+            one_of(sides, ("own", "any"), "sides"),
+        )
         if calibration is not None:
             used = [scorer.name for scorer in self.scorers]
             calibration.check([*used, *(name + RELATIVE for name in used)])
@@ -160,7 +138,7 @@ class Matcher:
         source = "photographs of the database, each without its encounter"
         said = f"{len(queries)} {source if own else 'validation photographs'}"
         truths = queries.table["identity"].to_numpy(object).astype(str)
-        blocks = list(self.blocks(queries, leave_out if own else "nothing"))
+        blocks = list(self.comparison.blocks(queries, leave_out if own else "nothing"))
         fitted, reason = fit_fusion(self, blocks, truths, said)
         self.calibration, self.reason = fitted, reason
         return self
@@ -195,10 +173,9 @@ class Matcher:
         sums = np.zeros((len(firsts), len(self.classes)), "float64")
         best = np.full(sums.shape, -np.inf, "float32")
         images = np.full(sums.shape, -1, "int32")
-        asked = np.full(sums.shape, -1, "int32")
         counts = np.zeros(sums.shape, "int32")
         start = 0
-        for block in self.blocks(queries, leave_out):
+        for block in self.comparison.blocks(queries, leave_out):
             animals, places = self.animal_scores(self.fused(block))
             for row, group in enumerate(groups[start : start + len(animals)]):
                 usable = np.isfinite(animals[row])
@@ -207,10 +184,9 @@ class Matcher:
                 better = animals[row] > best[group]
                 best[group, better] = animals[row, better]
                 images[group, better] = self.rows[places[row, better]]
-                asked[group, better] = start + row
             start += len(animals)
         scores = np.where(counts > 0, sums / np.maximum(counts, 1), -np.inf)
-        return self._candidates(queries.table.iloc[firsts], scores, images, asked, top)
+        return self._candidates(queries.table.iloc[firsts], scores, images, top)
 
     def fused(self, block: PairScores) -> np.ndarray:
         """One score per pair (B, N), minus infinity where it may not be compared."""
@@ -244,7 +220,6 @@ class Matcher:
         table: pd.DataFrame,
         scores: np.ndarray,
         images: np.ndarray,
-        asked: np.ndarray,
         top: int,
     ) -> Candidates:
         columns = best_columns(scores, top)
@@ -253,10 +228,9 @@ class Matcher:
         labels[~np.isfinite(taken)] = ""
         found = np.take_along_axis(images, columns, axis=1)
         ranking = Ranking(labels, taken, np.where(labels == "", -1, found))
-        own = np.take_along_axis(asked, columns, axis=1)
         table = table.reset_index(drop=True)
         if self.calibration is None:
-            return Candidates(ranking, table, None, None, self.reason, own)
+            return Candidates(ranking, table, None, None, self.reason)
         answers = self.calibration.answers
         animals, new = answers(taken)
         return Candidates(
@@ -265,50 +239,7 @@ class Matcher:
             animals,
             new if answers.knows_new else None,
             self.calibration.protocol,
-            own,
         )
-
-    def blocks(
-        self, queries: Embeddings, leave_out: str = "nothing"
-    ) -> Iterator[PairScores]:
-        """The scores of queries, a block at a time, so that memory stays bounded."""
-        size = max(1, _BLOCK_VALUES // max(len(self.database), 1))
-        encounters = _encounters(queries, self.database, leave_out)
-        for start in range(0, len(queries), size):
-            part = queries.rows(range(start, min(start + size, len(queries))))
-            allowed = self._allowed(part, leave_out)
-            if encounters is not None:
-                asked, known = encounters
-                allowed &= asked[start : start + size, None] != known[None]
-            yield self._scored(part, allowed)
-
-    def _allowed(self, queries: Embeddings, leave_out: str) -> np.ndarray:
-        allowed = np.ones((len(queries), len(self.database)), bool)
-        if self.sides == "own":
-            allowed &= compatible_sides(queries.table, self.database.table)
-        if leave_out != "nothing":
-            ids = (t["image_id"].astype(str).to_numpy(object) for t in (
-                queries.table, self.database.table))  # fmt: skip
-            asked, known = ids
-            allowed &= asked[:, None] != known[None]
-        return allowed
-
-    def _scored(self, queries: Embeddings, allowed: np.ndarray) -> PairScores:
-        first, *others = self.scorers
-        values = {first.name: first(queries, self.database, None)}
-        count = min(self.shortlist, allowed.shape[1])
-        order = np.argpartition(
-            np.where(allowed, -values[first.name], np.inf), count - 1, axis=1
-        )[:, :count]
-        listed = np.zeros(allowed.shape, bool)
-        np.put_along_axis(listed, order, True, axis=1)
-        listed &= allowed
-        pairs = np.argwhere(listed)
-        for scorer in others:
-            scores = np.zeros(allowed.shape, "float32")
-            scores[listed] = scorer(queries, self.database, pairs)
-            values[scorer.name] = scores
-        return PairScores(values, allowed, listed)
 
 
 def _groups(encounters: Sequence[Any] | None, count: int) -> tuple:
@@ -327,24 +258,6 @@ def _groups(encounters: Sequence[Any] | None, count: int) -> tuple:
     codes, _ = pd.factorize(names)
     firsts = np.flatnonzero(~names.duplicated().to_numpy())
     return codes, firsts
-
-
-def _encounters(
-    queries: Embeddings, database: Embeddings, leave_out: str
-) -> tuple[np.ndarray, np.ndarray] | None:
-    if leave_out != "encounter":
-        return None
-    both = pd.concat([queries.table, database.table], ignore_index=True)
-    names = find_encounters(both).names.to_numpy(object)
-    return names[: len(queries)], names[len(queries) :]
-
-
-def _standardized(values: np.ndarray, listed: np.ndarray) -> np.ndarray:
-    """Standard deviations above the mean of the shortlist, for each query."""
-    count = np.maximum(listed.sum(axis=1, keepdims=True), 1)
-    mean = np.where(listed, values, 0).sum(axis=1, keepdims=True) / count
-    squares = np.where(listed, (values - mean) ** 2, 0).sum(axis=1, keepdims=True)
-    return (values - mean) / np.maximum(np.sqrt(squares / count), 1e-6)
 
 
 def _mean_of_best(scores: np.ndarray) -> np.ndarray:

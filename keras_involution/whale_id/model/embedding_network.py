@@ -11,14 +11,15 @@ import numpy as np
 from keras import layers
 
 from keras_involution import _arguments, _strict, hub
-from keras_involution._arguments import received
 from keras_involution.layers import BatchNormalization
-from keras_involution.models import RedNetImageConverter
 from keras_involution.models._prepared_fit import PreparesImages
 from keras_involution.models._preset_methods import PresetMethods
 from keras_involution.models.data_parallel import DataParallelSteps
 from keras_involution.whale_id.model import preset as preset_folder
-from keras_involution.whale_id.pooling import GeneralizedMeanPooling2D
+from keras_involution.whale_id.model.pooled import (
+    pooled_stages,
+    stretching_converter,
+)
 from keras_involution.whale_id.unit import unit
 
 
@@ -93,7 +94,7 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
         rows, columns = _arguments.spatial_tuple(cells, 2, "cells")
 
         # === Functional model ===
-        x = _pooled(backbone, levels, p, (rows, columns))
+        x = pooled_stages(backbone, levels, p, (rows, columns))
         if dropout:
             # Without a seed PyTorch would draw from a state that no checkpoint holds.
             x = layers.Dropout(dropout, seed=1, name="neck_dropout")(x)
@@ -111,7 +112,7 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
         self.cells = (rows, columns)
         self.embedding_size = embedding_size
         self.dropout = dropout
-        preprocessor = preprocessor or _stretching_converter(backbone)
+        preprocessor = preprocessor or stretching_converter(backbone)
         # Past Keras's tracking: it prepares images, it is no layer of the network.
         object.__setattr__(self, "preprocessor", preprocessor)
 
@@ -253,49 +254,3 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
         for key in ("backbone", "preprocessor"):
             config[key] = keras.saving.deserialize_keras_object(config[key])
         return cls(**config)
-
-
-def _pooled(
-    backbone: keras.Model, levels: int, p: float, cells: tuple[int, int]
-) -> keras.KerasTensor:
-    if len(backbone.output_shape) == 2:
-        return backbone.output
-    pyramid = getattr(backbone, "pyramid_outputs", None) or {"P1": backbone.output}
-    if levels > len(pyramid):
-        raise ValueError(
-            f"`levels` must be at most {len(pyramid)}, the stages of the backbone. "
-            + received(levels=levels)
-        )
-    last = list(pyramid.items())[-levels:]
-    data_format = getattr(backbone, "data_format", None)
-    for level, x in last:
-        _check_cells(cells, x, data_format, level)
-    pooled = [
-        GeneralizedMeanPooling2D(
-            p=p, cells=cells, data_format=data_format, name=f"pool_{level}"
-        )(x)
-        for level, x in last
-    ]
-    return pooled[0] if levels == 1 else layers.Concatenate(name="pooled")(pooled)
-
-
-def _check_cells(
-    cells: tuple[int, int], x: keras.KerasTensor, data_format: str | None, level: str
-) -> None:
-    """More cells than positions would repeat positions, as often as one likes."""
-    sides = x.shape[2:] if data_format == "channels_first" else x.shape[1:3]
-    if any(side is not None and n > side for n, side in zip(cells, sides)):
-        raise ValueError(
-            f"`cells` must be at most {tuple(sides)}, the positions of {level} of the "
-            f"backbone. {received(cells=cells)}"
-        )
-
-
-def _stretching_converter(backbone: keras.Model) -> RedNetImageConverter:
-    data_format = getattr(backbone, "data_format", None)
-    sides = backbone.input_shape[1:]
-    sides = sides[1:] if data_format == "channels_first" else sides[:2]
-    size = (224, 224) if None in sides else sides
-    return RedNetImageConverter(
-        size, crop_to_aspect_ratio=False, antialias=True, data_format=data_format
-    )

@@ -2,71 +2,48 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import numpy as np
 
-from keras_involution.whale_id.local import Keypoints, LocalMatcher, build_extractor
-from keras_involution.whale_id.pages.thumbnails import load_thumbnail
+from keras_involution.whale_id.embeddings import Embeddings
+from keras_involution.whale_id.fusion import local_features
+from keras_involution.whale_id.local import LocalMatcher
+from keras_involution.whale_id.pages.thumbnails import fractions_shown
 
-SIDE = 640
 _MOST_POINTS = 60
-_MOST_KEPT = 500
 
 
 class MatchedPoints:
-    """Finds the points that two photographs have in common.
+    """The points that two photographs have in common, by their stored keypoints.
 
-    Keypoints are found in what the page shows, the photograph within its box, so that
-    the points belong to the images of the page.
+    Args:
+        queries: `Embeddings` with keypoints.
+        database: `Embeddings` with keypoints by the same extractor.
+
+    Raises:
+        ValueError: If one of them holds no keypoints.
     """
 
-    def __init__(self) -> None:
-        self._extractor = build_extractor("xfeat", side=SIDE)
+    def __init__(self, queries: Embeddings, database: Embeddings) -> None:
+        self._asked, self._known = local_features(queries), local_features(database)
         self._matcher = LocalMatcher()
-        self._kept: OrderedDict[tuple[str, str], Keypoints] = OrderedDict()
 
-    def __call__(self, query: Any, found: Any) -> np.ndarray | None:
-        """The points of two rows of tables; `None` where a file is not readable.
+    def __call__(self, query: Any, found: Any) -> np.ndarray:
+        """The points of a row of each table, the most similar first.
 
         Args:
-            query: Series with `path` and where known `bbox`.
-            found: The same.
+            query: Series of the table of the queries, with its number as `name`.
+            found: The same of the database.
 
         Returns:
-            Array (M, 4), x and y in both images as fractions of their sides.
+            Array (M, 4), x and y in both as fractions of the sides of what is shown.
         """
-        try:
-            first, second = self.of_row(query), self.of_row(found)
-        except (OSError, ValueError):
-            return None  # the page names the photograph
-        return self.between(first, second)
-
-    def of_row(self, row: Any) -> Keypoints:
-        """The keypoints of a photograph; those of the last 500 are kept."""
-        key = (str(row["path"]), str(row.get("bbox")))
-        if key not in self._kept:
-            image = load_thumbnail(row["path"], row.get("bbox"), SIDE)
-            self._kept[key] = self.of_image(image)
-            if len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
-
-    def of_image(self, image: np.ndarray) -> Keypoints:
-        """The keypoints of an image of bytes (h, w, 3)."""
-        found: Keypoints = self._extractor(image)
-        return found
-
-    def between(self, first: Keypoints, second: Keypoints) -> np.ndarray:
-        """The points that two images have in common, the most similar first."""
+        first, second = self._asked[int(query.name)], self._known[int(found.name)]
         match = self._matcher.match(first, second)
-        order = np.argsort(-match.similarities, kind="stable")[:_MOST_POINTS]
-        return np.concatenate(
-            [
-                match.query_points[order] / np.asarray(first.size),
-                match.candidate_points[order] / np.asarray(second.size),
-            ],
-            axis=1,
-        )
+        asked, known = match.query_points, match.candidate_points
+        sides = [
+            fractions_shown(asked[:_MOST_POINTS], query.get("bbox"), first.size),
+            fractions_shown(known[:_MOST_POINTS], found.get("bbox"), second.size),
+        ]
+        return np.concatenate(sides, axis=1)

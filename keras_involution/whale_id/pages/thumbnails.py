@@ -15,6 +15,8 @@ from keras_involution.data._warnings import large_images_allowed
 ON_ERROR = ("skip", "stop")
 MARGIN = 0.05
 """By what fraction of their sides boxes are widened on pages."""
+SIDE = 640
+"""Longest side of a photograph that is shown large."""
 
 
 class Thumbnails:
@@ -90,6 +92,13 @@ def load_thumbnail(path: str, box: Any = None, side: int = 240) -> np.ndarray:
         shown = in_rgb(shown, white)
     shown.thumbnail((side, side))
     return np.asarray(shown)
+
+
+def fractions_shown(points: np.ndarray, box: Any, whole: tuple[int, int]) -> np.ndarray:
+    """Pixels (M, 2) of a photograph as fractions of what `load_thumbnail` shows."""
+    corners = _corners(box, whole) if isinstance(box, list) else (0.0, 0.0, *whole)
+    left, top, right, bottom = corners
+    return (points - [left, top]) / [right - left, bottom - top]
 
 
 def photograph_size(path: str) -> tuple[int, int]:

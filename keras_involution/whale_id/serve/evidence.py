@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from keras_involution.whale_id.fusion import has_local_features
 from keras_involution.whale_id.open_set import NEW_LABEL
 from keras_involution.whale_id.pages import Thumbnails, data_uri
-from keras_involution.whale_id.pages.points import SIDE, MatchedPoints
+from keras_involution.whale_id.pages.points import MatchedPoints
+from keras_involution.whale_id.pages.thumbnails import SIDE
 from keras_involution.whale_id.serve.limits import Limits
 from keras_involution.whale_id.serve.matcher import Matcher
 
@@ -29,7 +31,6 @@ class Evidence:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.thread = ThreadPoolExecutor(1)
-        self.points: MatchedPoints | None = None
 
     async def __call__(
         self, matcher: Matcher, features: np.ndarray, images: list[np.ndarray]
@@ -38,7 +39,8 @@ class Evidence:
 
         Returns:
             Dictionary of "matches", which as in `/match` have "rank", "id", "rating"
-            and "details", and for known animals "photographs" and "points"; "images",
+            and "details", and for known animals "photographs" and, where keypoints are
+            compared, "points" of the first upload; "images",
             the uploads; "new", whether a new animal comes first, `None` where no
             calibration says so; "calibrated", whether ratings are probabilities.
         """
@@ -63,10 +65,11 @@ class Evidence:
     def _answer(
         self, matcher: Matcher, features: np.ndarray, images: list[np.ndarray]
     ) -> dict[str, Any]:
-        found = matcher.candidates(features, self.limits.top, images)
+        queries = matcher.queries(features, images)
+        found = matcher.candidates(queries, self.limits.top)
+        compared = has_local_features(queries)
+        points = MatchedPoints(queries, matcher.database) if compared else None
         thumbnails = Thumbnails()
-        self.points = self.points or MatchedPoints()
-        asked = self.points.of_image(images[0])
         matches = []
         for entry, row in found:
             match: dict[str, Any] = dict(entry)
@@ -75,10 +78,9 @@ class Evidence:
                 match["photographs"] = [
                     _shown(matcher.table.iloc[number], thumbnails) for number in rows
                 ]
-                if entry["rank"] <= _WITH_POINTS and match["photographs"][0]["image"]:
-                    best = self.points.of_row(matcher.table.iloc[row])
-                    points = self.points.between(asked, best)
-                    match["points"] = np.round(points, 4).tolist()
+                if points is not None and entry["rank"] <= _WITH_POINTS:
+                    both = points(queries.table.iloc[0], matcher.table.iloc[row])
+                    match["points"] = np.round(both, 4).tolist()
             matches.append(match)
         first = found[0][0]["id"]
         return {

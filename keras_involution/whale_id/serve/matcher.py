@@ -152,13 +152,26 @@ class Matcher:
             and "details". With a calibration ratings are probabilities, and the label
             of new animals stands where it is likely. Without one a rating is 1 / rank.
         """
-        return [entry for entry, _ in self.candidates(features, top, images)]
+        queries = self.queries(features, images)
+        return [entry for entry, _ in self.candidates(queries, top)]
+
+    def queries(
+        self, features: np.ndarray, images: Sequence[np.ndarray] = ()
+    ) -> Embeddings:
+        """Photographs of one animal, with their keypoints where those are compared."""
+        names = [f"upload {number}" for number in range(len(features))]
+        table = pd.DataFrame({"image_id": names, "identity": UNKNOWN, "path": ""})
+        queries = Embeddings(features, table)
+        if self._extractor is None or len(images) != len(features):
+            return queries
+        found = [self._extractor(image) for image in images]
+        return with_local_features(queries, LocalFeatures.pack(found))
 
     def candidates(
-        self, features: np.ndarray, top: int, images: Sequence[np.ndarray] = ()
+        self, queries: Embeddings, top: int
     ) -> list[tuple[dict[str, Any], int]]:
         """As `matches`, each with the row of its most similar photograph, or -1."""
-        found = self._rank(features, top, images)
+        found = self._rank(queries, top)
         ranking, ratings = found.ranking, found.probabilities
         if found.new_probabilities is not None:
             ranking, ratings = found.with_new()
@@ -186,19 +199,12 @@ class Matcher:
             "details": details,
         }
 
-    def _rank(
-        self, features: np.ndarray, top: int, images: Sequence[np.ndarray]
-    ) -> Candidates:
-        names = [f"upload {number}" for number in range(len(features))]
-        table = pd.DataFrame({"image_id": names, "identity": UNKNOWN, "path": ""})
-        queries, search = Embeddings(features, table), self.search
-        if self._extractor is not None and len(images) == len(features):
-            found = [self._extractor(image) for image in images]
-            queries = with_local_features(queries, LocalFeatures.pack(found))
-        elif has_local_features(self.database):
+    def _rank(self, queries: Embeddings, top: int) -> Candidates:
+        search = self.search
+        if self.needs_images and not has_local_features(queries):
             options = self._options | {"calibration": None}
             search = FusionMatcher(self.database, search.scorers[:1], **options)
-        return search.rank(queries, top=top, encounters=["one animal"] * len(names))
+        return search.rank(queries, top=top, encounters=["one animal"] * len(queries))
 
     def _build_extractor(self) -> Any:
         if not any(isinstance(s, LocalScorer) for s in self.search.scorers):

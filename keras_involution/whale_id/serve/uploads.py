@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 
 from keras_involution.data.decoders import Decoders
 from keras_involution.data.images import ImageError
-from keras_involution.whale_id.pages.points import SIDE
+from keras_involution.whale_id.pages.thumbnails import SIDE
 from keras_involution.whale_id.serve.batcher import Full
 from keras_involution.whale_id.serve.limits import Limits
 
