@@ -142,6 +142,7 @@ PUBLIC = {
         "Run",
         "SoftmaxHead",
         "TrainConfig",
+        "VectorNetwork",
         "apply_decisions",
         "read_decisions",
         "undo_decisions",

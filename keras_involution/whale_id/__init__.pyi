@@ -21,6 +21,7 @@ from .metrics import average_precisions as average_precisions
 from .metrics import cumulative_match as cumulative_match
 from .metrics import map_at_5 as map_at_5
 from .model import EmbeddingNetwork as EmbeddingNetwork
+from .model import VectorNetwork as VectorNetwork
 from .open_set import insert_new as insert_new
 from .open_set import open_truths as open_truths
 from .pooling import (

@@ -15,7 +15,11 @@ from keras_involution._arguments import received
 from keras_involution.models import DataParallelModel, RedNetImageConverter
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.heads import ArcFace, SoftmaxHead, count_margins
-from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
+from keras_involution.whale_id.model import (
+    EmbeddingNetwork,
+    VectorNetwork,
+    build_backbone,
+)
 from keras_involution.whale_id.splits._given import is_training, says_nothing
 from keras_involution.whale_id.tables import OPEN_CLASS
 
@@ -152,35 +156,31 @@ def _check_size(side: int, backbone: keras.Model) -> None:
 
 
 def build_training_model(
-    network: EmbeddingNetwork, classes: Classes, config: TrainConfig
+    network: EmbeddingNetwork | VectorNetwork, classes: Classes, config: TrainConfig
 ) -> keras.Model:
     """Network, heads, losses and optimizer, compiled.
 
     Args:
-        network: `EmbeddingNetwork`.
+        network: `EmbeddingNetwork` or `VectorNetwork`.
         classes: `Classes`.
         config: `TrainConfig`.
 
     Returns:
-        `keras.Model` of "images", "identity" and "species", which it needs to know
-        where the margins belong, to the logits of "identity" and "species".
+        `keras.Model` of "images" or "vectors", "identity" and "species", which it needs
+        to know where the margins belong, to the logits of "identity" and "species".
 
     Raises:
         ValueError: If the settings do not fit.
     """
     # === Functional model ===
-    images = keras.Input(
-        (config.image_size, config.image_size, 3), dtype="uint8", name="images"
-    )
-    converter = network.preprocessor
-    x = RedNetImageConverter(
-        scale=converter.scale,
-        offset=converter.offset,
-        data_format="channels_last",
-        name="normalization",
-    )(images)
+    if isinstance(network, VectorNetwork):
+        x = given = keras.Input((network.input_size,), name="vectors")
+    else:
+        side = config.image_size
+        given = keras.Input((side, side, 3), dtype="uint8", name="images")
+        x = _normalized(given, network.preprocessor)
     embeddings = network(x)
-    inputs, outputs = {"images": images}, {}
+    inputs, outputs = {given.name: given}, {}
     for name, head in _heads(classes, config).items():
         inputs[name] = keras.Input((), dtype="int32", name=name)
         outputs[name] = head(embeddings, inputs[name])
@@ -201,6 +201,16 @@ def build_training_model(
     # Else Keras on TensorFlow builds it inside of the step, which is then traced twice.
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _normalized(images: keras.KerasTensor, converter: Any) -> keras.KerasTensor:
+    """What a converter makes of images that have the right size."""
+    return RedNetImageConverter(
+        scale=converter.scale,
+        offset=converter.offset,
+        data_format="channels_last",
+        name="normalization",
+    )(images)
 
 
 def _heads(classes: Classes, config: TrainConfig) -> dict[str, keras.layers.Layer]:

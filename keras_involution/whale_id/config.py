@@ -15,9 +15,9 @@ DEFAULT_BACKBONE = "rednet_26_tiny_imagenet"
 # Larger values are typing errors that would only exhaust memory or processes.
 _LARGEST = {
     "image_size": 10_000, "batch_size": 100_000, "sub_centers": 100,
-    "embedding_size": 100_000, "num_threads": 1_000, "num_workers": 1_000,
-    "stackwise_num_filters": 100_000, "stackwise_num_blocks": 1_000,
-    "stackwise_strides": 1_000, "kernel_size": 101,
+    "embedding_size": 100_000, "hidden_size": 100_000, "num_threads": 1_000,
+    "num_workers": 1_000, "stackwise_num_filters": 100_000,
+    "stackwise_num_blocks": 1_000, "stackwise_strides": 1_000, "kernel_size": 101,
 }  # fmt: skip
 
 
@@ -65,7 +65,12 @@ class TrainConfig(Settings):
     levels: int = setting(2, "How many of the last stages are pooled.")
     cells: int = setting(1, "Rows and columns that the maps are pooled in.")
     p: float = setting(3.0, "Power of the generalized mean.")
-    embedding_size: int | None = setting(None, "Dense layer before the neck.")
+    embedding_size: int | None = setting(
+        None, "Dense layer before the neck; 512 for stored vectors."
+    )
+    hidden_size: int | None = setting(
+        None, "Hidden layer for stored vectors; a linear projection if not given."
+    )
     dropout: float = setting(0.0, "Dropout before the neck.")
 
     head: str = setting("sub_center_arcface", "Head of the identities.", choices=HEADS)
@@ -120,8 +125,8 @@ class TrainConfig(Settings):
         positive = (
             "image_size", "levels", "cells", "sub_centers", "epochs", "batch_size",
             "validate_every", "checkpoint_every", "num_threads", "early_stop",
-            "embedding_size", "kernel_size", "group_channels", "stackwise_num_filters",
-            "stackwise_num_blocks", "stackwise_strides",
+            "embedding_size", "hidden_size", "kernel_size", "group_channels",
+            "stackwise_num_filters", "stackwise_num_blocks", "stackwise_strides",
         )  # fmt: skip
         for name in positive:
             for value in self._values(name):

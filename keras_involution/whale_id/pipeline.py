@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,20 @@ from keras_involution.training.augmentation import AUGMENTATIONS
 from keras_involution.training.batches import parse_flags
 
 SAMPLINGS = ("shuffle", "balanced")
+
+
+class Views(Protocol):
+    """What a network is trained on, row by row: `Photographs`, or stored vectors."""
+
+    kind: str
+    """Name of the network's input."""
+
+    def __len__(self) -> int: ...
+
+    def view(
+        self, row: int, augmentation: str, random: np.random.Generator
+    ) -> np.ndarray | None:
+        """A random view of a row; `None` if it is left out."""
 
 
 class Photographs:
@@ -45,6 +59,8 @@ class Photographs:
             none of them can.
         ValueError: If `on_error` is unknown, or a number is out of range.
     """
+
+    kind = "images"
 
     def __init__(
         self,
@@ -75,6 +91,17 @@ class Photographs:
         except ImageError as error:
             self._leave_out(row, error)
             return None
+
+    def view(
+        self, row: int, augmentation: str, random: np.random.Generator
+    ) -> np.ndarray | None:
+        """A randomly changed image of a row, (H, W, 3) bytes."""
+        changes = AUGMENTATIONS[augmentation]
+        # A view needs more pixels than it has where it is cut from a part.
+        image = self.read(row, 1.0 if changes.view.keeps_image else 1.25)
+        if image is None:
+            return None
+        return changes.image(image, random, self.image_size)
 
     def _leave_out(self, row: int, error: ImageError) -> None:
         if self.on_error == "stop":
@@ -122,7 +149,7 @@ def ordered_batches(
 
 
 def training_batches(
-    photographs: Photographs,
+    photographs: Views,
     identities: np.ndarray,
     batch_size: int,
     *,
@@ -141,7 +168,7 @@ def training_batches(
     iterator gives its place, in the middle of an epoch too; `set_state` returns to it.
 
     Args:
-        photographs: `Photographs`.
+        photographs: `Views`, such as `Photographs`.
         identities: Class numbers (N,).
         batch_size: Integer, of all processes together.
         sampling: `"shuffle"` takes every image once an epoch; `"balanced"` every
@@ -154,8 +181,8 @@ def training_batches(
         start: Integer, the place in the stream to begin at.
 
     Returns:
-        Iterator of dictionaries: "row" (B,), "identity" (B,), "images" (B, H, W, 3) of
-        bytes.
+        Iterator of dictionaries: "row" (B,), "identity" (B,), and the views under their
+        `kind`: "images" (B, H, W, 3) of bytes.
 
     Raises:
         ValueError: If the sampling is unknown, there are not as many identities as
@@ -198,7 +225,7 @@ class _Stream:
 
     def __init__(
         self,
-        photographs: Photographs,
+        photographs: Views,
         identities: np.ndarray,
         sampling: str,
         augmentation: str,
@@ -215,18 +242,12 @@ class _Stream:
         epoch, position = divmod(int(place), len(self.photographs))
         order = _order(epoch, self.sampling, self.seed, self.identities.tobytes())
         row = order[position]
-        augmentation = AUGMENTATIONS[self.augmentation]
-        # A view needs more pixels than it has where it is cut from a part.
-        scale = 1.0 if augmentation.view.keeps_image else 1.25
-        image = self.photographs.read(row, scale)
-        if image is None:
-            return None
         random = np.random.default_rng([self.seed, int(place)])
-        size = self.photographs.image_size
-        image = augmentation.image(image, random, size)
-        return {
-            "row": np.int64(row), "identity": self.identities[row], "images": image
-        }  # fmt: skip
+        view = self.photographs.view(row, self.augmentation, random)
+        if view is None:
+            return None
+        kind = self.photographs.kind
+        return {"row": np.int64(row), "identity": self.identities[row], kind: view}
 
 
 @functools.lru_cache(maxsize=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -11,7 +12,7 @@ from keras_involution._arguments import received
 from keras_involution._files import reading
 from keras_involution.models import RedNetBackbone
 from keras_involution.whale_id.config import load_config
-from keras_involution.whale_id.model import EmbeddingNetwork
+from keras_involution.whale_id.model import EmbeddingNetwork, VectorNetwork
 from keras_involution.whale_id.model.pretrained import network_from_preset
 from keras_involution.whale_id.train import CONFIG, HEAD, MODEL
 from keras_involution.whale_id.train.folder import finished_run
@@ -91,14 +92,44 @@ def load_run(path: str | Path) -> Run:
     if is_preset(path):
         return Run(network_from_preset(path), 0.0, None)
     files = run_files(path)
-    with reading(files.model, "The network"):
-        network = keras.saving.load_model(files.model, compile=False)
-    if not isinstance(network, EmbeddingNetwork):
+    network = _load(files.model)
+    if isinstance(network, VectorNetwork):
         raise ValueError(
-            "The file holds no `EmbeddingNetwork`. "
-            + received(path=str(files.model), found=type(network).__name__)
+            "The network takes stored vectors and no photographs: `whale-id embed "
+            f"TABLE RUN OUT --features FILE`. {received(path=str(files.model))}"
         )
+    if not isinstance(network, EmbeddingNetwork):
+        raise _other_kind("EmbeddingNetwork", network, files.model)
     return Run(network, files.box_margin, files.head)
+
+
+def load_vector_network(path: str | Path) -> VectorNetwork:
+    """The network of a run that was trained on stored vectors.
+
+    Args:
+        path: Path of the folder of `train`, or of a `.keras` file.
+
+    Returns:
+        `VectorNetwork`.
+
+    Raises:
+        ValueError: If there is no finished network, or it is something else.
+    """
+    file = run_files(path).model
+    network = _load(file)
+    if not isinstance(network, VectorNetwork):
+        raise _other_kind("VectorNetwork", network, file)
+    return network
+
+
+def _load(file: Path) -> Any:
+    with reading(file, "The network"):
+        return keras.saving.load_model(file, compile=False)
+
+
+def _other_kind(expected: str, network: Any, file: Path) -> ValueError:
+    found = received(path=str(file), found=type(network).__name__)
+    return ValueError(f"The file holds no `{expected}`. {found}")
 
 
 def is_preset(path: str | Path) -> bool:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
-from keras_involution.whale_id.embeddings import Embeddings, embed_photographs
+from keras_involution.whale_id.embeddings import Embeddings
 from keras_involution.whale_id.metrics import auroc, cumulative_match, map_at_5
-from keras_involution.whale_id.model import EmbeddingNetwork
-from keras_involution.whale_id.pipeline import Photographs
 from keras_involution.whale_id.retrieve.identify import identify
 from keras_involution.whale_id.tables import OPEN_CLASS
 
 
 def validate(
-    network: EmbeddingNetwork,
+    embed: Callable[[pd.DataFrame], Embeddings],
     database: pd.DataFrame,
     queries: pd.DataFrame,
-    box_margin: float = 0.0,
 ) -> dict[str, float]:
     """Closed-set metrics: queries whose animal is in the database.
 
     Args:
-        network: `EmbeddingNetwork`.
+        embed: Function from rows to the `Embeddings` of those that can be used.
         database: DataFrame of known photographs.
         queries: DataFrame of photographs to find.
-        box_margin: Float, widens boxes by this fraction of their sides.
 
     Returns:
         Dictionary: "top_1", "top_5", "map_at_5", if a query can be read whose animal
@@ -32,8 +30,8 @@ def validate(
         queries have both.
     """
     known = database[~database["identity"].isin(OPEN_CLASS)]
-    asked = _embed(network, queries, box_margin)
-    ranking = identify(asked, _embed(network, known, box_margin), top=5)
+    asked = embed(queries)
+    ranking = identify(asked, embed(known), top=5)
     is_new = ~asked.table["identity"].isin(known["identity"]).to_numpy()
     truths = asked.table["identity"][~is_new].to_list()
     if not truths:
@@ -48,14 +46,3 @@ def validate(
     if is_new.any():
         metrics["auroc"] = auroc(ranking.scores[:, 0].tolist(), is_new.tolist())
     return metrics
-
-
-def _embed(
-    network: EmbeddingNetwork, table: pd.DataFrame, box_margin: float
-) -> Embeddings:
-    photographs = Photographs(table, network.image_size, box_margin, on_error="skip")
-    rows, features = embed_photographs(network, photographs)
-    chosen = table.iloc[rows]
-    if "image_id" not in chosen:
-        chosen = chosen.assign(image_id=chosen["path"])
-    return Embeddings(features, chosen)

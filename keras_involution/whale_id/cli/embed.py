@@ -65,7 +65,8 @@ _onnx_options = cloup.option_group(
         "--features",
         type=click.Path(exists=True, dir_okay=False),
         help="Vectors made elsewhere: .npy, .npz, .parquet, .csv, or features of "
-        "wildlife-tools (.pkl). No network is then needed.",
+        "wildlife-tools (.pkl). MODEL is then a run of `train --embeddings`, or left "
+        "out.",
     ),
     cloup.option(
         "--ids",
@@ -109,15 +110,16 @@ def command(table: str, images: str | None, boxes: bool, **options: Any) -> None
     photograph with 800 of them), so that later commands need not find them again;
     .parquet and .csv hold the embeddings alone.
 
+    With --features no photograph is read. A file of `whale-id embed` keeps its
+    keypoints; MODEL, a run of `whale-id train --embeddings`, projects the vectors.
+
     Finished photographs are kept in the folder OUT.shards until all are finished: where
     the command is interrupted or a process dies, the same command goes on with what is
     missing.
     """
-    if options["model_file"] or options["features"]:
-        if options["out"] is not None:
-            raise click.UsageError(
-                "MODEL and --model or --features exclude each other."
-            )
+    if options["model_file"] and options["out"] is not None:
+        raise click.UsageError("MODEL and --model exclude each other.")
+    if options["model_file"] or (options["features"] and options["out"] is None):
         options["out"] = options["model"]
         options["model"] = options["model_file"]
     if options["out"] is None:
@@ -173,6 +175,10 @@ def _read(rows: pd.DataFrame, out: Path, options: dict[str, Any]) -> None:
     from keras_involution.whale_id.embeddings.features import read_features
 
     found = read_features(options["features"], rows, ids=options["ids"])
+    if options["model"] is not None:
+        from keras_involution.whale_id.embeddings.projected import projected
+
+        found = projected(found, options["model"], options["head"])
     found.save(out, force=options["force"])
     _report(out, len(found), found.features.shape[1], {})
 

@@ -36,6 +36,17 @@ LOGS = ("csv", "tensorboard", "wandb", "trackio")
     type=click.Path(exists=True),
     help="Further table, as of `submit --pseudo-labels`, read like TABLE.",
 )
+@click.option(
+    "--embeddings",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Vectors of the photographs, as of `embed --features`: a projection of them "
+    "is trained, in seconds, and no photograph is read.",
+)
+@click.option(
+    "--ids",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Text file with the image_id of every vector, one a line.",
+)
 @click.option("--resume", is_flag=True, help="Continue the run in FOLDER.")
 @click.option("--force", is_flag=True, help="Replace the run in FOLDER.")
 @click.option("--devices", help="auto, a number, gpu, or names: gpu:0,gpu:1.")
@@ -50,6 +61,8 @@ def command(
     folder: str,
     also: tuple[str, ...],
     config: str | None,
+    embeddings: str | None,
+    ids: str | None,
     resume: bool,
     force: bool,
     devices: str | None,
@@ -60,6 +73,9 @@ def command(
 
     By default it fine-tunes the preset rednet_26_tiny_imagenet, which comes with the
     package, for at most 15 minutes. It says how long that takes before it begins.
+
+    With --embeddings the network that made the vectors stays as it is, and a projection
+    of them is trained. `whale-id embed TABLE FOLDER OUT --features FILE` applies it.
 
     Pseudo-labels are a second round: `submit --pseudo-labels` writes what the first
     one is sure of, and `train --also` takes it.
@@ -80,10 +96,16 @@ def command(
         from keras_involution.distribution import distribute
         from keras_involution.training.progress_line import ProgressLine, clock
         from keras_involution.whale_id import join_tables, read_table
+        from keras_involution.whale_id.embeddings.features import read_features
         from keras_involution.whale_id.train import train
 
+        if ids is not None and embeddings is None:
+            raise click.UsageError("--ids belongs to --embeddings.")
         read = [read_table(path, images, boxes=boxes) for path in (table, *also)]
         rows = join_tables(read)
+        vectors = None
+        if embeddings is not None:
+            vectors = read_features(embeddings, rows, ids=ids)
         spread = None if devices is None else distribute(devices, seed=chosen.seed)
         shown: list[ProgressLine] = []
 
@@ -99,7 +121,7 @@ def command(
             )
 
         train(
-            rows, chosen, folder, resume=resume, force=force, log=log,
+            rows, chosen, folder, vectors=vectors, resume=resume, force=force, log=log,
             distribution=spread, on_start=on_start,
             on_step=lambda progress: shown[0](progress),
         )  # fmt: skip

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import pickle
+import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,7 +40,8 @@ def read_features(
             ids must have a vector for every row of the table, in its order.
 
     Returns:
-        `Embeddings` of the rows of the table that have a vector, in its order.
+        `Embeddings` of the rows of the table that have a vector, in its order. From a
+        file of `Embeddings.save` they keep what else it holds, such as keypoints.
 
     Raises:
         ValueError: If the file is damaged or of another kind, an id occurs twice or is
@@ -59,6 +61,12 @@ def read_features(
     """
     path = Path(path)
     suffix = known_suffix(path, SUFFIXES)
+    if ids is None and _is_own(path):
+        found = Embeddings.load(path)
+        rows, chosen = _places(
+            found.table["image_id"].to_list(), len(found), table, path
+        )
+        return replace(found.rows(chosen), table=table.iloc[rows])
     read = {
         ".npy": _of_npy, ".npz": _of_npz, ".pkl": _of_wildlife_tools,
         ".parquet": lambda p: _of_frame(pd.read_parquet(p)),
@@ -74,18 +82,28 @@ def read_features(
             ids = Path(ids).read_text("utf-8").split("\n")
             ids = [line.strip() for line in ids if line.strip()]
     names = own if ids is None else list(map(str, ids))
-    return _beside(vectors, names, table, path)
+    rows, chosen = _places(names, len(vectors), table, path)
+    return Embeddings(vectors[chosen], table.iloc[rows])
 
 
-def _beside(
-    vectors: np.ndarray, names: list[str] | None, table: pd.DataFrame, path: Path
-) -> Embeddings:
+def _is_own(path: Path) -> bool:
+    """Whether it is an `.npz` file of `Embeddings.save`."""
+    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return {"features.npy", "table.npy"} <= set(archive.namelist())
+
+
+def _places(
+    names: list[str] | None, count: int, table: pd.DataFrame, path: Path
+) -> tuple[list[int], list[int]]:
+    """The rows of a table that have one of `count` vectors, and the place of each."""
     if names is None:
         names = [str(name) for name in table["image_id"]]
-    if len(names) != len(vectors):
+    if len(names) != count:
         raise ValueError(
             "There must be an id for every vector. "
-            + received(path=str(path), vectors=len(vectors), ids=len(names))
+            + received(path=str(path), vectors=count, ids=len(names))
         )
     places = {name: place for place, name in enumerate(names)}
     known = [str(name) for name in table["image_id"]]
@@ -98,8 +116,7 @@ def _beside(
             )
         )
     rows = [row for row, name in enumerate(known) if name in places]
-    chosen = [places[known[row]] for row in rows]
-    return Embeddings(vectors[chosen], table.iloc[rows])
+    return rows, [places[known[row]] for row in rows]
 
 
 def _of_npy(path: Path) -> tuple[Any, list[str] | None]:
@@ -113,9 +130,6 @@ def _of_npz(path: Path) -> tuple[Any, list[str] | None]:
     if vectors is None:
         raise ValueError(f"it has none of the arrays {_VECTORS}")
     ids: Any = next((arrays[name] for name in _IDS if name in arrays), None)
-    if ids is None and "table" in arrays:
-        text = io.BytesIO(arrays["table"].item())
-        ids = pd.read_csv(text, dtype=str, keep_default_na=False)["image_id"]
     return vectors, None if ids is None else [str(name) for name in ids]
 
 

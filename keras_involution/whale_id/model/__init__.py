@@ -10,3 +10,6 @@ from keras_involution.whale_id.model.backbones import (
 from keras_involution.whale_id.model.embedding_network import (
     EmbeddingNetwork as EmbeddingNetwork,
 )
+from keras_involution.whale_id.model.vector_network import (
+    VectorNetwork as VectorNetwork,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ from keras_involution.distribution import Distribution, Hosts
 from keras_involution.training import Budget, Trainer
 from keras_involution.whale_id.assemble import (
     Classes,
-    build_network,
     build_rate,
     build_training_model,
 )
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.heads import ArcFace, save_centers
-from keras_involution.whale_id.pipeline import Photographs, training_batches
+from keras_involution.whale_id.pipeline import Views, training_batches
 from keras_involution.whale_id.train.folder import CHECKPOINT, CLASSES, HEAD, MODEL
+from keras_involution.whale_id.train.inputs import Inputs
 from keras_involution.whale_id.train.subject import (
     check_validation,
     keep_classes,
@@ -35,17 +36,17 @@ FREE = ("minutes", "num_threads", "num_workers", "checkpoint_every")
 EMBED_BATCH = 32
 
 
-class PhotographBatches:
-    """The `TrainingData` of an embedding network: photographs and class numbers."""
+class Batches:
+    """The `TrainingData` of an embedding network: views and class numbers."""
 
     def __init__(
         self,
-        rows: pd.DataFrame,
+        views: Views,
         numbers: dict[str, np.ndarray],
         config: TrainConfig,
         hosts: Hosts,
     ) -> None:
-        self.rows, self.numbers = rows, numbers
+        self.views, self.numbers = views, numbers
         self.config, self.hosts = config, hosts
         self.stream: Any = None
 
@@ -54,9 +55,9 @@ class PhotographBatches:
         # With another number of processes the stream has no state: it begins behind
         # the steps that were taken. Images left out before are not counted.
         start = 0 if state is not None else step * self.config.batch_size
-        config, side = self.config, self.config.image_size
+        config = self.config
         self.stream = training_batches(
-            Photographs(self.rows, (side, side), config.box_margin, config.on_error),
+            self.views,
             self.numbers["identity"],
             config.batch_size,
             sampling=config.sampling,
@@ -76,7 +77,7 @@ class PhotographBatches:
         targets = {name: values[rows] for name, values in self.numbers.items()}
         # The heads need a class for their margins; an unknown one has no loss.
         classes = {name: np.maximum(values, 0) for name, values in targets.items()}
-        return {"images": batch["images"], **classes}, targets
+        return {self.views.kind: batch[self.views.kind], **classes}, targets
 
     def get_state(self) -> Any:
         return self.stream.get_state()
@@ -96,27 +97,29 @@ class TrainingRun:
         table: pd.DataFrame,
         config: TrainConfig,
         folder: Path,
+        inputs: Inputs,
         distribution: Distribution | None = None,
     ) -> None:
         keras.utils.set_random_seed(config.seed)
         self.config, self.folder, self.rows = config, folder, rows
-        self.distribution = distribution
+        self.inputs, self.distribution = inputs, distribution
         self.validation = validation_rows(table, config.held_out)
         self.classes = Classes.of(rows)
         steps = max(1, len(rows) // config.batch_size)
         budget = Budget(config.epochs, steps, config.minutes)
-        self.network = build_network(config)
+        self.network = inputs.network()
         self.model = build_training_model(self.network, self.classes, config)
         if config.early_stop:
             check_validation(self.validation, rows)
         if self._is_main:
             goes_on = (folder / CHECKPOINT).exists()
-            keep_classes(folder / CLASSES, self.classes, rows, goes_on)
+            facts = inputs.facts(rows)
+            keep_classes(folder / CLASSES, self.classes, rows, goes_on, facts)
         hosts = Hosts() if distribution is None else distribution.hosts
         settings = config.to_dict()
         self.trainer = Trainer(
             self.model,
-            PhotographBatches(rows, self.classes.numbers(rows), config, hosts),
+            Batches(inputs.views(rows), self.classes.numbers(rows), config, hosts),
             budget,
             folder,
             learning_rate=build_rate(config, steps),
@@ -139,12 +142,11 @@ class TrainingRun:
         A step takes about as long as three forward passes. A validation embeds every
         known photograph and its mirror image.
         """
-        side, size = self.config.image_size, EMBED_BATCH
-        images = np.zeros((size, side, side, 3), "uint8")
-        self.network.embed(images)  # compiles
+        blanks = self.inputs.blanks(EMBED_BATCH)
+        self.network.embed(blanks)  # compiles
         begun = time.perf_counter()
-        self.network.embed(images)
-        forward = (time.perf_counter() - begun) / (2 * size)
+        self.network.embed(blanks)
+        forward = (time.perf_counter() - begun) / (2 * EMBED_BATCH)
         epochs = self.config.epochs
         validated = len(self.rows) + len(self.validation)
         validations = (
@@ -158,8 +160,8 @@ class TrainingRun:
         due = is_over or epoch % self.config.validate_every == 0
         if not due or not len(self.validation):
             return {}
-        margin = self.config.box_margin
-        return validate(self.network, self.rows, self.validation, margin)
+        embed = functools.partial(self.inputs.embed, self.network)
+        return validate(embed, self.rows, self.validation)
 
     def _save(self, is_best: bool, is_over: bool) -> None:
         """Writes the best network where the run can stop early, and else the last."""

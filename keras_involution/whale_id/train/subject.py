@@ -35,14 +35,14 @@ def check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
 
 
 def keep_classes(
-    path: Path, classes: Classes, rows: pd.DataFrame, goes_on: bool
+    path: Path, classes: Classes, rows: pd.DataFrame, goes_on: bool, data: bytes
 ) -> None:
     """Writes what the run is about; one that goes on must be about the same."""
     shown = [c for c in ("path", "identity", "species", "bbox") if c in rows]
     # The folder of the photographs may have another name by now.
     names = [os.path.basename(str(path)) for path in rows["path"]]
     text = rows[shown].assign(path=names).to_csv(index=False)
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode() + data).hexdigest()
     facts = json.dumps({**vars(classes), "photographs": digest}, indent=1)
     if goes_on and path.exists() and path.read_text("utf-8") != facts:
         raise ValueError(

@@ -14,12 +14,18 @@ from keras_involution.training import Budget, Progress
 from keras_involution.training.logs import open_logs
 from keras_involution.whale_id.assemble import training_rows
 from keras_involution.whale_id.config import TrainConfig
-from keras_involution.whale_id.model import EmbeddingNetwork
+from keras_involution.whale_id.embeddings import Embeddings
+from keras_involution.whale_id.model import EmbeddingNetwork, VectorNetwork
 from keras_involution.whale_id.train.folder import (
     CONFIG,
     MODEL,
     prepare,
     replaced_run,
+)
+from keras_involution.whale_id.train.inputs import (
+    Inputs,
+    PhotographInputs,
+    VectorInputs,
 )
 from keras_involution.whale_id.train.run import TrainingRun
 
@@ -29,14 +35,15 @@ def train(
     config: TrainConfig,
     folder: str | Path,
     *,
+    vectors: Embeddings | None = None,
     resume: bool = False,
     force: bool = False,
     log: Sequence[str] = (),
     distribution: Distribution | None = None,
     on_start: Callable[[Budget, float], None] | None = None,
     on_step: Callable[[Progress], None] | None = None,
-) -> EmbeddingNetwork:
-    """Trains a network on the photographs of a table.
+) -> EmbeddingNetwork | VectorNetwork:
+    """Trains a network on the photographs of a table, or on stored vectors of them.
 
     The folder then holds `model.keras`, the network; `config.yaml`, all settings;
     `classes.json`, the identities; `head.npz`, the centers of the head; `steps.csv` and
@@ -49,6 +56,9 @@ def train(
             those that the column `held_out` of the settings keeps out of the training.
         config: `TrainConfig`.
         folder: Path of the folder.
+        vectors: `Embeddings` of the photographs by a network that stays as it is: a
+            projection of them is trained, and no photograph is read. `None` trains
+            the network on the photographs.
         resume: Boolean, whether the run in the folder is continued, if there is one.
         force: Boolean, whether the run in the folder is replaced.
         log: Sequence of `"csv"`, `"tensorboard"`, `"wandb"` and `"trackio"`; CSV is
@@ -61,15 +71,21 @@ def train(
         on_step: Function that is called with the progress after every step.
 
     Returns:
-        `EmbeddingNetwork` as saved.
+        `EmbeddingNetwork` as saved, or the `VectorNetwork` of stored vectors.
 
     Raises:
         ValueError: If the folder holds a run and neither `resume` nor `force` is set,
-            a setting does not fit, the table has nothing to train on, or it is not
-            the one that a resumed run began with.
+            a setting does not fit, the table has nothing to train on, a row of it
+            has no vector, or it is not the one that a resumed run began with.
         ImageError: If an image cannot be used and `on_error` is `"stop"`.
     """
     folder = Path(folder)
+    inputs: Inputs
+    if vectors is None:
+        inputs = PhotographInputs(config)
+    else:
+        inputs = of_vectors = VectorInputs(vectors, config)
+        table = of_vectors.usable(table)
     rows = training_rows(table, config.held_out)
     is_main = distribution is None or distribution.is_main_process
     with contextlib.ExitStack() as stack:
@@ -82,7 +98,7 @@ def train(
             prepare(folder, resume=resume, force=force)
         if distribution is not None:
             distribution.barrier()
-        run = TrainingRun(rows, table, config, folder, distribution)
+        run = TrainingRun(rows, table, config, folder, inputs, distribution)
         trainer = run.trainer
         if is_main:
             config.save(folder / CONFIG)

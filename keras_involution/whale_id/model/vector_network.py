@@ -1,0 +1,134 @@
+"""The network that turns stored vectors into better ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_involution import _arguments, _strict
+from keras_involution._arguments import received
+from keras_involution.layers import BatchNormalization
+from keras_involution.models.data_parallel import DataParallelSteps
+from keras_involution.whale_id.unit import unit
+
+_BLOCK = 4096
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class VectorNetwork(DataParallelSteps, keras.Model):
+    """Dense layer -> batch normalization, on vectors that another network has made.
+
+    A head for a frozen network: it is trained on stored embeddings, so that no image
+    is read. It begins as a random projection that keeps angles as far as it can.
+
+    Args:
+        input_size: Integer, length D of the vectors.
+        embedding_size: Integer, length E of an embedding.
+        hidden_size: Integer, units of a ReLU layer before; `None` for a linear
+            projection.
+        dropout: Float, rate of the dropout of the vectors.
+        **kwargs: `name` and `trainable`.
+
+    Call arguments:
+        inputs: Floating-point tensor of any length; only the direction counts.
+        training: Boolean, whether batch normalization uses the statistics of the batch.
+
+    Input shape:
+        (B, D)
+
+    Output shape:
+        (B, E)
+
+    Returns:
+        Tensor, embeddings before they are normalized to length one.
+
+    Raises:
+        ValueError: If a size is not a positive integer or `dropout` not a rate.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution.whale_id.model import VectorNetwork
+    >>> VectorNetwork(8, embedding_size=4).embed(np.eye(3, 8)).shape
+    (3, 4)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        embedding_size: int = 512,
+        hidden_size: int | None = None,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        _strict.check_constructor(self, kwargs)
+        size = _arguments.positive_integer(input_size, "input_size")
+        _arguments.positive_integer(embedding_size, "embedding_size")
+        _arguments.drop_rate(dropout, "dropout")
+
+        # === Functional model ===
+        inputs = keras.Input((size,), name="vectors")
+        x = layers.UnitNormalization(name="unit")(inputs)
+        # Values near 1, so that the epsilon of the normalization stays small beside.
+        x = layers.Rescaling(size**0.5, name="rescaled")(x)
+        if dropout:
+            # Without a seed PyTorch would draw from a state that no checkpoint holds.
+            x = layers.Dropout(dropout, seed=1, name="dropout")(x)
+        if hidden_size is not None:
+            units = _arguments.positive_integer(hidden_size, "hidden_size")
+            x = layers.Dense(units, activation="relu", name="hidden")(x)
+        x = layers.Dense(
+            embedding_size,
+            use_bias=False,
+            kernel_initializer="orthogonal",
+            name="projection",
+        )(x)
+        outputs = BatchNormalization(
+            momentum=0.9, epsilon=1e-5, dtype="float32", name="neck_bn"
+        )(x)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.input_size = size
+        self.embedding_size = embedding_size
+        self.hidden_size = hidden_size
+        self.dropout = dropout
+
+    def embed(self, vectors: Any) -> np.ndarray:
+        """Embeddings of vectors, each of length one.
+
+        Args:
+            vectors: Array (N, D).
+
+        Returns:
+            Array (N, E), float32.
+
+        Raises:
+            ValueError: If the vectors are of another length.
+        """
+        x = np.asarray(vectors, "float32")
+        if x.ndim != 2 or x.shape[1] != self.input_size:
+            raise ValueError(
+                f"`vectors` must be (N, {self.input_size}), of the network that made "
+                f"those of the training. {received(vectors=x.shape)}"
+            )
+        starts = range(0, len(x), _BLOCK)
+        parts = [unit(self.predict_on_batch(x[s : s + _BLOCK])) for s in starts]
+        return np.concatenate([np.zeros((0, self.embedding_size), "float32"), *parts])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "input_size": self.input_size,
+            "embedding_size": self.embedding_size,
+            "hidden_size": self.hidden_size,
+            "dropout": self.dropout,
+            "name": self.name,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> VectorNetwork:
+        return cls(**config)
