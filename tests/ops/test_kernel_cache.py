@@ -31,7 +31,7 @@ for name in ("keras_involution", "keras_involution.ops"):
     sys.modules[name].__path__ = [str(Path(sys.argv[2], *name.split(".")))]
 import ctypes
 from keras_involution.ops._cpp import compiler
-path = compiler.compiled(Path(sys.argv[1]), {"ANSWER": "42"})
+path = compiler.compiled(Path(sys.argv[1]), ("-DANSWER=42",))
 print(path if isinstance(path, str) else ctypes.CDLL(str(path)).answer())
 """
 
@@ -55,7 +55,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def library(source: Path) -> Path:
-    path = compiler.compiled(source, {"ANSWER": "42"})
+    path = compiler.compiled(source, ("-DANSWER=42",))
     assert isinstance(path, Path), path
     return path
 
@@ -175,7 +175,7 @@ def test_no_folder_is_a_reason_with_one_warning(folder, source):
     open_to_others(folder)
     open_to_others(folder.parents[1] / "tmp" / f"keras_involution-{os.geteuid()}")
     with pytest.warns(RuntimeWarning, match="'native' computes instead") as warned:
-        reasons = {compiler.compiled(source, {"ANSWER": "42"}) for _ in range(3)}
+        reasons = {compiler.compiled(source, ("-DANSWER=42",)) for _ in range(3)}
     [reason] = reasons
     assert "others may write to it (mode 777)" in reason and len(warned) == 1
 
@@ -202,7 +202,7 @@ def test_leftovers_are_removed_when_something_new_is_made(folder, source):
     long_ago = time.time() - 1e7
     for path in (old, draft):
         os.utime(path, (long_ago, long_ago))
-    new = compiler.compiled(source, {"ANSWER": "43"})
+    new = compiler.compiled(source, ("-DANSWER=43",))
     left = {path.name for path in folder.iterdir()}
     digest = new.with_suffix(".sha256").name
     assert left == {".lock", young.name, new.name, digest}
@@ -212,8 +212,8 @@ def test_the_name_tells_apart_whatever_the_library_depends_on(
     folder, source, monkeypatch
 ):
     names = [library(source)]
-    names.append(compiler.compiled(source, {"ANSWER": "43"}))
-    names.append(compiler.compiled(source, {"ANSWER": "42"}, ("-g",)))
+    names.append(compiler.compiled(source, ("-DANSWER=43",)))
+    names.append(compiler.compiled(source, ("-DANSWER=42", "-g")))
     command, identity = compiler._toolchain()
     with monkeypatch.context() as patch:
         patch.setattr(compiler, "_toolchain", lambda: (command, identity + "#AVX9"))

@@ -1,4 +1,4 @@
-"""Compiles C++ for the processor it runs on, once, and keeps the libraries.
+"""Libraries of C++: those that the wheel brings, or compiled here once and kept.
 
 `cache.py` keeps them, under a name made of the sources, the version of the package, the
 compiler, its options and the processor's instructions, so that several computers and
@@ -13,41 +13,58 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from keras_involution._version import __version__
-from keras_involution.ops._cpp import cache
+from keras_involution.ops._cpp import cache, prebuilt
 
 _FOLDER = Path(__file__).parent
 
 # The first of these that the compiler knows: without OpenMP there is one thread.
 _OPTIONS = (("-march=native", "-fopenmp"), ("-march=native",), ("-fopenmp",), ())
-_ALWAYS = ("-std=c++17", "-O2", "-fPIC", "-shared")
+_ALWAYS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-pthread")
+
+Loaded = TypeVar("Loaded")
+
+
+def loaded(
+    load: Callable[[Path], Loaded | str], source: Path, options: tuple[str, ...] = ()
+) -> Loaded | str:
+    """What `load` makes of the library, or the reason why there is none.
+
+    One that the wheel brings and that cannot be loaded gives way to one compiled here.
+
+    Args:
+        load: Function of the library's file; returns a reason where it fails.
+        source: A C++ file.
+        options: What the compiler is told besides: macros, folders, libraries.
+    """
+    path = prebuilt.library(source)
+    refusal = None if path is None else load(path)
+    if refusal is not None and not isinstance(refusal, str):
+        return refusal
+    compilation = compiled(source, options)
+    if isinstance(compilation, str):
+        return f"{refusal} {compilation}" if refusal else compilation
+    return load(compilation)
 
 
 def compiled(
     source: Path,
-    macros: Mapping[str, str] | None = None,
     options: tuple[str, ...] = (),
 ) -> Path | str:
-    """The library's file, or the reason why there can be none.
-
-    Args:
-        source: A C++ file.
-        macros: Names and values.
-        options: What else the compiler is told: folders of headers, libraries.
-    """
+    """The file of a library compiled here, or the reason why there can be none."""
     toolchain = _toolchain()
     if isinstance(toolchain, str):
         return toolchain
     command, identity = toolchain
-    defined = tuple(f"-D{name}={value}" for name, value in (macros or {}).items())
     headers = {*_FOLDER.glob("*.h"), *source.parent.glob("*.h")}
     texts = [file.read_text() for file in (source, *sorted(headers))]
-    parts = [__version__, identity, *command, *_ALWAYS, *defined, *options, *texts]
+    parts = [__version__, identity, *command, *_ALWAYS, *options, *texts]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    command += (*_ALWAYS, *defined, f"-I{_FOLDER}", str(source), *options)
+    command += (*_ALWAYS, f"-I{_FOLDER}", str(source), *options)
     make = functools.partial(_compile, command)
     return cache.library_file(f"{source.stem}-{key}.so", make)
 

@@ -9,34 +9,17 @@
 
 #include <atomic>
 
+#include "threads.h"
 #include "work.h"
 
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
+extern "C" contract::Team* involution_team;
+contract::Team* involution_team = team_of_process;
 
 namespace {
-
-void team_of_openmp(void (*part)(void*), void* work, ptrdiff_t threads) {
-#pragma omp parallel num_threads(threads)
-  part(work);
-}
 
 Size threads_of(const Problem& p) {
-  if (p.threads > 0) return p.threads;
-#if defined(_OPENMP)
-  return omp_get_max_threads();
-#else
-  return 1;
-#endif
+  return p.threads > 0 ? p.threads : threads_of_process();
 }
-
-}  // namespace
-
-extern "C" contract::Team* involution_team;
-contract::Team* involution_team = team_of_openmp;
-
-namespace {
 
 // The threads take one task after the other until none is left.
 template <class Work>

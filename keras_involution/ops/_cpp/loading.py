@@ -99,8 +99,7 @@ class Kernels:
 @functools.cache
 def kernels() -> Kernels | str:
     """The library, or the reason why it cannot be had here."""
-    path = compiler.compiled(SOURCE)
-    return path if isinstance(path, str) else loaded(path)
+    return compiler.loaded(loaded, SOURCE)
 
 
 def loaded(path: Path) -> Kernels | str:

@@ -1,7 +1,8 @@
 """The operator and its gradients in C++ for the CPU, called by XLA's programs.
 
-`_cpp/involution.cpp` says how it computes. It is compiled on first use, once
-on a machine. XLA's own code for the gradients, `native`, takes several times as long.
+`_cpp/involution.cpp` says how it computes. A wheel brings it, or it is compiled
+on first use, once on a machine. XLA's own code for the gradients, `native`, takes
+several times as long.
 
 A program with such calls runs only where they are registered, so what `jax.export`
 writes for another place is made of `native`, and sizes that are not known choose it.
@@ -17,7 +18,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
 
 from keras_involution.ops._cpp import compiler, loading
@@ -84,18 +84,20 @@ def _library() -> loading.Kernels:
 @functools.cache
 def _register() -> str | None:
     """Tells XLA how to call the libraries, or says why that is impossible."""
-    # The headers are those of the installed XLA, so its version is part of the name.
-    versioned = {"JAXLIB": jaxlib.__version__}
-    options = (f"-I{jax.ffi.include_dir()}",)
-    path = compiler.compiled(_SOURCE, versioned, options)
-    if isinstance(path, str):
-        return path
-    calls = ctypes.CDLL(str(path))
-    for function in ("involution", "gradients"):
-        capsule = jax.ffi.pycapsule(getattr(calls, f"{function}_call"))
-        name = f"keras_involution_{function}"
-        jax.ffi.register_ffi_target(name, capsule, platform="cpu")
-    return None
+    answer = compiler.loaded(_registered, _SOURCE)
+    return answer if isinstance(answer, str) else None
+
+
+def _registered(path: Path) -> ctypes.CDLL | str:
+    try:
+        calls = ctypes.CDLL(str(path))
+        for function in ("involution", "gradients"):
+            capsule = jax.ffi.pycapsule(getattr(calls, f"{function}_call"))
+            name = f"keras_involution_{function}"
+            jax.ffi.register_ffi_target(name, capsule, platform="cpu")
+    except (OSError, jax.errors.JaxRuntimeError) as error:
+        return f"XLA cannot load the compiled calls: {error}."
+    return calls
 
 
 def _unsupported_reason(

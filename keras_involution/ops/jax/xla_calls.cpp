@@ -2,65 +2,47 @@
 
 #include "calls.h"
 
-#include <string_view>
+#include <utility>
 
-#include "xla/ffi/api/ffi.h"
-
-namespace ffi = xla::ffi;
-
-typedef ffi::Span<const int64_t> Numbers;
+#include "xla_c.h"
 
 // XLA keeps the argument block as an array of numbers.
-static const contract::Problem* problem_of(Numbers numbers) {
-  const bool fits = numbers.size() * sizeof(int64_t) == sizeof(contract::Problem);
-  return fits ? reinterpret_cast<const contract::Problem*>(numbers.begin()) : nullptr;
+static const contract::Problem* problem_of(const xla_c::Attributes& attributes) {
+  auto array = static_cast<const xla_c::Array*>(attributes.find("problem"));
+  const bool fits =
+      array && array->size * sizeof(int64_t) == sizeof(contract::Problem);
+  return fits ? static_cast<const contract::Problem*>(array->data) : nullptr;
 }
 
-template <class Function, class... Pointers>
-static ffi::Error call(const char* name, std::string_view library, Numbers numbers,
-                       Pointers... pointers) {
+template <class Function, size_t... argument, size_t... result>
+static xla_c::Error* run(const xla_c::Call* call, const char* name,
+                         std::index_sequence<argument...>,
+                         std::index_sequence<result...>) {
+  if (xla_c::tells_version(*call)) return nullptr;
+  auto library = static_cast<const xla_c::Text*>(call->attributes.find("library"));
+  const contract::Problem* problem = problem_of(call->attributes);
+  if (!library || !problem || call->arguments.count != sizeof...(argument) ||
+      call->results.count != sizeof...(result))
+    return call->error(xla_c::invalid_argument,
+                       "The argument block of involution is of another version.");
   std::string reason;
-  auto function =
-      reinterpret_cast<Function*>(function_of(std::string(library), name, reason));
-  if (!function) return ffi::Error(ffi::ErrorCode::kNotFound, reason);
-  const contract::Problem* problem = problem_of(numbers);
-  if (!problem)
-    return ffi::Error(ffi::ErrorCode::kInvalidArgument,
-                      "The argument block of involution is of another version.");
-  if (function(problem, pointers...))
-    return ffi::Error(ffi::ErrorCode::kResourceExhausted,
-                      "No memory for the copies of involution's inputs.");
-  return ffi::Error::Success();
+  auto function = reinterpret_cast<Function*>(
+      function_of(std::string(*library), name, reason));
+  if (!function) return call->error(xla_c::not_found, reason.c_str());
+  if (function(problem, call->arguments.at[argument]->data...,
+               call->results.at[result]->data...))
+    return call->error(xla_c::resource_exhausted,
+                       "No memory for the copies of involution's inputs.");
+  return nullptr;
 }
 
-static ffi::Error run(std::string_view library, Numbers numbers, ffi::AnyBuffer x,
-                      ffi::AnyBuffer k, ffi::Result<ffi::AnyBuffer> y) {
-  return call<contract::Forward>("involution", library, numbers, x.untyped_data(), k.untyped_data(),
-              y->untyped_data());
+extern "C" xla_c::Error* involution_call(const xla_c::Call* call) {
+  return run<contract::Forward>(call, "involution", std::make_index_sequence<2>(),
+                                std::make_index_sequence<1>());
 }
 
-static ffi::Error run_gradients(std::string_view library, Numbers numbers,
-                                ffi::AnyBuffer x, ffi::AnyBuffer k, ffi::AnyBuffer dy,
-                                ffi::Result<ffi::AnyBuffer> dx,
-                                ffi::Result<ffi::AnyBuffer> dk) {
-  return call<contract::Gradients>("involution_gradients", library, numbers, x.untyped_data(), k.untyped_data(),
-              dy.untyped_data(), dx->untyped_data(), dk->untyped_data());
+extern "C" xla_c::Error* gradients_call(const xla_c::Call* call) {
+  return run<contract::Gradients>(call, "involution_gradients",
+                                  std::make_index_sequence<3>(),
+                                  std::make_index_sequence<2>());
 }
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(involution_call, run,
-                              ffi::Ffi::Bind()
-                                  .Attr<std::string_view>("library")
-                                  .Attr<Numbers>("problem")
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>());
-
-XLA_FFI_DEFINE_HANDLER_SYMBOL(gradients_call, run_gradients,
-                              ffi::Ffi::Bind()
-                                  .Attr<std::string_view>("library")
-                                  .Attr<Numbers>("problem")
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Arg<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>()
-                                  .Ret<ffi::AnyBuffer>());

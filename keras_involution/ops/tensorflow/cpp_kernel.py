@@ -1,7 +1,7 @@
 """The operator and its gradients in C++ for the CPU, as operations of TensorFlow.
 
-`_cpp/involution.cpp` says how it computes. It is compiled on first use, once
-on a machine. XLA's own code, `native`, takes several times as long.
+`_cpp/involution.cpp` says how it computes. A wheel brings it, or it is compiled
+on first use, once on a machine. XLA's own code, `native`, takes several times as long.
 
 A graph with such operations runs only where they are registered. By itself it is
 therefore chosen where nothing is written down: eagerly, and in the programs of
@@ -62,10 +62,10 @@ def _attributes(geometry: Geometry) -> dict[str, Any]:
 @functools.cache
 def _operations() -> Any:
     """TensorFlow's module of the two operations, or a string: why there is none."""
-    options = (f"-I{tf.sysconfig.get_include()}", *tf.sysconfig.get_link_flags())
-    path = compiler.compiled(_SOURCE, {"TENSORFLOW": f'"{tf.__version__}"'}, options)
-    if isinstance(path, str):
-        return path
+    return compiler.loaded(_loaded, _SOURCE, tuple(tf.sysconfig.get_link_flags()))
+
+
+def _loaded(path: Path) -> Any:
     try:
         return tf.load_op_library(str(path))
     except (OSError, tf.errors.OpError) as error:

@@ -7,9 +7,7 @@
 
 #include "node.h"
 #include "pool.h"
-#include "tensorflow/c/kernels.h"
-#include "tensorflow/c/ops.h"
-#include "tensorflow/c/tf_tensor.h"
+#include "tensorflow_c.h"
 
 struct Status {
   TF_Status* it = TF_NewStatus();

@@ -1,7 +1,7 @@
 """The operator and its gradients in C++ for the CPU (`_cpp/involution.cpp` says how).
 
-Compiled on first use, once on a machine. Tensors are read as they lie in memory, and
-half precision is widened before.
+A wheel brings it, or it is compiled on first use, once on a machine. Tensors are read
+as they lie in memory, and half precision is widened before.
 """
 
 from __future__ import annotations

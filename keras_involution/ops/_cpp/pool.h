@@ -1,6 +1,8 @@
 // Threads of our own. TensorFlow calls operators from changing threads: OpenMP starts a
 // team for each of them, and the teams wait for work by spinning.
 
+#pragma once
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -76,7 +78,8 @@ class Pool {
   ptrdiff_t started = 0;
 };
 
-inline void team_of_pool(void (*part)(void*), void* work, ptrdiff_t threads) {
+// Not `inline`: libraries of several versions would share the pool.
+[[maybe_unused]] static void team_of_pool(void (*part)(void*), void* work, ptrdiff_t threads) {
   static Pool* pool = new Pool;  // its threads outlive whatever ends the process
   pool->run(part, work, threads);
 }
