@@ -14,7 +14,7 @@ from keras_involution.cli._images import read
 if TYPE_CHECKING:
     import numpy as np
 
-FORMATS = ("onnx", "saved_model", "litert", "torch", "stablehlo")
+FORMATS = ("onnx", "openvino", "saved_model", "litert", "torch", "stablehlo")
 
 
 @cloup.command(cls=Command)
@@ -47,8 +47,8 @@ def command(
     batch_size: str,
     image_path: str | None,
 ) -> None:
-    """Write PRESET as OUTPUT: ONNX (.onnx), LiteRT (.tflite), torch.export (.pt2),
-    StableHLO (.stablehlo) or a SavedModel (a folder).
+    """Write PRESET as OUTPUT: ONNX (.onnx), OpenVINO (.xml), LiteRT (.tflite),
+    torch.export (.pt2), StableHLO (.stablehlo) or a SavedModel (a folder).
 
     KERAS_BACKEND decides which of them can be written.
     """

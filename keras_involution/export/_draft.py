@@ -1,4 +1,4 @@
-"""A file or a folder that appears complete or not at all."""
+"""Files or a folder that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KNOWN_BY = ("saved_model.pb",)
 
 @contextlib.contextmanager
 def complete(path: Path, is_folder: bool) -> Iterator[Path]:
-    """A temporary path whose file or folder takes the place of `path` at the end."""
+    """A temporary path; what is written there takes the place of `path` at the end."""
     check_place(path, is_folder)
     if is_folder:
         with complete_folder(path, _REPLACED, "a SavedModel", _KNOWN_BY) as draft:
@@ -29,7 +29,9 @@ def complete(path: Path, is_folder: bool) -> Iterator[Path]:
     try:
         draft = folder / path.name
         yield draft
-        os.replace(draft, path)
+        # OpenVINO keeps the weights in a second file; the one that is named comes last.
+        for file in sorted(folder.iterdir(), key=lambda file: file == draft):
+            os.replace(file, path.parent / file.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import keras
 
 from keras_involution._arguments import one_of, received
+from keras_involution._keras_private import flat_layers
 from keras_involution.export import _writers
+from keras_involution.export._signature import open_axes
 
 
 @dataclass(frozen=True)
@@ -22,52 +24,58 @@ class Format:
         suffix: What its file's name ends with; empty for a folder.
         libraries: Backend -> the libraries that write it there.
         reason: Why the other backends do not write it.
+        write: `(model, path, signature, **options) -> None`.
         float32_only: Whether other precisions cannot be written.
-        write: `(model, path, signature, opset_version) -> None`.
+        sized_on: The backend on which no size can be left open.
     """
 
     title: str
     suffix: str
     libraries: dict[str, tuple[str, ...]]
     reason: str
-    float32_only: bool
-    write: Callable[[keras.Model, Path, keras.InputSpec, int | None], None]
+    write: Callable[..., None]
+    float32_only: bool = False
+    sized_on: str | None = None
 
 
 FORMATS = {
     "onnx": Format(
         title="ONNX",
         suffix=".onnx",
-        libraries={
-            "tensorflow": ("onnx", "tf2onnx"),
-            "torch": ("onnx", "onnxscript"),
-        },
+        libraries={"tensorflow": ("onnx", "tf2onnx"), "torch": ("onnx", "onnxscript")},
         reason="what jax2onnx makes of max pooling is refused by onnxruntime",
-        float32_only=True,
         write=_writers.write_onnx,
+        float32_only=True,
+    ),
+    "openvino": Format(
+        title="OpenVINO",
+        suffix=".xml",
+        libraries={"tensorflow": ("openvino",), "torch": ("openvino",)},
+        reason="it does not read the StableHLO that JAX's programs are made of",
+        write=_writers.write_openvino,
+        float32_only=True,
     ),
     "saved_model": Format(
         title="A TensorFlow SavedModel",
         suffix="",
         libraries={"tensorflow": (), "jax": ("tensorflow",)},
         reason="TensorFlow saves its own programs, and those that jax2tf makes",
-        float32_only=False,
         write=_writers.write_saved_model,
     ),
     "litert": Format(
         title="LiteRT",
         suffix=".tflite",
-        libraries={"tensorflow": ()},
-        reason="its converter reads TensorFlow's programs",
-        float32_only=True,
+        libraries={"tensorflow": (), "torch": ("litert_torch",)},
+        reason="its converters read programs of TensorFlow and PyTorch",
         write=_writers.write_litert,
+        float32_only=True,
+        sized_on="torch",
     ),
     "torch": Format(
         title="A program of torch.export",
         suffix=".pt2",
         libraries={"torch": ()},
         reason="it traces PyTorch's modules",
-        float32_only=False,
         write=_writers.write_torch,
     ),
     "stablehlo": Format(
@@ -75,7 +83,6 @@ FORMATS = {
         suffix=".stablehlo",
         libraries={"jax": ()},
         reason="it is what JAX's programs are made of",
-        float32_only=False,
         write=_writers.write_stablehlo,
     ),
 }
@@ -95,21 +102,35 @@ def format_of(path: Path, name: str | None) -> str:
     )
 
 
-def check_can_write(name: str) -> None:
-    """Raises unless the running backend writes this format and has what it takes."""
+def check_can_write(name: str, model: keras.Model, spec: keras.InputSpec) -> None:
+    """Raises unless the running backend writes this model as this format."""
     kind, backend = FORMATS[name], keras.config.backend()
+    what = received(format=name, backend=backend)
     if backend not in kind.libraries:
         backends = " or ".join(f"KERAS_BACKEND={b}" for b in kind.libraries)
         raise ValueError(
             f"{kind.title} cannot be written on this backend: {kind.reason}. Save the "
-            f"model as a preset and export that under {backends}. "
-            + received(format=name, backend=backend)
+            f"model as a preset and export that under {backends}. {what}"
         )
     libraries = kind.libraries[backend]
     missing = [lib for lib in libraries if importlib.util.find_spec(lib) is None]
     if missing:
+        pip = " ".join(missing).replace("_", "-")
+        others = [
+            f"KERAS_BACKEND={b}" for b, need in kind.libraries.items() if not need
+        ]
         raise ImportError(
             f"{kind.title} is written with {' and '.join(missing)} on this backend; "
-            f"`pip install {' '.join(missing)}`. "
-            + received(format=name, backend=backend)
+            f"`pip install {pip}`{', or ' + others[0] if others else ''}. {what}"
+        )
+    if backend == kind.sized_on and open_axes(spec):
+        raise ValueError(
+            f"{kind.title} holds fixed sizes only when it is written on this backend; "
+            f"give `image_size` and `batch_size`. {received(shape=spec.shape)} {what}"
+        )
+    dtypes = {layer.compute_dtype for layer in flat_layers(model)} - {None}
+    if kind.float32_only and dtypes - {"float32"}:
+        raise ValueError(
+            f"{kind.title} is written in float32 only; load the model with "
+            f"`dtype='float32'`. {received(format=name, dtypes=sorted(dtypes))}"
         )

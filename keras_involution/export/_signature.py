@@ -48,20 +48,6 @@ def open_axes(signature: keras.InputSpec) -> list[int]:
     return [axis for axis, size in enumerate(signature.shape) if size is None]
 
 
-def check_precision(model: keras.Model, title: str, name: str) -> None:
-    """Raises where a layer computes in another precision than float32."""
-    dtypes = {
-        keras.backend.standardize_dtype(layer.compute_dtype)
-        for layer in flat_layers(model)
-        if layer.compute_dtype is not None
-    }
-    if dtypes - {"float32"}:
-        raise ValueError(
-            f"{title} is written in float32 only; load the model with "
-            f"`dtype='float32'`. {received(format=name, dtypes=sorted(dtypes))}"
-        )
-
-
 def _inputs(model: Any) -> list[keras.KerasTensor]:
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. {received(model=model)}")

@@ -1,8 +1,9 @@
-"""What writes each format: Keras where it can, the backend where it cannot."""
+"""What each format adds to Keras's `Model.export`, and StableHLO, which it lacks."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,21 +27,10 @@ _FOREIGN_WARNINGS = (
 )
 
 
-def write_onnx(
-    model: keras.Model,
-    path: Path,
-    signature: keras.InputSpec,
-    opset_version: int | None,
-) -> None:
+def write_onnx(model: Any, path: Path, spec: keras.InputSpec, **options: int) -> None:
     import onnx
 
-    newest = onnx.defs.onnx_opset_version()
-    if opset_version is not None and opset_version > newest:
-        raise ValueError(
-            f"The newest opset that the installed onnx knows is {newest}. "
-            + received(opset_version=opset_version)
-        )
-    _export(model, path, "onnx", signature, opset_version=opset_version)
+    _export(model, path, "onnx", spec, **options)
     program = onnx.load(path)
     for node in program.graph.node:
         # Where PyTorch keeps the lines of code, with the folders of this machine.
@@ -48,59 +38,47 @@ def write_onnx(
     onnx.save(program, path)
     with _reported("onnx"):
         onnx.checker.check_model(path)
-    written = _opset(path)
-    if opset_version not in (None, written):
+    domains = ("", "ai.onnx")
+    written = next(o.version for o in program.opset_import if o.domain in domains)
+    if options.get("opset_version", written) != written:
         raise ValueError(
             f"The exporter of this backend wrote the opset {written} instead. "
-            + received(opset_version=opset_version, backend=keras.config.backend())
+            + received(**options, backend=keras.config.backend())
         )
 
 
-def write_saved_model(
-    model: keras.Model,
-    path: Path,
-    signature: keras.InputSpec,
-    opset_version: int | None,
-) -> None:
-    # TensorFlow cannot follow the gradients of a JAX program when it saves it.
-    if keras.config.backend() == "jax":
+def write_openvino(model: Any, path: Path, spec: keras.InputSpec) -> None:
+    import_openvino()
+    _export(model, path, "openvino", spec)
+
+
+def write_saved_model(model: Any, path: Path, spec: keras.InputSpec) -> None:
+    if keras.config.backend() == "tensorflow":
+        _export(model, path, "tf_saved_model", spec)
+        return
+    with _without_places():
+        # TensorFlow cannot follow the gradients of a JAX program when it saves it.
         options = {"jax2tf_kwargs": {"with_gradient": False}}
-        with _without_places():
-            _export(model, path, "tf_saved_model", signature, **options)
-    else:
-        _export(model, path, "tf_saved_model", signature)
+        _export(model, path, "tf_saved_model", spec, **options)
 
 
-def write_litert(
-    model: keras.Model,
-    path: Path,
-    signature: keras.InputSpec,
-    opset_version: int | None,
-) -> None:
-    import tensorflow as tf
+def write_litert(model: Any, path: Path, spec: keras.InputSpec) -> None:
+    options = {}
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
 
-    # Its own operators alone: others would need TensorFlow beside the runtime.
-    operators = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-    _export(model, path, "litert", signature, target_spec=operators)
+        # Its own operators alone: others would need TensorFlow beside the runtime.
+        options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    _export(model, path, "litert", spec, **options)
 
 
-def write_torch(
-    model: keras.Model,
-    path: Path,
-    signature: keras.InputSpec,
-    opset_version: int | None,
-) -> None:
+def write_torch(model: Any, path: Path, spec: keras.InputSpec) -> None:
     import torch
 
-    axes = open_axes(signature)
-    sizes = zip(signature.shape, _EXAMPLE_SIZES)
     # Keras's own example of an open size is 2, an image of 2x2 pixels.
-    example = keras.InputSpec(
-        shape=tuple(example if size is None else size for size, example in sizes),
-        dtype=signature.dtype,
-        name=signature.name,
-    )
-    dynamic = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
+    sizes = [n or example for n, example in zip(spec.shape, _EXAMPLE_SIZES)]
+    example = keras.InputSpec(shape=tuple(sizes), dtype=spec.dtype, name=spec.name)
+    dynamic = dict.fromkeys(open_axes(spec), torch.export.Dim.DYNAMIC)
     with torch.no_grad():
         _export(model, path, "torch", example, dynamic_shapes=dynamic or None)
     program = torch.export.load(path)
@@ -110,23 +88,30 @@ def write_torch(
     torch.export.save(program, path)
 
 
-def write_stablehlo(
-    model: keras.Model,
-    path: Path,
-    signature: keras.InputSpec,
-    opset_version: int | None,
-) -> None:
+def write_stablehlo(model: Any, path: Path, spec: keras.InputSpec) -> None:
     import jax
 
     names = ("b", "d0", "d1", "d2", "c")
-    sizes = [name if n is None else str(n) for n, name in zip(signature.shape, names)]
+    sizes = [name if n is None else str(n) for n, name in zip(spec.shape, names)]
     shape = jax.export.symbolic_shape(", ".join(sizes))
     with _reported("stablehlo"), _without_places():
         program = jax.export.export(
             jax.jit(lambda inputs: model(inputs, training=False)),
             platforms=("cpu", "cuda", "rocm", "tpu"),
-        )(jax.ShapeDtypeStruct(shape, signature.dtype))
+        )(jax.ShapeDtypeStruct(shape, spec.dtype))
         path.write_bytes(program.serialize())
+
+
+def import_openvino() -> Any:
+    """OpenVINO, which reports each conversion to its makers if it finds its telemetry.
+
+    It forks a process for that, in which JAX and TensorFlow may hang. Whoever has
+    imported it before has decided for themselves.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 @contextlib.contextmanager
@@ -144,7 +129,7 @@ def _without_places() -> Iterator[None]:
 
 
 def _export(
-    model: Any, path: Path, format: str, signature: keras.InputSpec, **options: Any
+    model: Any, path: Path, format: str, spec: keras.InputSpec, **options: Any
 ) -> None:
     # On PyTorch the model is a module, which exporters switch to evaluation.
     was_training = getattr(model, "training", None)
@@ -155,8 +140,9 @@ def _export(
             for message in _FOREIGN_WARNINGS:
                 warnings.filterwarnings("ignore", message=message)
             # Keras would print where the file is: a temporary name.
-            options = {**options, "verbose": False, "input_signature": [signature]}
-            model.export(path, format=format, **options)
+            model.export(
+                str(path), format, verbose=False, input_signature=[spec], **options
+            )
     finally:
         if was_training is not None:
             model.train(was_training)
@@ -172,10 +158,3 @@ def _reported(format: str) -> Iterator[None]:
             f"The exporter of this format cannot write the model: {' '.join(lines[:3])}"
             f" {received(format=format, backend=keras.config.backend())}"
         ) from error
-
-
-def _opset(path: Path) -> int:
-    import onnx
-
-    imports = onnx.load(path, load_external_data=False).opset_import
-    return next(entry.version for entry in imports if entry.domain in ("", "ai.onnx"))

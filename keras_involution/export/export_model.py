@@ -11,7 +11,7 @@ from keras_involution import _arguments
 from keras_involution._arguments import received
 from keras_involution.export._draft import check_place, complete
 from keras_involution.export._formats import FORMATS, check_can_write, format_of
-from keras_involution.export._signature import check_precision, signature_of
+from keras_involution.export._signature import signature_of
 from keras_involution.ops._implementation import demanded
 
 
@@ -33,8 +33,10 @@ def export_model(
     | format | written on | holds |
     | --- | --- | --- |
     | `"onnx"` | TensorFlow (tf2onnx), PyTorch (onnxscript) | any sizes |
+    | `"openvino"` | TensorFlow, PyTorch | any sizes; weights in a `.bin` beside it |
     | `"saved_model"` | TensorFlow; JAX, with TensorFlow beside it | any sizes |
     | `"litert"` | TensorFlow | any sizes; no operator of TensorFlow's |
+    | `"litert"` | PyTorch (litert-torch) | fixed sizes only |
     | `"torch"` | PyTorch | any sizes; a program of `torch.export` |
     | `"stablehlo"` | JAX | any sizes; a program of `jax.export` for CPU, GPU and TPU |
 
@@ -43,7 +45,7 @@ def export_model(
         path: Path of the file, or of the folder of a SavedModel. It appears complete
             or not at all, in a folder that is there.
         format: String, as in the table; `None` reads it off the path: `.onnx`,
-            `.tflite`, `.pt2`, `.stablehlo`, or no suffix for a SavedModel.
+            `.xml`, `.tflite`, `.pt2`, `.stablehlo`, or no suffix for a SavedModel.
         image_size: Integer or tuple, height and width; `None` leaves open what the
             model leaves open.
         batch_size: Integer; `None` leaves it open.
@@ -80,26 +82,25 @@ def export_model(
             + received(path=str(path), format=name)
         )
     signature = signature_of(model, image_size, batch_size)
-    _check_opset(opset_version, name)
+    options = _onnx_options(opset_version, name)
     check_place(path, not kind.suffix)
-    check_can_write(name)
-    if kind.float32_only:
-        check_precision(model, kind.title, name)
+    check_can_write(name, model, signature)
     # On JAX the program for any XLA; its sizes are worked out far faster when open.
     operator = "native" if keras.config.backend() == "jax" else "portable"
     # Fewer operations; layers of others may hold more than their configs say.
     fuse = getattr(model, "fuse_for_inference", None)
     with complete(path, not kind.suffix) as draft, demanded(operator):
-        kind.write(fuse() if fuse else model, draft, signature, opset_version)
+        kind.write(fuse() if fuse else model, draft, signature, **options)
     return path
 
 
-def _check_opset(opset_version: int | None, name: str) -> None:
+def _onnx_options(opset_version: int | None, name: str) -> dict[str, int]:
     if opset_version is None:
-        return
-    _arguments.positive_integer(opset_version, "opset_version")
+        return {}
     if name != "onnx":
         raise ValueError(
             "Only ONNX has an `opset_version`. "
             + received(opset_version=opset_version, format=name)
         )
+    version = _arguments.positive_integer(opset_version, "opset_version")
+    return {"opset_version": version}

@@ -12,13 +12,14 @@ import numpy as np
 
 from keras_involution._arguments import received
 from keras_involution.export._formats import format_of
+from keras_involution.export._writers import import_openvino
 
 
 def run_exported(path: str | Path, inputs: np.ndarray) -> np.ndarray:
     """Runs a file or folder of `export_model` on its own runtime.
 
-    ONNX runs in onnxruntime, a SavedModel in TensorFlow, LiteRT in ai-edge-litert or
-    TensorFlow, the others in PyTorch and JAX.
+    ONNX runs in onnxruntime, OpenVINO in openvino, a SavedModel in TensorFlow, LiteRT
+    in ai-edge-litert or TensorFlow, the others in PyTorch and JAX.
 
     Args:
         path: Path of the file or folder.
@@ -44,10 +45,10 @@ def run_exported(path: str | Path, inputs: np.ndarray) -> np.ndarray:
     name = format_of(path, None)
     if not path.exists():
         raise ValueError(f"There is no exported program. {received(path=str(path))}")
-    library, run = _RUNTIMES[name]
-    if importlib.util.find_spec(library) is None:
+    libraries, run = _RUNTIMES[name]
+    if not any(map(importlib.util.find_spec, libraries)):
         raise ImportError(
-            f"This format runs in {library}, which is not installed. "
+            f"This format runs in {' or '.join(libraries)}, which is not installed. "
             + received(path=str(path))
         )
     return np.asarray(run(str(path), inputs))
@@ -58,6 +59,11 @@ def _run_onnx(path: str, inputs: np.ndarray) -> Any:
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return session.run(None, {session.get_inputs()[0].name: inputs})[0]
+
+
+def _run_openvino(path: str, inputs: np.ndarray) -> Any:
+    program = import_openvino().Core().compile_model(path, "CPU")
+    return program(inputs)[0]
 
 
 def _run_saved_model(path: str, inputs: np.ndarray) -> Any:
@@ -106,10 +112,11 @@ def _run_stablehlo(path: str, inputs: np.ndarray) -> Any:
     return jax.tree.leaves(program.call(inputs))[0]
 
 
-_RUNTIMES: dict[str, tuple[str, Callable[[str, np.ndarray], Any]]] = {
-    "onnx": ("onnxruntime", _run_onnx),
-    "saved_model": ("tensorflow", _run_saved_model),
-    "litert": ("tensorflow", _run_litert),
-    "torch": ("torch", _run_torch),
-    "stablehlo": ("jax", _run_stablehlo),
+_RUNTIMES: dict[str, tuple[tuple[str, ...], Callable[[str, np.ndarray], Any]]] = {
+    "onnx": (("onnxruntime",), _run_onnx),
+    "openvino": (("openvino",), _run_openvino),
+    "saved_model": (("tensorflow",), _run_saved_model),
+    "litert": (("ai_edge_litert", "tensorflow"), _run_litert),
+    "torch": (("torch",), _run_torch),
+    "stablehlo": (("jax",), _run_stablehlo),
 }

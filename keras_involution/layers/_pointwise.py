@@ -74,7 +74,9 @@ class _Pointwise:
         bias = ops.convert_to_tensor(self.bias, dtype=inputs.dtype)
         matrix = kernel.reshape(kernel.shape[-2:]).T
         x = torch.nn.functional.linear(self._rows(inputs), matrix, bias)
-        if self.activation is keras.activations.relu and not torch.is_grad_enabled():
+        # A trace is compared with one that is made without gradients.
+        in_place = not (torch.is_grad_enabled() or torch.jit.is_tracing())
+        if self.activation is keras.activations.relu and in_place:
             return x.relu_()
         return x if self.activation is None else self.activation(x)
 

@@ -40,7 +40,7 @@ def test_a_preset_is_written_and_compared(preset, tmp_path):
 
 
 def test_what_cannot_be_done_is_said(preset, tmp_path):
-    wrong = {"tensorflow": "a.pt2", "jax": "a.onnx", "torch": "a.tflite"}[BACKEND]
+    wrong = {"tensorflow": "a.pt2", "jax": "a.onnx", "torch": "a.stablehlo"}[BACKEND]
     assert "under KERAS_BACKEND=" in run(preset, tmp_path / wrong, status=1)
     assert "end the path with" in run(preset, tmp_path / "a.doc", status=1)
     for size in ("big", "0", "1x2x3", "3x"):

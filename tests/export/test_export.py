@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from keras_involution.export import export_model, run_exported
 from keras_involution.export._formats import FORMATS, format_of
+from keras_involution.export._writers import import_openvino
 from keras_involution.ops import involution as operator
 from keras_involution.ops._implementation import demanded
 from keras_involution.whale_id import EmbeddingNetwork
@@ -19,9 +21,9 @@ from tests.export.runtimes import RUNTIMES
 
 BACKEND = keras.config.backend()
 WRITTEN = {
-    "tensorflow": ("onnx", "saved_model", "litert"),
+    "tensorflow": ("onnx", "openvino", "saved_model", "litert"),
     "jax": ("saved_model", "stablehlo"),
-    "torch": ("onnx", "torch"),
+    "torch": ("onnx", "openvino", "torch"),
 }[BACKEND]
 pytestmark = [
     # TensorFlow says so of its own interpreter, and has no other.
@@ -33,15 +35,24 @@ pytestmark = [
 def format(request) -> str:
     if BACKEND == "tensorflow" and request.param == "onnx":
         pytest.importorskip("tf2onnx", reason="Keras writes ONNX with tf2onnx here")
+    if request.param == "openvino":
+        needs_openvino()
     return request.param
+
+
+def needs_openvino():
+    """Skips without importing it, which is for the package to do."""
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("openvino is not installed")
 
 
 def assert_same(model, tmp_path, format, *examples, **sizes):
     run, suffix = RUNTIMES[format]
     path = tmp_path / f"program{suffix}"
     assert export_model(model, path, format, **sizes) == path
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
-    assert_no_operator_of_ours(path)
+    names = {path.name, "program.bin"} if format == "openvino" else {path.name}
+    assert {p.name for p in tmp_path.iterdir()} == names
+    assert_no_operator_of_ours(tmp_path)
     for x in examples:
         expected = model.predict(x, verbose=0)
         assert np.abs(expected).max() > 0.05
@@ -50,13 +61,12 @@ def assert_same(model, tmp_path, format, *examples, **sizes):
         np.testing.assert_array_equal(run_exported(path, x), answer)
 
 
-def assert_no_operator_of_ours(path):
+def assert_no_operator_of_ours(folder):
     """This process knows our operators, and would run them; other machines do not.
 
     Nor is it their business in which folders this one keeps its code.
     """
-    files = [f for f in path.rglob("*") if f.is_file()] if path.is_dir() else [path]
-    for file in files:
+    for file in filter(Path.is_file, folder.rglob("*")):
         content = file.read_bytes()
         for name in (b"ops.keras_involution", b"keras_involution_involution"):
             assert name not in content
@@ -95,12 +105,52 @@ def test_an_embedding_network(format, tmp_path):
 
 def test_what_is_not_written_here_raises(tmp_path):
     model = involution("channels_last")
-    for format in FORMATS:
-        if format not in WRITTEN:
+    for format, kind in FORMATS.items():
+        if BACKEND not in kind.libraries:
             _, suffix = RUNTIMES[format]
             with pytest.raises(ValueError, match="cannot be written on this backend"):
                 export_model(model, tmp_path / f"program{suffix}", format)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif("openvino" not in WRITTEN, reason="not written on this backend")
+def test_openvino_reports_to_nobody():
+    """Its telemetry would, from a process that it forks for each conversion."""
+    needs_openvino()
+    import_openvino()
+    from openvino.tools.ovc import convert_impl, telemetry_utils
+
+    for module in (convert_impl, telemetry_utils):
+        assert module.tm.__name__.endswith("telemetry_stub")
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the converter reads PyTorch's programs")
+def test_litert_from_pytorch(tmp_path, monkeypatch):
+    model, path = involution("channels_last"), tmp_path / "a.tflite"
+    real, there = importlib.util.find_spec, False
+
+    def find_spec(name):
+        return (there or None) if name == "litert_torch" else real(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    with pytest.raises(ImportError, match=r"litert-torch`, or KERAS_BACKEND=tensor"):
+        export_model(model, path)
+    there = True
+    for sizes in ((None, 2), (8, None)):
+        with pytest.raises(ValueError, match=r"give `image_size` and `batch_size`\."):
+            export_model(model, path, None, *sizes)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the converter reads PyTorch's programs")
+@pytest.mark.filterwarnings("ignore")  # of the converter's own code
+def test_litert_from_pytorch_runs(tmp_path):
+    if importlib.util.find_spec("litert_torch") is None:
+        pytest.skip("litert-torch is not installed")
+    model, x = involution("channels_last"), inputs(2, 9, 12, "channels_last", 4)
+    path = export_model(model, tmp_path / "a.tflite", None, (9, 12), 2)
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(run_exported(path, x), expected, rtol=0, atol=1e-4)
 
 
 def test_half_precision(tmp_path):
