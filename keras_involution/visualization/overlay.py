@@ -9,7 +9,7 @@ import numpy as np
 from keras_involution._arguments import received
 from keras_involution.visualization._resize import resize_maps
 
-# Lighter all the way, so that the scale reads in gray and to colour-blind eyes.
+# Lighter all the way, so that the scale reads in gray and to color-blind eyes.
 COLORS = np.array(
     [
         (0, 0, 4),
