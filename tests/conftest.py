@@ -42,6 +42,7 @@ from tests.marks import PLACES
 TESTS = Path(__file__).parent
 BACKEND = keras.config.backend()
 FILES: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+THREADS: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 def pytest_addoption(parser):
@@ -105,7 +106,7 @@ def backend_of(item: pytest.Item) -> str:
 
 
 def pytest_configure(config):
-    config.stash[FILES] = {}
+    config.stash[FILES], config.stash[THREADS] = {}, []
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -117,6 +118,7 @@ def pytest_terminal_summary(terminalreporter, config):
             "counts": {kind: len(reports) for kind, reports in found.items()},
             "failed": [r.nodeid for kind in ("failed", "error") for r in found[kind]],
             "files": config.stash[FILES],
+            "threads": config.stash[THREADS],
             "seconds": seconds_of_tests(terminalreporter),
         }
         with open(path, "w", encoding="utf-8") as file:
@@ -143,12 +145,13 @@ def pytest_runtest_protocol(item):
             item.config.stash[FILES].setdefault(name, item.nodeid)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session):
     """No test leaves a thread that keeps the process from ending."""
     main = threading.main_thread()
     left = [t.name for t in threading.enumerate() if t is not main and not t.daemon]
+    session.config.stash[THREADS] = left
     if left:
-        print(f"\nthreads left: {', '.join(left)}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

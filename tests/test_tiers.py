@@ -12,24 +12,37 @@ from tests.tiers import Run
 pytestmark = [full, one_backend]
 
 GOOD = "def test_it(tmp_path):\n    (tmp_path / 'file').touch()\n"
-FILE = "import tempfile\ndef test_it():\n    tempfile.mkstemp(prefix='kept_')\n"
-PROCESS = (
-    "import subprocess\ndef test_it():\n    subprocess.Popen(['sleep', '60'], "
-    "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
-)
-THREAD = (
-    "import threading, time\ndef test_it():\n"
-    "    threading.Thread(target=time.sleep, args=(5,)).start()\n"
-)
+BAD = """
+import subprocess, tempfile, threading, time
+
+
+def test_a_failure():
+    assert False
+
+
+def test_a_file():
+    tempfile.mkstemp(prefix="kept_")
+
+
+def test_a_process():
+    closed = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.Popen(["sleep", "60"], **closed)
+
+
+def test_a_thread():
+    threading.Thread(target=time.sleep, args=(5,)).start()
+"""
 CASES = {
-    "nothing": (GOOD, "1 passed", []),
-    "a file": (FILE, "1 passed", ["left kept_"]),
-    "a process": (PROCESS, "1 passed", ["left the process"]),
-    "a thread": (THREAD, "1 passed", ["pytest ended with 1"]),
-    "a failure": (
-        "def test_it():\n    assert False\n",
-        "1 failed",
-        ["test_it.py::test_it"],
+    "nothing": (GOOD, "1 passed, 0 failed", []),
+    "everything": (
+        BAD,
+        "3 passed, 1 failed",
+        [
+            "threads left",
+            "left kept_",
+            "left the process",
+            "test_it.py::test_a_failure",
+        ],
     ),
     "no test": ("", "0 passed", ["no test ran"]),
 }
@@ -44,8 +57,8 @@ def test_a_run_reports_what_is_left(case, tmp_path):
     line, problems = run.finish()
     problems += run.failed
     assert counts in line
-    for beginning in expected:
-        assert any(beginning in problem for problem in problems), problems
+    for text in expected:
+        assert any(text in problem for problem in problems), problems
     assert bool(problems) == bool(expected), problems
 
 

@@ -117,13 +117,16 @@ class Run:
         self.printer.join(timeout=10)
         if self.process.stdout is not None:
             self.process.stdout.close()
-        report = {"counts": {}, "failed": [], "files": {}, "seconds": {}}
+        report = {"counts": {}, "failed": [], "files": {}, "threads": [], "seconds": {}}
         if self.report.exists():
             report = json.loads(self.report.read_text())
         self.failed, self.seconds = report["failed"], report["seconds"]
-        if code not in (0, 5) and not (code == 1 and self.failed):
+        if report["threads"]:
+            problems.append(f"threads left: {', '.join(report['threads'])}")
+        explained = code == 1 and (self.failed or report["threads"])
+        if code not in (0, 5) and not explained:
             problems.append(f"pytest ended with {code}")
-        if not report["counts"].get("passed"):
+        if not report["counts"].get("passed") and not self.failed:
             problems.append("no test ran")
         kept = ("pytest", "pytest_inductor", self.report.name)
         left = [path.name for path in self.temp.iterdir() if path.name not in kept]
