@@ -54,6 +54,11 @@ class VectorNetwork(DataParallelSteps, keras.Model):
     >>> from keras_involution.whale_id.model import VectorNetwork
     >>> VectorNetwork(8, embedding_size=4).embed(np.eye(3, 8)).shape
     (3, 4)
+
+    Reference:
+        The neck of `EmbeddingNetwork`; the projection that it begins with is that of
+        Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep
+        linear neural networks", ICLR 2014, https://arxiv.org/abs/1312.6120
     """
 
     def __init__(
