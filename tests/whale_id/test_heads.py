@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zipfile
 
 import keras
 import numpy as np
@@ -127,6 +128,15 @@ def test_centers_in_a_file_give_the_cosines_of_the_head(tmp_path):
     assert identities == list("abcde")
     with pytest.raises(ValueError, match="another network"):
         load_centers(tmp_path / "head.npz", 7)
+
+
+def test_a_member_without_its_header_is_no_array(tmp_path):
+    """NumPy hands its bytes over as they are."""
+    np.savez(tmp_path / "head.npz", identities=np.array(["A", "B"]))
+    with zipfile.ZipFile(tmp_path / "head.npz", "a") as archive:
+        archive.writestr("centers.npy", b"no header")
+    with pytest.raises(ValueError, match="The head cannot be read: its centers are"):
+        load_centers(tmp_path / "head.npz", 6)
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,8 @@ def test_bombs_are_refused_and_the_server_goes_on(server, make):
 
 def test_a_decoder_that_takes_too_long_is_replaced(monkeypatch):
     monkeypatch.setattr("keras_involution.data.decoders._MOST_SCANS", 10**9)
+    # The limit of processor time alone can end it.
+    monkeypatch.setattr("keras_involution.data.decoders._WALL_PER_CPU_SECOND", 1000)
     decoders = Decoders(workers=1, seconds=1)
     try:
         with pytest.raises(ImageError, match="more than 1 seconds of a processor"):

@@ -47,6 +47,9 @@ def load_centers(path: str | Path, size: int) -> tuple[np.ndarray, list[str]]:
         np.load(data, allow_pickle=False) as file,
     ):
         centers, identities = file["centers"], file["identities"].tolist()
+        # What has lost its header comes as bytes.
+        if np.ndim(centers) != 3 or centers.shape[-1] != len(identities):
+            raise ValueError("its centers are not those of its identities")
     if centers.shape[0] != size:
         raise ValueError(
             "The head belongs to another network. "
