@@ -9,8 +9,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_involution._arguments import received
 
@@ -65,6 +66,18 @@ def reading(
             f"{what} cannot be read: {_shortened(str(cause), cause)}. "
             + received(**{name: str(path)})
         ) from cause
+
+
+def npz_arrays(file: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays of an open .npz file, each by its name.
+
+    Raises:
+        ValueError: If a member has lost its header; NumPy hands over its bytes then.
+    """
+    arrays = {name: file[name] for name in file}
+    if lost := [name for name, array in arrays.items() if isinstance(array, bytes)]:
+        raise ValueError(f"{lost[0]} is not an array")
+    return arrays
 
 
 def _is_failure(cause: BaseException) -> bool:

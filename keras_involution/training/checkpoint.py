@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_involution._arguments import positive_integer, received
-from keras_involution._files import atomic_write, reading
+from keras_involution._files import atomic_write, npz_arrays, reading
 from keras_involution.training.shards import (
     INDEX,
     joined_shards,
@@ -125,11 +125,11 @@ def load_checkpoint(path: str | Path, model: keras.Model) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     with path.open("rb") as data, np.load(data, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+        arrays = npz_arrays(file)
     if set(arrays) != {INDEX}:
         return arrays
     with np.load(joined_shards(path, arrays[INDEX]), allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        return npz_arrays(file)
 
 
 def _variables(model: keras.Model) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def test_a_member_without_its_header_is_no_array(tmp_path):
     np.savez(tmp_path / "head.npz", identities=np.array(["A", "B"]))
     with zipfile.ZipFile(tmp_path / "head.npz", "a") as archive:
         archive.writestr("centers.npy", b"no header")
-    with pytest.raises(ValueError, match="The head cannot be read: its centers are"):
+    with pytest.raises(ValueError, match=r"The head .*centers is not an array"):
         load_centers(tmp_path / "head.npz", 6)
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_involution._arguments import received
-from keras_involution._files import atomic_write, reading
+from keras_involution._files import atomic_write, npz_arrays, reading
 from keras_involution.whale_id.heads.arcface import ArcFace
 
 
@@ -46,9 +46,9 @@ def load_centers(path: str | Path, size: int) -> tuple[np.ndarray, list[str]]:
         Path(path).open("rb") as data,
         np.load(data, allow_pickle=False) as file,
     ):
-        centers, identities = file["centers"], file["identities"].tolist()
-        # What has lost its header comes as bytes.
-        if np.ndim(centers) != 3 or centers.shape[-1] != len(identities):
+        arrays = npz_arrays(file)
+        centers, identities = arrays["centers"], arrays["identities"].tolist()
+        if centers.ndim != 3 or centers.shape[-1] != len(identities):
             raise ValueError("its centers are not those of its identities")
     if centers.shape[0] != size:
         raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_involution._arguments import received
-from keras_involution._files import atomic_write, reading
+from keras_involution._files import atomic_write, npz_arrays, reading
 from keras_involution.visualization.overlay import overlay
 
 SUFFIXES = (".npz",)
@@ -97,7 +97,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         reading(path, "The heat maps", name="heatmaps"),
         np.load(path, allow_pickle=False) as file,
     ):
-        return {name: file[name] for name in file.files}
+        return npz_arrays(file)
 
 
 def _read_png(folder: Path, image_id: str) -> Any:
