@@ -16,6 +16,7 @@ import pytest
 
 from tests.marks import one_backend
 from tests.test_readme import folder as folder
+from tests.test_readme import run_block
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -34,15 +35,7 @@ SHARED = os.environ.get("KERAS_INVOLUTION_TEST_BACKENDS", BACKEND).split()
 
 @pytest.mark.parametrize("block", BLOCKS[SHARED.index(BACKEND) :: len(SHARED)])
 def test_each_block_runs_as_pasted(block, folder):
-    block = block.replace('"jax"', repr(BACKEND))
-    result = subprocess.run(
-        [sys.executable, "-c", block],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
+    run_block(block, folder)
 
 
 class Anchors(HTMLParser):

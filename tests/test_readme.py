@@ -34,9 +34,8 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda text: text.splitlines()[-1][:30])
-def test_each_block_runs_as_pasted(block, folder):
-    # As pasted but for the backend, which is that of this run.
+def run_block(block: str, folder: Path) -> None:
+    """Runs a block as pasted, but on the backend of this run, in a new process."""
     block = block.replace('"jax"', repr(keras.config.backend()))
     result = subprocess.run(
         [sys.executable, "-c", block],
@@ -46,6 +45,11 @@ def test_each_block_runs_as_pasted(block, folder):
         text=True,
     )
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda text: text.splitlines()[-1][:30])
+def test_each_block_runs_as_pasted(block, folder):
+    run_block(block, folder)
 
 
 def test_it_is_short_and_complete():

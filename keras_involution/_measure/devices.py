@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +16,12 @@ Function = Callable[..., Any]
 
 def running_device() -> Device:
     """The device of the running backend."""
+    kinds: dict[str, Callable[[], Device]]
     kinds = {"tensorflow": TensorFlow, "jax": Jax, "torch": Torch}
     return kinds[keras.config.backend()]()
 
 
-class Device:
+class Device(abc.ABC):
     """Compiles, runs and waits; numbers come from one seeded generator."""
 
     kind: str
@@ -32,19 +34,21 @@ class Device:
         values = self._random.standard_normal(shape, dtype="float32")
         return keras.ops.convert_to_tensor(values, dtype=dtype)
 
+    @abc.abstractmethod
     def compiled(self, function: Function) -> Function:
-        raise NotImplementedError
+        """The function as the framework compiles it."""
 
     def forward(self, function: Function) -> Function:
         """`(x, k) -> y`, without a record for gradients."""
         return function
 
+    @abc.abstractmethod
     def training(self, function: Function) -> Function:
         """`(x, k, dy) -> (y, dx, dk)`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def wait(self, result: Any) -> None:
-        raise NotImplementedError
+        """Until the result is computed."""
 
     def peak_mib(self, run: timing.Run) -> float | None:
         """Memory that a call adds at its highest point, where that can be seen."""

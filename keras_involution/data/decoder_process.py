@@ -2,8 +2,8 @@
 
     python -m keras_involution.data.decoder_process SECONDS MEMORY
 
-Requests come from the standard input, answers go to the standard output; it ends with
-its input, whatever it is doing. It imports neither Keras nor a backend.
+Requests come from the standard input, answers go to the standard output; it ends when
+its input ends, also while it decodes. It imports neither Keras nor a backend.
 """
 
 from __future__ import annotations
@@ -34,9 +34,15 @@ def write_message(file: IO[bytes], *parts: bytes) -> None:
     file.flush()
 
 
-def read_message(file: IO[bytes]) -> bytes:
-    """Reads what `write_message` has written; raises `EOFError` where it is cut off."""
+def read_message(file: IO[bytes], most: int = sys.maxsize) -> bytes:
+    """Reads what `write_message` has written, of at most `most` bytes.
+
+    Raises:
+        EOFError: If it is cut off or longer.
+    """
     (size,) = struct.unpack("<Q", _read_exactly(file, 8))
+    if size > most:
+        raise EOFError
     return _read_exactly(file, size)
 
 
@@ -50,7 +56,7 @@ def _read_exactly(file: IO[bytes], size: int) -> bytes:
 def main() -> None:
     seconds, memory = float(sys.argv[1]), int(sys.argv[2])
     if sys.platform != "win32":
-        os.nice(5)  # whoever waits for an answer to something small goes first
+        os.nice(5)  # requests without images go first
     # What a library prints is no answer.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import queue
 import struct
@@ -111,7 +112,7 @@ class Decoders:
             self._idle.put(self._started(worker))
 
     def close(self) -> None:
-        """Ends the workers, whatever they do."""
+        """Ends the workers, also while they decode."""
         with self._lock:
             self._closed = True
             for worker in self._workers:
@@ -150,8 +151,8 @@ class _Worker:
         timer.start()
         try:
             write_message(self.process.stdin, size, head, data)
-            answer = read_message(self.process.stdout)
-        except (EOFError, OSError, ValueError):  # the last of a pipe that is closed
+            answer = read_message(self.process.stdout, _most_bytes(**options))
+        except (EOFError, OSError, ValueError):  # `ValueError`: the pipe is closed
             self.end()
             raise ImageError(
                 f"it takes more than {self.seconds:g} seconds of a processor or "
@@ -172,3 +173,9 @@ class _Worker:
             if pipe is not None:
                 with contextlib.suppress(OSError):  # what was not written yet
                     pipe.close()
+
+
+def _most_bytes(image_size: Sequence[int] | None, max_pixels: int, **_: Any) -> int:
+    """Of an answer: pixels or a reason. A hijacked worker could claim more."""
+    pixels = max_pixels if image_size is None else math.prod(image_size)
+    return 3 * pixels + 10_000

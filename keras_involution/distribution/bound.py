@@ -17,7 +17,7 @@ _PR_SET_PDEATHSIG = 1
 def bound_command(command: list[str]) -> list[str]:
     """The command line of a child that the kernel kills when this process ends.
 
-    It holds for whatever ends this process, SIGKILL included, and also where it is
+    It holds however this process ends, SIGKILL included, and also where it is
     replaced by `os.execv` and its successor starts the child. Linux alone can do it;
     elsewhere the command is returned as it is.
     """

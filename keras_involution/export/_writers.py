@@ -105,9 +105,10 @@ def write_stablehlo(model: Any, path: Path, spec: keras.InputSpec) -> None:
 def import_openvino() -> Any:
     """OpenVINO, which reports each conversion to its makers if it finds its telemetry.
 
-    It forks a process for that, in which JAX and TensorFlow may hang. Whoever has
-    imported it before has decided for themselves.
+    It forks a process for that, in which JAX and TensorFlow may hang. A telemetry that
+    is imported already stays.
     """
+    # `None` makes an import fail, as Python documents; typeshed knows modules only.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 

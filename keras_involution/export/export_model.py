@@ -27,8 +27,8 @@ def export_model(
 
     The program takes what `model.predict` takes: prepared tensors, so that images go
     through `model.preprocessor` first, or through its scale and offset. Inside, every
-    involution is written in the plain operators of the format, whatever
-    `implementation` its layer names.
+    involution is written in the plain operators of the format; the
+    `implementation` of its layer does not matter.
 
     | format | written on | holds |
     | --- | --- | --- |

@@ -24,8 +24,8 @@ class Limits:
     Attributes:
         tries: Integer, failures in a row that brought no new byte.
         first_wait: Float, seconds before the second try; each further wait doubles.
-        longest_wait: Float, seconds that a wait has at most, whatever `Retry-After`
-            asks for.
+        longest_wait: Float, the longest wait in seconds; a longer `Retry-After` is
+            cut to it.
         connect: Float, seconds to connect.
         stall: Float, seconds in which at least `stall_bytes` must arrive.
         stall_bytes: Integer.

@@ -55,7 +55,7 @@ class Source:
 
     @contextlib.contextmanager
     def damage_reported(self, name: str) -> Iterator[None]:
-        """Turns whatever a damaged file causes into one error that names the file."""
+        """Turns every failure on a damaged file into one error that names the file."""
         with reading(self.preset, f"The preset's {name}", PresetError, "preset"):
             yield
 

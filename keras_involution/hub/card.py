@@ -244,5 +244,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text that stays within its cell, whatever a class is called."""
+    """A name of a class as a text that stays within its cell."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

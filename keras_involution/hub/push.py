@@ -81,7 +81,7 @@ def push_folder(
 ) -> str:
     """Publishes a preset folder, its card included, in one commit.
 
-    Only the files of a preset and `README.md` are sent, whatever else lies there.
+    Only the files of a preset and `README.md` are sent, no other file of the folder.
 
     Args:
         folder: Path of a preset folder.

@@ -96,7 +96,7 @@ def prepared_data(
     """The arguments with which Keras gets the same data, its images prepared.
 
     Args:
-        x: Whatever Keras takes: arrays, `tf.data`, `PyDataset`, a `DataLoader` of
+        x: Any data that Keras takes: arrays, `tf.data`, `PyDataset`, a `DataLoader` of
             PyTorch, a dataset of grain, a generator.
         y: Targets beside arrays.
         sample_weight: Weights beside arrays.

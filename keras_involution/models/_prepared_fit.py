@@ -79,7 +79,8 @@ class PreparesImages:
             "validation_batch_size": validation_batch_size,
             "validation_freq": validation_freq,
         }
-        # The base classes may have values of their own for what is not given.
+        # The base classes may have values of their own for what is not given. mypy does
+        # not see the Keras model that stands behind this class.
         given = {name: value for name, value in given.items() if value is not None}
         return super().fit(**given)  # type: ignore[misc]
 

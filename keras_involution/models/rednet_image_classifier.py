@@ -35,7 +35,7 @@ class RedNetImageClassifier(
 ):
     """An image classifier on a RedNet: backbone, global pooling, one dense layer.
 
-    `fit`, `evaluate` and `predict` take whatever data Keras takes and prepare the
+    `fit`, `evaluate` and `predict` take any data that Keras takes and prepare the
     images in them with `preprocessor`, batch by batch; `classify` goes from files or
     images to names. Images have values from 0 to 255. Tensors that are prepared
     already are not prepared again: floating-point numbers of which one is negative, or

@@ -2,9 +2,9 @@
 
 A program that is written down may hold standard operations only, and one that Keras
 makes of `fit`, `evaluate` or `predict` is never written down. Keras 3.15 tells layers
-neither, so it is read off the modules whose functions are running. No other place knows
-modules of Keras and TensorFlow by private names. It is asked only while a program is
-traced, and `tests/ops/test_callers.py` fails when one of the names is gone.
+neither, so it is read off the modules whose functions are running. It is asked only
+while a program is traced, and `tests/ops/test_callers.py` fails when one of the names
+is gone.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def involution(
             runs that one or raises. On TensorFlow `"cpp"`, whose graphs run where this
             package is loaded only, is chosen eagerly and in `fit`, `evaluate` and
             `predict`, not in other functions, which might be saved. What an exporter
-            traces holds standard operations, whatever is named here.
+            traces always holds standard operations.
 
     Input shape:
         With two spatial dimensions, `inputs` (B, H, W, C) and `kernels`

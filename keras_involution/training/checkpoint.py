@@ -33,8 +33,8 @@ def save_checkpoint(
 ) -> None:
     """Writes weights, random states, the optimizer and the progress of a run.
 
-    The checkpoint appears complete or not at all: whatever interrupts the writing
-    leaves the last one as it was. It says nothing of devices: the run goes on with any
+    The checkpoint appears complete or not at all: if the writing is interrupted, the
+    last one stays as it was. It says nothing of devices: the run goes on with any
     number of them.
 
     Args:

@@ -89,7 +89,7 @@ def shard_path(path: Path, token: str, number: int) -> Path:
 
 
 def find_shards(path: Path) -> list[Path]:
-    """The shards of whatever was written at `path`, in the order of their names."""
+    """The shards of the file written at `path`, in the order of their names."""
     own = re.compile(re.escape(path.name) + r"\.[0-9a-f]{8}\.\d{3,}")
     if not path.parent.is_dir():
         return []

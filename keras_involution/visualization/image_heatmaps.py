@@ -1,4 +1,4 @@
-"""Heat maps over an image as it is, whatever the network made of its size."""
+"""Heat maps over an image at its own size, not the network's."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def run_files(path: str | Path) -> RunFiles:
 
 
 def load_run(path: str | Path) -> Run:
-    """A network by whatever names it.
+    """Loads a network from a run, a file or a preset.
 
     Nothing that a file names is executed: Keras loads it in safe mode.
 

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from keras_involution.ops import _reference
 from keras_involution.ops._implementation import named
 from keras_involution.ops.involution import IMPLEMENTATIONS
-from keras_involution.ops.torch._transforms import is_transformed
+from keras_involution.ops.torch._private import is_transformed
 from tests.ops.cases import Case
 
 # Torch's own, when forward mode is first used.

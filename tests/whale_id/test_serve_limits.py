@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import signal
 import socket
+import struct
 import time
 
 import httpx
 import psutil
 import pytest
 
-from keras_involution.data.decoders import Decoders
+from keras_involution.data.decoder_process import read_message
+from keras_involution.data.decoders import Decoders, _most_bytes
 from keras_involution.data.images import ImageError
 from keras_involution.whale_id import embed
 from keras_involution.whale_id.assemble import build_network
@@ -194,6 +197,13 @@ def test_a_decoder_that_takes_too_long_is_replaced(monkeypatch):
         assert decoders.decode(jpeg(), (32, 32)).shape == (32, 32, 3)
     finally:
         decoders.close()
+
+
+def test_an_answer_that_claims_more_bytes_than_pixels_is_not_read():
+    answer = io.BytesIO(struct.pack("<Q", 2**62) + b"D")
+    with pytest.raises(EOFError):
+        read_message(answer, _most_bytes([32, 32], 10**6))
+    assert answer.tell() == 8
 
 
 def test_under_attack(server):

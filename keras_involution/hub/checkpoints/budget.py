@@ -1,6 +1,6 @@
 """What a checkpoint file may ask for: limits that its own size justifies.
 
-A file of N bytes that is not compressed holds at most N bytes of arrays. Whatever
+A file of N bytes that is not compressed holds at most N bytes of arrays. What
 claims more (a shape, a stride of zero, two entries on the same bytes) is refused from
 its description, before an array is made.
 """
@@ -109,7 +109,7 @@ def check_unpacked(sizes: Iterable[int], file_size: int) -> None:
 
 
 def check_shape(shape: Any) -> None:
-    """Refuses whatever is not a tuple of a few sizes of usual extent."""
+    """Refuses what is not a tuple of a few sizes of usual extent."""
     sides = isinstance(shape, tuple) and len(shape) <= MAX_DIMENSIONS
     if not sides or not all(type(s) is int and 0 <= s < 2**31 for s in shape):
         raise ValueError(f"it has an array of shape {short(shape)}")

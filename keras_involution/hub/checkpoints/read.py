@@ -101,7 +101,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 def open_checkpoint(path: str | Path) -> Iterator[OpenCheckpoint]:
     """As `read_checkpoint`, for a caller that compares shapes before it reads.
 
-    Whatever damage the block meets while it reads arrays becomes a `CheckpointError`.
+    Every failure of the block while it reads arrays becomes a `CheckpointError`.
     """
     path = Path(path)
     reader = _READERS.get(path.suffix.lower())

@@ -45,7 +45,7 @@ def library_file(name: str, make: Callable[[Path], None]) -> Path | str:
     """The file of a library that is safe to load, or the reason why there is none.
 
     Args:
-        name: Of the file. It tells apart whatever the content depends on.
+        name: Of the file. It depends on all that the content depends on.
         make: Function that writes the library to a path, or raises `CompilerError`.
     """
     reasons = []

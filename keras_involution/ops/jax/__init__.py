@@ -15,7 +15,7 @@ IMPLEMENTATIONS: tuple[Implementation, ...] = (CPP, NATIVE, PALLAS, PORTABLE)
 def exported_form(inputs: jax.Array) -> str | None:
     """The implementation of programs that Keras's exporters write down.
 
-    Whatever `jax.export` writes is of StableHLO alone (`_primitives.py`). The others
+    All that `jax.export` writes is StableHLO (`_primitives.py`). The others
     read the program before it is lowered, and know the operations of JAX only.
     """
     if not isinstance(inputs, jax.core.Tracer):

@@ -14,7 +14,7 @@ from tensorflow.python.eager import forwardprop_util
 
 def is_compiled_by_xla() -> bool:
     """Whether XLA compiles what is traced: it does not know operations of others, and
-    a `tf.function` tells whoever it calls nothing of its `jit_compile`."""
+    a `tf.function` does not tell the functions it calls about its `jit_compile`."""
     contexts = (graph._get_control_flow_context() for graph in graphs())
     return any(_is_of_xla(context) for context in contexts)
 

@@ -1,7 +1,7 @@
 """The operator for XLA through TensorFlow, with gradients written by hand.
 
 TensorFlow runs shifted slices one kernel after the other unless XLA fuses them, so the
-operator compiles itself (`jit_compile=True`), inside whatever calls it.
+operator compiles itself (`jit_compile=True`), also inside other functions.
 """
 
 from __future__ import annotations

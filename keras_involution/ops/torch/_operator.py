@@ -20,7 +20,8 @@ from torch.utils.flop_counter import register_flop_formula
 
 from keras_involution.ops import _portable
 from keras_involution.ops._geometry import Geometry, geometry_of
-from keras_involution.ops.torch._transforms import is_transformed, transformable
+from keras_involution.ops.torch._private import is_transformed
+from keras_involution.ops.torch._transforms import transformable
 
 Tensor = torch.Tensor
 Forward = Callable[[Tensor, Tensor, Geometry], Tensor]

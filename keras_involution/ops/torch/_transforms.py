@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.autograd import forward_ad
 
 Tensor = torch.Tensor
 
@@ -22,16 +21,6 @@ class _Layout:
     """Strides, dilation rate and data format: one thing for torch, not a tree of it."""
 
     arguments: tuple
-
-
-def is_transformed() -> bool:
-    """Whether a transformation of `torch.func` or a dual level is at work.
-
-    Torch 2.13 tells neither in public; `tests/ops/test_torch_transforms.py` fails when
-    one of the two names is gone.
-    """
-    active: Callable[[], bool] = torch._C._are_functorch_transforms_active
-    return active() or forward_ad._current_level >= 0
 
 
 def transformable(operator: Any, operator_gradients: Any) -> Callable[..., Tensor]:

@@ -67,7 +67,7 @@ def classifier_of_preset(
     names. Otherwise it is replaced. Scale, offset and cropping are kept.
 
     Args:
-        preset: Whatever `RedNetImageClassifier.from_preset` takes.
+        preset: As in `RedNetImageClassifier.from_preset`.
         class_names: Sequence of strings.
         image_size: Integer; `None` takes the preset's.
         drop_path_rate: Float, stochastic depth of the last bottleneck.

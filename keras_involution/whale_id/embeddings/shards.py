@@ -29,7 +29,7 @@ class Shards:
 
     A shard is an `.npz` file of `Embeddings`, extras included, with the keys of its
     rows and of the rows that were left out. It appears complete or not at all, so that
-    whatever interrupts the work leaves finished rows finished. Numbers of shards are
+    finished rows stay finished if the work is interrupted. Numbers of shards are
     given out by one process.
 
     Args:

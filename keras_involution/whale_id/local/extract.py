@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -37,7 +38,7 @@ class Extractor(Protocol):
         ...
 
 
-class _Detector:
+class _Detector(abc.ABC):
     """Crops and resizes a photograph, and keeps keypoints on the animal.
 
     Args:
@@ -103,10 +104,11 @@ class _Detector:
             allowed[y : height - y, x : width - x] = True
         return allowed
 
+    @abc.abstractmethod
     def _find(
         self, image: np.ndarray, allowed: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
+        """Points (M, 2) and descriptors (M, D) of the resized image."""
 
 
 class XFeatExtractor(_Detector):

@@ -39,7 +39,7 @@ class Batcher:
         self.worker: asyncio.Task | None = None
 
     async def __call__(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """The embeddings of images (N, D), whatever they were computed with.
+        """The embeddings of images (N, D).
 
         Raises:
             Full: If too many wait.

@@ -47,7 +47,7 @@ def split_table(
     """Says for every photograph whether it trains or tests.
 
     Hashes of the ids decide, not a random generator: the same table gives the same
-    split on every machine, in whatever order its rows are.
+    split on every machine and for any order of its rows.
 
     | `protocol` | the test photographs |
     | --- | --- |

@@ -22,7 +22,7 @@ def read_table(
     *,
     boxes: bool = True,
 ) -> pd.DataFrame:
-    """A table of photographs, whatever it is written in.
+    """Reads a table of photographs in any of the supported formats.
 
     | `source` | what tells it |
     | --- | --- |
