@@ -127,7 +127,10 @@ def main() -> None:
         name = f"network_{head['backend']}_{head['device']}_{arguments.dtype}"
         report.write_json(arguments.output / f"{name}.json", head, rows)
         plot = arguments.output / f"{name}.png"
-        report.bar_plot(plot, rows, "work", "network", "ms", f"batch {arguments.batch}")
+        names = ("work", "network", "ms an image")
+        unit = f"ms an image, batch {arguments.batch}, {arguments.side} pixels"
+        foot = report.foot(head, report.command())
+        report.bar_plot(plot, rows, names, unit, foot)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 STAGES = {56: 64, 28: 128, 14: 256, 7: 512}
 WINDOW, GROUP_CHANNELS = 7, 16
+TRAINING_UNIT = "ms, forward and both gradients, 8 images"
 UNFOLD = "unfold, as published"
 COLUMNS = (
     "stage", "work", "formulation", "ms", "x floor", "x faster than unfold",
@@ -167,7 +168,9 @@ def main() -> None:
         report.write_json(arguments.output / f"{name}.json", head, rows)
         training = [row for row in rows if row["work"] == "training"]
         plot = arguments.output / f"{name}.png"
-        report.bar_plot(plot, training, "stage", "formulation", "ms", "training")
+        names = ("stage", "formulation", "ms")
+        foot = report.foot(head, report.command())
+        report.bar_plot(plot, training, names, TRAINING_UNIT, foot, log=True)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def main() -> None:
         name = f"scaling_{head['backend']}_{head['device']}"
         report.write_json(arguments.output / f"{name}.json", head, rows)
         plot = arguments.output / f"{name}.png"
-        report.line_plot(plot, rows, "pixels", "curve", "ms", "a call")
+        names, foot = ("pixels", "curve", "ms"), report.foot(head, report.command())
+        report.line_plot(plot, rows, names, "ms a call", foot)
 
 
 if __name__ == "__main__":

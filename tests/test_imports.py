@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import os
 import subprocess
 import sys
@@ -89,6 +90,39 @@ def test_the_one_way_rule_can_fail():
         assert upward_imports(source, "keras_involution.layers._base")
     called = 'import importlib\nimportlib.import_module("keras_involution.training")'
     assert upward_imports(called, "keras_involution.models.rednet_blocks")
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle, late imports included, or none."""
+    try:
+        graphlib.TopologicalSorter(imports).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
+
+
+def imported_modules(names: set[str]) -> dict[str, set[str]]:
+    """Each module -> the modules of the package that it imports."""
+    found = {}
+    for path in modules():
+        here, found_here = module_name(path), set()
+        for name in imported_names(path.read_text("utf-8")):
+            while name not in names:  # a name inside of a module
+                name = name.rpartition(".")[0]
+            found_here.add(name)
+        found[here] = found_here - {here}
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert circle(imported_modules(set(map(module_name, modules())))) == []
+
+
+def test_the_rule_of_circles_can_fail():
+    names = set(map(module_name, modules()))
+    imports = imported_modules(names)
+    imports["keras_involution.ops.involution"].add("keras_involution.models")
+    assert "keras_involution.models" in circle(imports)
 
 
 def test_backend_folders_never_import_each_other():

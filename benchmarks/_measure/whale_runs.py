@@ -40,7 +40,8 @@ def _train(
 ) -> None:
     from keras_involution.whale_id.config import TrainConfig
     from keras_involution.whale_id.embeddings import embed
-    from keras_involution.whale_id.train import HEAD, train
+    from keras_involution.whale_id.run_folder import HEAD
+    from keras_involution.whale_id.train import train
 
     last: dict[str, Any] = {}
 

@@ -10,7 +10,8 @@ from keras_involution._builtin import PRESETS, folder_of, has_weights
 from keras_involution.hub import _format
 from keras_involution.hub._cache import Cache
 from keras_involution.hub._source import PresetError, Source, local_source
-from keras_involution.hub.published import Convert, PublishedWeights, published_source
+from keras_involution.hub.published import PublishedWeights
+from keras_involution.hub.published_preset import Convert, published_source
 
 
 def builtin_source(

@@ -10,7 +10,7 @@ from keras_involution._builtin import PRESETS
 from keras_involution.hub._builtin import builtin_source
 from keras_involution.hub._format import CONFIG_FILE
 from keras_involution.hub._source import PresetError, Source, local_source
-from keras_involution.hub.published import Convert
+from keras_involution.hub.published_preset import Convert
 
 
 def locate(

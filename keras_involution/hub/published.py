@@ -7,27 +7,19 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from keras_involution._arguments import received
-from keras_involution._files import (
-    DiskFullError,
-    atomic_write,
-    disk_full,
-    is_disk_full,
-    reading,
-)
+from keras_involution._files import DiskFullError, atomic_write, reading
 from keras_involution.hub import transfer
 from keras_involution.hub._cache import Cache
-from keras_involution.hub._format import CONFIG_FILE, METADATA_FILE
-from keras_involution.hub._source import PresetError, Source, local_source
-from keras_involution.hub.checkpoints import CheckpointError, is_checkpoint
+from keras_involution.hub._source import PresetError
+from keras_involution.hub.checkpoints import is_checkpoint
 from keras_involution.hub.checkpoints.budget import MAX_FILE_BYTES
 from keras_involution.hub.client import is_offline
 from keras_involution.hub.transfer import (
@@ -95,99 +87,12 @@ class Fetched:
     downloaded: bool
 
 
-Convert = Callable[[str, Path, Path], None]
-
-
 def is_checkpoint_url(preset: str | Path) -> bool:
     """Whether a preset is the address of a checkpoint file."""
     text = str(preset)
     if not text.lower().startswith(("https://", "http://")):
         return False
     return is_checkpoint(Path(urlsplit(text).path).name)
-
-
-def published_source(
-    name: str,
-    published: PublishedWeights,
-    convert: Convert,
-    mirror: str | None = None,
-    cache_dir: str | Path | None = None,
-) -> Source:
-    """The preset that is made of a published checkpoint, once, and kept in the cache.
-
-    Args:
-        name: String, the built-in name.
-        published: `PublishedWeights`.
-        convert: Function of the name, the checkpoint's path and a folder; it writes
-            the preset of the checkpoint to the folder.
-        mirror: String, address of a folder with the same files; `None` takes
-            `KERAS_INVOLUTION_MIRROR`, or the publisher.
-        cache_dir: Folder to keep files in.
-
-    Raises:
-        PresetError: If the checkpoint cannot be fetched, or is another than expected.
-    """
-    cache = Cache.of(cache_dir)
-    folder = cache.preset(name)
-    if not (folder / CONFIG_FILE).is_file():
-        with cache.locked(name):
-            if not (folder / CONFIG_FILE).is_file():
-                _convert(name, published, convert, mirror, cache)
-    return local_source(folder, name)
-
-
-def _convert(
-    name: str,
-    published: PublishedWeights,
-    convert: Convert,
-    mirror: str | None,
-    cache: Cache,
-) -> None:
-    fetched = fetch_published(name, published, cache, mirror)
-    folder = cache.preset(name)
-    draft = folder.with_name(f".{name}.draft")
-    try:
-        with cache.writable():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
-            convert(name, fetched.path, draft)
-            _write_origin(draft / METADATA_FILE, published, fetched)
-            os.rename(draft, folder)
-    except CheckpointError as error:
-        if not fetched.downloaded:
-            raise
-        fetched.path.unlink(missing_ok=True)
-        reason = str(error).rpartition("Received:")[0].strip()
-        raise CheckpointError(
-            f"{reason} It came from {fetched.url} and has been removed; try again or "
-            f"name a `mirror`. {received(preset=name)}"
-        ) from error
-    except OSError as error:
-        if not (isinstance(error, DiskFullError) or is_disk_full(error)):
-            raise
-        needed = fetched.path.stat().st_size
-        raise PresetError(str(disk_full(folder, needed))) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    _record(cache, name, fetched)
-    if fetched.downloaded:  # what somebody has put there by hand stays
-        fetched.path.unlink(missing_ok=True)
-
-
-def _write_origin(
-    metadata: Path, published: PublishedWeights, fetched: Fetched
-) -> None:
-    """Notes in a preset where its weights come from."""
-    notes = json.loads(metadata.read_text("utf-8"))
-    notes["weights_origin"] = {
-        "url": fetched.url,
-        "published_at": published.url,
-        "sha256": fetched.sha256,
-        "bytes": fetched.path.stat().st_size,
-        "source": published.source,
-        "license": published.license,
-    }
-    metadata.write_text(json.dumps(notes, indent=4) + "\n", "utf-8")
 
 
 def fetch_url(url: str, cache_dir: str | Path | None = None) -> Path:
@@ -204,7 +109,7 @@ def fetch_url(url: str, cache_dir: str | Path | None = None) -> Path:
     )
     with cache.locked(name):
         fetched = fetch_published(name, anything, cache, mirror=None, given=url)
-        _record(cache, name, fetched)
+        record_first_use(cache, name, fetched)
     return fetched.path
 
 
@@ -295,7 +200,7 @@ def _known_sha256(
     return sha256, f"as at first use on {day}; if that is right, remove {record}"
 
 
-def _record(cache: Cache, name: str, fetched: Fetched) -> None:
+def record_first_use(cache: Cache, name: str, fetched: Fetched) -> None:
     """Keeps the hash of the first use, and shows it."""
     record = cache.record(name)
     if record.is_file():

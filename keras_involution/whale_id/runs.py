@@ -14,8 +14,7 @@ from keras_involution.models import RedNetBackbone
 from keras_involution.whale_id.config import load_config
 from keras_involution.whale_id.model import EmbeddingNetwork, VectorNetwork
 from keras_involution.whale_id.model.pretrained import network_from_preset
-from keras_involution.whale_id.train import CONFIG, HEAD, MODEL
-from keras_involution.whale_id.train.folder import finished_run
+from keras_involution.whale_id.run_folder import CONFIG, HEAD, MODEL, finished_run
 
 _BACKBONE = "config.json"
 

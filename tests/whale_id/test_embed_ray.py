@@ -13,7 +13,8 @@ import pytest
 
 from keras_involution.whale_id.embeddings import embed
 from keras_involution.whale_id.embeddings.embedders import Source
-from keras_involution.whale_id.embeddings.table import Job, embed_table
+from keras_involution.whale_id.embeddings.job import Job
+from keras_involution.whale_id.embeddings.table import embed_table
 from tests.marks import one_backend
 from tests.whale_id.animals import animals
 from tests.whale_id.test_embedders import onnx_file

@@ -137,7 +137,7 @@ def _described(table: pd.DataFrame, options: dict[str, Any]) -> Embeddings:
     from keras_involution.whale_id.cli._progress import Progress
     from keras_involution.whale_id.describe import describe
     from keras_involution.whale_id.embeddings.embedders import Source
-    from keras_involution.whale_id.embeddings.table import Job
+    from keras_involution.whale_id.embeddings.job import Job
     from keras_involution.whale_id.local import build_extractor
     from keras_involution.whale_id.runs import load_run
 

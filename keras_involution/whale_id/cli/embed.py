@@ -21,7 +21,7 @@ from keras_involution.whale_id.cli._options import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from keras_involution.whale_id.embeddings.table import Job
+    from keras_involution.whale_id.embeddings.job import Job
 
 _IMAGENET_MEAN, _IMAGENET_STD = "0.485,0.456,0.406", "0.229,0.224,0.225"
 
@@ -162,7 +162,7 @@ def _embed(table: str, images: str | None, boxes: bool, **options: Any) -> None:
 
 def _job(rows: pd.DataFrame, out: Path, options: dict[str, Any]) -> Job:
     from keras_involution.whale_id.embeddings.embedders import Source
-    from keras_involution.whale_id.embeddings.table import Job
+    from keras_involution.whale_id.embeddings.job import Job
 
     look = (options["size"], options["mean"], options["std"])
     names = ("flip", "box_margin", "head", "on_error", "batch_size", "shard_size")

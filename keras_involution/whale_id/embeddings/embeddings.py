@@ -161,9 +161,7 @@ class Embeddings:
         """
         path = Path(path)
         if path.is_dir():
-            from keras_involution.whale_id.embeddings.shards import Shards
-
-            return Shards(path).load()
+            return _from_folder(path)
         suffix = known_suffix(path, SUFFIXES)
         with reading(path, "The embeddings"):
             if suffix == ".npz":
@@ -240,6 +238,24 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Embeddings:
         elif key.startswith(_EXTRA) and not part:
             extras[name] = values
     return Embeddings(**kept, extras=extras, table=from_wildlife(frame))
+
+
+def _from_folder(folder: Path) -> Embeddings:
+    parts = []
+    for path in shard_paths(folder):
+        with reading(path, "The shard, which the command makes again if removed,"):
+            parts.append(from_arrays(read_npz(path, mapped=_EXTRA)))
+    if not any(map(len, parts)):
+        raise ValueError(
+            "The folder holds no embeddings of photographs. "
+            + received(folder=str(folder))
+        )
+    return Embeddings.concatenate([part for part in parts if len(part)])
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """The complete shards of a folder, in the order of their numbers."""
+    return sorted(folder.glob("[0-9]*.npz"))
 
 
 def _to_npz(e: Embeddings, path: Path) -> None:

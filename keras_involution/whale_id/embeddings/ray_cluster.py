@@ -13,7 +13,7 @@ from keras_involution._files import atomic_write
 from keras_involution.whale_id.embeddings.shards import shard_arrays
 
 if TYPE_CHECKING:
-    from keras_involution.whale_id.embeddings.table import Job
+    from keras_involution.whale_id.embeddings.job import Job
 
 
 @dataclass

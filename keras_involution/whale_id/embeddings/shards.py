@@ -16,7 +16,7 @@ from keras_involution._arguments import received
 from keras_involution._files import atomic_write, reading
 from keras_involution.whale_id.embeddings.embeddings import (
     Embeddings,
-    from_arrays,
+    shard_paths,
     to_arrays,
 )
 from keras_involution.whale_id.embeddings.npz import read_npz, write_npz
@@ -94,7 +94,7 @@ class Shards:
 
     def paths(self) -> list[Path]:
         """The complete shards, in the order of their numbers."""
-        return sorted(self.folder.glob("[0-9]*.npz"))
+        return shard_paths(self.folder)
 
     def next_number(self) -> int:
         """The first number that no shard has."""
@@ -144,21 +144,14 @@ class Shards:
         Raises:
             ValueError: If a shard is damaged, or no photograph could be used.
         """
-        parts, keys = [], []
-        for path in self.paths():
-            shard = self._read(path)
-            with reading(path, "The shard"):
-                part = from_arrays(shard)
-            if len(part):
-                parts.append(part)
-                keys += shard["embedded"].tolist()
-        if not parts:
+        keys = [key for path in self.paths() for key in self._read(path)["embedded"]]
+        if not keys:
             reason = next(iter(self.left_out().values()), "there are no shards")
             raise ValueError(
                 f"No photograph can be used: {reason}. "
                 + received(folder=str(self.folder))
             )
-        whole = Embeddings.concatenate(parts)
+        whole = Embeddings.load(self.folder)
         if table is None:
             return whole
         places = {key: place for place, key in enumerate(keys)}

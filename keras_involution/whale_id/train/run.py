@@ -22,7 +22,7 @@ from keras_involution.whale_id.assemble import (
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.heads import ArcFace, save_centers
 from keras_involution.whale_id.pipeline import Views, training_batches
-from keras_involution.whale_id.train.folder import CHECKPOINT, CLASSES, HEAD, MODEL
+from keras_involution.whale_id.run_folder import CHECKPOINT, CLASSES, HEAD, MODEL
 from keras_involution.whale_id.train.inputs import Inputs
 from keras_involution.whale_id.train.subject import (
     check_validation,

@@ -16,7 +16,7 @@ from keras_involution.whale_id.assemble import training_rows
 from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.embeddings import Embeddings
 from keras_involution.whale_id.model import EmbeddingNetwork, VectorNetwork
-from keras_involution.whale_id.train.folder import (
+from keras_involution.whale_id.run_folder import (
     CONFIG,
     MODEL,
     prepare,
