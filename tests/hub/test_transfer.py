@@ -194,7 +194,7 @@ def test_a_pinned_hash(host, fetch, tmp_path):
 
 def test_the_hash_of_the_first_use(host, fetch, tmp_path, capfd):
     first = fetch()
-    published._record(Cache(tmp_path), "x", first)
+    published.record_first_use(Cache(tmp_path), "x", first)
     assert SHA256 in capfd.readouterr().err
     first.path.unlink()
     changed = bytes(300_000)
