@@ -10,7 +10,8 @@ load is printed.
 
     KERAS_BACKEND=jax python -m benchmarks.network --output benchmarks/results
 
-What folding batch normalization into `reduce` gains at inference:
+What folding batch normalization into convolutions gains at inference, and sums and
+ReLUs in the same step:
 
     python -m benchmarks.network --networks RedNet-50 "RedNet-50, not folded"
 

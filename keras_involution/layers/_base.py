@@ -9,7 +9,10 @@ from keras import layers
 
 from keras_involution import _arguments, _strict, ops
 from keras_involution._typing import Shape, Tensor
-from keras_involution.layers._batch_normalization import BatchNormalization
+from keras_involution.layers._batch_normalization import (
+    BatchNormalization,
+    scale_and_offset,
+)
 from keras_involution.layers._initializer import PublishedInitializer, fresh
 from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.layers._pooling import means_of_windows
@@ -138,22 +141,10 @@ class BaseInvolution(layers.Layer):
 
     def _reduce_and_norm(self, x: Tensor) -> Tensor:
         """Both at once: normalizing by fixed statistics is a scale of the weights."""
-        norm, ops_ = self.reduce_norm, keras.ops
-        # Tensors, not variables: on PyTorch, those of float64 would give float32.
-        gamma, beta, mean, variance, kernel = map(
-            ops_.convert_to_tensor,
-            (
-                norm.gamma,
-                norm.beta,
-                norm.moving_mean,
-                norm.moving_variance,
-                self.reduce.kernel,
-            ),
-        )
-        scale = gamma * ops_.rsqrt(variance + norm.epsilon)
-        offset = beta - mean * scale
-        kernel = ops_.cast(kernel * scale, self.compute_dtype)
-        offset = ops_.cast(offset, self.compute_dtype)
+        ops_ = keras.ops
+        scale, offset = scale_and_offset(self.reduce_norm)
+        kernel = ops_.convert_to_tensor(self.reduce.kernel) * scale
+        kernel, offset = (ops_.cast(v, self.compute_dtype) for v in (kernel, offset))
         x = self.reduce.convolution_op(x, kernel)
         if self.data_format == "channels_first":
             offset = ops_.reshape(offset, (-1, *(1,) * self.rank))

@@ -151,6 +151,21 @@ class BatchNormalization(layers.BatchNormalization):
         return {**super().get_config(), "synchronized": self.over_devices}
 
 
+def scale_and_offset(norm: Any) -> tuple[Tensor, Tensor]:
+    """What each channel is multiplied by and what is added, by the fixed statistics."""
+    # Tensors, not variables: on PyTorch, those of float64 would give float32.
+    mean, variance = map(
+        ops.convert_to_tensor, (norm.moving_mean, norm.moving_variance)
+    )
+    scale = ops.rsqrt(variance + norm.epsilon)
+    if norm.scale:
+        scale = scale * ops.convert_to_tensor(norm.gamma)
+    offset = -mean * scale
+    if norm.center:
+        offset = offset + ops.convert_to_tensor(norm.beta)
+    return scale, offset
+
+
 def _replicas() -> bool:
     """Whether the step runs on several replicas of TensorFlow."""
     import tensorflow as tf

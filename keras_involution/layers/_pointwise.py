@@ -49,7 +49,7 @@ class _Pointwise:
             # The method of the convolution that stands behind in the order of bases,
             # which mypy does not see from here.
             return super().convolution_op(inputs, kernel)  # type: ignore[misc]
-        rows, matrix = self._rows(inputs), ops.reshape(kernel, kernel.shape[-2:])
+        rows, matrix = self.rows(inputs), ops.reshape(kernel, kernel.shape[-2:])
         # Keras 3.15 promotes two float64 tensors of PyTorch to float32.
         return rows @ matrix if _BACKEND == "torch" else ops.matmul(rows, matrix)
 
@@ -60,7 +60,8 @@ class _Pointwise:
         strided = max(self.strides) > 1
         return self.data_format == "channels_last" and not (strided and is_open)
 
-    def _rows(self, inputs: Tensor) -> Tensor:
+    def rows(self, inputs: Tensor) -> Tensor:
+        """The positions (B, Ho, Wo, C) that a product with channels last reads."""
         if max(self.strides) == 1:
             return inputs
         steps = (slice(None, None, step) for step in self.strides)
@@ -73,7 +74,7 @@ class _Pointwise:
         kernel = ops.convert_to_tensor(self.kernel, dtype=inputs.dtype)
         bias = ops.convert_to_tensor(self.bias, dtype=inputs.dtype)
         matrix = kernel.reshape(kernel.shape[-2:]).T
-        x = torch.nn.functional.linear(self._rows(inputs), matrix, bias)
+        x = torch.nn.functional.linear(self.rows(inputs), matrix, bias)
         # A trace is compared with one that is made without gradients.
         in_place = not (torch.is_grad_enabled() or torch.jit.is_tracing())
         if self.activation is keras.activations.relu and in_place:

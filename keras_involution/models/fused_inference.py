@@ -7,7 +7,7 @@ bias; a ReLU behind it becomes the activation of the convolution.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -87,6 +87,16 @@ class _Folded(layers.Layer):
 
 def _chains(model: keras.Model) -> Iterator[tuple[Any, ...]]:
     """(convolution, normalization), or with a ReLU behind them; read by nobody else."""
+    reader = reader_of(model)
+    for layer in model.layers:
+        norm = reader(layer) if isinstance(layer, _CONVOLUTIONS) else None
+        if normalizes(norm, layer):
+            relu = reader(norm)
+            yield (layer, norm, relu) if is_relu(relu) else (layer, norm)
+
+
+def reader_of(model: keras.Model) -> Callable[[Any], Any]:
+    """From a layer of `model` to the one layer that reads its one output, or `None`."""
     readers: dict[int, list[Any]] = {id(tensor): [] for tensor in model.outputs}
     outputs = set(readers)
     for layer in model.layers:
@@ -95,21 +105,16 @@ def _chains(model: keras.Model) -> Iterator[tuple[Any, ...]]:
                 readers.setdefault(id(tensor), []).append(layer)
 
     def reader(layer: Any) -> Any:
-        """The one layer that reads the one output of `layer`, or `None`."""
         if len(nodes_of(layer)) != 1 or id(layer.output) in outputs:
             return None
         reading = readers.get(id(layer.output), [])
         only = len(reading) == 1 and len(nodes_of(reading[0])) == 1
         return reading[0] if only else None
 
-    for layer in model.layers:
-        norm = reader(layer) if isinstance(layer, _CONVOLUTIONS) else None
-        if _normalizes(norm, layer):
-            relu = reader(norm)
-            yield (layer, norm, relu) if _is_relu(relu) else (layer, norm)
+    return reader
 
 
-def _normalizes(norm: Any, convolution: Any) -> bool:
+def normalizes(norm: Any, convolution: Any) -> bool:
     if not isinstance(norm, layers.BatchNormalization):
         return False
     rank = len(convolution.output.shape)
@@ -120,7 +125,7 @@ def _normalizes(norm: Any, convolution: Any) -> bool:
     return is_linear and same_dtype and norm.axis % rank == channels
 
 
-def _is_relu(layer: Any) -> bool:
+def is_relu(layer: Any) -> bool:
     if isinstance(layer, layers.Activation):
         return layer.activation is keras.activations.relu
     if not isinstance(layer, layers.ReLU):

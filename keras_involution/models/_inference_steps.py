@@ -1,0 +1,156 @@
+"""Inference of a network in fewer steps than it has layers.
+
+A convolution, its normalization, the sum with the shortcut and the ReLU behind it are
+one step. What a step needs is read from the layers' weights in every call, so nothing
+is kept that could become outdated. Maps that nobody reads any more are freed, where
+Keras keeps all until the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_involution._keras_private import layer_of, nodes_of
+from keras_involution._typing import Tensor
+from keras_involution.layers._batch_normalization import BatchNormalization
+from keras_involution.layers._normalized import HAS_NORMALIZED, normalized
+from keras_involution.layers._pointwise import PointwiseConv2D
+from keras_involution.models.fused_inference import is_relu, normalizes, reader_of
+
+_CONVOLUTIONS = (PointwiseConv2D, layers.Conv2D)
+
+
+class InferenceSteps:
+    """Mixed into a functional model with one input and one output, in front of it.
+
+    With `training=False` and float32 on PyTorch and TensorFlow, channels last, a call
+    takes the steps. It computes what the layers compute, to rounding.
+    """
+
+    inputs: list[keras.KerasTensor]
+    outputs: list[keras.KerasTensor]
+
+    _steps: list[_Step] | None = None
+
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Any = None
+    ) -> Tensor:
+        if training or mask is not None or not self._takes_steps(inputs):
+            # `keras.Model`, which mypy does not see from here.
+            return super().call(inputs, training=training, mask=mask)  # type: ignore[misc]
+        values = {id(self.inputs[0]): inputs}
+        for step in self._steps or ():
+            values[step.writes] = step.run([values[key] for key in step.reads])
+            for key in step.last_reads:
+                del values[key]
+        return values[id(self.outputs[0])]
+
+    def _takes_steps(self, inputs: Any) -> bool:
+        expected = self.inputs[0]
+        if not HAS_NORMALIZED or len(getattr(inputs, "shape", ())) != 4:
+            return False
+        if keras.backend.standardize_dtype(inputs.dtype) != expected.dtype:
+            return False
+        if self._steps is None:
+            # Past Keras's tracking: the layers are tracked already.
+            object.__setattr__(self, "_steps", steps_of(self))
+        return bool(self._steps)
+
+
+@dataclass
+class _Step:
+    """Layers one after another, by the ids of the tensors that they read and write."""
+
+    layers: tuple[Any, ...]
+    reads: list[int]
+    writes: int
+    last_reads: tuple[int, ...] = ()
+
+    def run(self, values: list[Tensor]) -> Tensor:
+        if len(self.layers) == 1:
+            [layer] = self.layers
+            return layer(values if isinstance(layer, layers.Add) else values[0])
+        convolution = None
+        norm, *rest = self.layers
+        if not isinstance(norm, BatchNormalization):
+            convolution, (norm, *rest) = norm, rest
+        shortcut = values[1] if len(values) == 2 else None
+        relu = bool(rest) and is_relu(rest[-1])
+        return normalized(values[0], norm, convolution, shortcut, relu)
+
+
+def steps_of(model: Any) -> list[_Step]:
+    """The steps of `model` in their order; none, if no layers are joined."""
+    its_layers = [la for la in model.layers if not isinstance(la, layers.InputLayer)]
+    if not all(map(_is_simple, its_layers)):
+        return []
+    chains = _chains(model, its_layers)
+    if not chains:
+        return []
+    inside = {id(layer) for chain in chains.values() for layer in chain}
+    steps = []
+    for layer in its_layers:
+        if id(layer) in chains or id(layer) not in inside:
+            chain = chains.get(id(layer), (layer,))
+            own = [id(member.output) for member in chain]
+            reads = [
+                id(tensor)
+                for member in chain
+                for tensor in nodes_of(member)[0].input_tensors
+                if id(tensor) not in own
+            ]
+            steps.append(_Step(chain, reads, own[-1]))
+    seen = {id(tensor) for tensor in model.outputs}
+    for step in reversed(steps):
+        step.last_reads = tuple(set(step.reads) - seen)
+        seen.update(step.reads)
+    return steps
+
+
+def _is_simple(layer: Any) -> bool:
+    """Called once, of one tensor, or the sum of two."""
+    if len(nodes_of(layer)) != 1 or not isinstance(layer, layers.Layer):
+        return False
+    [node] = nodes_of(layer)
+    tensors = len(node.input_tensors)
+    one = tensors == 1 and not isinstance(layer, layers.Add)
+    return one or (isinstance(layer, layers.Add) and tensors == 2)
+
+
+def _chains(model: Any, its_layers: list[Any]) -> dict[int, tuple[Any, ...]]:
+    """Layers that are one step, by the id of the last of them."""
+    reader, chains = reader_of(model), {}
+    for norm in its_layers:
+        if not _is_norm(norm):
+            continue
+        [before] = nodes_of(norm)[0].input_tensors
+        convolution = layer_of(before)
+        chain = [norm]
+        if _is_convolution(convolution) and normalizes(
+            reader(convolution), convolution
+        ):
+            chain = [convolution, norm]
+        following = reader(norm)
+        if isinstance(following, layers.Add) and following.input[1] is norm.output:
+            chain.append(following)
+            following = reader(following)
+        if following is not None and is_relu(following):
+            chain.append(following)
+        if len(chain) > 1:
+            chains[id(chain[-1])] = tuple(chain)
+    return chains
+
+
+def _is_norm(layer: Any) -> bool:
+    last = len(layer.output.shape) - 1 == 3
+    is_ours = type(layer) is BatchNormalization and layer.compute_dtype == "float32"
+    return is_ours and last and layer.axis % 4 == 3
+
+
+def _is_convolution(layer: Any) -> bool:
+    is_known = type(layer) in _CONVOLUTIONS and layer.data_format == "channels_last"
+    return is_known and not layer.use_bias and layer.variable_dtype == "float32"
