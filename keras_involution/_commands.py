@@ -57,7 +57,7 @@ class Command(cloup.Command):
         *arguments: Any,
         extras: Sequence[str] = (),
         backend: bool = True,
-        resume: str = "Nothing is kept; run the same command again.",
+        resume: str = "Nothing was saved; run the same command again.",
         context_settings: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
@@ -90,7 +90,7 @@ def require_extras(extras: Sequence[str]) -> None:
     if names:
         wanted = ",".join(extra for extra, absent in missing.items() if absent)
         raise click.ClickException(
-            f"{', '.join(names)} must be installed: run "
+            f"{', '.join(names)} must be installed. Run "
             f'`pip install "{DISTRIBUTION}[{wanted}]"`.'
         )
 

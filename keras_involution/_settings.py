@@ -39,7 +39,7 @@ class Settings:
     Values are converted to the type of their field, as far as nothing is lost.
 
     Raises:
-        ValueError: If a value is of another type or is none of the choices.
+        ValueError: If a value has the wrong type or is not one of the choices.
     """
 
     def __post_init__(self) -> None:
@@ -77,8 +77,8 @@ class Settings:
             **changes: Settings that replace those of the file.
 
         Raises:
-            ValueError: If the file is not a mapping, or a setting is unknown or does
-                not fit.
+            ValueError: If the file is not a mapping, or a setting is unknown or
+                invalid.
         """
         settings = {**(_read_yaml(path) if path is not None else {}), **changes}
         known = [one.name for one in dataclasses.fields(cls)]
@@ -87,8 +87,7 @@ class Settings:
                 near = difflib.get_close_matches(str(name), known, 1)
                 hint = f"; did you mean `{near[0]}`?" if near else "."
                 raise ValueError(
-                    f"There is no setting `{name}`{hint} "
-                    + received(**{str(name): value})
+                    f"There is no setting `{name}`{hint} " + received(**{str(name): value})
                 )
         return cls(**settings)
 
@@ -100,7 +99,7 @@ def _read_yaml(path: str | Path) -> dict[str, Any]:
         settings = yaml.safe_load(Path(path).read_text("utf-8"))
     if not isinstance(settings or {}, dict):
         raise ValueError(
-            f"The settings must be lines of `name: value`. {received(path=str(path))}"
+            f"The settings must be `name: value` lines. {received(path=str(path))}"
         )
     return settings or {}
 

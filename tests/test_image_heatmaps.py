@@ -87,5 +87,5 @@ def test_bad_arguments():
         visualization.image_heatmaps(model, np.zeros((2, 2)))
     with pytest.raises(ValueError, match="must have a `preprocessor`"):
         visualization.image_heatmaps(model.backbone, np.zeros((2, 2, 3)))
-    with pytest.raises(ValueError, match="must be a heat map"):
+    with pytest.raises(ValueError, match="must not be empty"):
         visualization.heatmap_grid(np.zeros((2, 2, 3)), {})

@@ -15,6 +15,6 @@ from keras_involution._commands import CommandFolder
 
 @click.group(cls=CommandFolder, package=__name__, path=__path__)
 def main() -> None:
-    """Involution networks: presets, the Hugging Face Hub and more."""
+    """Train, classify, convert, export and publish involution networks."""
     # The framework's own start-up messages would hide the answer.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from keras_involution.distribution import Distribution
 
 devices_option = click.option(
-    "--devices", help="Several devices: auto, a number, gpu, or gpu:0,gpu:1."
+    "--devices", help="Devices to use: auto, a number, gpu, or gpu:0,gpu:1."
 )
 
 

@@ -1,4 +1,4 @@
-"""`keras-involution benchmark`: what computes the operator here, and how fast."""
+"""`keras-involution benchmark`: the implementations of the operator and their speed."""
 
 from __future__ import annotations
 
@@ -40,23 +40,32 @@ class _Integers(click.ParamType):
     "--shape",
     type=_Integers(),
     default="8,56,56,64",
-    help="Shape of the inputs, in the order of --data-format; one to three spatial "
-    "dimensions.",
+    help="Shape of the inputs, in the order of --data-format, with one to three "
+    "spatial dimensions.",
 )
-@click.option("--kernel-size", type=_Integers(), default="7", help="Odd sides.")
+@click.option(
+    "--kernel-size", type=_Integers(), default="7", help="Sides of the window; odd."
+)
 @click.option(
     "--groups",
     type=click.IntRange(1),
-    show_default="one for 16 channels, as RedNet has",
-    help="They divide the channels.",
+    show_default="one for every 16 channels, as in RedNet",
+    help="Number of kernels at each position; must divide the channels.",
 )
-@click.option("--strides", type=_Integers(), default="1", help="Between windows.")
-@click.option("--dilation-rate", type=_Integers(), default="1", help="Between taps.")
+@click.option(
+    "--strides", type=_Integers(), default="1", help="Step between output positions."
+)
+@click.option(
+    "--dilation-rate",
+    type=_Integers(),
+    default="1",
+    help="Spacing of the points of the window.",
+)
 @click.option(
     "--dtype",
     type=click.Choice(("float32", "float16", "bfloat16")),
     default="float32",
-    help="Of all tensors.",
+    help="Data type of all tensors.",
 )
 @click.option(
     "--data-format",
@@ -64,21 +73,23 @@ class _Integers(click.ParamType):
     default="channels_last",
     help="Order of the dimensions.",
 )
-@click.option("--repeats", type=click.IntRange(1), default=15, help="Timed samples.")
+@click.option(
+    "--repeats", type=click.IntRange(1), default=15, help="Number of measurements."
+)
 def command(shape: Any, dtype: str, repeats: int, **options: Any) -> None:
     """Time every implementation of involution on this machine and backend.
 
-    Times are medians in milliseconds, of programs that are compiled on TensorFlow and
-    JAX and of eager calls on PyTorch. Forward and backward are the outputs and both
-    gradients. Each implementation that cannot run is listed with the reason. "chosen"
-    is the one that layers take by themselves, on TensorFlow in `fit`, `evaluate`,
-    `predict` and eager calls.
+    Times are medians in milliseconds. TensorFlow and JAX run compiled programs, PyTorch
+    runs eagerly. "forward + backward" computes the outputs and both gradients. The
+    command also lists the implementations that cannot run, with the reason. "chosen"
+    marks the implementation that layers use by default; on TensorFlow, this applies to
+    `fit`, `evaluate`, `predict` and eager calls.
 
-    The floor is the larger of two times: the bytes that must be moved (inputs and
-    kernels read once, outputs written once) at the bandwidth of a copy, and the
-    multiply-adds at the peak of a matrix product. Both rates are measured in the same
-    run. Backward reads inputs, kernels and upstream gradient again and writes the two
-    gradients, with twice the multiply-adds of forward.
+    The floor is the larger of two times: the time to move the bytes at the bandwidth of
+    a copy, and the time to do the multiply-adds at the speed of a matrix product. Both
+    speeds are measured in the same run. Forward reads inputs and kernels once and
+    writes outputs once. Backward reads inputs, kernels and the upstream gradient,
+    writes the two gradients, and has twice the multiply-adds of forward.
     """
     with reported():
         geometry = _geometry(shape, **options)

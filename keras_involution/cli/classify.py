@@ -1,4 +1,4 @@
-"""`keras-involution classify`: what a preset sees in images."""
+"""`keras-involution classify`: the most probable classes of images."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from keras_involution.cli._images import print_answers, read
     "images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False)
 )
 @click.option(
-    "--preset", required=True, help="A name, a folder, hf://user/name or a checkpoint."
+    "--preset",
+    required=True,
+    help="Built-in name, folder, hf://user/name or checkpoint.",
 )
 @click.option("--revision", help="Branch, tag or commit of a Hub repository.")
 @click.option(
-    "--mirror", help="Address of a folder with the checkpoints, not the publisher's."
+    "--mirror", help="URL to download checkpoints from, instead of the publisher's."
 )
-@click.option("--top", default=5, help="Answers for each image.")
+@click.option("--top", default=5, help="Number of classes to print for each image.")
 @click.option(
     "--heatmap",
     type=click.Path(dir_okay=False),
-    help="Draw the kernels of the network over the image, to this file.",
+    help="Write heat maps of the kernels over the image to this file (.png or .jpg).",
 )
 def command(
     images: tuple[str, ...],
@@ -38,9 +40,9 @@ def command(
 ) -> None:
     """Print the most probable classes of IMAGES."""
     if heatmap is not None and len(images) > 1:
-        raise click.UsageError("A heat map is drawn of one image.")
+        raise click.UsageError("--heatmap takes a single image.")
     if heatmap is not None and Path(heatmap).suffix.lower() not in (".png", ".jpg"):
-        raise click.UsageError("The heat map is a .png or .jpg file.")
+        raise click.UsageError("--heatmap must be a .png or .jpg file.")
     with reported():
         from keras_involution.models import RedNetImageClassifier
 

@@ -15,22 +15,22 @@ from keras_involution.cli._images import print_answers, read
 @cloup.command(cls=Command)
 @click.argument("checkpoint")
 @click.argument("folder", type=click.Path())
-@click.option("--backbone", is_flag=True, help="Leave the head out.")
+@click.option("--backbone", is_flag=True, help="Write the backbone without its head.")
 @click.option(
     "--check",
     "images",
     multiple=True,
     metavar="IMAGE",
     type=click.Path(exists=True, dir_okay=False),
-    help="Print what the preset sees in an image.",
+    help="Also classify this image with the written preset.",
 )
 @click.option(
-    "--mirror", help="Address of a folder with the checkpoints, not the publisher's."
+    "--mirror", help="URL to download checkpoints from, instead of the publisher's."
 )
 @click.option(
     "--cross-check",
     is_flag=True,
-    help="Compare the two published conversions of a built-in name first.",
+    help="First compare the two published conversions of a built-in preset.",
 )
 def command(
     checkpoint: str,
@@ -42,13 +42,13 @@ def command(
 ) -> None:
     """Write CHECKPOINT as the preset FOLDER.
 
-    CHECKPOINT is a file (.pth, .pdparams, .safetensors, .npz), its https:// address, or
-    the name of a built-in preset with published weights. Nothing in the file is
-    executed. An array that is missing, left over or of another shape is named, and
-    nothing is written.
+    CHECKPOINT is a file (.pth, .pdparams, .safetensors, .npz), its https:// URL, or the
+    name of a built-in preset with published weights. No code in the file is executed.
+    If an array is missing or unexpected, or has the wrong shape, the command reports it
+    and writes nothing.
     """
     if backbone and images:
-        raise click.UsageError("A backbone has no classes to check an image with.")
+        raise click.UsageError("--check needs a classifier, so omit --backbone.")
     with reported():
         from keras_involution.models import RedNetBackbone, RedNetImageClassifier
 
@@ -60,7 +60,7 @@ def command(
         model.save_to_preset(folder)
         click.echo(f"{folder}: {_description(model)}")
         if images:
-            # From the folder that was written, as anybody will load it.
+            # Loaded back from the folder, as users will load it.
             written = cls.from_preset(folder)
         for path in images:
             print_answers(written, path, read(path))
@@ -79,9 +79,7 @@ def _check_exists(checkpoint: str) -> None:
 
     if "://" in checkpoint or checkpoint in PRESETS or Path(checkpoint).is_file():
         return
-    raise click.UsageError(
-        f"{checkpoint!r} is no file, no address and no built-in preset."
-    )
+    raise click.UsageError(f"{checkpoint!r} is not a file, a URL or a built-in preset.")
 
 
 def _cross_check(name: str, mirror: str | None) -> None:

@@ -23,21 +23,26 @@ FORMATS = ("onnx", "openvino", "saved_model", "litert", "torch", "stablehlo")
 @click.option(
     "--format",
     type=click.Choice(FORMATS),
-    help="Read off the suffix of OUTPUT if left out.",
+    help="Format of OUTPUT; by default, its suffix decides.",
 )
 @click.option(
     "--image-size",
     default="any",
     metavar="N|HxW|any",
-    help="Pixels.",
+    help="Height and width in pixels; any for dynamic sizes.",
 )
-@click.option("--batch-size", default="any", metavar="N|any", help="Images a step.")
+@click.option(
+    "--batch-size",
+    default="any",
+    metavar="N|any",
+    help="Images per call; any for a dynamic size.",
+)
 @click.option(
     "--check",
     "image_path",
     metavar="IMAGE",
     type=click.Path(exists=True, dir_okay=False),
-    help="Compare on an image instead of random numbers.",
+    help="Compare with Keras on this image instead of on random numbers.",
 )
 def command(
     preset: str,
@@ -50,7 +55,8 @@ def command(
     """Write PRESET as OUTPUT: ONNX (.onnx), OpenVINO (.xml), LiteRT (.tflite),
     torch.export (.pt2), StableHLO (.stablehlo) or a SavedModel (a folder).
 
-    KERAS_BACKEND decides which of them can be written.
+    The available formats depend on KERAS_BACKEND. The command runs OUTPUT in the
+    runtime of its format and compares the outputs with those of Keras.
     """
     with reported():
         sizes = _sizes(image_size, "image-size")

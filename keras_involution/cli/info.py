@@ -1,4 +1,4 @@
-"""`keras-involution info`: what a preset holds, without its weights."""
+"""`keras-involution info`: the contents of a preset, without its weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_involution._commands import Command, reported
 @click.option("--revision", help="Branch, tag or commit of a Hub repository.")
 @click.option("--cache-dir", help="Folder for downloads.")
 def command(preset: str, revision: str | None, cache_dir: str | None) -> None:
-    """Show what PRESET is: a built-in name, a folder or hf://user/name."""
+    """Describe PRESET (a built-in name, a folder or hf://user/name)."""
     with reported():
         from keras_involution.hub.describe import describe
 

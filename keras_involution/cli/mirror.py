@@ -15,18 +15,20 @@ from keras_involution._commands import Command, reported
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--to", "user", required=True, help="User or organization on the Hub.")
-@click.option("--dry-run", is_flag=True, help="Write the folders, publish nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Write the folders but do not publish them."
+)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False),
     default="mirror",
-    help="Where the preset folders are written.",
+    help="Folder to write the preset folders to.",
 )
 @click.option(
-    "--mirror", help="Address of a folder with the checkpoints, not the publisher's."
+    "--mirror", help="URL to download checkpoints from, instead of the publisher's."
 )
-@click.option("--private", is_flag=True, help="Make private repositories.")
-@click.option("--overwrite-card", is_flag=True, help="Replace a card that is there.")
+@click.option("--private", is_flag=True, help="Create private repositories.")
+@click.option("--overwrite-card", is_flag=True, help="Replace existing model cards.")
 def command(
     names: tuple[str, ...],
     user: str,
@@ -38,9 +40,9 @@ def command(
 ) -> None:
     """Publish the built-in presets NAME... with their weights, one repository each.
 
-    The weights are downloaded from their publisher, checked and converted. Each card
-    has the address and hash of the file, its license, and who measured the accuracy.
-    The token comes from HF_TOKEN or from `hf auth login`.
+    The weights are downloaded from their publisher, checked and converted. Each model
+    card states the URL and hash of the file, its license, and the source of the
+    accuracy. The token comes from HF_TOKEN or from `hf auth login`.
     """
     with reported():
         from keras_involution.hub import push_folder

@@ -1,4 +1,4 @@
-"""`keras-involution pull`: a preset of the Hub to a folder."""
+"""`keras-involution pull`: a preset from the Hub to a folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_involution._commands import Command, reported
 def command(
     preset: str, folder: str, revision: str | None, cache_dir: str | None
 ) -> None:
-    """Fetch PRESET (hf://user/name), check it, and write it to FOLDER."""
+    """Download PRESET (hf://user/name), check it, and write it to FOLDER."""
     with reported():
         from keras_involution.hub import pull_folder
 

@@ -15,11 +15,15 @@ from keras_involution._commands import Command, reported
 @cloup.command(cls=Command, resume="Nothing is published; run it again.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.argument("repository")
-@click.option("--private/--public", default=None, help="For a repository made now.")
+@click.option(
+    "--private/--public", default=None, help="Visibility of a newly created repository."
+)
 @click.option("--message", help="Commit message.")
 @click.option("--revision", help="Branch to commit to.")
-@click.option("--create-pr", is_flag=True, help="Open a pull request instead.")
-@click.option("--overwrite-card", is_flag=True, help="Replace a card that is there.")
+@click.option(
+    "--create-pr", is_flag=True, help="Open a pull request instead of committing."
+)
+@click.option("--overwrite-card", is_flag=True, help="Replace an existing model card.")
 def command(
     folder: str,
     repository: str,
@@ -31,8 +35,8 @@ def command(
 ) -> None:
     """Publish the preset in FOLDER as REPOSITORY (user/name) in one commit.
 
-    The token comes from HF_TOKEN or from `hf auth login`; an option for it would end up
-    in the history of the shell.
+    The token comes from HF_TOKEN or from `hf auth login`. There is no option for it,
+    because the shell history would keep it.
     """
     with reported():
         address = _push_folder_of(folder)(

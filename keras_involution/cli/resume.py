@@ -23,7 +23,7 @@ from keras_involution.cli._training import (
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
 @devices_option
 def command(run: Path, devices: str | None) -> None:
-    """Continue the run in the folder RUN as if it had not been interrupted."""
+    """Continue the interrupted training run in the folder RUN."""
     with reported(), contextlib.ExitStack() as stack:
         spread = None
         if devices is not None:

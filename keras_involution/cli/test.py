@@ -16,12 +16,12 @@ from keras_involution._commands import Command, reported
     "--weights",
     type=click.Choice(("best", "last")),
     default="best",
-    help="Which weights of the run.",
+    help="Weights to test: best or last of the run.",
 )
 def command(run: Path, weights: str) -> None:
-    """Measure the run in the folder RUN on its test images and plot the result.
+    """Evaluate the run in the folder RUN on its test images and plot the results.
 
-    Writes `test.json`, `predictions.csv`, `confusion.png` and `curves.png`.
+    Writes `test.json`, `predictions.csv`, `confusion.png` and `curves.png` to RUN.
     """
     with reported():
         from keras_involution.training import test_classifier

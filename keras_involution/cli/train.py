@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     help="Folder of the run.",
 )
 @click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False), help="Settings, YAML."
+    "--config",
+    type=click.Path(exists=True, dir_okay=False),
+    help="YAML file with settings.",
 )
-@click.option("--force", is_flag=True, help="Replace the run in the folder.")
+@click.option("--force", is_flag=True, help="Replace an existing run in the folder.")
 @devices_option
 @setting_options(ClassifierSettings)
 def command(
@@ -45,14 +47,15 @@ def command(
 ) -> None:
     """Train a RedNet or its ResNet baseline on images.
 
-    --data is a folder with one folder of images for each class (Caltech-101 and
-    Caltech-256 are such folders), CIFAR-10 in its binary version, Tiny-ImageNet, or a
-    pack of sheets. Options replace what --config says.
+    --data is a folder with one subfolder of images for each class (as in Caltech-101
+    and Caltech-256), the binary version of CIFAR-10, Tiny-ImageNet, or an .npz
+    file of tiled sheets. Options override the settings of --config.
 
-    The folder of the run gets `run.json`, `split.csv`, `steps.csv`, `epochs.csv`,
-    checkpoints, and the presets `best` and `last`. Validation sees whole images without
-    augmentation. `keras-involution resume` continues after any interruption, and
-    `keras-involution test` measures the best weights on the test images.
+    The command writes `run.json`, `split.csv`, `steps.csv`, `epochs.csv`, checkpoints,
+    and the presets `best` and `last` to the folder of the run. Validation uses whole
+    images without augmentation. `keras-involution resume` continues after an
+    interruption, and `keras-involution test` evaluates the best weights on the test
+    images.
     """
     with reported():
         changes = {name: value for name, value in given.items() if value is not None}
@@ -86,6 +89,6 @@ def _describe(data: ClassifierData) -> None:
     if found := data.duplicates():
         more = " ..." if len(found) > 10 else ""
         warn(
-            f"{len(found)} training images show the same as an image that is held "
-            f"out: {', '.join(found[:10])}{more}"
+            f"{len(found)} training images are copies of validation or test images: "
+            f"{', '.join(found[:10])}{more}"
         )

@@ -1,4 +1,4 @@
-"""Images on disk: what is read safely, which formats there are, how they are split.
+"""Images on disk: safe decoding, dataset formats, and splits.
 
 The public names are listed in `__init__.pyi` and imported on first use.
 """

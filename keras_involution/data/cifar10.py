@@ -29,9 +29,9 @@ def open_binary(path: Path) -> ImageCollection | None:
     """
     if (path / "data_batch_1").is_file() or (path / PICKLES).is_dir():
         raise ValueError(
-            "This is the Python version of CIFAR-10, whose pickles are never opened. "
-            f"Expected the binary version, a folder {FOLDER}. "
-            + received(data=str(path))
+            "This is the Python version of CIFAR-10. Its pickle files can execute "
+            "code, so they are not opened. Expected the binary version, a folder "
+            f"{FOLDER}. " + received(data=str(path))
         )
     path = path / FOLDER if (path / FOLDER).is_dir() else path
     if not (path / FILES[0]).is_file():

@@ -1,4 +1,4 @@
-"""What every dataset format becomes: names, classes, and a way to read the images."""
+"""The common form of all dataset formats: names, classes, and a reader of images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Read = Callable[[int, bool], Iterator[np.ndarray | ImageError]]
 
 @dataclass(frozen=True)
 class ImageCollection:
-    """The images of a dataset, listed and not decoded yet.
+    """The images of a dataset, listed but not decoded.
 
     Attributes:
         kind: String, the name of the format.
@@ -51,7 +51,7 @@ class ImageCollection:
         for name in class_names:
             if name not in (*self.class_names, *self.empty):
                 raise ValueError(
-                    f"There is no such class, only {', '.join(self.class_names)}. "
+                    f"Unknown class; the classes are {', '.join(self.class_names)}. "
                     + received(leave_out=name)
                 )
         if not class_names:

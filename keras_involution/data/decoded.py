@@ -55,7 +55,7 @@ def decode(
     crop: bool = False,
     on_error: str = "stop",
 ) -> DecodedImages:
-    """Decodes a collection into `folder`, or reads what was decoded there before.
+    """Decodes a collection into `folder`, or reads the images decoded earlier.
 
     Args:
         find: Function that opens the collection. It is not called if `folder` is

@@ -1,4 +1,4 @@
-"""Which images show the same as another, however they were resized or compressed."""
+"""Duplicate images, found even if they were resized or compressed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ _BLOCK = 512
 def find_duplicates(
     images: np.ndarray, rows: np.ndarray, held_out_rows: np.ndarray
 ) -> np.ndarray:
-    """Finds the images that are also held out, however they were compressed.
+    """Finds training images that are copies of held-out images.
 
     Images are compared as thumbnails of 8 x 8 pixels by their root mean squared
-    difference. In Tiny-ImageNet, 7 validation images have a duplicate among the
-    training images, at 2.4 to 3.4 gray levels in two compressions. The closest pairs of
-    different images begin at 7.5.
+    difference, so copies are found even if they were resized or compressed. In
+    Tiny-ImageNet, 7 validation images have a duplicate among the training images; they
+    differ by 2.4 to 3.4 gray levels. The closest pairs of different images differ by
+    7.5.
 
     Args:
         images: uint8 array (N, H, W, 3), sides of at least 8.

@@ -1,4 +1,4 @@
-"""Images from files: decoding that nothing breaks, crops, sizes."""
+"""Images from files: safe decoding, cropping and resizing."""
 
 from __future__ import annotations
 
@@ -42,22 +42,23 @@ def read_image(
     box_margin: float = 0.0,
     max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
-    """Decodes an image, upright and in color, crops it to its box and resizes it.
+    """Decodes an image as upright RGB, crops it to a box and resizes it.
 
     Args:
         source: Path of a file, or the bytes of one.
-        image_size: Height and width to stretch to; `None` leaves the size.
-        bbox: [x, y, w, h] in pixels of the upright image; `None` for the whole one.
-            What lies outside of the image is cut off.
-        box_margin: Float, widens the box on each side by this fraction of its side.
-        max_pixels: Integer, images with more pixels are refused unopened.
+        image_size: Height and width to stretch to; `None` keeps the size.
+        bbox: [x, y, w, h] in pixels of the upright image; `None` for the whole image.
+            Parts outside the image are cut off.
+        box_margin: Float, widens the box on each side by this fraction of its size.
+        max_pixels: Integer; images with more pixels raise an error before they are
+            decoded.
 
     Returns:
-        Array (H, W, 3), bytes.
+        uint8 array (H, W, 3).
 
     Raises:
-        ImageError: If the file is missing, not an image, damaged, too large, or the
-            box lies outside of it.
+        ImageError: If the file is missing, damaged, too large or not an image, or the
+            box lies outside the image.
 
     Example:
 
@@ -186,7 +187,7 @@ def _in_bytes(image: Image.Image, white: float) -> Image.Image:
     """Values from 0 to white as 0 to 255; Pillow would clip them at 255."""
     values = np.asarray(image, "float32")
     if white > 65535:
-        raise ImageError("integers of 32 bits, of which no value is white")
+        raise ImageError("32-bit integers, whose value of white is unknown")
     low, high = values.min(initial=0), values.max(initial=0)
     if image.mode == "F" and not (low >= -0.01 and high <= 1.01):
         raise ImageError(

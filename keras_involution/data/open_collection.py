@@ -1,4 +1,4 @@
-"""The dataset formats: what lies at a path decides how it is read."""
+"""The dataset formats, recognized by the files at a path."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def open_collection(path: str | Path, leave_out: Sequence[str] = ()) -> ImageCol
         `ImageCollection`.
 
     Raises:
-        ValueError: If the format is unknown, or a class of `leave_out` is.
+        ValueError: If the format or a class in `leave_out` is unknown.
     """
     for opener in FORMATS:
         found = opener(Path(path))

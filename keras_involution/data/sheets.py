@@ -87,7 +87,7 @@ def open_sheet_folder(path: Path) -> ImageCollection | None:
 def read_sheets(paths: Sequence[Path], side: int) -> Iterator[np.ndarray]:
     """Yields the tiles of the sheets of several files, resized to `side`."""
     if not features.check("avif"):
-        raise RuntimeError("Pillow was built without AVIF; 11.3 on PyPI has it.")
+        raise RuntimeError("Pillow was built without AVIF. Install Pillow 11.3.")
     for path in paths:
         with np.load(path, allow_pickle=False) as file:
             data, starts = file["sheets"].tobytes(), file["offsets"]

@@ -1,4 +1,4 @@
-"""Which images are for training, validation and test: drawn, and stored as CSV."""
+"""Random splits into training, validation and test images, stored as CSV."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def split_by_fractions(
     """Assigns a random fraction of every class to each split.
 
     Official splits of the dataset are kept. If there is an official test split,
-    validation images are taken from the training images, in the proportion of the
-    first two fractions. A class with at least two images has one for testing, a class
-    with at least three has one for validation.
+    validation images are taken from the training images, in the proportion of the first
+    two fractions. A class with two or more images has at least one test image; a class
+    with three or more images also has at least one validation image.
 
     Args:
         collection: `ImageCollection`.
@@ -61,9 +61,9 @@ def split_by_counts(
 ) -> list[str]:
     """Assigns a number of images of every class to each split; the rest are unused.
 
-    Every class gets exactly the training images asked for. Test, and then validation,
-    get what is left, up to their number. Official test and validation images stay what
-    they are, up to their number.
+    Every class gets exactly the given number of training images. The remaining images
+    are assigned first to test and then to validation, up to the given numbers. Official
+    test and validation images keep their split, up to these numbers.
 
     Args:
         collection: `ImageCollection`.
@@ -102,7 +102,7 @@ def write_split(path: Path, names: Sequence[str], splits: Sequence[str]) -> None
     """Writes a CSV table with the columns `name` and `split`.
 
     Args:
-        path: Path of the table; a file there is replaced.
+        path: Path of the table; an existing file is replaced.
         names: Sequence of strings, the names of the images.
         splits: Sequence of strings, the split of each.
 
@@ -121,14 +121,14 @@ def read_split(
     Args:
         path: Path of the table.
         names: Sequence of strings, the images that exist.
-        empty: Sequence of strings, classes without an image; the error names them if
-            the table lists images of theirs.
+        empty: Sequence of strings, classes without images; the error names them if the
+            table lists images of these classes.
 
     Returns:
         List of strings, one for each of `names`.
 
     Raises:
-        ValueError: If the file is damaged or no such table, an image is missing,
+        ValueError: If the file is damaged or not a split table, an image is missing,
             unknown or listed twice, or a split is unknown.
     """
     columns, most = ("name", "split"), 2 * len(names) + 1000
@@ -141,7 +141,7 @@ def read_split(
     unknown = [name for name in found if name not in known]
     if gone := sorted({PurePosixPath(name).parent.name for name in unknown} & {*empty}):
         raise ValueError(
-            "The split lists images of classes whose folders are empty now: "
+            "The split lists images of classes whose folders are now empty: "
             f"{', '.join(gone)}. {received(split=str(path))}"
         )
     if repeated or missing or unknown:
@@ -181,7 +181,8 @@ def fractions_of(text: str) -> list[float]:
     _check_fractions(fractions, text)
     if not fractions[0]:
         raise ValueError(
-            f"There must be images to train on. {received(fractions=text)}"
+            "The fraction of training images must be positive. "
+            + received(fractions=text)
         )
     return fractions
 

@@ -1,8 +1,8 @@
 """TFRecords in the schema of the Happywhale notebooks, for TPUs and tf.data.
 
-An example holds `image`, the bytes of a JPEG file; and `target`, the class number, or,
-of images without a known animal, `image_name`. The number of examples stands in
-the name of the file: `train00-2071.tfrec`.
+An example holds `image`, the bytes of a JPEG file, and either `target`, the class
+number, or `image_name`, for images of unknown animals. The file name ends with the
+number of examples: `train00-2071.tfrec`.
 """
 
 from __future__ import annotations
@@ -37,28 +37,30 @@ def write_tfrecords(
     quality: int = 95,
     force: bool = False,
 ) -> list[Path]:
-    """Writes the images of a table, each file complete or not at all.
+    """Writes the images of a table as TFRecord files.
+
+    An interruption leaves no incomplete files.
 
     Args:
         table: DataFrame with `image_id` and `path`, and `bbox` where known.
         folder: Path of the folder.
-        prefix: String that the names of the files begin with, as "train".
+        prefix: String, the beginning of the file names, such as "train".
         targets: Class numbers (N,); `None` writes `image_name` instead.
-        image_size: Height and width to stretch to; `None` leaves the size.
+        image_size: Height and width to stretch to; `None` keeps the size.
         box_margin: Float, widens boxes by this fraction of their sides.
         shards: Integer, number of files.
-        quality: Integer, of the JPEG files.
-        force: Boolean, whether files of that prefix that are there may be replaced;
-            those that are not of the new ones' number or size are removed at the end.
+        quality: Integer, JPEG quality.
+        force: Boolean, whether to replace existing files with this prefix. Existing
+            files with other names are removed at the end.
 
     Returns:
         List of the paths of the files.
 
     Raises:
         ImageError: If an image cannot be used.
-        ValueError: If there are not as many targets as images, `shards` or
-            `quality` is out of range, files of that prefix are there and `force` is
-            false, or TensorFlow is not installed.
+        ValueError: If the numbers of targets and images differ, `shards` or `quality`
+            is out of range, files with this prefix exist and `force` is false, or
+            TensorFlow is not installed.
     """
     tf = _tensorflow()
     shards = _arguments.positive_integer(shards, "shards")
@@ -73,7 +75,7 @@ def write_tfrecords(
     older = _shards(folder, prefix)
     if older and not force:
         raise ValueError(
-            "Files of this prefix are there; `force` replaces them. "
+            "Files with this prefix exist already; `force` replaces them. "
             + received(path=str(older[0]), files=len(older))
         )
     written = []
@@ -103,7 +105,7 @@ def _shards(folder: Path, prefix: str) -> list[Path]:
 
 
 def count_tfrecords(paths: Sequence[str | Path]) -> int:
-    """How many examples the files hold, as their names say.
+    """The number of examples in the files, read from their names.
 
     Args:
         paths: Sequence of paths.
@@ -112,7 +114,7 @@ def count_tfrecords(paths: Sequence[str | Path]) -> int:
         Integer.
 
     Raises:
-        ValueError: If a name says nothing.
+        ValueError: If a name does not contain the number.
 
     Example:
 
@@ -124,7 +126,7 @@ def count_tfrecords(paths: Sequence[str | Path]) -> int:
     for path, count in zip(paths, counts):
         if count is None:
             raise ValueError(
-                "The name must end with the number of examples, as `-2071.tfrec`. "
+                "The name must end with the number of examples, such as `-2071.tfrec`. "
                 + received(path=str(path))
             )
     return sum(int(count[1]) for count in counts if count)
@@ -133,14 +135,14 @@ def count_tfrecords(paths: Sequence[str | Path]) -> int:
 def read_tfrecords(
     paths: Sequence[str | Path], image_size: Sequence[int] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The examples of files, one after the other.
+    """Yields the examples of the files in order.
 
     Args:
         paths: Sequence of paths.
-        image_size: Height and width to stretch to; `None` leaves the size.
+        image_size: Height and width to stretch to; `None` keeps the size.
 
     Yields:
-        Dictionaries: "image" (H, W, 3) of bytes, and "target" or "image_name".
+        Dictionaries: "image", a uint8 array (H, W, 3), and "target" or "image_name".
 
     Raises:
         ImageError: If an image cannot be used.
@@ -161,7 +163,7 @@ def read_tfrecords(
 def tfrecord_dataset(
     paths: Sequence[str | Path], image_size: tuple[int, int], target: bool = True
 ) -> Any:
-    """A `tf.data.Dataset` of the files, decoded by TensorFlow, for TPUs.
+    """A `tf.data.Dataset` of the files, decoded by TensorFlow; suitable for TPUs.
 
     Args:
         paths: Sequence of paths.
@@ -169,8 +171,7 @@ def tfrecord_dataset(
         target: Boolean, whether the examples have targets.
 
     Returns:
-        `tf.data.Dataset` of byte images (H, W, 3) with their targets, or
-        with their names.
+        `tf.data.Dataset` of uint8 images (H, W, 3) with their targets or names.
 
     Raises:
         ValueError: If TensorFlow is not installed.
@@ -243,7 +244,7 @@ def _tensorflow() -> Any:
         import tensorflow as tf
     except ImportError as error:
         raise ValueError(
-            "TFRecords are read and written by TensorFlow, which is not installed; "
-            f"`pip install tensorflow` does it. {received(error=str(error))}"
+            "Reading and writing TFRecords needs TensorFlow, which is not installed. "
+            f"Run `pip install tensorflow`. {received(error=str(error))}"
         ) from error
     return tf

@@ -1,4 +1,4 @@
-"""Several devices and hosts: which there are, and how a run is spread over them."""
+"""Training on several devices and hosts."""
 
 from keras_involution.distribution.data import shard_dataset as shard_dataset
 from keras_involution.distribution.data import shard_files as shard_files

@@ -52,7 +52,7 @@ class Request:
         if kind not in KINDS or not distinct or min(places) < 0:
             raise ValueError(
                 '`devices` must be "auto", "tpu", "gpu", "cpu", a number, or different '
-                'names of one kind as "gpu:0,gpu:1". ' + received(devices=devices)
+                'names of one kind, such as "gpu:0,gpu:1". ' + received(devices=devices)
             )
         return cls(kind, len(places), places)
 
@@ -67,8 +67,8 @@ class Request:
         places = self.places or tuple(range(self.count or len(present)))
         if not present or max(places) >= len(present):
             raise ValueError(
-                f"This process has not that many devices; it has {_named(found)}. "
-                "`simulate_devices` makes several of a CPU, to try things. "
+                f"This process does not have so many devices; it has {_named(found)}. "
+                "To experiment on a CPU, call `simulate_devices`. "
                 + received(devices=self._text())
             )
         return kind, [present[place] for place in places]

@@ -42,7 +42,7 @@ class JaxDistribution(Distribution):
         _start(hosts, request, timeout)
         if jax.process_count() != hosts.world_size:
             raise ValueError(
-                "JAX was started with another number of processes. "
+                "JAX was started with a different number of processes. "
                 + received(hosts=hosts, started=jax.process_count())
             )
         kind, chosen = request.choose(_of_process(jax.process_index()))

@@ -38,7 +38,7 @@ class TorchDistribution(Distribution):
             )
         if hosts.world_size > 1 and dist.get_world_size() != hosts.world_size:
             raise ValueError(
-                "PyTorch was started with another number of processes. "
+                "PyTorch was started with a different number of processes. "
                 + received(hosts=hosts, started=dist.get_world_size())
             )
         super().__init__(kind, names, hosts)
@@ -95,7 +95,7 @@ def _device(request: Request, hosts: Hosts) -> tuple[str, list[str]]:
     present["cpu"] = [f"cpu:{i}" for i in range(hosts.world_size)]
     if request.count not in (None, 1, hosts.world_size):
         raise ValueError(
-            "PyTorch runs a process for every device: start as many with torchrun. "
+            "PyTorch runs one process per device; start them with torchrun. "
             + received(devices=request.count, world_size=hosts.world_size)
         )
     kind, chosen = Request(request.kind, None, request.places).choose(present)

@@ -1,4 +1,4 @@
-"""Which rows and files a process reads, so that none is read twice or missed."""
+"""The rows and files that each process reads, each exactly once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def shard_rows(count: int, hosts: Hosts) -> np.ndarray:
-    """The rows of this process where every row is read once: a contiguous shard.
+    """The rows of this process: a contiguous shard of all rows.
 
     Args:
         count: Integer N, the number of rows.
@@ -40,19 +40,18 @@ def shard_files(paths: Sequence[T], hosts: Hosts) -> list[T]:
     """The files of this process, such as TFRecord files.
 
     Raises:
-        ValueError: If there are fewer files than processes, so that some would have
-            nothing to read.
+        ValueError: If there are fewer files than processes.
     """
     if len(paths) < hosts.world_size:
         raise ValueError(
-            "There must be a file for every process; write more and smaller ones. "
+            "There must be at least one file per process; write more, smaller files. "
             + received(files=len(paths), world_size=hosts.world_size)
         )
     return list(paths[hosts.rank :: hosts.world_size])
 
 
 def shard_dataset(dataset: Any, hosts: Hosts) -> Any:
-    """The elements of this process, one in every `world_size`.
+    """The shard of a dataset for this process: one of every `world_size` elements.
 
     Args:
         dataset: `grain.MapDataset` or `tf.data.Dataset`, before it is batched.
@@ -62,7 +61,7 @@ def shard_dataset(dataset: Any, hosts: Hosts) -> Any:
         A dataset of the same kind.
 
     Raises:
-        ValueError: If it is something else.
+        ValueError: If the dataset has another type.
     """
     if hosts.world_size == 1:
         return dataset

@@ -1,4 +1,4 @@
-"""One line that spreads a run over devices, processes and hosts."""
+"""`distribute`: training on several devices, processes and hosts."""
 
 from __future__ import annotations
 
@@ -26,37 +26,39 @@ def distribute(
     timeout: float = 300.0,
     verbose: bool = True,
 ) -> Distribution:
-    """Finds the devices, starts what the backend needs, and returns a `with` block.
+    """Finds the devices, initializes the backend, and returns a context manager.
 
-    Models that are built or loaded in the block train on all devices with `fit`, step
-    for step as on one device with the whole batch. What the backend would ignore is
-    refused.
+    Models that are built or loaded in the `with` block train on all devices with `fit`.
+    Every step equals that of one device with the whole batch. An option that the
+    backend would ignore raises an error.
 
     Args:
-        devices: `"auto"` takes all TPUs, or else GPUs, or else the CPU. Or a kind
-            (`"gpu"`), a number, or names (`"gpu:0,gpu:1"`). With several processes,
-            the devices of each.
-        strategy: `"data"`: every device has the whole model and a part of the batch.
-            `"model"`, on JAX: the weights and the optimizer's state lie in parts on the
-            devices.
-        hosts: `Hosts`; `None` reads what launchers leave in the environment
+        devices: `"auto"` uses all TPUs, else all GPUs, else the CPU. Or a kind
+            (`"gpu"`), a number, or names (`"gpu:0,gpu:1"`). With several processes, the
+            devices of each process.
+        strategy: `"data"`: every device has the whole model and a shard of the batch.
+            `"model"` (JAX only): the weights and the state of the optimizer are sharded
+            over the devices.
+        hosts: `Hosts`; `None` reads the environment set by the launcher
             (`Hosts.from_environment`).
-        model_devices: Integer, devices over which one copy of the model is spread by
-            `layouts`; it must divide the devices of a process. `None` parts every
-            weight over all devices, each of which also takes its part of the batch.
-        layouts: Dictionary of a regular expression for whole variable paths -> tuple
-            with `"model"`, `"batch"` or `None` for each dimension. `None` is that of
-            RedNet.
-        seed: Integer for weights and augmentation, the same in all processes of JAX;
+        model_devices: Integer, number of devices over which one copy of the model is
+            sharded by `layouts`; must divide the devices of a process. `None` shards
+            every weight over all devices, each of which also takes a shard of the
+            batch.
+        layouts: Dictionary from regular expressions for whole variable paths to tuples
+            with `"model"`, `"batch"` or `None` for each dimension. `None` uses the
+            layouts of RedNet.
+        seed: Integer, seed of weights and augmentation, the same in all JAX processes;
             `None` draws one.
-        timeout: Float, seconds in which the other processes must answer.
-        verbose: Boolean, says in one line what the run is on.
+        timeout: Float, seconds to wait for the other processes.
+        verbose: Boolean, whether to print one line about the devices.
 
     Returns:
         `Distribution`.
 
     Raises:
-        ValueError: If there are not so many devices, or the backend cannot do it.
+        ValueError: If there are too few devices, or the backend does not support an
+            option.
 
     Example:
 
@@ -92,19 +94,19 @@ def _check(strategy: str, model_devices: int | None, layouts: Any) -> None:
     backend = keras.config.backend()
     if strategy == "model" and backend != "jax":
         raise ValueError(
-            "The weights of a model are sharded on JAX alone; the other backends would "
-            f"ignore it. {received(strategy=strategy, backend=backend)}"
+            "Only JAX shards the weights of a model; other backends would ignore this "
+            f"strategy. {received(strategy=strategy, backend=backend)}"
         )
     if strategy == "data" and (model_devices or layouts):
         raise ValueError(
-            '`model_devices` and `layouts` belong to the strategy "model". '
+            '`model_devices` and `layouts` need the strategy "model". '
             + received(strategy=strategy, model_devices=model_devices, layouts=layouts)
         )
     if model_devices is not None:
         _arguments.positive_integer(model_devices, "model_devices")
     elif layouts is not None:
         raise ValueError(
-            "`layouts` say how a copy of the model is spread over `model_devices`. "
+            "`layouts` shards a copy of the model over `model_devices`; pass both. "
             + received(layouts=layouts)
         )
 

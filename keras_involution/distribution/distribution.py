@@ -1,4 +1,4 @@
-"""What `distribute` returns: a block in which models train on several devices."""
+"""`Distribution`, the context manager that `distribute` returns."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ BATCHES = ("per_device", "global")
 
 
 class Distribution(abc.ABC):
-    """The devices of a run; in its `with` block models are built and trained on them.
+    """The devices of a run; models built in its `with` block train on all of them.
 
-    `distribute` makes one.
+    Created by `distribute`.
 
     Attributes:
         devices: Tuple of strings, the devices of this process.
         hosts: `Hosts`, the processes.
         replicas: Integer, copies of the model in all processes together.
-        notes: Tuple of sentences on what is not as on one device.
+        notes: Tuple of sentences on the differences from training on one device.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Distribution(abc.ABC):
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this process writes files and prints: the first one."""
+        """Whether this is the first process, which writes files and prints."""
         return self.hosts.is_main_process
 
     def __str__(self) -> str:
@@ -113,12 +113,12 @@ class Distribution(abc.ABC):
         return []
 
     def global_batch_size(self, batch_size: int, rule: str = "per_device") -> int:
-        """Images of a step, of all devices together.
+        """The number of images per step on all devices together.
 
         Args:
             batch_size: Integer.
-            rule: `"per_device"`: every copy of the model gets so many. `"global"`: all
-                together do.
+            rule: `"per_device"`: `batch_size` is for each copy of the model.
+                `"global"`: `batch_size` is for all copies together.
 
         Raises:
             ValueError: If the rule is unknown, or a batch cannot be divided evenly
@@ -129,7 +129,7 @@ class Distribution(abc.ABC):
             return batch_size * self.replicas
         if batch_size % self.replicas:
             raise ValueError(
-                "Every copy of the model takes the same number of images. "
+                "The batch size must be divisible by the number of model copies. "
                 + received(batch_size=batch_size, replicas=self.replicas)
             )
         return batch_size
@@ -137,12 +137,13 @@ class Distribution(abc.ABC):
     def learning_rate(
         self, learning_rate: float, batch_rule: str = "per_device", rule: str = "linear"
     ) -> float:
-        """The rate for all devices, from the one that suits a single device.
+        """Scales the learning rate of a single device to all devices.
 
         Args:
             learning_rate: Float.
-            batch_rule: As of `global_batch_size`; `"global"` changes nothing.
-            rule: As of `scaled_learning_rate`.
+            batch_rule: As in `global_batch_size`; with `"global"`, the rate does not
+                change.
+            rule: As in `scaled_learning_rate`.
         """
         factor = self.replicas if batch_rule == "per_device" else 1
         return scaled_learning_rate(learning_rate, factor, 1, rule)
@@ -158,23 +159,24 @@ class Distribution(abc.ABC):
         seed: int = 0,
         epoch: int = 0,
     ) -> Any:
-        """Batches for `fit`, of which every process reads its own rows.
+        """Batches for `fit`; every process reads only its own rows.
 
-        Step for step, the batches of all processes together are those of one process
-        with the same seed. Rows that do not fill a batch wait for another epoch.
+        At every step, the batches of all processes together equal the batch of a single
+        process with the same seed. Rows that do not fill a batch are left out of the
+        epoch.
 
         Args:
-            x: Array, or anything with a length that rows can be taken from; or a
-                dictionary or list of these.
+            x: Array, or any indexable object with a length; or a dictionary or list of
+                these.
             y: The same, or `None`.
             sample_weight: Array or `None`.
-            batch_size: Integer, rows of a step, of all devices together.
-            shuffle: Boolean, another order every epoch.
+            batch_size: Integer, rows per step on all devices together.
+            shuffle: Boolean, whether to shuffle every epoch.
             seed: Integer, the same in every process.
-            epoch: Integer, the epoch to begin with, where a run goes on.
+            epoch: Integer, the first epoch, to resume a run.
 
         Returns:
-            What `fit` of the backend takes.
+            A dataset for `fit`.
 
         Raises:
             ValueError: If a batch cannot be divided evenly among the copies, or
@@ -191,16 +193,15 @@ class Distribution(abc.ABC):
         return rows
 
     def stream(self, dataset: Any, *, batch_size: int) -> Any:
-        """Batches for `fit` of a `tf.data.Dataset` that is this process's own part.
+        """Batches for `fit` from a `tf.data.Dataset` with the examples of this process.
 
         Args:
-            dataset: `tf.data.Dataset` of single examples without an end (`repeat()`),
-                as of the files that `shard_files` gives to this process.
-            batch_size: Integer, examples of a step, of all devices together.
+            dataset: Infinite `tf.data.Dataset` (`repeat()`) of single examples, for
+                example from the files that `shard_files` returns.
+            batch_size: Integer, examples per step on all devices together.
 
         Returns:
-            What `fit` of the backend takes, with `steps_per_epoch`, the same in all
-            processes.
+            A dataset for `fit`. Pass `steps_per_epoch`, the same in all processes.
 
         Raises:
             ValueError: If a batch cannot be divided evenly among the copies.
@@ -212,37 +213,37 @@ class Distribution(abc.ABC):
         return dataset.batch(batch_size, drop_remainder=True).prefetch(2)
 
     def predict(self, model: Any, x: Any, *, batch_size: int = 32) -> Any:
-        """What the model says of every row, no row twice and none missed.
+        """Predictions for every row, each computed exactly once.
 
         Args:
             model: Built Keras model.
-            x: As of `dataset`; N rows, the same in every process.
-            batch_size: Integer, rows of a step of one copy of the model.
+            x: As in `dataset`; N rows, the same in every process.
+            batch_size: Integer, rows per step of one copy of the model.
 
         Returns:
-            Arrays (N, ...), in every process all of them.
+            Arrays (N, ...) with all rows, in every process.
         """
         run = self._predictor_of(model)
         copies = self.local_replicas
         return _evaluation.predict(run, self.gather, self.hosts, copies, x, batch_size)
 
     def whole(self, variable: Any) -> np.ndarray:
-        """A variable's value, put together from all devices and processes.
+        """The value of a variable, gathered from all devices and processes.
 
         Every process calls it for the same variables in the same order.
         """
         return keras.ops.convert_to_numpy(variable)
 
     def save_to_preset(self, model: Any, folder: str | Path, **arguments: Any) -> None:
-        """Writes a preset as the model's own method does, from one process alone.
+        """Writes a preset, as `model.save_to_preset` does, from one process only.
 
-        Every process calls it; all go on when the folder is complete. Weights that lie
-        in parts are put together, so that any number of devices can load them.
+        Every process must call it, and waits until the folder is complete. Sharded
+        weights are gathered, so any number of devices can load them.
 
         Args:
             model: Model with `save_to_preset`.
             folder: Path of the folder.
-            **arguments: Of the model's `save_to_preset`.
+            **arguments: Arguments of the model's `save_to_preset`.
         """
         values = [self.whole(variable) for variable in model.weights]
         if self.is_main_process:
@@ -264,14 +265,14 @@ class Distribution(abc.ABC):
         sample_weight: Any = None,
         batch_size: int = 32,
     ) -> dict[str, float]:
-        """Loss and compiled metrics over every row, as one process has them.
+        """Loss and compiled metrics over all rows, as computed by a single process.
 
         Args:
             model: Compiled Keras model.
-            x: As of `dataset`; N rows, the same in every process.
+            x: As in `dataset`; N rows, the same in every process.
             y: Arrays (N, ...).
             sample_weight: Array (N,) or `None`.
-            batch_size: Integer, rows of a step of one copy of the model.
+            batch_size: Integer, rows per step of one copy of the model.
 
         Returns:
             Dictionary of name -> value, the same in every process.

@@ -18,16 +18,16 @@ class Hosts:
     """The processes of one run, on one host or on several.
 
     Args:
-        addresses: Tuple of "host:port": of every process, or of the first one alone,
-            to which the others connect. TensorFlow needs them all. Empty for a single
-            process.
+        addresses: Tuple of "host:port" strings, either of every process or only of the
+            first, to which the others connect. TensorFlow needs all of them. Empty for
+            a single process.
         world_size: Integer, the number of processes.
         rank: Integer, the number of this process, from 0.
         local_rank: Integer, its number among the processes of its host.
-        source: String, where these were read.
+        source: String, the origin of these values.
 
     Raises:
-        ValueError: If the numbers do not fit each other.
+        ValueError: If the values contradict each other.
 
     Example:
 
@@ -52,8 +52,8 @@ class Hosts:
         fit = 0 <= self.rank < self.world_size and len(self.addresses) in counts
         if not fit or any(":" not in address for address in self.addresses):
             raise ValueError(
-                "Several processes need ranks from 0 up and the address "
-                '"host:port" of the first or of every one of them. '
+                "Several processes need ranks that start at 0, and the address "
+                '"host:port" of the first process or of every process. '
                 + received(
                     addresses=self.addresses,
                     world_size=self.world_size,
@@ -69,23 +69,24 @@ class Hosts:
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this process writes files and prints: the first one."""
+        """Whether this is the first process, which writes files and prints."""
         return self.rank == 0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Hosts:
-        """Reads what the launcher of this process has set in its environment.
+        """Reads the environment variables set by the launcher of this process.
 
-        In this order: `KERAS_DISTRIBUTION_JOB_ADDRESSES` and its companions (the rank
-        may also be Kubernetes's `JOB_COMPLETION_INDEX`), `TF_CONFIG`, torchrun, a SLURM
-        step, the hosts of a TPU slice. Kaggle and Colab give one host. Without any of
-        these there is one process.
+        The order is: `KERAS_DISTRIBUTION_JOB_ADDRESSES` and related variables (the rank
+        can also be Kubernetes's `JOB_COMPLETION_INDEX`), `TF_CONFIG`, torchrun, a SLURM
+        step, the hosts of a TPU slice. Kaggle and Colab have one host. Without any of
+        these, there is one process.
 
         Args:
-            environment: Dictionary of strings; `None` for that of the process.
+            environment: Dictionary of strings; `None` reads the environment of this
+                process.
 
         Raises:
-            ValueError: If what is there is incomplete or contradicts itself.
+            ValueError: If the variables are incomplete or contradictory.
         """
         found = os.environ if environment is None else environment
         for read in (_keras, _tf_config, _torchrun, _slurm, _tpu):
@@ -93,8 +94,8 @@ class Hosts:
                 hosts = read(found)
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(
-                    "The environment names several processes, but not all that is "
-                    f"needed: {error}. {received(source=read.__name__[1:])}"
+                    "The environment describes several processes, but variables are "
+                    f"missing: {error}. {received(source=read.__name__[1:])}"
                 ) from error
             if hosts is not None:
                 return hosts

@@ -1,4 +1,4 @@
-"""How batch and learning rate grow with the number of devices."""
+"""Scaling of the learning rate with the batch size."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ LEARNING_RATES = ("linear", "square_root", "constant")
 def scaled_learning_rate(
     learning_rate: float, batch_size: int, base_batch_size: int, rule: str = "linear"
 ) -> float:
-    """The learning rate for a batch of another size than it was chosen for.
+    """Scales a learning rate to another batch size.
 
     Args:
-        learning_rate: Float, the rate that suits `base_batch_size`.
-        batch_size: Integer, images of a step, of all devices together.
-        base_batch_size: Integer.
-        rule: `"linear"`: k times the batch, k times the rate, which wants a warm-up of
-            some epochs (Goyal et al. 2017, arXiv:1706.02677). `"square_root"`: the rate
-            times the root of k, which keeps the variance of the step (Krizhevsky 2014,
-            arXiv:1404.5997) and suits Adam. `"constant"`: as it is.
+        learning_rate: Float, the rate for `base_batch_size`.
+        batch_size: Integer, images per step on all devices together.
+        base_batch_size: Integer, the batch size that the rate was chosen for.
+        rule: `"linear"`: k times the batch size, k times the rate; use a warm-up of a
+            few epochs (Goyal et al. 2017, arXiv:1706.02677). `"square_root"`: the rate
+            is multiplied by the square root of k, which keeps the variance of the step
+            (Krizhevsky 2014, arXiv:1404.5997) and suits Adam. `"constant"`: the rate
+            does not change.
 
     Returns:
         Float.

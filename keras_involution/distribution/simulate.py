@@ -1,4 +1,4 @@
-"""Several devices out of one processor, to try things without the hardware."""
+"""Simulated devices on a CPU, for experiments without the hardware."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from keras_involution._arguments import received
 
 
 def simulate_devices(count: int) -> None:
-    """Makes the processor appear as several devices, on JAX and on TensorFlow.
+    """Makes the CPU appear as several devices, on JAX and TensorFlow.
 
-    They share its cores, so nothing becomes faster. To be called before the backend
-    computes anything. PyTorch takes several processes instead, which torchrun starts.
+    The devices share the cores, so training is not faster. Call this function before
+    the backend computes anything. On PyTorch, start several processes with torchrun
+    instead.
 
     Args:
         count: Integer.
 
     Raises:
-        ValueError: If the backend is PyTorch, or has begun to compute.
+        ValueError: If the backend is PyTorch, or has already started computing.
 
     Example:
 
@@ -32,14 +33,14 @@ def simulate_devices(count: int) -> None:
     backend = keras.config.backend()
     if backend == "torch":
         raise ValueError(
-            "PyTorch runs a process for every device: start several with torchrun. "
+            "PyTorch runs one process per device; start several with torchrun. "
             f"{received(backend=backend)}"
         )
     try:
         _jax(count) if backend == "jax" else _tensorflow(count)
     except RuntimeError as error:
         raise ValueError(
-            "The backend has begun to compute; devices are simulated before that. "
+            "The backend has already started computing; call this function first. "
             + received(count=count)
         ) from error
 

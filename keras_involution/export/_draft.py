@@ -40,7 +40,7 @@ def check_place(path: Path, is_folder: bool) -> None:
     """Raises where nothing could be written, before anything is computed."""
     if not path.parent.is_dir():
         raise ValueError(
-            "The folder to write into is not there, or is a file. "
+            "The folder to write into does not exist, or is a file. "
             + received(path=str(path))
         )
     if path.exists() and path.is_dir() != is_folder:

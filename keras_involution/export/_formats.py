@@ -97,7 +97,7 @@ def format_of(path: Path, name: str | None) -> str:
             return name
     suffixes = [kind.suffix for kind in FORMATS.values() if kind.suffix]
     raise ValueError(
-        f"Name a `format`, or end the path with one of {suffixes}; a name without any "
+        f"Pass `format`, or end the path with one of {suffixes}; a path without suffix "
         f"is a SavedModel. {received(path=str(path))}"
     )
 
@@ -120,17 +120,17 @@ def check_can_write(name: str, model: keras.Model, spec: keras.InputSpec) -> Non
             f"KERAS_BACKEND={b}" for b, need in kind.libraries.items() if not need
         ]
         raise ImportError(
-            f"{kind.title} is written with {' and '.join(missing)} on this backend; "
+            f"{kind.title} needs {' and '.join(missing)} on this backend. Run "
             f"`pip install {pip}`{', or ' + others[0] if others else ''}. {what}"
         )
     if backend == kind.sized_on and open_axes(spec):
         raise ValueError(
-            f"{kind.title} holds fixed sizes only when it is written on this backend; "
-            f"give `image_size` and `batch_size`. {received(shape=spec.shape)} {what}"
+            f"{kind.title} supports only fixed sizes on this backend; pass "
+            f"`image_size` and `batch_size`. {received(shape=spec.shape)} {what}"
         )
     dtypes = {layer.compute_dtype for layer in flat_layers(model)} - {None}
     if kind.float32_only and dtypes - {"float32"}:
         raise ValueError(
-            f"{kind.title} is written in float32 only; load the model with "
+            f"{kind.title} supports only float32; load the model with "
             f"`dtype='float32'`. {received(format=name, dtypes=sorted(dtypes))}"
         )

@@ -28,7 +28,7 @@ def signature_of(
         for axis, size in zip(axes, sizes):
             if shape[axis] not in (None, size):
                 raise ValueError(
-                    f"`image_size` must be that of the model, whose input has the "
+                    "`image_size` must fit the input of the model, which has the "
                     f"shape {tuple(tensor.shape)}. {received(image_size=image_size)}"
                 )
             shape[axis] = size
@@ -59,7 +59,7 @@ def _inputs(model: Any) -> list[keras.KerasTensor]:
         )
     if len(inputs) != 1:
         raise ValueError(
-            "Models with one input can be exported. "
+            "Only models with one input can be exported. "
             + received(inputs=[tensor.name for tensor in inputs])
         )
     return inputs

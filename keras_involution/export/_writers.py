@@ -42,7 +42,7 @@ def write_onnx(model: Any, path: Path, spec: keras.InputSpec, **options: int) ->
     written = next(o.version for o in program.opset_import if o.domain in domains)
     if options.get("opset_version", written) != written:
         raise ValueError(
-            f"The exporter of this backend wrote the opset {written} instead. "
+            f"The exporter of this backend wrote opset {written} instead. "
             + received(**options, backend=keras.config.backend())
         )
 

@@ -23,42 +23,42 @@ def export_model(
     batch_size: int | None = None,
     opset_version: int | None = None,
 ) -> Path:
-    """Writes what a model computes as a program that needs neither Keras nor this.
+    """Exports a model to a file that runs without Keras and without this package.
 
-    The program takes what `model.predict` takes: prepared tensors, so that images go
-    through `model.preprocessor` first, or through its scale and offset. Inside, every
-    involution is written in the plain operators of the format; the
-    `implementation` of its layer does not matter.
+    The exported program takes prepared tensors. Pass images through
+    `model.preprocessor` first, or resize them and apply its scale and offset. Every
+    involution is written with standard operators of the format, whatever the
+    `implementation` of the layer.
 
-    | format | written on | holds |
+    | format | backends | supports |
     | --- | --- | --- |
     | `"onnx"` | TensorFlow (tf2onnx), PyTorch (onnxscript) | any sizes |
-    | `"openvino"` | TensorFlow, PyTorch | any sizes; weights in a `.bin` beside it |
-    | `"saved_model"` | TensorFlow; JAX, with TensorFlow beside it | any sizes |
-    | `"litert"` | TensorFlow | any sizes; no operator of TensorFlow's |
+    | `"openvino"` | TensorFlow, PyTorch | any sizes; weights in a separate `.bin` |
+    | `"saved_model"` | TensorFlow; JAX with TensorFlow installed | any sizes |
+    | `"litert"` | TensorFlow | any sizes; no TensorFlow operators |
     | `"litert"` | PyTorch (litert-torch) | fixed sizes only |
-    | `"torch"` | PyTorch | any sizes; a program of `torch.export` |
-    | `"stablehlo"` | JAX | any sizes; a program of `jax.export` for CPU, GPU and TPU |
+    | `"torch"` | PyTorch | any sizes; `torch.export` |
+    | `"stablehlo"` | JAX | any sizes; `jax.export` for CPU, GPU and TPU |
 
     Args:
-        model: Keras model with one input, functional or sequential.
-        path: Path of the file, or of the folder of a SavedModel. It appears complete
-            or not at all, in a folder that is there.
-        format: String, as in the table; `None` reads it off the path: `.onnx`,
+        model: Functional or sequential Keras model with one input.
+        path: Path of the file, or of the folder of a SavedModel. The parent folder must
+            exist. A failed export leaves nothing at the path.
+        format: String from the table; `None` uses the suffix of the path: `.onnx`,
             `.xml`, `.tflite`, `.pt2`, `.stablehlo`, or no suffix for a SavedModel.
-        image_size: Integer or tuple, height and width; `None` leaves open what the
-            model leaves open.
-        batch_size: Integer; `None` leaves it open.
-        opset_version: Integer, the version of ONNX's operators; `None` takes what the
-            backend's exporter prefers.
+        image_size: Integer or tuple, height and width; `None` keeps the sizes of the
+            model, which may be dynamic.
+        batch_size: Integer; `None` makes the batch size dynamic.
+        opset_version: Integer, version of the ONNX operators; `None` uses the default
+            of the backend's exporter.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If the format cannot hold the model, the sizes or the precision, is
-            not written on this backend, or the path does not fit it.
-        ImportError: If a library that writes the format is missing.
+        ValueError: If the format does not support the model, the sizes, the precision
+            or the backend, or does not match the path.
+        ImportError: If a required library is missing.
 
     Example:
 
@@ -78,7 +78,7 @@ def export_model(
             f"end with {kind.suffix}" if kind.suffix else "have no suffix: a folder"
         )
         raise ValueError(
-            f"The path of this format must {ending}. "
+            f"The path for this format must {ending}. "
             + received(path=str(path), format=name)
         )
     signature = signature_of(model, image_size, batch_size)

@@ -16,20 +16,20 @@ from keras_involution.export._writers import import_openvino
 
 
 def run_exported(path: str | Path, inputs: np.ndarray) -> np.ndarray:
-    """Runs a file or folder of `export_model` on its own runtime.
+    """Runs a file or folder written by `export_model` in the runtime of its format.
 
     ONNX runs in onnxruntime, OpenVINO in openvino, a SavedModel in TensorFlow, LiteRT
-    in ai-edge-litert or TensorFlow, the others in PyTorch and JAX.
+    in ai-edge-litert or TensorFlow, `.pt2` in PyTorch and `.stablehlo` in JAX.
 
     Args:
         path: Path of the file or folder.
-        inputs: Array of what the program takes.
+        inputs: Array of prepared inputs.
 
     Returns:
-        Array of its outputs; of the first, where there are several.
+        Array of outputs; the first output if there are several.
 
     Raises:
-        ValueError: If there is nothing at the path, or its suffix tells no format.
+        ValueError: If the path does not exist, or its suffix is unknown.
         ImportError: If the runtime is missing.
 
     Example:

@@ -20,20 +20,20 @@ def heatmap_grid(
     opacity: float = 0.6,
     tile_width: int = 240,
 ) -> np.ndarray:
-    """The heat maps of several layers beside an image: a row a layer.
+    """Draws an image and the heat maps of several layers, one row per layer.
 
-    A row holds the image, the mean of the groups, and the first of them.
+    Each row shows the image, the mean over all groups, and the first groups.
 
     Args:
         image: Array (H, W, 3), values 0 to 255.
-        heatmaps: Dictionary from the name of a layer to its maps (G, h, w), as of
-            `image_heatmaps`; or (h, w), which is one map.
-        groups: Integer, how many groups to show at most.
-        opacity: Float, as of `overlay`.
-        tile_width: Integer, width of an image in pixels; heights follow.
+        heatmaps: Dictionary from the name of a layer to its maps (G, h, w), as returned
+            by `image_heatmaps`, or to a single map (h, w).
+        groups: Integer, largest number of groups to show.
+        opacity: Float, as in `overlay`.
+        tile_width: Integer, width of each image in pixels.
 
     Returns:
-        Array of bytes (H', W', 3).
+        uint8 array (H', W', 3).
 
     Raises:
         ValueError: If there are no maps, or the shapes do not fit.
@@ -51,7 +51,7 @@ def heatmap_grid(
     positive_integer(groups, "groups")
     positive_integer(tile_width, "tile_width")
     if not heatmaps:
-        raise ValueError(f"There must be a heat map. {received(heatmaps=[])}")
+        raise ValueError(f"`heatmaps` must not be empty. {received(heatmaps=[])}")
     rows = [
         (name, _tiles(image, np.asarray(maps), groups, opacity))
         for name, maps in heatmaps.items()

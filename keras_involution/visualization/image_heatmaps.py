@@ -1,4 +1,4 @@
-"""Heat maps over an image at its own size, not the network's."""
+"""Heat maps of an image at the size of the image."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ def image_heatmaps(
     layers: str | Sequence[str] | None = None,
     aggregate: str | None = None,
 ) -> dict[str, np.ndarray]:
-    """`kernel_heatmaps` of an image, at the image's own size.
+    """Computes `kernel_heatmaps` for an image, at the size of the image.
 
-    The image is prepared as for `model.classify`. What the preparation cuts away
-    is not a number in the maps; `overlay` leaves the image bare there.
+    The image is preprocessed as in `model.classify`. The maps are NaN where
+    preprocessing crops the image; `overlay` draws nothing there.
 
     Args:
         model: Model with involutions and a `preprocessor`, such as
             `RedNetImageClassifier`.
         image: Array (H, W, 3), values 0 to 255.
-        layers: As of `kernel_heatmaps`.
-        aggregate: As of `kernel_heatmaps`.
+        layers: As in `kernel_heatmaps`.
+        aggregate: As in `kernel_heatmaps`.
 
     Returns:
         Dictionary from the name of each layer to a float32 array of shape (G, H, W), or
         (H, W) with `aggregate="mean"`.
 
     Raises:
-        ValueError: If `image` has another shape or the model no preprocessor, or as of
-            `kernel_heatmaps`.
+        ValueError: If `image` has the wrong shape, the model has no preprocessor, or
+            `kernel_heatmaps` raises.
 
     Example:
 

@@ -26,24 +26,23 @@ def kernel_heatmaps(
     resize: bool = True,
     batch_size: int = 32,
 ) -> dict[str, np.ndarray]:
-    """For every position of an image, the sum of the kernel generated there.
+    """Computes the sum of the kernel at each position of an image.
 
-    `map[b, g, p] = sum over the Kh * Kw taps t of kernels[b, p, g, t]`, as published:
-    a network that has learnt an involution shows here where it looks. Sums are signed.
-    The model is evaluated as it is (batch normalization with its saved statistics) and
-    is not changed.
+    `map[b, g, p] = sum over the Kh * Kw taps t of kernels[b, p, g, t]`, as in the
+    paper. Sums are signed. The model runs in inference mode and is not changed.
 
     Args:
         model: RedNet classifier or backbone, or another functional model with
             `Involution2D` layers.
-        images: Tensor (B, H, W, C), or (B, C, H, W) channels first, prepared as for
-            the model: `model.preprocessor(images)`.
-        layers: Name or list of names of involutions. `None` is the last involution of
-            every stage of a RedNet, every involution of another model.
-        aggregate: `None` keeps one map a group; `"mean"` is the mean of the groups.
-        resize: Boolean, whether to resize the maps bilinearly to H x W. `False` leaves
-            them at the Ho x Wo positions of the layer.
-        batch_size: Integer, images that go through the model at once.
+        images: Tensor (B, H, W, C), or (B, C, H, W) channels first, of prepared images:
+            `model.preprocessor(images)`.
+        layers: Name or list of names of involutions. `None` selects the last involution
+            of every stage of a RedNet, and every involution of other models.
+        aggregate: `None` returns one map per group; `"mean"` returns the mean over the
+            groups.
+        resize: Boolean, whether to resize the maps bilinearly to H x W. `False` keeps
+            the Ho x Wo positions of the layer.
+        batch_size: Integer, images per batch.
 
     Returns:
         Dictionary from the name of each layer, in the order asked for, to a float32
@@ -51,8 +50,8 @@ def kernel_heatmaps(
         shapes in either data format.
 
     Raises:
-        ValueError: If the model has no involutions, a name is not one of them, or
-            `aggregate` is unknown.
+        ValueError: If the model has no involutions, or a name or `aggregate` is
+            unknown.
 
     Example:
 

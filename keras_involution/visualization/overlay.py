@@ -32,22 +32,22 @@ def overlay(
     opacity: float = 0.6,
     limits: tuple[float, float] | None = None,
 ) -> np.ndarray:
-    """Lays heat maps in color over images.
+    """Draws heat maps in color over images.
 
-    The colors go from dark violet (lowest) over red and orange to light yellow
-    (highest). Maps of another size than the images are resized bilinearly. Where
-    a map is not a number, the image stays as it is.
+    The colors range from dark violet (lowest) through red and orange to light yellow
+    (highest). Maps are resized bilinearly to the size of the images. Where a map is
+    NaN, the image does not change.
 
     Args:
         images: Array (B, H, W, 3) or (H, W, 3), values 0 to 255.
         heatmaps: Array (B, h, w) or (h, w), as from `kernel_heatmaps` with
             `aggregate="mean"`, or one group of it.
-        opacity: Float, 0 shows the image alone, 1 the colors alone.
+        opacity: Float; 0 shows only the image, 1 only the colors.
         limits: Tuple of 2 floats, the values of the lowest and the highest color;
-            `None` takes the smallest and the largest value of each map.
+            `None` uses the smallest and the largest value of each map.
 
     Returns:
-        Array of bytes in the shape of `images`.
+        uint8 array with the shape of `images`.
 
     Raises:
         ValueError: If the shapes do not fit, `opacity` is not between 0 and 1, or the

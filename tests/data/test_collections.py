@@ -94,7 +94,7 @@ def test_the_binary_version_of_cifar_10(tmp_path):
         open_collection(folder)
     (tmp_path / "py").mkdir()
     (tmp_path / "py" / "data_batch_1").write_bytes(b"")
-    with pytest.raises(ValueError, match="pickles are never opened"):
+    with pytest.raises(ValueError, match="they are not opened"):
         open_collection(tmp_path / "py")
 
 

@@ -29,10 +29,10 @@ FILES = {"shard_bytes": 8192}
 """Of a checkpoint."""
 
 one_process = pytest.mark.skipif(
-    BACKEND == "torch", reason="PyTorch runs a process for every device"
+    BACKEND == "torch", reason="PyTorch runs one process per device"
 )
 on_jax = pytest.mark.skipif(
-    BACKEND != "jax", reason="the weights of a model are sharded on JAX alone"
+    BACKEND != "jax", reason="only JAX shards the weights of a model"
 )
 
 

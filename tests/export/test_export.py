@@ -139,7 +139,7 @@ def test_litert_from_pytorch(tmp_path, monkeypatch):
         export_model(model, path)
     there = True
     for sizes in ((None, 2), (8, None)):
-        with pytest.raises(ValueError, match=r"give `image_size` and `batch_size`\."):
+        with pytest.raises(ValueError, match=r"pass `image_size` and `batch_size`\."):
             export_model(model, path, None, *sizes)
     assert not list(tmp_path.iterdir())
 
@@ -182,12 +182,12 @@ def test_bad_requests_leave_nothing(tmp_path):
         ("`format` must be one of", (model, tmp_path / "a.onnx", "tflite")),
         ("must end with .onnx", (model, tmp_path / "a.tflite", "onnx")),
         ("have no suffix", (model, tmp_path / "a.onnx", "saved_model")),
-        ("Name a `format`", (model, tmp_path / "a.txt")),
-        ("is not there", (model, tmp_path / "absent" / name)),
+        ("Pass `format`", (model, tmp_path / "a.txt")),
+        ("does not exist", (model, tmp_path / "absent" / name)),
         ("is a file", (model, tmp_path / "file" / name)),
         ("functional or a built", (keras.Sequential(), tmp_path / name)),
         ("must be a Keras model", (3, tmp_path / name)),
-        ("must be that of the model", (fixed, tmp_path / name, None, 9)),
+        ("must fit the input of the model", (fixed, tmp_path / name, None, 9)),
         ("`image_size` must be", (model, tmp_path / name, None, 0)),
         ("`batch_size` must be", (model, tmp_path / name, None, None, -1)),
         ("Only ONNX has", (model, tmp_path / name, None, 8, 1, 18)),

@@ -353,7 +353,7 @@ def test_a_class_without_images_does_not_vanish_in_silence(tmp_path):
         file.unlink()
     (data / "mauve").mkdir()
     own = {"leave_out": ["mauve"], "split": str(table)}
-    with pytest.raises(ValueError, match=r"folders are empty now: red\. Received: spl"):
+    with pytest.raises(ValueError, match=r"folders are now empty: red\. Received: spl"):
         begin(tmp_path / "run", settings(data, **own))
     warning = "Left out, since they hold no image: mauve, red."
     assert warning in said(split)

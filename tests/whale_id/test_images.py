@@ -93,7 +93,7 @@ def test_many_bits_are_scaled_by_their_range(tmp_path, data, expected):
         (halves("float32", 0, 255), "from 0 to 255, which should be 0 to 1"),
         (halves("float32", -1, 1), "from -1 to 1, which"),
         (halves("float32", 0, np.nan), "nan, which"),
-        (halves("int32", 0, 255), "of 32 bits"),
+        (halves("int32", 0, 255), "32-bit integers"),
     ),
 )
 def test_numbers_without_a_meaning_are_named(tmp_path, image, reason):

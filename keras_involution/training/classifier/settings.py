@@ -22,7 +22,7 @@ DEPTHS = ("26", "38", "50", "101", "152")
 
 @dataclass(frozen=True)
 class ClassifierSettings(Settings):
-    """Settings of `train_classifier`; each is a line of a YAML file and an option.
+    """Settings for training a classifier; each is a YAML key and a command option.
 
     Example:
 
@@ -34,55 +34,75 @@ class ClassifierSettings(Settings):
 
     data: str = setting("", "Folder or file of the images.")
     leave_out: list[str] = setting([], "Classes to leave out.")
-    split: str | None = setting(None, "Split as CSV, .npz or .pth; else a new one.")
+    split: str | None = setting(
+        None, "Split to use (.csv, .npz or .pth); by default, a new random split."
+    )
     model: str = setting(
-        "rednet", "rednet, or its ResNet baseline.", choices=("rednet", "resnet")
+        "rednet", "RedNet, or its ResNet baseline.", choices=("rednet", "resnet")
     )
     depth: str | None = setting(
-        None, "Depth; that of the preset, or 26.", choices=DEPTHS
+        None,
+        "Depth of the network; by default, that of the preset, or 26.",
+        choices=DEPTHS,
     )
     from_preset: str | None = setting(
-        None, "Weights to begin with: name, folder or hf://user/name."
+        None, "Preset to start from: name, folder or hf://user/name."
     )
     probe: bool = setting(False, "Train only the head, on frozen features.")
-    image_size: int | None = setting(None, "Side in pixels; the preset's, or 64.")
+    image_size: int | None = setting(
+        None, "Image side in pixels; by default, that of the preset, or 64."
+    )
     on_error: str = setting(
-        "skip", "What to do about an unreadable image.", choices=("skip", "stop")
+        "skip", "Skip unreadable images, or stop.", choices=("skip", "stop")
     )
 
     recipe: str = setting(
-        "rednet_few_epochs", "Where all settings below begin.", choices=RECIPE_NAMES
+        "rednet_few_epochs",
+        "Recipe with the defaults of the settings below.",
+        choices=RECIPE_NAMES,
     )
-    epochs: int | None = setting(None, "Passes over the images; the recipe's.")
-    minutes: float | None = setting(None, "Ends the schedule at this wall time.")
+    epochs: int | None = setting(None, "Number of epochs.")
+    minutes: float | None = setting(None, "Time limit; the schedule ends with it.")
     batch_size: int = setting(64, "Images per step.")
     optimizer: str | None = setting(
-        None, "adamw, sgd or any optimizer of Keras, or sgd_coupled_decay."
+        None, "adamw, sgd, sgd_coupled_decay or any Keras optimizer."
     )
-    optimizer_kwargs: dict = setting({}, "Its arguments: momentum=0.9,nesterov=true.")
-    learning_rate: float | None = setting(None, "Highest rate, at this batch size.")
+    optimizer_kwargs: dict = setting(
+        {}, "Arguments of the optimizer: momentum=0.9,nesterov=true."
+    )
+    learning_rate: float | None = setting(
+        None, "Peak learning rate for the given batch size."
+    )
     lr_scheduler: str | None = setting(
         None, "cosine, linear, step, CosineDecay, StepLR, ExponentialLR and others."
     )
-    lr_scheduler_kwargs: dict = setting({}, "Its arguments: step_size=10,gamma=0.1.")
-    warm_up_epochs: float | None = setting(None, "Epochs over which the rate rises.")
-    weight_decay: float | None = setting(None, "Decay of the weights.")
-    label_smoothing: float | None = setting(None, "Smoothing of the labels.")
-    ema_decay: float | None = setting(None, "Moving averages of weights, as 0.999.")
-    augmentation: str | None = setting(
-        None, "Instead of the recipe's.", choices=AUGMENTATION_NAMES
+    lr_scheduler_kwargs: dict = setting(
+        {}, "Arguments of the scheduler: step_size=10,gamma=0.1."
     )
-    early_stop: int | None = setting(None, "Stops after so many epochs without gain.")
-    evaluations_per_epoch: int = setting(1, "Validations within an epoch.")
-    dtype_policy: str = setting("float32", "mixed_bfloat16 and so on.")
-    seed: int = setting(0, "Seed of everything random.")
+    warm_up_epochs: float | None = setting(None, "Epochs of learning-rate warm-up.")
+    weight_decay: float | None = setting(None, "Weight decay.")
+    label_smoothing: float | None = setting(None, "Label smoothing.")
+    ema_decay: float | None = setting(
+        None, "Decay of the moving average of the weights, such as 0.999."
+    )
+    augmentation: str | None = setting(
+        None, "Augmentation to use instead of the recipe's.", choices=AUGMENTATION_NAMES
+    )
+    early_stop: int | None = setting(
+        None, "Stop after this many epochs without improvement."
+    )
+    evaluations_per_epoch: int = setting(1, "Validations per epoch.")
+    dtype_policy: str = setting("float32", "Keras dtype policy, or mixed_bfloat16.")
+    seed: int = setting(0, "Random seed.")
     num_threads: int = setting(2, "Threads that prepare images.")
     num_workers: int = setting(0, "Processes that prepare images.")
-    log: list[str] = setting([], "csv, tensorboard, wandb, trackio.")
+    log: list[str] = setting([], "Loggers: csv, tensorboard, wandb, trackio.")
 
     def check(self) -> None:
         if not self.data:
-            raise ValueError(f"Say where the images are. {received(data=self.data)}")
+            raise ValueError(
+                f"`data` must name the folder of the images. {received(data=self.data)}"
+            )
         names = (
             "image_size", "epochs", "batch_size", "early_stop", "num_threads",
             "evaluations_per_epoch",
@@ -99,8 +119,8 @@ class ClassifierSettings(Settings):
                 _arguments.positive_number(value, name)
         if self.probe and self.from_preset is None:
             raise ValueError(
-                "`probe` trains a head on the features of a preset, which "
-                "`from_preset` names. " + received(probe=True)
+                "`probe` trains a head on the features of a preset, so it needs "
+                "`from_preset`. " + received(probe=True, from_preset=None)
             )
         if self.from_preset is not None and self.model != "rednet":
             raise ValueError(
