@@ -54,7 +54,7 @@ def summary(thing: object) -> str:
 def api_page() -> str:
     lines = [MADE + "# Public API\n\nEvery public name, by module."]
     for module in MODULES:
-        lines.append(f"\n## {module}\n\n| name | what it is |\n| --- | --- |")
+        lines.append(f"\n## {module}\n\n| name | description |\n| --- | --- |")
         for name, thing in sorted(public_objects(module).items()):
             text = summary(thing).replace("|", "\\|")
             lines.append(f"| `{name}` | {text} |")

@@ -87,7 +87,8 @@ class Settings:
                 near = difflib.get_close_matches(str(name), known, 1)
                 hint = f"; did you mean `{near[0]}`?" if near else "."
                 raise ValueError(
-                    f"There is no setting `{name}`{hint} " + received(**{str(name): value})
+                    f"There is no setting `{name}`{hint} "
+                    + received(**{str(name): value})
                 )
         return cls(**settings)
 

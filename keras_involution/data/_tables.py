@@ -31,7 +31,7 @@ def csv_rows(
     Args:
         path: Path of a table whose first row names its columns.
         columns: Sequence of strings, the columns to read.
-        what: String, names the table in errors, as of `reading`.
+        what: String, names the table in errors, as in `reading`.
         name: String, the argument that the path came from.
         most: Integer, rows that it may have.
 

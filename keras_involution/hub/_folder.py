@@ -71,7 +71,7 @@ def _check_replaceable(folder: Path, kind: str, known_by: tuple[str, ...]) -> No
     is_known = any((folder / name).is_file() for name in known_by)
     if any(folder.iterdir()) and not is_known:
         raise ValueError(
-            f"The folder holds other files than {kind}, so it is left alone; name a "
+            f"The folder holds files other than {kind}, so it is not changed; use a "
             f"new or an empty folder. {received(folder=str(folder))}"
         )
 

@@ -140,7 +140,7 @@ def _activation_name(activation: Any) -> str:
     name = getattr(activation, "__name__", "")
     if getattr(keras.activations, name, None) is not activation:
         raise ValueError(
-            "A preset keeps its activation by name, so it must be one of Keras. "
+            "A preset stores the name of the activation, so it must be one of Keras. "
             + received(activation=activation)
         )
     return name

@@ -41,7 +41,7 @@ def locate(
         return _remote(source, revision, token, cache_dir)
     names = ", ".join(PRESETS)
     raise PresetError(
-        "There is no such preset: neither a folder of that name nor a built-in preset. "
+        "There is no such preset: no folder and no built-in preset has this name. "
         f"Built-in presets: {names}. {received(preset=name)}"
     )
 
@@ -59,8 +59,8 @@ def _remote(
     if scheme.lower() != "hf":
         raise PresetError(
             f"Presets come from folders and from the Hugging Face Hub, not from "
-            f"{scheme}://. Download the preset with the tools of that place and pass "
-            f"its folder. {received(preset=preset)}"
+            f"{scheme}://. Download the preset with another tool, and pass its folder. "
+            + received(preset=preset)
         )
     return hub_source(
         preset, Client(checked_repo_id(repo_id), token, cache_dir), revision
@@ -81,15 +81,15 @@ def checked_repo_id(repo_id: str) -> str:
         if repo_id.count("/") == 1:
             return repo_id
     raise PresetError(
-        "A repository on the Hub is named `hf://user/name`; a branch, tag or commit "
-        f"goes into `revision`. {received(preset=f'hf://{repo_id}')}"
+        "A repository on the Hub must be `hf://user/name`; pass a branch, tag or "
+        f"commit as `revision`. {received(preset=f'hf://{repo_id}')}"
     )
 
 
 def _folder(folder: Path, preset: str) -> Source:
     if not (folder / CONFIG_FILE).is_file():
         raise PresetError(
-            f"The folder is no preset: it has no {CONFIG_FILE}. "
+            f"The folder is not a preset: it has no {CONFIG_FILE}. "
             + received(preset=preset)
         )
     return local_source(folder, preset)

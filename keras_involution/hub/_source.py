@@ -61,7 +61,7 @@ class Source:
 
 
 class PresetError(ValueError):
-    """A preset that cannot be found, fetched or used; the message says all."""
+    """A preset cannot be found, downloaded or used; the message gives the reason."""
 
 
 def local_source(folder: Path, preset: str) -> Source:

@@ -1,4 +1,4 @@
-"""The model card: what is known about a model, and nothing else."""
+"""Model cards."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _CITATION = """```bibtex
 
 @dataclass(frozen=True)
 class Metric:
-    """A result, with what it was measured on and how.
+    """A result, with its dataset and its origin.
 
     Args:
-        name: String, as "accuracy".
+        name: String, such as "accuracy".
         value: Float.
-        dataset: String, the name of the data.
-        command: String, the command that measured it; `""` where somebody else did.
-        source: String, who published it, where it was not measured.
-        dataset_id: String, id of the data set on the Hub, if it is there.
+        dataset: String, the name of the dataset.
+        command: String, the command that measured the value; `""` for published values.
+        source: String, the publisher of a value that was not measured here.
+        dataset_id: String, id of the dataset on the Hub, if it has one.
     """
 
     name: str
@@ -44,17 +44,17 @@ class Metric:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card says beyond what the model itself shows.
+    """Facts for a model card that the model itself does not contain.
 
     Args:
-        description: String, a sentence or two about the model.
-        training_data: String, what it was trained on.
-        data_license: String, the license of those data.
-        datasets: Sequence of strings, their ids on the Hub.
+        description: String, one or two sentences about the model.
+        training_data: String, description of the training data.
+        data_license: String, license of the training data.
+        datasets: Sequence of strings, ids of the datasets on the Hub.
         metrics: Sequence of `Metric`.
         intended_use: String.
-        limits: String, what it is not good for.
-        usage: String, Markdown in place of the code that pulls the model.
+        limits: String, limitations.
+        usage: String, Markdown that replaces the example of loading the model.
     """
 
     description: str = ""
@@ -74,14 +74,14 @@ def model_card(
     tags: Sequence[str] = (),
     license: str | None = None,
 ) -> str:
-    """The card of a model, Markdown with the front matter that the Hub reads.
+    """Writes a model card: Markdown with the front matter for the Hub.
 
     Args:
         model: `RedNetImageClassifier` or `RedNetBackbone`.
         repo_id: String, "user/name".
-        facts: `CardFacts`; what they leave open, the card calls not stated.
-        tags: Sequence of strings, beside "involution" and "rednet".
-        license: String, the license's id on the Hub, as "apache-2.0".
+        facts: `CardFacts`; missing facts appear as "not stated" in the card.
+        tags: Sequence of strings, in addition to "involution" and "rednet".
+        license: String, id of the license on the Hub, such as "apache-2.0".
 
     Returns:
         String.

@@ -1,4 +1,4 @@
-"""What a preset holds, read from its small files."""
+"""The description of a preset, read from its small files."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def describe(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
 ) -> dict[str, str]:
-    """What a preset is, without building it or fetching its weights.
+    """Describes a preset without building it or downloading its weights.
 
     Args:
         preset: A built-in name, a folder, or a handle `"hf://user/name"`.
         revision: Branch, tag or commit of a Hub repository; `None` is `main`.
-        token: Hub token; `None` takes `HF_TOKEN` or the saved login.
+        token: Hub token; `None` uses `HF_TOKEN` or the saved login.
         cache_dir: Folder for downloads.
 
     Returns:
-        Dictionary of what is known, text to text.
+        Dictionary of strings.
 
     Raises:
-        ValueError: If the preset is unknown, out of reach or damaged.
+        ValueError: If the preset is unknown, unreachable or damaged.
 
     Example:
 

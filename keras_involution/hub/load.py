@@ -1,4 +1,4 @@
-"""A preset to a model."""
+"""Loads a model from a preset."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ def from_preset(
     image_shape: Sequence[int | None] | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Builds a `cls`, a classifier or a backbone, as a preset describes it.
+    """Loads a classifier or a backbone from a preset.
 
-    Nothing that a preset names is executed: its JSON files are read as plain values,
-    its weights as plain numbers, and both are checked before a layer gets a weight.
+    No code in a preset is executed. JSON files are read as plain values and weights as
+    plain numbers, and both are checked before any weight is set.
 
     Args:
         cls: The class whose `from_preset` was called.
         preset: A built-in name, a folder, a handle `"hf://user/name"`, or a published
-            checkpoint: a file, or its `https://` address.
-        **kwargs: The others as of `RedNetImageClassifier.from_preset`, and further
-            arguments of `cls` in place of saved ones.
+            checkpoint as a file or an `https://` URL.
+        **kwargs: Further arguments, as in `RedNetImageClassifier.from_preset`, and
+            arguments of `cls` that override the saved ones.
 
     Returns:
         The model.
 
     Raises:
-        ValueError: If the preset is unknown, out of reach, damaged, or of another
+        ValueError: If the preset is unknown, unreachable, damaged, or of another
             architecture.
     """
     _strict.refuse_unknown(
@@ -161,8 +161,8 @@ def _classifier(
         arguments = _saved_arguments(backbone, source)
     elif num_classes is None and kwargs.get("include_top") is not False:
         raise PresetError(
-            "The preset holds a backbone without a head; say how many classes the new "
-            f"head has with `num_classes`. {received(preset=source.preset)}"
+            "The preset holds a backbone without a head. Pass `num_classes` for a new "
+            f"head. {received(preset=source.preset)}"
         )
     new_head = num_classes is not None or kwargs.get("include_top") is False
     saved = arguments.get("head_dtype")
@@ -203,6 +203,6 @@ def _check_depth(cls: Any, backbone: Any, source: Source) -> None:
     if backbone.depth != cls.depth:
         raise PresetError(
             f"The preset is a RedNet of depth {backbone.depth}, not {cls.depth}; load "
-            f"it with `RedNetImageClassifier.from_preset` or the class of its depth. "
+            f"it with `RedNetImageClassifier.from_preset` or the class for its depth. "
             + received(preset=source.preset)
         )

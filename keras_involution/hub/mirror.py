@@ -1,4 +1,4 @@
-"""Built-in presets with published weights, as repositories on the Hub."""
+"""Publishes built-in presets with their weights as repositories on the Hub."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_mirror(
         name: String, a built-in name with published weights.
         repo_id: String, "user/name", where it is to be published.
         folder: Path of the folder to write.
-        mirror: String, as of `from_preset`.
+        mirror: String, as in `from_preset`.
         cache_dir: Folder for downloads.
 
     Raises:
@@ -80,7 +80,7 @@ def cross_check(
 
     Args:
         name: String, a built-in name with published weights.
-        mirror: String, as of `from_preset`; it has the files of both addresses.
+        mirror: String, as in `from_preset`; it has the files of both addresses.
         cache_dir: Folder for downloads.
 
     Returns:

@@ -130,7 +130,7 @@ def fetch_published(
     preset = given or name
     if not is_secure(url):
         raise PresetError(
-            "A checkpoint comes from an https:// address without a password in it. "
+            "The URL of a checkpoint must begin with https:// and hold no password. "
             + received(url=url)
         )
     known = _known_sha256(name, published, cache)
@@ -161,8 +161,8 @@ def fetch_published(
 def _require_network(url: str, path: Path, preset: str) -> None:
     if is_offline():
         raise PresetError(
-            "Nothing is downloaded, because HF_HUB_OFFLINE is set. Fetch "
-            f"{url} on another machine and place it as {path}. "
+            "Nothing is downloaded, because HF_HUB_OFFLINE is set. Download "
+            f"{url} on another machine and save it as {path}. "
             + received(preset=preset)
         )
 
@@ -223,7 +223,7 @@ def _file_name(url: str) -> str:
     name = Path(urlsplit(url).path).name
     if not _PLAIN.fullmatch(name):
         raise PresetError(
-            "The address of a checkpoint ends in a plain file name. "
+            "The URL of a checkpoint must end with a plain file name. "
             + received(url=url)
         )
     return name if is_checkpoint(name) else f"{name}.pdparams"

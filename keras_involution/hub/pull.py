@@ -49,7 +49,7 @@ def hub_source(preset: str, client: Client, revision: str | None) -> Source:
     except Unreachable as error:
         return _cached_source(preset, client, revision, error)
     if CONFIG_FILE not in listing.sizes:
-        raise refuse(f"The repository is no preset: it has no {CONFIG_FILE}", preset)
+        raise refuse(f"The repository is not a preset: it has no {CONFIG_FILE}", preset)
     fetch = functools.partial(_fetch, preset, client, listing, revision)
     folder = fetch([CONFIG_FILE])
     return Source(preset, folder, listing.sizes, fetch)

@@ -1,4 +1,4 @@
-"""A preset of the Hub to a folder of its own."""
+"""Downloads a preset from the Hub to a folder."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def pull_folder(
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
 ) -> None:
-    """Fetches a preset, checks that it loads, and writes it to a folder of its own.
+    """Downloads a preset, checks that it loads, and writes it to a folder.
 
-    The folder appears complete or not at all; it holds the files as they are on the
-    Hub, the model card included.
+    The folder contains the files from the Hub, including the model card. A failed
+    download leaves no folder.
 
     Args:
         preset: A handle `"hf://user/name"`, or a folder to copy.
         folder: Path of the folder to write.
         revision: Branch, tag or commit of the repository; `None` is `main`.
-        token: Hub token; `None` takes `HF_TOKEN` or the saved login.
+        token: Hub token; `None` uses `HF_TOKEN` or the saved login.
         cache_dir: Folder for downloads.
 
     Raises:
-        ValueError: If the preset is out of reach or does not load, or the folder holds
-            other files than a preset.
+        ValueError: If the preset is unreachable or does not load, or the folder holds
+            files other than a preset.
     """
     source = locate(preset, True, revision, token, cache_dir, convert=converted)
     cls = classifier_class() if source.has(TASK_FILE) else backbone_class()

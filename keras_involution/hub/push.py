@@ -1,4 +1,4 @@
-"""Presets to the Hugging Face Hub: checked first, then published in one commit."""
+"""Checks presets and publishes them on the Hugging Face Hub in one commit."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def push_to_hub(
 ) -> str:
     """Publishes a model as a preset in a Hub repository, in one commit.
 
-    The preset is written to a temporary folder and loaded back before anything is
-    sent. Pushing again after an interruption sends only what is not there yet.
+    The preset is written to a temporary folder and loaded back before the upload. If a
+    push is interrupted, the next push uploads only the missing files.
 
     Args:
         model: A model with `save_to_preset` and `from_preset`.
-        repo_id: String, "user/name"; the repository is made if there is none.
-        **kwargs: The others as of `RedNetImageClassifier.push_to_hub`.
+        repo_id: String, "user/name"; the repository is created if it does not exist.
+        **kwargs: Further arguments, as in `RedNetImageClassifier.push_to_hub`.
 
     Returns:
-        String, the address of the commit or pull request.
+        String, the URL of the commit or pull request.
 
     Raises:
-        ValueError: If the preset would not load back, or the Hub cannot be reached or
-            refuses.
+        ValueError: If the preset does not load back, or the Hub cannot be reached or
+            rejects the request.
     """
     checked = checked_repo_id(repo_id.removeprefix("hf://"))
     with tempfile.TemporaryDirectory(prefix="keras_involution_") as place:
@@ -79,26 +79,26 @@ def push_folder(
     load: Callable[[Path], Any] | None = None,
     model_card: Callable[[Any, str], str] | None = None,
 ) -> str:
-    """Publishes a preset folder, its card included, in one commit.
+    """Publishes a preset folder, including its model card, in one commit.
 
-    Only the files of a preset and `README.md` are sent, no other file of the folder.
+    Only the files of a preset and `README.md` are uploaded.
 
     Args:
         folder: Path of a preset folder.
-        repo_id: String, "user/name"; the repository is made if there is none.
+        repo_id: String, "user/name"; the repository is created if it does not exist.
         private, token, commit_message, create_pr, revision, overwrite_card: As of
             `RedNetImageClassifier.push_to_hub`.
-        load: Function from the folder to its model, for others than classifiers and
-            backbones.
-        model_card: Function from that model and `repo_id` to the text of a card, for a
-            folder without one.
+        load: Function from the folder to its model, for models other than classifiers
+            and backbones.
+        model_card: Function from this model and `repo_id` to the text of a card, for a
+            folder without card.
 
     Returns:
-        String, the address of the commit or pull request.
+        String, the URL of the commit or pull request.
 
     Raises:
-        ValueError: If the folder does not load, or the Hub cannot be reached or
-            refuses.
+        ValueError: If the folder does not load, or the Hub cannot be reached or rejects
+            the request.
     """
     checked = checked_repo_id(repo_id.removeprefix("hf://"))
     folder = Path(folder)

@@ -1,4 +1,4 @@
-"""A model to a preset folder."""
+"""Saves a model as a preset folder."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def save_to_preset(
     folder: str | Path,
     max_shard_size: float | None = MAX_SHARD_SIZE,
 ) -> None:
-    """Writes a classifier or a backbone as a preset folder, complete or not at all.
+    """Saves a classifier or a backbone as a preset folder.
 
-    A backbone takes its place in a folder that holds a head around the same backbone,
-    as keras-hub saves the two one after the other; any other head is removed.
+    An interruption leaves no incomplete preset. If the folder already holds a
+    classifier with the same backbone, saving the backbone keeps its head, because
+    keras-hub saves the two separately. Any other head is removed.
 
     Args:
         model: `RedNetImageClassifier` or `RedNetBackbone`.
         folder: Path of the folder.
-        max_shard_size: Number of GB above which the weights become several files;
+        max_shard_size: Size in GB above which the weights are split into several files;
             `None` for one file of any size.
 
     Raises:
-        ValueError: If `folder` is a file or holds other files than a preset, or the
-            model holds what a preset cannot describe: a preprocessor that is no
-            `RedNetImageConverter`, another backbone, an activation of one's own, no
-            head.
+        ValueError: If `folder` is a file or holds files other than a preset, or a
+            preset cannot describe the model, because it has no head, another backbone,
+            a custom activation, or a preprocessor other than `RedNetImageConverter`.
     """
     backbone = getattr(model, "backbone", model)
     contents = documents(model)
@@ -68,8 +68,8 @@ def documents(model: Any) -> dict[str, Any]:
     """
     if not getattr(model, "include_top", True):
         raise ValueError(
-            "A model without its head is saved as its backbone, with "
-            f"`model.backbone`. {received(model=model.name)}"
+            "A model without head cannot be saved as a preset; save `model.backbone`. "
+            + received(model=model.name)
         )
     backbone = getattr(model, "backbone", model)
     found = {
@@ -80,8 +80,8 @@ def documents(model: Any) -> dict[str, Any]:
         converter = model.preprocessor
         if converter is not None and not isinstance(converter, converter_class()):
             raise ValueError(
-                "A preset keeps its preprocessing as data, so the preprocessor must be "
-                f"a `RedNetImageConverter`. {received(preprocessor=converter)}"
+                "A preset stores its preprocessing as data, so the preprocessor must "
+                f"be a `RedNetImageConverter`. {received(preprocessor=converter)}"
             )
         found[_format.TASK_FILE] = _format.task_json(model)
         if converter is not None:
@@ -96,7 +96,7 @@ def _read_back(model: Any, found: dict[str, Any]) -> dict[str, Any]:
         _format.check(found)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"The model holds what no preset can describe: {error}. "
+            f"A preset cannot describe this model: {error}. "
             + received(model=model.name)
         ) from error
     return found

@@ -1,1 +1,1 @@
-"""Other libraries of the Keras ecosystem, each in a module that needs it installed."""
+"""Integrations with other Keras libraries; each module needs its library."""

@@ -1,4 +1,4 @@
-"""Models: the RedNet family, and necks and heads for detectors."""
+"""RedNet models, and necks and heads for detectors."""
 
 from keras_involution.models.cost import Cost as Cost
 from keras_involution.models.cost import LayerCost as LayerCost

@@ -1,4 +1,4 @@
-"""Images as people have them: files, PIL images and arrays of many kinds."""
+"""Image inputs: files, PIL images and arrays."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ def checked_values(array: np.ndarray) -> np.ndarray:
     """The values of an image; raises where they are not 0 to 255."""
     if array.dtype == bool or array.dtype.kind not in "uif":
         raise ValueError(
-            f"An image holds numbers from 0 to 255. {received(dtype=array.dtype.name)}"
+            "An image must hold numbers from 0 to 255. "
+            + received(dtype=array.dtype.name)
         )
     if array.size == 0:
         raise ValueError(f"The image is empty. {received(shape=array.shape)}")
@@ -131,7 +132,7 @@ def _array(image: Any) -> np.ndarray:
     if hasattr(image, "shape") and hasattr(image, "dtype"):
         return keras.ops.convert_to_numpy(image)
     raise ValueError(
-        "An image is a path, a PIL image or an array. "
+        "An image must be a path, a PIL image or an array. "
         + received(image=type(image).__name__)
     )
 

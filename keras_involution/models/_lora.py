@@ -38,8 +38,8 @@ def enable_lora(model: Any, rank: int, names: Sequence[str]) -> list[int]:
     ]
     if not chosen:
         raise ValueError(
-            "No layer with one of these names can be adapted, so nothing would be "
-            f"trained. {received(target_layer_names=list(names))}"
+            "None of these layers can be adapted, so nothing would be trained. "
+            + received(target_layer_names=list(names))
         )
     model.trainable = True
     for layer in layers:

@@ -1,4 +1,4 @@
-"""`fit`, `evaluate` and `predict` that take images as people have them."""
+"""`fit`, `evaluate` and `predict` for raw images."""
 
 from __future__ import annotations
 

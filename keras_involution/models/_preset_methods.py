@@ -42,39 +42,39 @@ class PresetMethods:
         image_shape: Sequence[int | None] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Builds the model that a preset describes.
+        """Loads a model from a preset.
 
-        Nothing that a preset names is executed: its JSON files are read as plain
-        values, its weights as plain numbers, and both are checked before a layer gets
-        a weight.
+        No code in a preset is executed. JSON files are read as plain values and weights
+        as plain numbers, and both are checked before any weight is set.
 
         Args:
             preset: A built-in name, a folder written by `save_to_preset` or by
                 keras-hub, a Hub repository as `"hf://user/name"`, or a published
-                checkpoint, a file or its `https://` address: `.pth`, `.pdparams`,
-                `.safetensors` or `.npz`.
-            num_classes: Integer, puts a new head of so many classes on the saved
-                backbone of a classifier.
+                checkpoint (`.pth`, `.pdparams`, `.safetensors` or `.npz`) as a file or
+                an `https://` URL.
+            num_classes: Integer, number of classes of a new head, which replaces the
+                saved head of a classifier.
             load_weights: Boolean; `False` builds the same architecture with random
                 weights.
             revision: Branch, tag or commit of a Hub repository; `None` is `main`.
-            token: Hub token; `None` takes `HF_TOKEN` or the saved login, `False` none.
-            cache_dir: Folder for downloads; `None` takes that of huggingface_hub, and
-                for checkpoints that of `KERAS_INVOLUTION_CACHE` or of the system.
-            mirror: Address of a folder with the published checkpoints of built-in
-                names; `None` takes `KERAS_INVOLUTION_MIRROR` or the publisher.
-            dtype: dtype or `keras.DTypePolicy`; `None` takes the saved one.
-            image_shape: Tuple of 3, the shape of an image. Where it has other channels
-                than the preset, the first convolution is adapted so that gray images
-                give the same outputs.
-            **kwargs: Further arguments of the class that replace saved ones.
+            token: Hub token; `None` uses `HF_TOKEN` or the saved login, `False` none.
+            cache_dir: Folder for downloads; `None` uses the cache of huggingface_hub,
+                and for checkpoints `KERAS_INVOLUTION_CACHE` or the cache folder of the
+                operating system.
+            mirror: URL of a folder with the published checkpoints of built-in names;
+                `None` uses `KERAS_INVOLUTION_MIRROR` or the publisher.
+            dtype: dtype or `keras.DTypePolicy`; `None` uses the saved one.
+            image_shape: Tuple of 3, the shape of an image. If its number of channels
+                differs from that of the preset, the first convolution is adapted so
+                that gray images give the same outputs.
+            **kwargs: Further arguments of the class, which override the saved ones.
 
         Returns:
             The model.
 
         Raises:
             TypeError: If an argument is unknown.
-            ValueError: If the preset is unknown, out of reach, damaged, or of another
+            ValueError: If the preset is unknown, unreachable, damaged, or of another
                 architecture.
         """
         from keras_involution import hub
@@ -98,19 +98,19 @@ class PresetMethods:
     def save_to_preset(
         self, folder: str | Path, max_shard_size: float | None = 5.0
     ) -> None:
-        """Writes the model as a preset folder in the format of keras-hub.
+        """Saves the model as a preset folder in the format of keras-hub.
 
-        The folder appears complete or not at all; an existing preset is replaced,
-        files beside it (a model card, say) are kept.
+        An interruption leaves no incomplete preset. An existing preset in the folder is
+        replaced; a model card in it is kept.
 
         Args:
             folder: Path of the folder.
-            max_shard_size: Number of GB above which the weights become several files;
-                `None` for one file of any size.
+            max_shard_size: Size in GB above which the weights are split into several
+                files; `None` for one file of any size.
 
         Raises:
-            ValueError: If `folder` is a file, or a folder with other contents than a
-                preset, or the model holds what a preset cannot describe.
+            ValueError: If `folder` is a file or holds anything other than a preset, or
+                a preset cannot describe the model.
         """
         from keras_involution import hub
 
@@ -134,32 +134,35 @@ class PresetMethods:
     ) -> str:
         """Publishes the model as a preset in a Hub repository, in one commit.
 
-        The preset is loaded back before anything is sent. Pushing again after an
-        interruption sends only what is not there yet.
+        The preset is saved and loaded back before the upload. If a push is interrupted,
+        the next push uploads only the missing files.
 
         Args:
-            repo_id: String, "user/name"; the repository is made if there is none.
-            private: Boolean, for a repository that is made now; `None` is the
-                account's setting.
-            token: Hub token that may write; `None` takes `HF_TOKEN` or the saved
+            repo_id: String, "user/name"; the repository is created if it does not
+                exist.
+            private: Boolean, visibility of a newly created repository; `None` uses the
+                setting of the account.
+            token: Hub token with write access; `None` uses `HF_TOKEN` or the saved
                 login.
-            commit_message: String; `None` says what is uploaded.
-            create_pr: Boolean, opens a pull request instead of committing.
-            revision: Branch to commit to, made if there is none; `None` is `main`.
-            tags: Sequence of strings for the card.
-            license: String, the license's id on the Hub, as "apache-2.0".
-            model_card: `keras_involution.hub.CardFacts` to write the card from, or
-                its whole text; `None` writes what the model itself shows.
-            overwrite_card: Boolean; `False` leaves a card that is there as it is.
-            max_shard_size: Number of GB above which the weights become several files.
+            commit_message: String; `None` uses a default message.
+            create_pr: Boolean, whether to open a pull request instead of committing.
+            revision: Branch to commit to, created if it does not exist; `None` is
+                `main`.
+            tags: Sequence of strings, tags for the model card.
+            license: String, id of the license on the Hub, such as "apache-2.0".
+            model_card: `keras_involution.hub.CardFacts`, or the whole text of the card;
+                `None` generates the card from the model.
+            overwrite_card: Boolean, whether to replace an existing model card.
+            max_shard_size: Size in GB above which the weights are split into several
+                files.
 
         Returns:
-            String, the address of the commit or pull request.
+            String, the URL of the commit or pull request.
 
         Raises:
             TypeError: If an argument is unknown.
-            ValueError: If the preset would not load back, or the Hub cannot be reached
-                or refuses.
+            ValueError: If the preset does not load back, or the Hub cannot be reached
+                or rejects the request.
         """
         from keras_involution import hub
 
@@ -180,7 +183,7 @@ class PresetMethods:
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, **kwargs: Any) -> Self:
-        """`from_preset` of the file of a published checkpoint.
+        """Loads a model from the file of a published checkpoint.
 
         Args:
             path: Path of a `.pth`, `.pdparams`, `.safetensors` or `.npz` file.
@@ -190,7 +193,7 @@ class PresetMethods:
             The model.
 
         Raises:
-            ValueError: If the file cannot be read, or is of another network.
+            ValueError: If the file cannot be read, or belongs to another network.
         """
         from keras_involution.models.rednet_checkpoint import from_checkpoint
 
@@ -198,40 +201,40 @@ class PresetMethods:
         return model
 
     def load_checkpoint(self, path: str | Path) -> None:
-        """Gives a classifier the weights of a published checkpoint of its architecture.
+        """Loads the weights of a published checkpoint into this classifier.
 
         Args:
             path: Path of the file.
 
         Raises:
-            ValueError: If the file cannot be read, or is of another network.
+            ValueError: If the file cannot be read, or belongs to another network.
         """
         from keras_involution.models.rednet_checkpoint import fill_from_checkpoint
 
         fill_from_checkpoint(self, Path(path))
 
     def published_state_dict(self) -> dict[str, Any]:
-        """The weights under the names and in the layout of the published checkpoints.
+        """Returns the weights with the names and layout of the published checkpoints.
 
         `torch.save({"state_dict": model.published_state_dict()}, path)` writes a file
         that `from_checkpoint` and the published PyTorch code read.
 
         Returns:
-            Dictionary of name -> tensor of PyTorch, on the other backends array.
+            Dictionary from names to PyTorch tensors; to arrays on other backends.
         """
         from keras_involution.models.rednet_names import published_arrays
 
         return published_arrays(self)
 
     def fuse_for_inference(self) -> keras.Model:
-        """An equal model whose convolutions include their batch normalization.
+        """Returns an equal model with batch normalization folded into convolutions.
 
         Returns:
-            A plain `keras.Model` of prepared tensors, with a copy of the weights as
-            they are now: fuse again after training.
+            A plain `keras.Model` that takes prepared tensors. It has a copy of the
+            current weights: fuse again after training.
         """
         return fuse_for_inference(self)
 
     def macs(self, image_shape: Sequence[int]) -> int:
-        """The multiply-adds for one image of a shape, as `model_cost` counts them."""
+        """The number of multiply-adds for one image, as counted by `model_cost`."""
         return model_cost(self, image_shape).macs

@@ -108,8 +108,8 @@ class OnlyJoinedSteps(TorchFunctionMode):
     ) -> Any:
         if function is torch.Tensor.backward:
             raise ValueError(
-                "Every process would train a model of its own: on PyTorch a plain "
-                "`keras.Model` does not average gradients over processes. Build it as "
+                "Every process would train a separate model: on PyTorch, a plain "
+                "`keras.Model` does not average gradients over processes. Use "
                 "`keras_involution.models.DataParallelModel(inputs, outputs)`. "
                 + received(world_size=world_size())
             )

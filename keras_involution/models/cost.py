@@ -1,4 +1,4 @@
-"""What a model costs to run: parameters and multiply-adds, layer by layer."""
+"""Parameters and multiply-adds of a model, layer by layer."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class LayerCost:
     """The cost of one layer for one image.
 
     Attributes:
-        name: Name of the layer, after those of the layers and models around it.
+        name: Name of the layer, prefixed with the names of the enclosing layers.
         kind: Name of its class.
-        output_shape: Shape of its output without the batch.
+        output_shape: Shape of its output without the batch dimension.
         parameters: Number of parameters, without the moving statistics of batch
-            normalization; 0 where a layer is used again.
-        macs: Multiplications of a convolution, an involution or a dense layer.
+            normalization; 0 if the layer was counted before.
+        macs: Multiply-adds of a convolution, an involution or a dense layer.
         others: Operations of biases, normalization, activations and pooling.
     """
 
@@ -36,11 +36,11 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a model for one image; printed, it is a table.
+    """The cost of a model for one image; `print` shows a table.
 
     Attributes:
-        rows: `LayerCost` of every layer, in the order of the computation.
-        uncounted: Names of layers with weights whose operations are not known.
+        rows: `LayerCost` of every layer, in order of execution.
+        uncounted: Names of layers with weights whose operations are unknown.
     """
 
     rows: tuple[LayerCost, ...]
@@ -48,17 +48,17 @@ class Cost:
 
     @property
     def parameters(self) -> int:
-        """Parameters in all, without the moving statistics."""
+        """Total number of parameters, without the moving statistics."""
         return sum(row.parameters for row in self.rows)
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of convolutions, involutions and dense layers in all."""
+        """Total multiply-adds of convolutions, involutions and dense layers."""
         return sum(row.macs for row in self.rows)
 
     @property
     def published_flops(self) -> int:
-        """What the tables of the paper call FLOPs: multiply-adds and the others."""
+        """The FLOPs of the paper's tables: multiply-adds and other operations."""
         return self.macs + sum(row.others for row in self.rows)
 
     def __str__(self) -> str:
@@ -81,26 +81,26 @@ class Cost:
 
 
 def model_cost(model: keras.Model, input_shape: Sequence[int]) -> Cost:
-    """Parameters and multiply-adds of a model, layer by layer, for one image.
+    """Counts the parameters and multiply-adds of a model per layer, for one image.
 
-    An involution is counted as its two 1x1 convolutions and one multiply-add for each
-    tap of its window, channel and position; a convolution, and a dense layer, as its
-    products. The tables of the paper add biases, two operations a value of a batch
-    normalization, one of a ReLU and one a value that is pooled: `published_flops`,
-    which is within 0.006 G of what they say.
+    An involution counts as its two 1x1 convolutions plus one multiply-add for each
+    point of the window, channel and position. The tables of the paper also count
+    biases, two operations per value of batch normalization, one per value of a ReLU,
+    and one per pooled value. `published_flops` includes these, and agrees with the
+    tables within 0.006 G.
 
     Args:
-        model: Functional model of one input; models inside of it are counted too, and
-            the layers inside of a layer, those of a feature pyramid for instance.
-        input_shape: Tuple, shape of an image without the batch: (H, W, C), or
+        model: Functional model with one input. Nested models and nested layers, such as
+            those of a feature pyramid, are included.
+        input_shape: Tuple, shape of an image without the batch dimension: (H, W, C), or
             (C, H, W) channels first.
 
     Returns:
-        `Cost`. Its numbers are for one image.
+        `Cost` for one image.
 
     Raises:
-        ValueError: If the model is not functional or not built, or the shape is open or
-            does not fit.
+        ValueError: If the model is not functional or not built, or the shape is
+            incomplete or does not fit.
 
     Example:
 
@@ -133,7 +133,7 @@ def _check_shape(model: keras.Model, shape: Shape) -> None:
         side is None or isinstance(side, int) for side in expected
     ):
         raise ValueError(
-            "The cost is counted of built functional models of one input. "
+            "The model must be a built functional model with one input. "
             + received(model=type(model).__name__, inputs=expected)
         )
     fits = len(expected) == len(shape) + 1 and all(

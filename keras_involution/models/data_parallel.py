@@ -41,8 +41,8 @@ class DataParallelSteps:
         shards = getattr(x, "world_size", None)
         if _BACKEND == "torch" and size > 1 and shards != size:
             raise ValueError(
-                "Every process would train on all rows: pass what `dataset` or "
-                "`stream` of the distribution returns. "
+                "Every process would train on all rows. Pass the result of "
+                "`Distribution.dataset` or `Distribution.stream`. "
                 + received(x=type(x), world_size=size)
             )
         if shards is not None:
@@ -107,28 +107,28 @@ class DataParallelSteps:
 class DataParallelModel(DataParallelSteps, keras.Model):
     """`keras.Model` that trains on several devices with every backend.
 
-    Use it instead of `keras.Model(inputs, outputs)` inside of
+    Use it instead of `keras.Model(inputs, outputs)` inside the `with` block of
     `keras_involution.distribution.distribute`. On PyTorch, gradients and metrics are
     averaged over the processes.
 
     Args:
-        *args: As of `keras.Model`, inputs and outputs of a functional model.
-        **kwargs: As of `keras.Model`.
+        *args: As in `keras.Model`: inputs and outputs of a functional model.
+        **kwargs: As in `keras.Model`.
 
     Call arguments:
         inputs: Tensors.
 
     Input shape:
-        As of the model's inputs.
+        The shape of the inputs of the model.
 
     Output shape:
-        As of the model's outputs.
+        The shape of the outputs of the model.
 
     Returns:
         Tensors.
 
     Raises:
-        ValueError: If a method would use the data of one process alone.
+        ValueError: If a method would use only the data of one process.
 
     Example:
 
@@ -140,7 +140,7 @@ class DataParallelModel(DataParallelSteps, keras.Model):
     (3, 2)
 
     Reference:
-        `torch.nn.parallel.DistributedDataParallel`, which averages gradients likewise.
+        `torch.nn.parallel.DistributedDataParallel` averages gradients in the same way.
     """
 
 
@@ -188,6 +188,6 @@ def _refuse_rows_of_all(method: str) -> None:
     """With JAX, the rows of every process would be taken for a shard of the data."""
     if _BACKEND == "jax" and world_size() > 1:
         raise ValueError(
-            f"With several processes, use `{method}` of the distribution, which shards "
-            f"the rows and gathers the results. {received(world_size=world_size())}"
+            f"With several processes, use `Distribution.{method}`, which shards the "
+            f"rows and gathers the results. {received(world_size=world_size())}"
         )

@@ -22,31 +22,34 @@ from keras_involution.models.rednet_blocks import SPATIAL_OPERATORS
 class InvolutionFeaturePyramid(layers.Layer):
     """A feature pyramid network whose output convolutions are involutions.
 
-    Every map of the backbone is brought to `num_filters` channels by a 1x1 convolution,
-    the next coarser one is added at twice its size, and an involution makes the output
-    of the level. Levels above the backbone's last are 3x3 convolutions of strides 2.
-    Maps of any size work; each must have half the sides, rounded up, of the finer one.
+    A 1x1 convolution converts each feature map of the backbone to `num_filters`
+    channels. The next coarser map is upsampled by 2 and added, and an involution
+    computes the output of the level. Levels above the last level of the backbone are
+    computed by 3x3 convolutions with strides 2. Feature maps can have any size, but the
+    height and width of each must be half of those of the finer map, rounded up.
 
     Args:
         min_level: Integer, the finest level: 3 in RetinaNet, 2 in semantic FPN.
         max_level: Integer, the coarsest level: 7 in RetinaNet, 5 in semantic FPN.
         num_filters: Integer, channels of all outputs.
-        use_p5: Boolean, whether the first level above the backbone's is made from the
-            backbone's last map, as published, or from the pyramid's.
+        use_p5: Boolean, whether the first level above the backbone is computed from the
+            last map of the backbone, as published, or from the last map of the pyramid.
         kernel_size: Odd integer or tuple of 2, window of the involutions.
         group_channels: Integer, channels that share a kernel; must divide
             `num_filters`.
-        reduction_ratio: Integer, narrowing of the branch that generates the kernels.
-        spatial_operator: `"involution"`, or `"convolution"` for the usual pyramid with
+        reduction_ratio: Integer, reduction of the channels in the branch that generates
+            the kernels.
+        spatial_operator: `"involution"`, or `"convolution"` for a standard pyramid with
             3x3 convolutions.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
-            global setting.
+        data_format: `"channels_last"` or `"channels_first"`; `None` uses the global
+            setting of Keras.
         kernel_initializer: Initializer of all convolutions and involutions.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Call arguments:
-        inputs: Dictionary from "P2", "P3"... to maps, as `backbone.pyramid_outputs`;
-            levels below `min_level` and above `max_level` are not used.
+        inputs: Dictionary from "P2", "P3"... to feature maps, such as
+            `backbone.pyramid_outputs`. Levels below `min_level` and above `max_level`
+            are ignored.
         training: Boolean, whether batch normalization uses the statistics of the batch.
 
     Input shape:
@@ -57,10 +60,10 @@ class InvolutionFeaturePyramid(layers.Layer):
         (B, num_filters, H, W).
 
     Returns:
-        Dictionary of tensors, "P3" to "P7" for instance.
+        Dictionary of tensors, for example "P3" to "P7".
 
     Raises:
-        ValueError: If a size does not fit, a level is missing in the inputs, or
+        ValueError: If a size does not fit, the inputs lack a level, or
             `spatial_operator` or `data_format` is unknown.
 
     Example:
@@ -105,7 +108,7 @@ class InvolutionFeaturePyramid(layers.Layer):
         self.max_level = check(max_level, "max_level")
         if min_level > max_level:
             raise ValueError(
-                "`min_level` must not be above `max_level`. "
+                "`min_level` must be at most `max_level`. "
                 + received(min_level=min_level, max_level=max_level)
             )
         self.num_filters = check(num_filters, "num_filters")

@@ -1,4 +1,4 @@
-"""An equal network for inference that makes fewer passes over its maps.
+"""Folds batch normalization into convolutions, for faster inference.
 
 Batch normalization with fixed statistics scales and shifts each channel. Where it
 follows a convolution, the scale is multiplied into the kernel and the shift becomes the
@@ -21,22 +21,22 @@ _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 
 
 def fuse_for_inference(model: keras.Model) -> keras.Model:
-    """Returns an equal model whose convolutions include their batch normalization.
+    """Returns an equal model with batch normalization folded into convolutions.
 
-    The new model has its own copy of the weights: fuse again after training. It
-    computes what `model` computes with `training=False`, to rounding. Normalization
-    that follows no convolution stays as it is.
+    The new model has its own copy of the weights: fuse again after training. Its
+    outputs equal those of `model` with `training=False`, up to rounding. Normalization
+    that does not follow a convolution does not change.
 
     Args:
         model: Functional or built sequential Keras model, such as a
-            `RedNetImageClassifier`. Functional models inside it are fused too.
+            `RedNetImageClassifier`. Nested functional models are fused too.
 
     Returns:
-        A plain `keras.Model` with the inputs and outputs of `model`, not trainable.
+        A plain, non-trainable `keras.Model` with the same inputs and outputs.
 
     Raises:
-        ValueError: If the model is neither, or a layer cannot be copied from its
-            config.
+        ValueError: If the model is neither functional nor built sequential, or a layer
+            cannot be copied from its config.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""A trained network for images of another number of channels."""
+"""Adapts a trained network to images with another number of channels."""
 
 from __future__ import annotations
 

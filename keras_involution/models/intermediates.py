@@ -1,4 +1,4 @@
-"""The maps of the stages under the names that PyTorch Image Models uses for them."""
+"""The feature maps of the stages, with the names of PyTorch Image Models (timm)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Intermediates:
 
     @property
     def feature_info(self) -> list[dict[str, Any]]:
-        """For each stage its channels, its reduction of the sides and its layer.
+        """The channels, the reduction and the layer name of each stage.
 
         The keys are those of PyTorch Image Models: "num_chs", "reduction", "module".
         """
@@ -46,17 +46,17 @@ class Intermediates:
         intermediates_only: bool = False,
         training: bool = False,
     ) -> Any:
-        """The output and the maps of the stages, from one pass.
+        """Returns the output and the feature maps of the stages from one forward pass.
 
         Args:
             inputs: Floating-point tensor, as for a call of the model.
-            indices: Integers, which stages, counted from 0 or from the end as -1; an
-                integer for the last so many; `None` for all.
-            intermediates_only: Boolean, whether only the list is returned.
+            indices: Sequence of stage numbers, counted from 0, or from the end as -1;
+                an integer for this number of last stages; `None` for all stages.
+            intermediates_only: Boolean, whether to return only the list of maps.
             training: Boolean, as for a call of the model.
 
         Returns:
-            Tensor and list of tensors, or the list.
+            Tuple of the output tensor and the list of maps, or only the list.
 
         Raises:
             ValueError: If there is no such stage.
@@ -76,7 +76,7 @@ def _places(indices: Any, count: int) -> list[int]:
     places: list[Any] = list(indices) if isinstance(indices, list | tuple) else [None]
     if not all(type(i) is int and -count <= i < count for i in places):
         raise ValueError(
-            f"`indices` must be stages of {count}, or how many of the last. "
-            + received(indices=indices)
+            f"`indices` must be stages from 0 to {count - 1}, or a number of last "
+            "stages. " + received(indices=indices)
         )
     return places

@@ -1,4 +1,4 @@
-"""Involutions one after another, where detectors have convolutions."""
+"""A stack of involutions for the heads of detectors."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from keras_involution.layers import Involution2D
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class InvolutionTower(layers.Layer):
-    """Involutions with a ReLU after each, in place of the 3x3 convolutions of a head.
+    """A stack of involutions, each followed by a ReLU, for the heads of detectors.
 
-    One of them is the published region proposal head, four are the published mask
-    head; a layer that predicts follows. The number of channels does not change, and the
-    same tower serves every level of a pyramid. The published trainings of such heads
-    warm up over 2,000 steps and clip gradients to a norm of 5.
+    It replaces the stack of 3x3 convolutions in a head: one involution in the published
+    region proposal head, four in the published mask head. Add the prediction layer
+    after it. The number of channels does not change, and the same tower works on every
+    level of a pyramid. The published recipes for these heads use a warm-up of 2,000
+    steps and clip gradients to a norm of 5.
 
     Args:
-        depth: Integer, how many involutions.
+        depth: Integer, number of involutions.
         kernel_size: Odd integer or tuple of 2, the window.
         group_channels: Integer, channels that share a kernel; must divide the channels.
-        reduction_ratio: Integer, narrowing of the branch that generates the kernels.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
-            global setting.
+        reduction_ratio: Integer, reduction of the channels in the branch that generates
+            the kernels.
+        data_format: `"channels_last"` or `"channels_first"`; `None` uses the global
+            setting of Keras.
         kernel_initializer: Initializer of the involutions.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
@@ -39,14 +41,14 @@ class InvolutionTower(layers.Layer):
         (B, H, W, C), or (B, C, H, W) channels first. Any H and W.
 
     Output shape:
-        That of the inputs.
+        The shape of the inputs.
 
     Returns:
-        Tensor of values that are not negative.
+        Tensor of non-negative values.
 
     Raises:
-        ValueError: If a size is not a positive integer, the window is even, or the
-            group does not divide the channels.
+        ValueError: If a size is not a positive integer, the window is even, or
+            `group_channels` does not divide the channels.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""What a classifier answers: names and probabilities, best first."""
+"""The predictions of a classifier: names and probabilities, best first."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Prediction(NamedTuple):
 
 
 class Predictions(list[list[Prediction]]):
-    """A list with the predictions of each image, best first; printed, it is a table.
+    """The predictions for each image, best first; `print` shows a table.
 
     Args:
-        rows: For each image a list of `Prediction`.
-        images: What the images are called: their files, or their numbers.
+        rows: List with a list of `Prediction` for each image.
+        images: Names of the images: their files or numbers.
 
     Example:
 

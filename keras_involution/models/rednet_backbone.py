@@ -34,44 +34,45 @@ class RedNetBackbone(
     involutions.
 
     Args:
-        stackwise_num_filters: List of 4 integers, channels of the spatial operator of
-            each stage; a stage's output has four times as many.
-        stackwise_num_blocks: List of 4 integers, bottlenecks of each stage.
-        stackwise_strides: List of 4 integers, strides of each stage's first block.
-        stem_kernel_size: Odd integer, window of the involution of the stem: 3 in the
+        stackwise_num_filters: List of 4 integers, channels of the spatial operator in
+            each stage; the output of a stage has four times as many.
+        stackwise_num_blocks: List of 4 integers, number of bottlenecks in each stage.
+        stackwise_strides: List of 4 integers, strides of the first block of each stage.
+        stem_kernel_size: Odd integer, window of the involution in the stem: 3 in the
             published classifiers, 7 in the published detectors.
-        kernel_size: Odd integer, window of the involutions of the stages.
+        kernel_size: Odd integer, window of the involutions in the stages.
         group_channels: Integer, channels that share a kernel.
-        reduction_ratio: Integer, narrowing of the branch that generates the kernels.
-        spatial_operator: `"involution"`, or `"convolution"` for the baseline with 3x3
-            convolutions on the same plan, a ResNet.
-        drop_path_rate: Float from 0 to 1, exclusive: how often the last bottleneck's
-            branch is left out for an image in training (stochastic depth); it grows
-            from 0 in the first bottleneck in equal steps.
+        reduction_ratio: Integer, reduction of the channels in the branch that generates
+            the kernels.
+        spatial_operator: `"involution"`, or `"convolution"` for the ResNet baseline
+            with 3x3 convolutions.
+        drop_path_rate: Float in [0, 1), stochastic depth rate of the last bottleneck;
+            the rate increases linearly from 0 at the first bottleneck.
         image_shape: Tuple of 3, the shape of an image; `None` for any size.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
-            global setting.
+        data_format: `"channels_last"` or `"channels_first"`; `None` uses the global
+            setting of Keras.
         dtype: dtype or `keras.DTypePolicy` of all layers.
         **kwargs: `name` and `trainable`.
 
     Call arguments:
-        inputs: Floating-point tensor, prepared as by `RedNetImageConverter`.
+        inputs: Floating-point tensor, as returned by `RedNetImageConverter`.
         training: Boolean, whether batch normalization uses the statistics of the batch.
 
     Input shape:
         (B, H, W, C), or (B, C, H, W) channels first. Any H and W.
 
     Output shape:
-        (B, ceil(H / 32), ceil(W / 32), 4 * stackwise_num_filters[-1]). The maps of all
-        stages are in `pyramid_outputs`, "P2" (a quarter of the sides) to "P5".
+        (B, ceil(H / 32), ceil(W / 32), 4 * stackwise_num_filters[-1]). The feature maps
+        of all stages are in `pyramid_outputs`, "P2" (stride 4) to "P5" (stride 32).
 
     Returns:
-        Tensor, the map of the last stage.
+        Tensor, the feature map of the last stage.
 
     Raises:
         TypeError: If an argument is unknown.
-        ValueError: If lists differ in length, sizes do not fit the groups,
-            `drop_path_rate` is none, or `spatial_operator` or `data_format` is unknown.
+        ValueError: If lists differ in length, `group_channels` does not divide the
+            filters, `drop_path_rate` is not in [0, 1), or `spatial_operator` or
+            `data_format` is unknown.
 
     Example:
 
@@ -216,14 +217,14 @@ class RedNetBackbone(
     def freeze_stages(self, count: int) -> None:
         """Freezes the stem and the first stages for fine-tuning.
 
-        Their weights stay as they are, and their batch normalization uses its saved
+        Their weights do not change, and their batch normalization uses its saved
         statistics. Compile the model afterwards.
 
         Args:
-            count: Integer, how many stages; 0 freezes the stem alone.
+            count: Integer, number of stages; 0 freezes only the stem.
 
         Raises:
-            ValueError: If there are not so many stages.
+            ValueError: If `count` is larger than the number of stages.
         """
         stages = len(self.stackwise_num_blocks)
         if type(count) is not int or not 0 <= count <= stages:
@@ -243,7 +244,7 @@ class RedNetBackbone(
     def enable_lora(
         self, rank: int, target_layer_names: Sequence[str] | None = None
     ) -> None:
-        """Freezes the backbone and trains low-rank matrices beside its convolutions.
+        """Freezes the backbone and adds trainable low-rank matrices (LoRA).
 
         Batch normalization uses its saved statistics. Compile the model afterwards.
 
@@ -263,11 +264,12 @@ class RedNetBackbone(
         self._lora_rank = rank
 
     def with_image_shape(self, image_shape: Shape) -> Self:
-        """The same network, with the same weights, for images of another shape.
+        """Returns the same network, with the same weights, for another image shape.
 
-        With other channels, the first convolution is adapted so that gray images give
-        the same outputs: one channel gets the sum of its kernels, more get them in
-        turn, and what is missing of the sum in equal parts.
+        If the number of channels differs, the first convolution is adapted so that gray
+        images give the same outputs. With one channel, its kernels are summed. With
+        more channels, they are repeated cyclically, and the rest of the sum is divided
+        equally.
 
         Args:
             image_shape: Tuple of 3 with known channels.
@@ -329,7 +331,7 @@ def _check_stages(
         stackwise_strides=strides,
     )
     if not len(filters) == len(blocks) == len(strides) > 0:
-        raise ValueError(f"The lists of stages must have one length. {lists}")
+        raise ValueError(f"The lists of stages must have the same length. {lists}")
     check = _arguments.positive_integer
     return [
         (

@@ -1,4 +1,4 @@
-"""A published checkpoint to a RedNet.
+"""Loads a published checkpoint into a RedNet.
 
 Names, shapes and values are compared with the architecture before a layer is made.
 """
@@ -68,7 +68,7 @@ def from_checkpoint(
 
     Args:
         cls: `RedNetBackbone`, `RedNetImageClassifier` or the class of a depth.
-        path: Path of the file, as of `read_checkpoint`.
+        path: Path of the file, as in `read_checkpoint`.
         num_classes: Integer, puts a new head with this number of classes on the
             backbone.
         load_weights: Boolean; `False` leaves the weights random.
@@ -95,7 +95,7 @@ def from_checkpoint(
     if hasattr(cls, "check_depth") and checkpoint.depth != cls.depth:
         raise CheckpointError(
             f"The checkpoint is a RedNet of depth {checkpoint.depth}, not {cls.depth}; "
-            "load it with `RedNetImageClassifier.from_preset` or the class of its "
+            "load it with `RedNetImageClassifier.from_preset` or the class for its "
             f"depth. {received(path=str(checkpoint.path))}"
         )
     backbone_cls = cls if backbone_only else cls.backbone_cls
@@ -117,7 +117,7 @@ def read_rednet(path: str | Path, without_head: bool = False) -> RedNetCheckpoin
     """Reads a checkpoint after its description has turned out to be that of a RedNet.
 
     Args:
-        path: Path of the file, as of `read_checkpoint`.
+        path: Path of the file, as in `read_checkpoint`.
         without_head: Boolean, whether to leave out the head where there is one.
 
     Raises:
@@ -199,7 +199,7 @@ def _depth(names: Iterable[str], where: str) -> int:
             return depth
     known = ", ".join(f"{list(b)} ({d})" for d, b in STACKWISE_NUM_BLOCKS.items())
     raise CheckpointError(
-        f"The checkpoint is of no published RedNet; their stages have blocks {known}. "
+        f"The checkpoint is not a published RedNet, whose stages have blocks {known}. "
         f"{where}, blocks={blocks}"
     )
 
@@ -214,13 +214,13 @@ def _num_classes(arrays: Mapping[str, StoredArray], where: str) -> int:
     weight = arrays.get(_HEAD)
     if weight is None:
         raise CheckpointError(
-            "The checkpoint has no head; say how many classes a new one has with "
-            f"`num_classes`, or load it with `RedNetBackbone.from_preset`. {where}"
+            "The checkpoint has no head. Pass `num_classes` for a new head, or load it "
+            f"with `RedNetBackbone.from_preset`. {where}"
         )
     if len(weight.shape) != 2 or not weight.shape[0] or weight.shape[1] != FEATURES:
         raise CheckpointError(
-            f"`{_HEAD}` has shape {weight.shape}; that of a RedNet is (classes, "
-            f"{FEATURES}). {where}"
+            f"`{_HEAD}` has shape {weight.shape}; expected (classes, {FEATURES}). "
+            f"{where}"
         )
     return weight.shape[0]
 
@@ -256,7 +256,7 @@ def _compare(
     lines = [f"  {kind}: {_listed(names)}" for kind, names in faults.items() if names]
     if lines:
         raise CheckpointError(
-            "The arrays of the checkpoint are not those of this network.\n"
+            "The arrays of the checkpoint do not match this network.\n"
             + "\n".join(lines)
             + f"\n{where}"
         )

@@ -1,4 +1,4 @@
-"""The published depths, one class each."""
+"""One class for each published depth."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RedNetOfDepth(RedNetImageClassifier):
             backbone = RedNetBackbone.from_depth(self.depth, **arguments)
         elif arguments != _DEFAULTS:
             raise ValueError(
-                "A `backbone` has these settings already; give them to it. "
+                "These arguments belong to the `backbone`; pass them to it. "
                 + received(**{n: v for n, v in arguments.items() if v != _DEFAULTS[n]})
             )
         self.check_depth(backbone)
@@ -76,37 +76,37 @@ class RedNet26(RedNetOfDepth):
 
     Args:
         num_classes: Integer, number of classes.
-        backbone: `RedNetBackbone` of depth 26 to put the head on; `None` makes one.
+        backbone: `RedNetBackbone` of depth 26; `None` creates one.
         spatial_operator: `"involution"`, or `"convolution"` for the ResNet baseline
             of the same depth.
         stem_kernel_size: Odd integer, window of the involution of the stem: 3 in the
             published classifiers, 7 in the published detectors.
-        drop_path_rate: Float in [0, 1), probability with which the branch of the last
-            bottleneck is left out for an image in training.
+        drop_path_rate: Float in [0, 1), stochastic depth rate of the last bottleneck.
         image_shape: Tuple of 3, the shape of an image; `None` for any size.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
-            global setting.
+        data_format: `"channels_last"` or `"channels_first"`; `None` uses the global
+            setting of Keras.
         dtype: dtype or `keras.DTypePolicy` of all layers.
         **kwargs: Further arguments of `RedNetImageClassifier`: `preprocessor`,
             `pooling`, `activation`, `dropout`, `head_dtype`, `class_names`,
             `include_top`, `name`, `trainable`.
 
     Call arguments:
-        inputs: Floating-point tensor, prepared as by `preprocessor`.
+        inputs: Floating-point tensor, as returned by `preprocessor`.
         training: Boolean, whether batch normalization uses the statistics of the batch.
 
     Input shape:
         (B, H, W, C), or (B, C, H, W) channels first. Any H and W.
 
     Output shape:
-        (B, num_classes); without the head (B, C), or the map of the backbone.
+        (B, num_classes). With `include_top=False`, (B, C) or the feature map of the
+        backbone.
 
     Returns:
-        Tensor, logits unless `activation` says otherwise.
+        Tensor of logits, or the result of `activation`.
 
     Raises:
         TypeError: If an argument is unknown.
-        ValueError: If an argument does not fit, or `backbone` is of another depth.
+        ValueError: If an argument is invalid, or `backbone` has another depth.
 
     Example:
 
@@ -129,10 +129,10 @@ class RedNet38(RedNetOfDepth):
 
     Args:
         num_classes: Integer, number of classes.
-        **kwargs: Further arguments, as of `RedNet26`.
+        **kwargs: Further arguments, as in `RedNet26`.
 
     Call arguments:
-        inputs: Floating-point tensor, prepared as by `preprocessor`.
+        inputs: Floating-point tensor, as returned by `preprocessor`.
 
     Input shape:
         (B, H, W, C), or (B, C, H, W) channels first.
@@ -141,10 +141,10 @@ class RedNet38(RedNetOfDepth):
         (B, num_classes).
 
     Returns:
-        Tensor, logits unless `activation` says otherwise.
+        Tensor of logits, or the result of `activation`.
 
     Raises:
-        TypeError, ValueError: As of `RedNet26`.
+        TypeError, ValueError: As in `RedNet26`.
 
     Example:
 
@@ -165,10 +165,10 @@ class RedNet50(RedNetOfDepth):
 
     Args:
         num_classes: Integer, number of classes.
-        **kwargs: Further arguments, as of `RedNet26`.
+        **kwargs: Further arguments, as in `RedNet26`.
 
     Call arguments:
-        inputs: Floating-point tensor, prepared as by `preprocessor`.
+        inputs: Floating-point tensor, as returned by `preprocessor`.
 
     Input shape:
         (B, H, W, C), or (B, C, H, W) channels first.
@@ -177,10 +177,10 @@ class RedNet50(RedNetOfDepth):
         (B, num_classes).
 
     Returns:
-        Tensor, logits unless `activation` says otherwise.
+        Tensor of logits, or the result of `activation`.
 
     Raises:
-        TypeError, ValueError: As of `RedNet26`.
+        TypeError, ValueError: As in `RedNet26`.
 
     Example:
 
@@ -201,10 +201,10 @@ class RedNet101(RedNetOfDepth):
 
     Args:
         num_classes: Integer, number of classes.
-        **kwargs: Further arguments, as of `RedNet26`.
+        **kwargs: Further arguments, as in `RedNet26`.
 
     Call arguments:
-        inputs: Floating-point tensor, prepared as by `preprocessor`.
+        inputs: Floating-point tensor, as returned by `preprocessor`.
 
     Input shape:
         (B, H, W, C), or (B, C, H, W) channels first.
@@ -213,10 +213,10 @@ class RedNet101(RedNetOfDepth):
         (B, num_classes).
 
     Returns:
-        Tensor, logits unless `activation` says otherwise.
+        Tensor of logits, or the result of `activation`.
 
     Raises:
-        TypeError, ValueError: As of `RedNet26`.
+        TypeError, ValueError: As in `RedNet26`.
 
     Example:
 
@@ -237,10 +237,10 @@ class RedNet152(RedNetOfDepth):
 
     Args:
         num_classes: Integer, number of classes.
-        **kwargs: Further arguments, as of `RedNet26`.
+        **kwargs: Further arguments, as in `RedNet26`.
 
     Call arguments:
-        inputs: Floating-point tensor, prepared as by `preprocessor`.
+        inputs: Floating-point tensor, as returned by `preprocessor`.
 
     Input shape:
         (B, H, W, C), or (B, C, H, W) channels first.
@@ -249,10 +249,10 @@ class RedNet152(RedNetOfDepth):
         (B, num_classes).
 
     Returns:
-        Tensor, logits unless `activation` says otherwise.
+        Tensor of logits, or the result of `activation`.
 
     Raises:
-        TypeError, ValueError: As of `RedNet26`.
+        TypeError, ValueError: As in `RedNet26`.
 
     Example:
 

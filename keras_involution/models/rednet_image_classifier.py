@@ -1,4 +1,4 @@
-"""RedNet with its head."""
+"""The RedNet image classifier."""
 
 from __future__ import annotations
 
@@ -33,34 +33,36 @@ _POOLINGS = {
 class RedNetImageClassifier(
     PreparesImages, PresetMethods, DataParallelSteps, keras.Model
 ):
-    """An image classifier on a RedNet: backbone, global pooling, one dense layer.
+    """RedNet image classifier: backbone, global pooling and a dense layer.
 
-    `fit`, `evaluate` and `predict` take any data that Keras takes and prepare the
-    images in them with `preprocessor`, batch by batch; `classify` goes from files or
-    images to names. Images have values from 0 to 255. Tensors that are prepared
-    already are not prepared again: floating-point numbers of which one is negative, or
-    none is larger than anything that the preprocessor returns. Calling the model never
-    prepares, and with `preprocessor=None` no method does.
+    `fit`, `evaluate` and `predict` take any data that Keras supports, and preprocess
+    the images with `preprocessor`, batch by batch. `classify` takes files or images and
+    returns class names. Images have values from 0 to 255. Tensors that are already
+    prepared are not preprocessed again. A floating-point tensor counts as prepared if
+    it has a negative value, or if no value exceeds the largest output of the
+    preprocessor. Calling the model itself never preprocesses. With `preprocessor=None`,
+    no method does.
 
     Args:
-        backbone: `RedNetBackbone`, or any model with one image input and one map as
-            output.
-        num_classes: Integer, number of classes; without the head it is not used.
-        preprocessor: Layer that prepares images; `"auto"` is a `RedNetImageConverter`
-            to the backbone's image size, or to 224 x 224 where that is open. `None`
-            is the plain network of prepared tensors.
-        pooling: `"avg"` or `"max"`; without the head also `None`, for the map.
-        activation: Activation of the predictions; `None` leaves logits.
-        dropout: Float, rate of the dropout before the dense layer.
-        head_dtype: dtype or `keras.DTypePolicy` of pooling and dense layer; `None`
-            takes the backbone's.
+        backbone: `RedNetBackbone`, or any model with one image input and one feature
+            map as output.
+        num_classes: Integer, number of classes; ignored with `include_top=False`.
+        preprocessor: Layer that prepares images. `"auto"` creates a
+            `RedNetImageConverter` for the image size of the backbone, or for 224 x 224
+            if the backbone takes any size. `None` disables preprocessing.
+        pooling: `"avg"` or `"max"`; with `include_top=False` also `None`, to return the
+            feature map.
+        activation: Activation of the predictions; `None` returns logits.
+        dropout: Float, dropout rate before the dense layer.
+        head_dtype: dtype or `keras.DTypePolicy` of the pooling and the dense layer;
+            `None` uses that of the backbone.
         class_names: List of `num_classes` strings; saved with a preset.
-        include_top: Boolean, whether dropout and dense layer follow the pooling. A
-            model without them gives features; its `backbone` is what a preset holds.
+        include_top: Boolean, whether to include dropout and the dense layer. A model
+            without them returns features; save its `backbone` as a preset.
         **kwargs: `name` and `trainable`.
 
     Call arguments:
-        inputs: Floating-point tensor, as `preprocessor` returns it.
+        inputs: Floating-point tensor, as returned by `preprocessor`.
         training: Boolean, whether dropout is active and batch normalization uses the
             statistics of the batch.
 
@@ -68,15 +70,16 @@ class RedNetImageClassifier(
         (B, H, W, C), or (B, C, H, W) channels first. Any H and W.
 
     Output shape:
-        (B, num_classes); without the head (B, C), or the map of `backbone`.
+        (B, num_classes). With `include_top=False`, (B, C) or the feature map of
+        `backbone`.
 
     Returns:
-        Tensor, logits unless `activation` says otherwise.
+        Tensor of logits, or the result of `activation`.
 
     Raises:
         TypeError: If an argument is unknown.
-        ValueError: If `num_classes` is not a positive integer, the names are not as
-            many as the classes, or `pooling` is unknown.
+        ValueError: If `num_classes` is not a positive integer, `class_names` does not
+            have `num_classes` names, or `pooling` is unknown.
 
     Example:
 
@@ -178,34 +181,34 @@ class RedNetImageClassifier(
 
     @_strict.strict_keywords
     def classify(self, images: Any, top: int = 5) -> Predictions:
-        """Prepares images, predicts, and answers with names and probabilities.
+        """Classifies images and returns class names and probabilities.
 
         Args:
-            images: One image or a list of images of any sizes. An image is the path of
-                a file, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or
-                (H, W, 4) of values 0 to 255; a batch is an array (B, H, W, C). With
-                `data_format="channels_first"` arrays have their channels first.
-            top: Integer, how many predictions for an image.
+            images: One image or a list of images of any sizes. An image is a file path,
+                a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) with
+                values from 0 to 255. A batch is an array (B, H, W, C). With
+                `data_format="channels_first"`, arrays have their channels first.
+            top: Integer, number of predictions for each image.
 
         Returns:
-            `Predictions`, for each image a list of (name, probability), best first.
-            Without `class_names` the names are the class numbers.
+            `Predictions`: for each image, a list of (name, probability), best first.
+            Without `class_names`, the names are the class numbers.
 
         Raises:
-            ValueError: If an image cannot be read or its values are not 0 to 255, or
-                the model was made without its head or without a preprocessor.
+            ValueError: If an image cannot be read or has values outside 0 to 255, or
+                the model has no head or no preprocessor.
         """
         if self.num_classes is None:
             raise ValueError(
-                "A model without its head gives no classes; `predict` returns its "
-                f"features. {received(include_top=False)}"
+                "A model without head cannot classify; `predict` returns its features. "
+                + received(include_top=False)
             )
         prepare: Any = self.preprocessor
         if prepare is None:
             raise ValueError(
-                "The model has no preprocessor, so nothing says how images are "
-                "prepared. Set `model.preprocessor`, to a `RedNetImageConverter` for "
-                f"instance. {received(preprocessor=None)}"
+                "The model has no preprocessor, so it cannot prepare images. Set "
+                "`model.preprocessor`, for example to a `RedNetImageConverter`. "
+                + received(preprocessor=None)
             )
         top = min(_arguments.positive_integer(top, "top"), self.num_classes)
         given, image_names = list_of_images(images)
@@ -237,12 +240,11 @@ class RedNetImageClassifier(
         ]
 
     def with_image_shape(self, image_shape: Shape, prepare: bool = True) -> Self:
-        """The same classifier, with the same weights, for images of another shape.
+        """Returns the same classifier, with the same weights, for another image shape.
 
         Args:
             image_shape: Tuple of 3 with known channels.
-            prepare: Boolean, whether the preprocessor is changed to prepare images of
-                that shape.
+            prepare: Boolean, whether to adapt the preprocessor to this shape.
 
         Returns:
             A new classifier.
@@ -309,7 +311,7 @@ def _check_class_names(
         return None
     if len(class_names) != num_classes:
         raise ValueError(
-            f"`class_names` must hold {num_classes} names, one a class. "
+            f"`class_names` must hold {num_classes} names, one per class. "
             + received(class_names=list(class_names))
         )
     return [str(name) for name in class_names]

@@ -1,4 +1,4 @@
-"""Images to network inputs."""
+"""Preprocessing of images for a RedNet."""
 
 from __future__ import annotations
 
@@ -18,48 +18,48 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class RedNetImageConverter(keras.layers.Resizing):
-    """Prepares images for a RedNet: resizes, then `x * scale + offset` per channel.
+    """Prepares images for a RedNet: resizing, then `x * scale + offset` per channel.
 
-    The larger part of an image with the target's aspect ratio is cut out of its
-    middle and resized bilinearly. Integer images are resized to integers, as image
-    libraries do. The layer works in front of a model, in `tf.data` and in grain.
+    By default, the largest central crop with the aspect ratio of `image_size` is
+    resized bilinearly. Integer images are rounded to integers after resizing, as in
+    image libraries. The layer works before a model, in `tf.data` and in grain.
 
     Args:
-        image_size: Tuple of 2 integers, height and width to resize to; `None` leaves
-            the size as it is.
-        scale: Float or list of floats, one a channel; `None` is 1 / the standard
-            deviation of ImageNet, for values of 0 to 255.
+        image_size: Tuple of 2 integers, height and width to resize to; `None` keeps the
+            size.
+        scale: Float or list of floats, one per channel; `None` is 1 / the standard
+            deviation of ImageNet, for values from 0 to 255.
         offset: Float or list of floats; `None` is -mean / standard deviation of
             ImageNet.
         crop_to_aspect_ratio: Boolean; `False` stretches the whole image instead.
-        pad_to_aspect_ratio: Boolean; `True` keeps the whole image and pads it.
-        interpolation: String, how `keras.layers.Resizing` interpolates.
-        antialias: Boolean, whether to smooth before shrinking.
-        crop_fraction: Float in (0, 1], `image_size` as a fraction of the size that the
-            shorter side is resized to. Published accuracies are measured with 0.875:
-            the shorter side to 256, the central 224 x 224. Below 1 the interpolation is
-            bilinear, without antialiasing.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
-            global setting.
+        pad_to_aspect_ratio: Boolean; `True` pads the whole image instead.
+        interpolation: String, interpolation of `keras.layers.Resizing`.
+        antialias: Boolean, whether to use antialiasing when shrinking.
+        crop_fraction: Float in (0, 1]. The shorter side is resized to `image_size /
+            crop_fraction`, then the central `image_size` is cropped. The published
+            accuracies were measured with 0.875: resize to 256, crop 224 x 224. Below 1,
+            the interpolation is bilinear, without antialiasing.
+        data_format: `"channels_last"` or `"channels_first"`; `None` uses the global
+            setting of Keras.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Call arguments:
-        inputs: Tensor of values 0 to 255, integer or floating point, or a list of
+        inputs: Integer or floating-point tensor with values from 0 to 255, or a list of
             images of different sizes.
 
     Input shape:
         (B, H, W, 3) or (H, W, 3); channels first (B, 3, H, W) or (3, H, W).
 
     Output shape:
-        The same with `image_size` in place of H and W.
+        The same, with H and W replaced by `image_size`.
 
     Returns:
-        Floating-point tensor; a list of images comes back as one batch.
+        Floating-point tensor; a list of images becomes one batch.
 
     Raises:
-        ValueError: If both ways to keep the aspect ratio are chosen, `image_size` is
-            not two positive integers, or images of a list differ in size and there
-            is no `image_size`.
+        ValueError: If both `crop_to_aspect_ratio` and `pad_to_aspect_ratio` are true,
+            `image_size` is not two positive integers, or images of different sizes are
+            passed without `image_size`.
 
     Example:
 
@@ -90,8 +90,8 @@ class RedNetImageConverter(keras.layers.Resizing):
         _strict.check_constructor(self, kwargs)
         if crop_to_aspect_ratio and pad_to_aspect_ratio:
             raise ValueError(
-                "Choose one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio`. "
-                + received(crop_to_aspect_ratio=True, pad_to_aspect_ratio=True)
+                "Only one of `crop_to_aspect_ratio` and `pad_to_aspect_ratio` can be "
+                "true. " + received(crop_to_aspect_ratio=True, pad_to_aspect_ratio=True)
             )
         size: tuple = (None, None)
         if image_size is not None:

@@ -1,4 +1,4 @@
-"""The family as data: its depths, and the built-in presets that a class can load."""
+"""The published depths and the built-in presets, as data."""
 
 from __future__ import annotations
 

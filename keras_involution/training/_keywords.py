@@ -1,4 +1,4 @@
-"""Keyword arguments for a function that somebody chose by its name."""
+"""Checks keyword arguments for a function that the user chose by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one augmentation: random changes of training images, on the host, from a seed."""
+"""Augmentation of training images, computed on the host from a seed."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from keras_involution.training.views import RandomView
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of single images, then of whole batches.
+    """Random augmentation, first of single images, then of whole batches.
 
-    All of it is NumPy and Pillow, for threads and processes beside the training. What
-    is drawn depends on the generator alone, so that a resumed run sees what an
-    uninterrupted run sees. `keras.layers.RandAugment` is not used since it draws once
-    for a whole batch.
+    It uses only NumPy and Pillow and runs in threads and processes during training. The
+    result depends only on the random generator, so a resumed run sees the same images
+    as an uninterrupted run. `keras.layers.RandAugment` is not used because it draws
+    once for a whole batch.
 
     Args:
-        view: `RandomView`, crop, flip and affine map of each image.
-        changes: Tuple of functions of an image (H, W, 3) and a generator, as in
-            `training.image_changes`, applied one after the other to each view.
-        rand_augment: Float from 0 to 1, a tenth of the published magnitude of
-            RandAugment; 0 disables it. Two of its fourteen operations are applied to
-            each image, each in a direction of its own.
+        view: `RandomView`: crop, flip and affine transform of each image.
+        changes: Tuple of functions of an image (H, W, 3) and a random generator, as in
+            `training.image_changes`, applied to each view in order.
+        rand_augment: Float from 0 to 1, a tenth of the magnitude of RandAugment in the
+            paper; 0 disables it. Two of its fourteen operations are applied to each
+            image, each in a random direction.
         mix_up: Float, `alpha` of the beta distribution of MixUp; 0 disables it.
-        cut_mix: Float, the same for CutMix. If both are positive, each batch gets one
-            of the two with equal probability.
+        cut_mix: Float, `alpha` of CutMix; 0 disables it. If both are positive, each
+            batch gets one of the two with equal probability.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -85,7 +85,7 @@ class Augmentation:
         Args:
             image: uint8 array (H, W, 3).
             random: NumPy generator.
-            size: Height and width of the view; `None` keeps those of the image.
+            size: Height and width of the view; `None` keeps the size of the image.
 
         Returns:
             uint8 array (*size, 3).
@@ -101,7 +101,7 @@ class Augmentation:
     def batch(
         self, images: np.ndarray, labels: np.ndarray, random: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """RandAugment, then MixUp or CutMix, of one batch.
+        """Applies RandAugment, then MixUp or CutMix, to a batch.
 
         Args:
             images: Array (B, H, W, 3) of values 0 to 255.

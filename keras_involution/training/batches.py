@@ -1,4 +1,4 @@
-"""Batches of labeled images whose content depends on the seed and the step alone."""
+"""Batches of labeled images that depend only on the seed and the step."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _ENDLESS = 2**48
 
 
 class ImageBatches:
-    """Training batches: augmented, prepared images and one-hot or other targets.
+    """Training batches of augmented, prepared images and their targets.
 
-    It is the `TrainingData` of classifiers. Every epoch holds every row once, except
-    for the last few that do not fill a batch.
+    This is the `TrainingData` of classifiers. Every epoch contains every row once,
+    except the last rows that do not fill a batch.
 
     Args:
         data: `LabeledImages`.
         rows: Row numbers of the images to train on (N,).
         batch_size: Integer.
         num_classes: Integer.
-        converter: `RedNetImageConverter` of the model, which says how values are
-            scaled.
-        image_size: Function from the fraction of the run to the side of the images, or
-            an integer.
+        converter: `RedNetImageConverter` of the model, whose scale and offset are used.
+        image_size: Integer, or function from the fraction of the run to the side of the
+            images.
         augmentation: `Augmentation`.
         seed: Integer.
         targets: Function from row numbers and one-hot labels to the targets; `None`
-            takes the labels.
+            uses the labels.
         num_threads: Integer, threads that prepare batches.
         num_workers: Integer, processes that prepare batches; 0 for none.
-        hosts: `Hosts`; each process gets its shard of every batch. `None` gets all.
+        hosts: `Hosts`; each process gets its shard of every batch. `None` for a single
+            process.
 
     Raises:
         ValueError: If the images do not fill one batch, or a number is out of range.

@@ -1,4 +1,4 @@
-"""All that a run needs to go on as if nothing had happened, in a file or a few."""
+"""Training checkpoints, from which a run resumes exactly, in one or several files."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def save_checkpoint(
     *,
     shard_bytes: int | None = None,
 ) -> None:
-    """Writes weights, random states, the optimizer and the progress of a run.
+    """Saves the weights, the optimizer, the random states and the progress of a run.
 
-    The checkpoint appears complete or not at all: if the writing is interrupted, the
-    last one stays as it was. It says nothing of devices: the run goes on with any
-    number of them.
+    If writing is interrupted, the previous checkpoint does not change. A run can be
+    resumed on any number of devices.
 
     Args:
         path: Path of the file, `"*.npz"`.
         model: Compiled model whose optimizer is built.
         progress: Dictionary of JSON values.
-        distribution: `Distribution` of the run, whose processes all call this: the
-            first one writes, and all go on when the file is complete. `None` for a
-            process that runs alone.
-        shard_bytes: Integer, the most bytes that a file may have. The checkpoint is
-            then in shards `<path>.<8 digits>.001` and so on, which belong with `path`,
-            their index; one after the other they are the one file that `None` writes.
+        distribution: `Distribution` of the run. All processes must call this function;
+            the first one writes, and all wait until the file is complete. `None` for a
+            single process.
+        shard_bytes: Integer, the largest size of a file; `None` for one file of any
+            size. Larger checkpoints are written as shards `<path>.<8 digits>.001` and
+            so on, and `path` becomes their index. The shards, concatenated, are the
+            file that `None` writes.
 
     Raises:
         OSError: If the file cannot be written.
-        ValueError: If so small shards are so many that their index is larger than one.
+        ValueError: If `shard_bytes` is so small that the index is larger than a shard.
 
     Example:
 
@@ -94,18 +94,18 @@ def _write(path: Path, arrays: dict[str, np.ndarray], shard_bytes: int | None) -
 
 
 def load_checkpoint(path: str | Path, model: keras.Model) -> dict[str, Any]:
-    """Puts a checkpoint back into a model built and compiled as the saved one was.
+    """Loads a checkpoint into a model that is built and compiled like the saved one.
 
     Args:
-        path: Path of the file; where it is the index of shards, they lie beside it.
-        model: Compiled model; its optimizer is built if need be.
+        path: Path of the file. Shards must be in the same folder.
+        model: Compiled model; its optimizer is built if necessary.
 
     Returns:
-        Dictionary, the progress that was saved.
+        Dictionary, the saved progress.
 
     Raises:
         ValueError: If the file or a shard is damaged, a shard is missing or belongs to
-            another checkpoint, or all belong to another model.
+            another checkpoint, or the checkpoint belongs to another model.
     """
     with reading(path, "The checkpoint"):
         arrays = _read(Path(path))

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with the weight decay of the published trainings."""
+"""Stochastic gradient descent with weight decay in the gradient, as in PyTorch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from keras_involution._typing import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class SGDWithCoupledDecay(keras.optimizers.SGD):
-    """`keras.optimizers.SGD` whose weight decay is a part of the gradient.
+    """`keras.optimizers.SGD` with weight decay added to the gradient.
 
-    `gradient + coupled_decay * variable` goes through the momentum, for every variable.
-    PyTorch and Paddle mean that by weight decay, while `weight_decay` of Keras shrinks
-    the variables beside the gradient: with a momentum of 0.9 ten times less.
+    The momentum accumulates `gradient + coupled_decay * variable`, for every variable.
+    This is the weight decay of SGD in PyTorch and Paddle. In contrast, `weight_decay`
+    in Keras shrinks the variables separately from the gradient; with a momentum of 0.9,
+    its effect is ten times smaller.
 
     Args:
         learning_rate: Float or schedule.

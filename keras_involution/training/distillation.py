@@ -1,4 +1,4 @@
-"""Distillation: a network learns from labels and from a larger network."""
+"""Distillation: a network learns from labels and from a teacher network."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def build_distiller(
     temperature: float = 2.0,
     label_weight: float = 0.5,
 ) -> keras.distillation.Distiller:
-    """A model to compile and fit, which trains only `student`.
+    """Builds a model that trains `student` with a teacher; compile and fit it.
 
-    The loss is `label_weight` times the compiled loss on the labels plus the rest times
-    `temperature ** 2 * KL(softmax(teacher / temperature), softmax(student /
-    temperature))`.
+    The loss is `label_weight` times the compiled loss on the labels plus
+    `1 - label_weight` times `temperature ** 2 * KL(softmax(teacher / temperature),
+    softmax(student / temperature))`.
 
     Args:
-        student: `keras.Model` that gives logits.
-        teacher: `keras.Model` that gives logits of the same classes from the same
-            inputs, as `teacher_of_classes` makes it; it is frozen.
-        temperature: Float, by which both logits are divided.
+        student: `keras.Model` that returns logits.
+        teacher: `keras.Model` that returns logits for the same classes from the same
+            inputs (see `teacher_of_classes`); it is frozen.
+        temperature: Float that both logits are divided by.
         label_weight: Float from 0 to 1, weight of the labels in the loss.
 
     Returns:
@@ -73,18 +73,18 @@ def teacher_of_classes(
     classes: Sequence[int] | None = None,
     probabilities: bool = False,
 ) -> keras.Model:
-    """A teacher with the inputs and the classes of the student.
+    """Wraps a teacher so that it has the inputs and the classes of the student.
 
     Args:
-        teacher: `keras.Model` of one image.
-        student: `keras.Model` of one image, whose inputs the new model takes.
-        prepare: Layer from the student's inputs to the teacher's.
+        teacher: `keras.Model` with one image input.
+        student: `keras.Model` with one image input; the new model has the same input.
+        prepare: Layer that converts inputs of the student to inputs of the teacher.
         classes: Sequence of integers, the class number of the teacher for each class of
             the student; `None` if they have the same classes.
-        probabilities: Boolean, whether the teacher gives probabilities.
+        probabilities: Boolean, whether the teacher returns probabilities.
 
     Returns:
-        `keras.Model` that gives float32 logits.
+        `keras.Model` that returns float32 logits.
 
     Raises:
         ValueError: If the teacher does not have a class.

@@ -1,4 +1,4 @@
-"""The learning rate of the published trainings."""
+"""The learning-rate schedule of the published recipe."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from keras_involution._typing import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class EpochCosine(schedules.LearningRateSchedule):
-    """A cosine that falls at the end of every epoch, after a linear warm-up.
+    """A cosine schedule that changes once per epoch, with a linear warm-up.
 
-    In epoch e of E the rate is `learning_rate * (1 + cos(pi e / E)) / 2`; in the first
-    `warm_up_steps` steps a factor rises linearly from `warm_up_fraction` to 1.
+    In epoch e of E, the rate is `learning_rate * (1 + cos(pi e / E)) / 2`. During the
+    first `warm_up_steps` steps, it is multiplied by a factor that rises linearly from
+    `warm_up_fraction` to 1.
 
     Args:
         learning_rate: Float, the highest rate.
         epochs: Integer, epochs of the whole run.
         steps_per_epoch: Integer.
         warm_up_steps: Integer.
-        warm_up_fraction: Float, the fraction of the rate that the first step has.
+        warm_up_fraction: Float, the factor at the first step.
 
     Raises:
         ValueError: If the epochs or their steps are not positive integers, or the

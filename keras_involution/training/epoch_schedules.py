@@ -1,4 +1,4 @@
-"""Learning rates that change once an epoch, by the names and formulas of PyTorch."""
+"""Learning-rate schedules of PyTorch, which change once per epoch."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ FORMULAS: dict[str, Callable[..., Tensor]] = {
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class EpochSchedule(schedules.LearningRateSchedule):
-    """A schedule of `torch.optim.lr_scheduler` that is stepped after every epoch.
+    """A schedule of `torch.optim.lr_scheduler`, stepped after every epoch.
 
     Args:
         formula: `"CosineAnnealingLR"`, `"ExponentialLR"`, `"LinearLR"`,

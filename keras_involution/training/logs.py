@@ -1,4 +1,4 @@
-"""Where the losses and metrics of a run go: CSV, TensorBoard, and trackers."""
+"""Logs of losses and metrics: CSV, TensorBoard, and experiment trackers."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ def check_logs(names: Sequence[str]) -> None:
         _arguments.one_of(name, LOGS, "log")
         if name != "csv" and importlib.util.find_spec(name) is None:
             raise ValueError(
-                f"`{name}` is not installed: pip install {name}. {received(log=name)}"
+                f"`{name}` is not installed. Run `pip install {name}`. "
+                + received(log=name)
             )
 
 

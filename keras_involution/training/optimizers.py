@@ -1,4 +1,4 @@
-"""Optimizers by name, with another learning rate for a part of the network."""
+"""Optimizers by name, with different learning rates for parts of the network."""
 
 from __future__ import annotations
 
@@ -47,14 +47,15 @@ def build_optimizer(
         name: Name of an optimizer of Keras in any case, such as `"adamw"`, or
             `"sgd_coupled_decay"`. SGD has Nesterov momentum of 0.9 by default.
         learning_rate: Float or schedule.
-        multipliers: Dictionary of a regular expression for whole variable paths -> by
-            what the learning rate is multiplied there, as `{"head/.*": 10}`.
-        weight_decay: Float. It is decoupled from the gradient and leaves out
-            normalization and biases, except for `"sgd_coupled_decay"`, where it is a
-            part of every gradient.
-        clip_norm: Float, largest norm of the gradients of all variables of one rate.
-        ema_decay: Float, decay of the moving averages of the weights, which
-            `averaged_weights` uses; `None` keeps no averages.
+        multipliers: Dictionary from regular expressions for whole variable paths to
+            factors of the learning rate, such as `{"head/.*": 10}`.
+        weight_decay: Float. The decay is decoupled from the gradient and does not apply
+            to normalization and biases. With `"sgd_coupled_decay"`, it is added to
+            every gradient.
+        clip_norm: Float, largest norm of the gradients of all variables with the same
+            learning rate.
+        ema_decay: Float, decay of the moving averages of the weights (see
+            `averaged_weights`); `None` keeps no averages.
         **kwargs: Further arguments of the optimizer, such as `momentum` or `beta_1`.
 
     Returns:
@@ -96,7 +97,7 @@ def build_optimizer(
         return build(learning_rate, name)
     if not isinstance(learning_rate, int | float):
         raise ValueError(
-            "`multipliers` need a learning rate that is a number. "
+            "With `multipliers`, the learning rate must be a number. "
             + received(learning_rate=learning_rate)
         )
     parts = {
@@ -131,11 +132,11 @@ class RateSetter:
 
 @contextlib.contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Puts the moving averages in place of the weights while the block lasts.
+    """Replaces the weights by their moving averages inside a `with` block.
 
-    Keras's `SwapEMAWeights` swaps them in. It is not used to swap them back: on
-    TensorFlow it swaps by sums and differences, which round, so that an evaluation
-    would change the run. A model whose optimizer keeps no averages stays as it is.
+    Keras's `SwapEMAWeights` swaps the averages in, but the weights are restored from a
+    copy: on TensorFlow, the callback swaps by sums and differences, and the rounding
+    would change the run. If the optimizer keeps no averages, the model does not change.
 
     Args:
         model: Compiled model whose optimizer is built.

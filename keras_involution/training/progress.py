@@ -1,4 +1,4 @@
-"""How long a run lasts, and how far it is."""
+"""The length of a run, and its progress."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from keras_involution._arguments import received
 
 @dataclass(frozen=True)
 class Budget:
-    """The length of a run: epochs, or minutes where these are over sooner.
+    """The length of a run: a number of epochs, and optionally a time limit.
 
-    Learning rate and image size follow the fraction of the budget that is spent, so
-    that a schedule reaches its end on a slow machine too.
+    Learning rate and image size depend on the fraction of the budget that is used, so a
+    schedule also reaches its end on a slow machine.
 
     Args:
         epochs: Integer.
         steps_per_epoch: Integer.
-        minutes: Float, wall time of all parts of the run; `None` for no limit.
+        minutes: Float, wall time of the run, interruptions excluded; `None` for no
+            limit.
 
     Raises:
         ValueError: If a number is not positive.
@@ -49,7 +50,7 @@ class Budget:
         return self.epochs * self.steps_per_epoch
 
     def fraction(self, step: int, seconds: float) -> float:
-        """The fraction of the budget that is spent, by steps or by time."""
+        """The fraction of the budget that is used, by steps or by time."""
         fraction = step / self.steps
         if self.minutes is not None:
             fraction = max(fraction, seconds / (60 * self.minutes))
@@ -58,20 +59,20 @@ class Budget:
 
 @dataclass
 class Progress:
-    """The state of a run that a checkpoint keeps beside weights and optimizer.
+    """The state of a run, saved in its checkpoint with the weights and the optimizer.
 
     Attributes:
-        settings: Dictionary of what a resumed run must share with its beginning.
+        settings: Dictionary of settings that must be the same when a run is resumed.
         step: Integer, steps taken.
-        seconds: Float, wall time of all parts of the run.
+        seconds: Float, wall time of the run, interruptions excluded.
         losses: List of the losses since the last evaluation.
         history: List of the metrics of every evaluation.
         best: Float, best value of the monitored metric; `None` before the first.
-        best_epoch: Float, its epoch.
+        best_epoch: Float, the epoch of the best value.
         stopped: String, why the run ended before its budget; empty otherwise.
         data: Position in the data, as its `get_state` returns it.
-        world_size: Integer, processes that shared the data.
-        backend: String, Keras's backend, whose random numbers the run has drawn.
+        world_size: Integer, number of processes of the run.
+        backend: String, the Keras backend of the run.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class Progress:
     backend: str = field(default_factory=keras.config.backend)
 
     def check_continued_by(self, other: Progress) -> None:
-        """Refuses to go on in another way than the run began.
+        """Checks that a run is resumed with its settings, on its backend.
 
         Raises:
             ValueError: If backend or settings are others.
@@ -97,13 +98,13 @@ class Progress:
         if changed:
             begun = ", ".join(f"{n}={self.settings.get(n)!r}" for n in changed)
             raise ValueError(
-                "A run is resumed with the settings that it began with, here with "
-                f"{begun}. {received(**changed)}"
+                f"A run must be resumed with its original settings: {begun}. "
+                + received(**changed)
             )
 
 
 def check_backend(begun: str) -> None:
-    """Refuses to resume a run on another backend, which draws other random numbers.
+    """Checks the backend of a resumed run; other backends draw other numbers.
 
     Raises:
         ValueError: If it is another.
@@ -111,6 +112,6 @@ def check_backend(begun: str) -> None:
     backend = keras.config.backend()
     if backend != begun:
         raise ValueError(
-            f"The run was begun on {begun} and can be resumed only there: set "
+            f"The run was started on {begun} and can only be resumed on it: set "
             f"KERAS_BACKEND={begun}. {received(backend=backend)}"
         )

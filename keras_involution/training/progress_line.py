@@ -1,4 +1,4 @@
-"""A run on a terminal: how far it is, and how long it will still take."""
+"""The progress of a run on a terminal, with the remaining time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How to train: everything but the network and the images."""
+"""Recipes: all hyperparameters of a training run."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ _MULTIPLE = 16
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train, as data; `dataclasses.replace` changes a part of it.
+    """The hyperparameters of a training run; change them with `dataclasses.replace`.
 
     Args:
-        optimizer: Name of an optimizer, as of `build_optimizer`.
+        optimizer: Name of an optimizer, as in `build_optimizer`.
         learning_rate: Float, the highest rate at `base_batch_size` images per step.
         base_batch_size: Integer.
         epochs: Integer.
-        scaling: How the rate follows the batch size: a rule of
+        scaling: Rule that scales the rate with the batch size, as in
             `distribution.scaled_learning_rate`.
         optimizer_kwargs: Dictionary of further arguments of the optimizer.
-        weight_decay: Float, as of `build_optimizer`.
-        schedule: Name of a schedule, as of `build_schedule`, or `"epoch_cosine"`, the
+        weight_decay: Float, as in `build_optimizer`.
+        schedule: Name of a schedule, as in `build_schedule`, or `"epoch_cosine"`, the
             published one.
         schedule_kwargs: Dictionary of the arguments of the schedule.
         warm_up_epochs: Float, epochs over which the rate rises linearly; at most a
             quarter of the run.
         clip_norm: Float, largest norm of the gradients; `None` does not clip.
         label_smoothing: Float.
-        crop_area: Tuple of 2 floats, smallest and largest fraction of an image that a
-            random view shows.
-        sizes: Tuple of (fraction of the run, fraction of the full image size): from
-            when on images have which size.
+        crop_area: Tuple of 2 floats, smallest and largest fraction of the image area in
+            a random crop.
+        sizes: Tuple of pairs for progressive resizing: from this fraction of the run,
+            images have this fraction of the full size.
         rand_augment: Float from 0 to 1, a tenth of the magnitude of RandAugment.
         mix_up: Float, `alpha` of MixUp.
         cut_mix: Float, `alpha` of CutMix; with `mix_up`, batches get one of the two.
-        ema_decay: Float, decay of the moving averages of the weights in a long run;
-            `None` keeps no averages.
-        drop_path_rate: Float, stochastic depth of the last bottleneck.
+        ema_decay: Float, decay of the moving averages of the weights; smaller in short
+            runs. `None` keeps no averages.
+        drop_path_rate: Float, stochastic depth rate of the last bottleneck.
 
     Example:
 
@@ -110,7 +110,7 @@ class Recipe:
         Args:
             batch_size: Integer.
             steps_per_epoch: Integer.
-            epochs: Integer; `None` takes those of the recipe.
+            epochs: Integer; `None` uses the epochs of the recipe.
 
         Returns:
             `keras.optimizers.schedules.LearningRateSchedule`.
@@ -133,14 +133,14 @@ class Recipe:
     def build_optimizer(
         self, learning_rate: Any, steps: int | None = None
     ) -> keras.optimizers.Optimizer:
-        """The optimizer, at a rate or a schedule.
+        """The optimizer, with a learning rate or a schedule.
 
         Args:
             learning_rate: Float or schedule.
-            steps: Integer, steps of the run; `None` if not known. Moving averages begin
-                at the first weights, which are random. With `steps` their decay is
-                at most `(1 + steps) / (10 + steps)`, so that the averages at the end of
-                a short run are not of random weights.
+            steps: Integer, steps of the run; `None` if not known. Moving averages start
+                from the initial weights. With `steps`, their decay is at most
+                `(1 + steps) / (10 + steps)`, so the initial weights hardly contribute
+                to the averages at the end of a short run.
 
         Returns:
             `keras.optimizers.Optimizer`.

@@ -1,4 +1,4 @@
-"""Recipes by name: the published one, a modern long one, and one of few epochs."""
+"""Recipes by name: the published one, a long modern one, and a short one."""
 
 from __future__ import annotations
 

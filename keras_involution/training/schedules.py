@@ -113,17 +113,17 @@ def build_schedule(
     Args:
         name: One of:
             `"constant"`;
-            `"cosine"` and `"linear"`, which fall to `final_fraction=0.01` of the rate;
+            `"cosine"` and `"linear"`, which decay to `final_fraction=0.01` of the rate;
             `"polynomial"`, the same with `power=2.0`;
-            `"exponential"`, which falls by `decay_rate=0.9` an epoch;
-            `"step"`, which falls to a tenth at every one of `milestones=(0.5, 0.75)`,
+            `"exponential"`, which decays by `decay_rate=0.9` per epoch;
+            `"step"`, which decays to a tenth at each of `milestones=(0.5, 0.75)`,
             fractions of the steps after the warm-up;
-            `"ramp_sustain_decay"`, which rises over the warm-up, stays for an epoch and
-            falls by `decay_rate=0.9` an epoch;
-            a schedule of Keras, such as `"CosineDecay"`, whose `decay_steps` are by
-            default all steps;
-            or a schedule of PyTorch: `"CosineAnnealingLR"` (whose `T_max` is by default
-            all epochs), `"ExponentialLR"`, `"LinearLR"`, `"PolynomialLR"`, `"StepLR"`.
+            `"ramp_sustain_decay"`, which rises during the warm-up, is constant for an
+            epoch and decays by `decay_rate=0.9` per epoch;
+            a Keras schedule such as `"CosineDecay"`, whose `decay_steps` default to all
+            steps;
+            or a PyTorch schedule: `"CosineAnnealingLR"` (whose `T_max` defaults to all
+            epochs), `"ExponentialLR"`, `"LinearLR"`, `"PolynomialLR"`, `"StepLR"`.
         learning_rate: Float, the highest rate.
         steps: Integer, steps of the whole run including the warm-up.
         warm_up_steps: Integer, steps over which the rate rises linearly.
@@ -134,7 +134,7 @@ def build_schedule(
         `keras.optimizers.schedules.LearningRateSchedule`.
 
     Raises:
-        ValueError: If the name is unknown or the warm-up takes the whole run.
+        ValueError: If the name is unknown, or the warm-up is as long as the run.
         TypeError: If the schedule does not have an argument of `kwargs`.
 
     Example:
@@ -181,15 +181,16 @@ def _keras_schedule(
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class WarmUp(schedules.LearningRateSchedule):
-    """Raises the rate linearly, then follows another schedule from its start.
+    """A linear warm-up, followed by another schedule.
 
-    `keras.optimizers.schedules.CosineDecay` has a warm-up of its own; this one is for
-    the other schedules.
+    Use it for schedules without a built-in warm-up
+    (`keras.optimizers.schedules.CosineDecay` has one).
 
     Args:
-        after: Schedule of the steps that follow.
-        learning_rate: Float, the rate after the warm-up.
-        steps: Integer, steps of the warm-up; the first has `learning_rate / steps`.
+        after: Schedule that follows, from its first step.
+        learning_rate: Float, the rate at the end of the warm-up.
+        steps: Integer, steps of the warm-up; the rate of the first step is
+            `learning_rate / steps`.
 
     Raises:
         ValueError: If `steps` is not a positive integer.
@@ -223,16 +224,16 @@ class WarmUp(schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class RampSustainDecay(schedules.LearningRateSchedule):
-    """Rises linearly, stays, then falls by a factor an epoch down to a floor.
+    """A linear ramp, a constant phase, and an exponential decay down to a floor.
 
     Args:
         learning_rate: Float, the highest rate.
-        ramp_steps: Integer, steps of the rise.
+        ramp_steps: Integer, steps of the ramp.
         sustain_steps: Integer, steps at the highest rate.
-        decay_rate: Float, factor an epoch.
+        decay_rate: Float, decay factor per epoch.
         steps_per_epoch: Integer.
         start: Float, rate of the first step.
-        floor: Float, the lowest rate of the fall.
+        floor: Float, the lowest rate of the decay.
 
     Raises:
         ValueError: If `steps_per_epoch` is not a positive integer.

@@ -1,4 +1,4 @@
-"""Recomputed means and variances of batch normalization."""
+"""Recomputes the means and variances of batch normalization."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from keras_involution._keras_private import flat_layers
 
 
 def update_batch_norm_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
-    """Replaces the moving averages of training by statistics of these batches.
+    """Recomputes the statistics of batch normalization over the given batches.
 
-    Training sees random crops of images, enlarged, and inference sees whole images.
-    Their statistics differ, and accuracy suffers until they are computed over images as
-    they are at inference. Each batch has the same weight. Nothing else of the model
-    changes, dropout is disabled meanwhile, and frozen layers keep their statistics.
+    Training uses enlarged random crops, inference uses whole images. Their statistics
+    differ, which lowers the accuracy. This function replaces the moving averages of
+    training by the statistics of images as they are at inference. Each batch has the
+    same weight. Dropout is disabled, frozen layers keep their statistics, and nothing
+    else changes.
 
     Args:
         model: Built `keras.Model`.
-        batches: Iterable of prepared inputs, some thousands of images in large batches.
+        batches: Iterable of prepared inputs: a few thousand images in large batches.
 
     Raises:
         ValueError: If there is no batch.

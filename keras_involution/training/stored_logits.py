@@ -1,8 +1,8 @@
 """Distillation from logits that a teacher has computed once for every whole image.
 
-A teacher within every step sees the views of the student and takes most of the time of
-the step. Stored logits are less exact targets, and steps are as fast as without a
-teacher.
+A teacher that runs in every step sees the augmented images of the student, but takes
+most of the time of the step. With stored logits, the targets are less exact, and steps
+are as fast as without a teacher.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def store_logits(
     path: str | Path,
     converter: RedNetImageConverter,
 ) -> np.ndarray:
-    """Computes the logits of whole images; continues where it was interrupted.
+    """Computes and stores the logits of whole images; resumes after an interruption.
 
     Args:
-        teacher: `keras.Model` of images as `converter` prepares them.
+        teacher: `keras.Model` that takes images prepared by `converter`.
         images: uint8 array (N, H, W, 3).
         rows: Row numbers of the images that logits are needed for.
         path: Path of the .npy file that holds the logits.
@@ -72,8 +72,8 @@ class StoredLogits:
     """Targets and loss of a student that learns from labels and stored logits.
 
     Args:
-        logits: Array (N, classes) of `store_logits`.
-        temperature: Float, by which the logits of both are divided.
+        logits: Array (N, classes), as returned by `store_logits`.
+        temperature: Float that both logits are divided by.
         label_weight: Float from 0 to 1, weight of the labels in the loss.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Splits that others have stored as indices, in .npz files or PyTorch checkpoints."""
+"""Splits that are stored as indices, in .npz files or PyTorch checkpoints."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ _DEEPEST, _LONGEST = 8, 100
 def split_of_indices(
     collection: ImageCollection, path: str | Path, val_fraction: float, seed: int = 0
 ) -> list[str]:
-    """Assigns the splits of a file of indices.
+    """Reads a split that is stored as image indices.
 
     The file holds two sets of row numbers. The held-out set becomes the test split, and
-    validation images are taken from the other set.
+    validation images are taken from the training set.
 
     Args:
-        collection: `ImageCollection` of all images, in the order of the indices. That
-            of torchvision is folders by name, then files by name.
-        path: Path of an .npz file with the arrays `train` and `val`, or of a .pth file:
-            what `torch.save` has written of a dictionary with these two, of the two
-            datasets of `random_split`, or of an object that holds them. Nothing in the
-            file is executed.
-        val_fraction: Float, fraction of the stored training set that validates.
+        collection: `ImageCollection` of all images, in the order of the indices. In
+            torchvision, folders and files are sorted by name.
+        path: Path of an .npz file with the arrays `train` and `val`, or of a .pth file
+            written by `torch.save`. The .pth file holds a dictionary with these two
+            keys, the two datasets of `random_split`, or an object with these datasets.
+            No code in the file is executed.
+        val_fraction: Float, fraction of the stored training set used for validation.
         seed: Integer.
 
     Returns:
@@ -57,7 +57,8 @@ def split_of_indices(
         ValueError: If the file cannot be read, or does not list every image once.
 
     Reference:
-        https://github.com/thatblueboy/involution stores a split of Caltech-256 so.
+        https://github.com/thatblueboy/involution stores a split of Caltech-256 like
+        this.
     """
     train, held_out = read_indices(path)
     count = len(collection.names)
@@ -95,7 +96,7 @@ def _from_npz(path: Path) -> Indices:
         arrays = contents.arrays
         if not {"train", "val"} <= set(arrays):
             names = [name[:50] for name in arrays][:10]
-            raise ValueError(f"it has the arrays {names}, and not `train` and `val`")
+            raise ValueError(f"it has the arrays {names} instead of `train` and `val`")
         for name in ("train", "val"):
             if not _is_whole(arrays[name]):
                 raise ValueError(f"`{name}` has no integers")
@@ -113,8 +114,8 @@ def _from_torch(path: Path) -> Indices:
         if len(train) != 1 or len(held_out) != 1:
             names = [name for name, _ in sets][:10]
             raise ValueError(
-                "it should hold one set of training indices and one of validation "
-                f"indices, and holds {names}"
+                "it must hold one set of training indices and one of validation "
+                f"indices, but it holds {names}"
             )
         arrays = {"train": train[0], "val": held_out[0]}
         # A list takes less than eight bytes a number in the file.

@@ -1,4 +1,4 @@
-"""The one training loop: steps, evaluations and checkpoints, resumed exactly."""
+"""The training loop: steps, evaluations and checkpoints, with exact resumption."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHECKPOINT_BYTES = 16 * 2**20
 
 
 class TrainingData(Protocol):
-    """Batches with a position that can be saved."""
+    """Protocol of training data: batches with a position that can be saved."""
 
     def seek(self, step: int, state: Any) -> None:
         """Goes to the batch after `step` steps; `state` is from `get_state` or `None`.
@@ -48,32 +48,37 @@ class TrainingData(Protocol):
 
 
 class Trainer:
-    """Trains a model to the end of its budget; a checkpoint continues it.
+    """Trains a model for a given budget, with evaluations and checkpoints.
 
-    A run that was killed at any moment goes on with the losses that it would have had.
-    With several processes every one makes its own `Trainer`, and the first writes.
+    A run that was interrupted at any point resumes from its checkpoint with the same
+    losses as an uninterrupted run. With several processes, each creates its own
+    `Trainer`, and only the first writes files.
 
     Args:
         model: Compiled `keras.Model`, whose weights and optimizer are saved.
         data: `TrainingData`.
         budget: `Budget`.
         folder: Path of the folder for the checkpoint; `None` saves none.
-        learning_rate: Function from a step to the learning rate, such as a schedule of
-            Keras; it is called with the fraction of the budget that is spent, times its
-            steps. `None` leaves the rate to the optimizer.
-        evaluate: Function of whether the run is over that returns metrics. It is called
-            with the moving averages of the weights, if the optimizer keeps them.
-        evaluate_every: Integer, steps between two evaluations; `None` for an epoch.
-        monitor: String, the metric of which the highest value is the best one.
-        patience: Integer, epochs without a better value after which the run stops.
-        save: Function of whether the weights are the best so far and whether the run is
-            over, called after every evaluation with the weights that were evaluated.
-        statistics: Function that returns batches over which the statistics of batch
-            normalization are computed before the last evaluation.
+        learning_rate: Function from a step to the learning rate, such as a Keras
+            schedule. The step is the fraction of the budget that is used, times the
+            number of steps. `None` uses the rate of the optimizer.
+        evaluate: Function that returns metrics; its argument tells whether the run is
+            over. If the optimizer keeps moving averages of the weights, the model has
+            these averages during the call.
+        evaluate_every: Integer, steps between two evaluations; `None` for one epoch.
+        monitor: String, the metric to maximize.
+        patience: Integer, number of epochs without improvement after which training
+            stops.
+        save: Function called after every evaluation, with the evaluated weights in the
+            model. Its arguments tell whether they are the best so far and whether the
+            run is over.
+        statistics: Function that returns batches; the statistics of batch normalization
+            are recomputed over them before the last evaluation.
         checkpoint_minutes: Float, time between two checkpoints.
-        checkpoint_steps: Integer, steps between two checkpoints, beside the time.
+        checkpoint_steps: Integer, steps between two checkpoints, in addition to
+            `checkpoint_minutes`.
         trained: `keras.Model` whose steps train `model`, such as a distiller.
-        settings: Dictionary of JSON values that a resumed run must share.
+        settings: Dictionary of JSON values that must be the same when a run is resumed.
         logs: Sequence of logs that receive losses and metrics.
         distribution: `Distribution`, for several devices.
 
@@ -138,12 +143,12 @@ class Trainer:
 
     @property
     def is_over(self) -> bool:
-        """Whether the budget is spent, or the run has stopped before."""
+        """Whether the budget is used up, or the run has stopped early."""
         return bool(self.progress.stopped) or self.fraction >= 1
 
     @property
     def fraction(self) -> float:
-        """The fraction of the budget that is spent."""
+        """The fraction of the budget that is used."""
         return self.budget.fraction(self.progress.step, self.progress.seconds)
 
     def run(self, on_step: Callable[[Progress], None] | None = None) -> Progress:

@@ -15,16 +15,17 @@ _BILINEAR = Image.Resampling.BILINEAR
 
 @dataclass(frozen=True)
 class RandomView:
-    """How a random view may differ from its image.
+    """A random view of an image: crop, flip, rotation, shift and shear.
 
-    On CPUs, the geometric layers of Keras cost more than a small network. Here a view
-    takes a third of a millisecond in Pillow, on threads beside the training.
+    On CPUs, the geometric layers of Keras take more time than a small network. This
+    class needs a third of a millisecond per view. It uses Pillow, in threads that run
+    during training.
 
     Args:
-        flip: Boolean, whether half of the views are mirrored.
-        area: Tuple of 2 floats, smallest and largest fraction of the area of the image
-            that a view shows.
-        ratio: Float, largest factor between the aspect ratios of view and image.
+        flip: Boolean, whether to mirror half of the views.
+        area: Tuple of 2 floats, smallest and largest fraction of the image area in a
+            view.
+        ratio: Float, largest ratio between the aspect ratios of view and image.
         rotation: Float, largest angle in degrees.
         translation: Float, largest shift as a fraction of the sides.
         shear: Float, largest angle in degrees.
@@ -33,8 +34,8 @@ class RandomView:
     Call arguments:
         image: uint8 array (H, W, 3).
         random: NumPy generator; the same state gives the same view.
-        size: Tuple of 2 integers, height and width of the view; `None` keeps those of
-            the image.
+        size: Tuple of 2 integers, height and width of the view; `None` keeps the size
+            of the image.
 
     Returns:
         uint8 array (H, W, 3) of that size.

@@ -158,7 +158,7 @@ def test_faults_are_named_and_nothing_is_written(arrays, tmp_path, sentence):
 def test_other_architectures(tmp_path):
     resnet = {"conv1.weight": np.zeros((64, 3, 7, 7))}
     np.savez(tmp_path / "x.npz", **resnet)
-    with pytest.raises(CheckpointError, match=r"no published RedNet.*\[0, 0, 0, 0\]"):
+    with pytest.raises(CheckpointError, match=r"a published RedNet.*\[0, 0, 0, 0\]"):
         RedNetBackbone.from_preset(tmp_path / "x.npz")
     resnet |= {
         f"layer{stage + 1}.{block}.conv{number}.weight": np.zeros(1)

@@ -58,7 +58,7 @@ def test_a_file_in_the_way_is_left_alone(classifier, tmp_path):
 
 def test_a_folder_of_other_files_is_left_alone(classifier, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"holds other files.*Received: folder="):
+    with pytest.raises(ValueError, match=r"holds files other than.*Received: folder="):
         classifier.save_to_preset(tmp_path)
     assert contents(tmp_path) == {"thesis.txt": b"mine"}
 

@@ -103,7 +103,7 @@ def test_refusals():
     for shape in ((4, 9), (4, 4, 8)):
         with pytest.raises(ValueError, match="must fit the model's"):
             model_cost(model, shape)
-    with pytest.raises(ValueError, match="built functional models"):
+    with pytest.raises(ValueError, match="built functional model"):
         model_cost(keras.Sequential([layers.Dense(2)]), (4,))
 
 

@@ -182,7 +182,7 @@ def test_mixed_precision_and_an_order_of_levels():
 
 @one_backend
 def test_refusals():
-    with pytest.raises(ValueError, match=r"`min_level` must not be above.*Received"):
+    with pytest.raises(ValueError, match=r"`min_level` must be at most.*Received"):
         InvolutionFeaturePyramid(5, 4)
     with pytest.raises(ValueError, match=r"`num_filters` must be divisible.*Received"):
         InvolutionFeaturePyramid(num_filters=24)

@@ -355,7 +355,7 @@ def test_a_class_without_images_does_not_vanish_in_silence(tmp_path):
     own = {"leave_out": ["mauve"], "split": str(table)}
     with pytest.raises(ValueError, match=r"folders are now empty: red\. Received: spl"):
         begin(tmp_path / "run", settings(data, **own))
-    warning = "Left out, since they hold no image: mauve, red."
+    warning = "Left out, because they hold no image: mauve, red."
     assert warning in said(split)
     warnings: list[str] = []
     begin(tmp_path / "run", settings(data), warn=warnings.append)
@@ -389,13 +389,13 @@ def test_skipped_images_are_counted_in_the_split_that_has_them(tmp_path):
 def test_the_preset_determines_the_depth(tmp_path):
     data, preset = write_folder(tmp_path / "data"), tmp_path / "preset"
     network.build_classifier(26, 16, ["a", "b"]).save_to_preset(preset)
-    wanted = r"The preset has depth 26, .* Received: depth='50', from_preset="
+    wanted = r"the depth \(26\), so .* Received: depth='50', from_preset="
     with pytest.raises(ValueError, match=wanted):
         begin(tmp_path / "run", settings(data, from_preset=str(preset), depth="50"))
     assert not (tmp_path / "run").exists()
     begin(tmp_path / "same", settings(data, from_preset=str(preset), depth="26"))
     tiny_network(26, 16, ["a", "b"]).save_to_preset(preset)
-    with pytest.raises(ValueError, match="depth of no published network"):
+    with pytest.raises(ValueError, match="not that of a published network"):
         begin(tmp_path / "run", settings(data, from_preset=str(preset), depth="26"))
 
 
@@ -411,7 +411,7 @@ def test_nothing_is_removed_that_does_not_belong_to_a_run(tmp_path):
     assert (folder / "best" / "thesis.txt").read_text() == "mine"
     begun = tmp_path / "run"
     begin(begun, settings(data))
-    with pytest.raises(ValueError, match="must lie outside its folder"):
+    with pytest.raises(ValueError, match="must be outside its folder"):
         begin(begun, settings(data, from_preset=str(begun / "start")), force=True)
     assert weights_of(begun / "start")
     # An interrupted preparation makes room for the next one, and so do parts of a
@@ -443,7 +443,7 @@ def test_a_split_that_was_changed_is_refused(trained, tmp_path):
     text = (folder / "split.csv").read_text()
     (folder / "split.csv").write_text(text.replace(",train", ",test", 1))
     for command in (resume, test_classifier):
-        with pytest.raises(ValueError, match="not what the run began with"):
+        with pytest.raises(ValueError, match="has changed since the run began"):
             command(folder)
 
 

@@ -108,7 +108,7 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="allow_pickle=False"):
         split_of_indices(found, path, 0.125)
     np.savez(path, x=ORDER)
-    with pytest.raises(ValueError, match=r"the arrays \['x'\], and not `train`"):
+    with pytest.raises(ValueError, match=r"the arrays \['x'\] instead of `train`"):
         read_indices(path)
     np.savez(path, train=ORDER / 2, val=ORDER)
     with pytest.raises(ValueError, match="`train` has no integers"):

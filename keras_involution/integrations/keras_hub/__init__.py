@@ -1,17 +1,16 @@
-"""RedNet as one of the families of keras-hub, once this module is imported.
+"""Importing this module registers RedNet with keras-hub.
 
-After `import keras_involution` alone, `keras_hub.models.ImageClassifier.from_preset`
-reads our presets, and we read what it saves. After the import of this module keras-hub
-knows the family as its own: `Backbone`, `ImageConverter` and
-`ImageClassifierPreprocessor` have their `from_preset` too, all four for folders,
-`hf://` handles and our built-in names, and `RedNetBackbone` is a backbone with feature
-pyramid for keras-hub's detectors and segmenters. Two classes put the involution neck
-into its RetinaNet.
+`import keras_involution` alone is enough for
+`keras_hub.models.ImageClassifier.from_preset` to load the presets of this package, and
+for this package to load presets saved by keras-hub. Importing this module adds
+`from_preset` of `Backbone`, `ImageConverter` and `ImageClassifierPreprocessor`. All
+four accept folders, `hf://` handles and built-in names. `RedNetBackbone` also becomes a
+backbone with feature pyramid for keras-hub's detectors and segmenters. Two classes add
+the involution neck to its RetinaNet.
 
-Presets stay the same files, read with and without this module. What keras-hub saves
-has lost the `class_names`: its classifier knows none, so nobody could tell whether they
-are still those of its head. `RedNetImageClassifier.from_preset(folder,
-class_names=names)` gives them back.
+Preset files are the same with and without this module. Classifiers of keras-hub have no
+`class_names`, so presets saved by keras-hub do not contain them.
+`RedNetImageClassifier.from_preset(folder, class_names=names)` restores them.
 """
 
 from keras_involution.integrations.keras_hub._backbone import (

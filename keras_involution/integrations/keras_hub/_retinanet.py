@@ -24,13 +24,13 @@ class InvolutionRetinaNetBackbone(RetinaNetBackbone):
         image_encoder: Model with `pyramid_outputs`, such as `RedNetBackbone`.
         min_level: Integer, the finest level.
         max_level: Integer, the coarsest level.
-        use_p5: Boolean, whether the first level above the encoder's is made from the
-            encoder's last map, as published, or from the neck's.
+        use_p5: Boolean, whether the first level above the encoder is computed from the
+            last map of the encoder, as published, or from the last map of the neck.
         kernel_size: Odd integer, window of the involutions.
         group_channels: Integer, channels that share a kernel.
         image_shape: Tuple of 3, the shape of an image.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes the
-            encoder's, or Keras's global setting.
+        data_format: `"channels_last"` or `"channels_first"`; `None` uses that of the
+            encoder, or the global setting of Keras.
         dtype: dtype or `keras.DTypePolicy` of the neck.
         **kwargs: `name` and `trainable`.
 
@@ -46,10 +46,10 @@ class InvolutionRetinaNetBackbone(RetinaNetBackbone):
         (B, 256, H', W').
 
     Returns:
-        Dictionary of tensors, "P3" to "P7" for instance.
+        Dictionary of tensors, for example "P3" to "P7".
 
     Raises:
-        ValueError: If the encoder has not the levels, or a size does not fit.
+        ValueError: If the encoder lacks a level, or a size does not fit.
 
     Example:
 

@@ -68,8 +68,8 @@ class ClassifierData:
         trained = set(self.decoded.data.labels[self.rows("train")].tolist())
         if missing := sorted(set(range(len(class_names))) - trained):
             raise ValueError(
-                "Every class needs at least one training image; leave out those "
-                "without. "
+                "Every class needs at least one training image; leave out the classes "
+                "that have none. "
                 + received(classes=[class_names[label] for label in missing])
             )
         if not len(self.rows("val")):

@@ -41,14 +41,14 @@ def prepare_folder(folder: Path, force: bool) -> None:
     found = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     if found and not found & {SETTINGS, BEGUN}:
         raise ValueError(
-            "The folder is not empty and holds no run; name a new or an empty one. "
+            "The folder is not empty and holds no run; use a new or an empty folder. "
             + received(output=str(folder))
         )
     own = OWN | {part.name for part in find_shards(folder / CHECKPOINT)}
     foreign = sorted(name for name in found - own if not name.startswith("."))
     if foreign:
         raise ValueError(
-            f"The folder holds {foreign[0]}, which does not belong to a run; name a "
+            f"The folder holds {foreign[0]}, which does not belong to a run; use a "
             f"new or an empty folder. {received(output=str(folder))}"
         )
     if SETTINGS in found and not force:
@@ -73,7 +73,7 @@ def check_apart(folder: Path, *paths: str | Path | None) -> None:
         place = Path(path or "/").resolve()
         if folder.resolve() in (place, *place.parents):
             raise ValueError(
-                "What a run begins from must lie outside its folder. "
+                "The inputs of a run must be outside its folder. "
                 + received(output=str(folder), path=str(path))
             )
 
@@ -101,8 +101,8 @@ def read_run(folder: Path) -> dict[str, Any]:
     found = json.loads(path.read_text("utf-8"))
     if found["split"] != digest(folder / SPLIT):
         raise ValueError(
-            f"{SPLIT} is not what the run began with: test images may have been "
-            f"trained on. {received(run=str(folder))}"
+            f"{SPLIT} has changed since the run began, so test images may have been "
+            f"used for training. {received(run=str(folder))}"
         )
     return found
 

@@ -109,7 +109,7 @@ def converter_of(model: RedNetImageClassifier) -> RedNetImageConverter:
     """
     if model.preprocessor is None:
         raise ValueError(
-            "The network has no preprocessor, so images cannot be prepared for it. "
+            "The network has no preprocessor, so it cannot take images. "
             + received(preprocessor=None)
         )
     return model.preprocessor
@@ -127,7 +127,7 @@ def _converter(
     size = (image_size, image_size) if image_size else saved.image_size
     if size is None or size[0] != size[1]:
         raise ValueError(
-            "Images become squares: set `image_size` to a side. "
+            "Training uses square images: set `image_size` to their side. "
             + received(image_size=size)
         )
     changes = {"image_size": size, "data_format": "channels_last"}

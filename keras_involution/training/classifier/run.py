@@ -1,4 +1,4 @@
-"""A classifier's training in a folder of its own: begun, and resumed."""
+"""Starts and resumes the training of a classifier in a folder."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def begin_classifier(
     force: bool = False,
     warn: Callable[[str], None] = lambda text: None,
 ) -> ClassifierData:
-    """Prepares the folder of a run: settings, split, decoded images, first weights.
+    """Prepares a training run: writes settings, split, images and initial weights.
 
     Args:
-        folder: Path.
+        folder: Path of the folder of the run.
         settings: `ClassifierSettings`.
-        force: Boolean, whether a run in the folder is replaced.
-        warn: Function that is called with a sentence for every oddity of the data.
+        force: Boolean, whether to replace an existing run.
+        warn: Function that is called with each warning about the data.
 
     Returns:
         `ClassifierData`.
 
     Raises:
-        ValueError: If the settings do not fit each other, the data or the folder.
+        ValueError: If the settings contradict each other, the data or the folder.
     """
     folder = Path(folder)
     recipe = settings.training_recipe()
@@ -68,7 +68,7 @@ def begin_classifier(
     keras.DTypePolicy(settings.dtype_policy)
     collection = open_collection(settings.data, settings.leave_out)
     if collection.empty:
-        warn(f"Left out, since they hold no image: {', '.join(collection.empty)}.")
+        warn(f"Left out, because they hold no image: {', '.join(collection.empty)}.")
     splits = chosen_split(settings, collection)
     images = splits.count("train")
     if images < settings.batch_size:
@@ -111,14 +111,15 @@ def _begun_data(
 def resume_classifier(
     folder: str | Path, distribution: Distribution | None = None
 ) -> Trainer:
-    """The `Trainer` of the run in a folder, at its last checkpoint.
+    """Returns the `Trainer` of a run at its last checkpoint; call `run` to continue.
 
     Args:
-        folder: Path of a folder of `begin_classifier`.
+        folder: Path of a folder written by `begin_classifier`.
         distribution: `Distribution`, for several devices; its block must be open.
 
     Raises:
-        ValueError: If there is no run, or it was begun on another backend.
+        ValueError: If the folder holds no run, or the run was started on another
+            backend.
     """
     folder = Path(folder)
     found = names.read_run(folder)
@@ -248,7 +249,8 @@ def _new_network(
     depth = model.backbone.depth
     if settings.depth not in (None, str(depth)):
         raise ValueError(
-            f"The preset has depth {depth or 'of no published network'}, so no other "
-            "one can be chosen. " + received(depth=settings.depth, from_preset=preset)
+            "The preset determines the depth "
+            f"({depth or 'not that of a published network'}), so it cannot be chosen. "
+            + received(depth=settings.depth, from_preset=preset)
         )
     return model

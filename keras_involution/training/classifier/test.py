@@ -1,4 +1,4 @@
-"""A trained classifier on its test images."""
+"""Evaluates a trained classifier on its test images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH_SIZE = 64
 def test_classifier(
     folder: str | Path, weights: str = names.BEST
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Measures a run on its test images; writes `test.json` and `predictions.csv`.
+    """Evaluates a run on its test images; writes `test.json` and `predictions.csv`.
 
     Args:
         folder: Path of the folder of the run.
@@ -32,7 +32,8 @@ def test_classifier(
         Dictionary of metrics, and the confusion matrix.
 
     Raises:
-        ValueError: If there is no run, it has no weights yet, or no test images.
+        ValueError: If the folder holds no run, or the run has no weights yet or no test
+            images.
     """
     folder = Path(folder)
     settings = ClassifierSettings(**names.read_run(folder)["settings"])
