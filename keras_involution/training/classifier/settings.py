@@ -62,7 +62,9 @@ class ClassifierSettings(Settings):
         choices=RECIPE_NAMES,
     )
     epochs: int | None = setting(None, "Number of epochs.")
-    minutes: float | None = setting(None, "Time limit; the schedule ends with it.")
+    minutes: float | None = setting(
+        None, "Time limit in minutes; the schedule ends with it."
+    )
     batch_size: int = setting(64, "Images per step.")
     optimizer: str | None = setting(
         None, "adamw, sgd, sgd_coupled_decay or any Keras optimizer."
