@@ -71,7 +71,7 @@ def bar_plot(
     """Bars of measured times.
 
     Args:
-        path: Path of the picture.
+        path: Path of the image.
         rows: Sequence of rows.
         names: Tuple of 3 columns: one group of bars for each value of the first, one
             color for each value of the second, the third is the height.
