@@ -21,7 +21,7 @@ COLUMNS = ("name", "label", "official_split", "skipped")
 
 
 class LabeledImages(NamedTuple):
-    """uint8 images (N, H, W, 3) and class numbers (N,)."""
+    """Labeled images: uint8 images (N, H, W, 3) and class numbers (N,)."""
 
     images: np.ndarray
     labels: np.ndarray

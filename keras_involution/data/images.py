@@ -32,7 +32,7 @@ logger = logging.getLogger("keras_involution.whale_id")
 
 
 class ImageError(ValueError):
-    """An image that cannot be used, with its name and the reason."""
+    """An image cannot be used; the message gives its name and the reason."""
 
 
 def read_image(

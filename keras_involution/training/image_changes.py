@@ -1,7 +1,7 @@
 """Random changes of the values of one image, in NumPy and Pillow on the host.
 
-Each takes a float32 image (H, W, 3) of values 0 to 255 and a NumPy generator, and
-returns an image of the same kind, whose values may leave the range.
+Each takes a float32 image (H, W, 3) with values from 0 to 255 and a NumPy generator,
+and returns an image of the same shape and type. Its values may be outside this range.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ CHECKPOINT_BYTES = 16 * 2**20
 
 
 class TrainingData(Protocol):
-    """Protocol of training data: batches with a position that can be saved."""
+    """Training data for `Trainer`: batches with a position that can be saved."""
 
     def seek(self, step: int, state: Any) -> None:
         """Goes to the batch after `step` steps; `state` is from `get_state` or `None`.

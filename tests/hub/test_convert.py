@@ -282,7 +282,7 @@ def test_names_that_meet(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.array([{}], object))
     with pytest.raises(CheckpointError, match="allow_pickle"):
         read_checkpoint(tmp_path / "x.npz")
-    with pytest.raises(CheckpointError, match="no checkpoint of that name"):
+    with pytest.raises(CheckpointError, match="no checkpoint with this name"):
         RedNet50.from_preset("rednet50-1c7a7c5d.pth")
 
 

@@ -30,7 +30,7 @@ _PADDLE = {"._mean": ".running_mean", "._variance": ".running_var"}
 
 
 class CheckpointError(PresetError):
-    """A checkpoint that cannot be read, or that is of another network."""
+    """A checkpoint cannot be read, or belongs to another network."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def is_checkpoint(path: str | Path) -> bool:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """The arrays of a published checkpoint; nothing in it is executed.
+    """Reads the arrays of a published checkpoint; no code in it is executed.
 
     Args:
         path: Path of a `.pth` or `.pt` file of PyTorch, a `.pdparams` file of Paddle, a
@@ -79,8 +79,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         `Checkpoint`.
 
     Raises:
-        CheckpointError: A `ValueError`, if the file cannot be read, is damaged, holds
-            anything else than arrays by name, or claims more than its size justifies.
+        CheckpointError: A `ValueError`, if the file cannot be read, is damaged, does
+            not hold named arrays, or declares arrays larger than its size allows.
 
     Example:
 
@@ -108,7 +108,8 @@ def open_checkpoint(path: str | Path) -> Iterator[OpenCheckpoint]:
     if reader is None or not path.is_file():
         kinds = ", ".join(_READERS)
         raise CheckpointError(
-            f"There is no checkpoint of that name ({kinds}). {received(path=str(path))}"
+            f"There is no checkpoint with this name ({kinds}). "
+            + received(path=str(path))
         )
     with reading(path, "The checkpoint", CheckpointError), reader(path) as contents:
         arrays = _by_published_name(contents.arrays)
