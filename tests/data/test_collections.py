@@ -35,7 +35,7 @@ def test_a_folder_is_read_in_the_order_of_names_less_what_is_left_out(tmp_path):
         images_of(found, 16)[4], colored_image(COLORS["red"], 201)
     )
     with pytest.raises(
-        ValueError, match=r"only blue, green, red. Received: leave_out='x'"
+        ValueError, match=r"classes are blue, green, red. Received: leave_out='x'"
     ):
         open_collection(tmp_path, ["x"])
 

@@ -150,7 +150,7 @@ class TestRefusals:
         model = tiny_classifier(classifier.backbone, preprocessor=layer)
         self.refused(model, "RedNetImageConverter")
         model = tiny_classifier(classifier.backbone, activation=lambda x: x)
-        self.refused(model, "activation by name")
+        self.refused(model, "name of the activation")
         assert hub.log == []
 
     def test_tokens(self, hub, classifier, monkeypatch):

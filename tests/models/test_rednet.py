@@ -231,7 +231,7 @@ def test_bad_backbones():
         RedNetBackbone.from_depth(49)
     with pytest.raises(ValueError, match=r"needs a backbone of depth 50.*depth=26"):
         RedNet50(backbone=RedNetBackbone.from_depth(26))
-    with pytest.raises(ValueError, match=r"one length.*Received: stackwise_num_f"):
+    with pytest.raises(ValueError, match=r"same length.*Received: stackwise_num_f"):
         RedNetBackbone(stackwise_num_blocks=[1, 2])
     with pytest.raises(ValueError, match=r"divisible.*Received: filters=8"):
         RedNetBackbone([16, 32], [1, 1], [1, 2])

@@ -99,7 +99,7 @@ def test_configuration_round_trip():
     [
         ({"image_size": (0, 5)}, r"positive.*Received: image_size=\(0, 5\)"),
         ({"image_size": (5,)}, r"tuple of 2.*Received: image_size=\(5,\)"),
-        ({"pad_to_aspect_ratio": True}, r"Choose one.*Received: crop_to_aspect"),
+        ({"pad_to_aspect_ratio": True}, r"Only one of.*Received: crop_to_aspect"),
         ({"data_format": "x"}, r"one of.*Received: data_format='x'"),
     ],
 )
