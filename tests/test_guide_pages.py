@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 from PIL import Image
 
 from tests.marks import one_backend
@@ -71,3 +72,15 @@ def test_figures_are_those_of_the_script(tmp_path):
         assert path.stat().st_size < 80_000
         with Image.open(path) as kept, Image.open(tmp_path / path.name) as drawn:
             assert kept.size == drawn.size
+
+
+def test_the_snippet_for_the_hub_classifies(monkeypatch, capsys):
+    [snippet] = re.findall(
+        r"`(# pip install[^`]*)`,", text_of("hub-library-entry.md"), re.S
+    )
+    photo = next((ROOT / "examples" / "data" / "caltech101-mini").glob("*.jpg"))
+    snippet = snippet.replace("hf://${model.id}", "rednet_26_tiny_imagenet")
+    monkeypatch.setenv("KERAS_BACKEND", keras.config.backend())
+    exec(snippet.replace("photo.jpg", str(photo)), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if " %  " in line]) == 5
