@@ -21,11 +21,16 @@ from keras_involution.whale_id import Embeddings
 from keras_involution.whale_id.evaluation import other_encounters
 from keras_involution.whale_id.fusion import FeatureScorer, LocalScorer, Matcher
 from keras_involution.whale_id.fusion.fitting import fit_fusion
-from keras_involution.whale_id.local import LocalMatcher
+from keras_involution.whale_id.local import (
+    DistinctMatcher,
+    LocalMatcher,
+    PhotographMatcher,
+)
 from keras_involution.whale_id.metrics import average_precisions
 
 SHORTLISTS = (100, 300)
-LOCAL = {
+LOCAL: dict[str, PhotographMatcher] = {
+    "distinct pairs": DistinctMatcher(),
     "all pairs": LocalMatcher(unverified=1),
     "half for verified pairs": LocalMatcher(unverified=0.5),
     "verified pairs": LocalMatcher(unverified=0),

@@ -292,8 +292,8 @@ _WHALE_ID = [
     Break(
         "matching: pairs need not be mutual",
         "whale_id/local/matching.py",
-        "rows = rows[cosines[:, nearest[rows]].argmax(axis=0) == rows]",
-        "rows = rows[:]",
+        "(values >= self.min_similarity) & (values == best)",
+        "values >= self.min_similarity",
         ("whale_id/test_local.py::test_pairs_are_mutual_and_similar_enough",),
     ),
     Break(

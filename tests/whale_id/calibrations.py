@@ -15,7 +15,7 @@ def calibration_by_hand(new: float | None = 0.0) -> FusionCalibration:
     outcomes, odds = ["first", "later", "new"], [0.0, 0.0, new or 0.0]
     if new is None:
         outcomes, odds = outcomes[:2], odds[:2]
-    nothing = [[0.0, 0.0, 0.0]] * len(outcomes)
+    nothing = [[0.0, 0.0]] * len(outcomes)
     answers = AnswerModel(outcomes, odds, nothing, 0.5, "by hand")
     curve = ScoreCurve([-1.0, 1.0], [0.0, 0.5], "by hand")
     curves = {"features": curve, f"features{RELATIVE}": curve}

@@ -147,6 +147,36 @@ def test_identify(file, tmp_path):
         assert "Received: " in run("identify", file, *options, status=1)
 
 
+def test_the_own_calibration_is_made_once(file, tmp_path):
+    found = Embeddings.load(file)
+    found.table["encounter"] = found.table["image_id"]
+    found.save(file, force=True)
+    kept, options = tmp_path / "e.calibration.json", ("--shortlist", 20)
+
+    def identify(*more, told=True):
+        text = run("identify", file, *options, *more)
+        assert ("Calibration: 72 photographs of the database" in text) == told
+        return [line for line in text.splitlines() if "%" in line]
+
+    answers = identify()
+    assert len(answers) == 73 and FusionCalibration.load(kept).conditions
+    assert identify(told=False) == answers  # taken from beside the file
+    assert identify("--calibration", kept, told=False) == answers
+    options = ("--shortlist", 9)  # what was learned with another one says nothing
+    identify(), identify(told=False)
+    # A tenth more is the same catalog, a third more is another.
+    for name, extra, told in (("more", 7, False), ("many", 24, True)):
+        grown = found.rows(range(extra))
+        grown.table["image_id"] = [f"{name}_{row}" for row in range(extra)]
+        grown = Embeddings.concatenate([found, grown])
+        grown.save(file, force=True)
+        assert ("Calibration: " in run("identify", file, *options)) == told
+    before = kept.read_bytes()
+    run("identify", file, "--query-rows", "identity=w0,w1,w2", *options)
+    run("identify", file, "--no-calibration", *options)
+    assert kept.read_bytes() == before  # a part of the file is another database
+
+
 def test_identify_photographs_as_they_are(tmp_path):
     """Two folders, one damaged file: names, without anything that was prepared."""
     rng = np.random.default_rng(0)

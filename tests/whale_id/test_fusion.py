@@ -16,6 +16,7 @@ from keras_involution.whale_id.fusion import (
     with_local_features,
 )
 from keras_involution.whale_id.fusion.fitting import _held_out
+from keras_involution.whale_id.fusion.matcher import CALIBRATION_QUERIES
 from keras_involution.whale_id.fusion.pairs import RELATIVE
 from keras_involution.whale_id.fusion.scorers import default_scorers
 from keras_involution.whale_id.fusion.sides import sides_of
@@ -24,6 +25,7 @@ from keras_involution.whale_id.retrieve import Ranking
 from keras_involution.whale_id.tables import from_wildlife
 from tests.marks import one_backend
 from tests.whale_id.calibrations import calibration_by_hand
+from tests.whale_id.keypoints import with_random_keypoints
 
 pytestmark = one_backend
 SIZE = 16
@@ -169,6 +171,33 @@ def test_the_budget_bounds_the_pairs_that_are_compared():
         scorer = StoredScorer()
         Matcher(database, [FeatureScorer(), scorer], shortlist=shortlist).rank(queries)
         assert scorer.compared == expected
+
+
+def test_the_calibration_has_a_budget_and_tells_how_far_it_is():
+    database = with_random_keypoints(collection(40, 4, encounter=list(range(160))))
+    scorer, done = LocalScorer(), []
+    scorer.on_pairs = done.append
+    matcher = Matcher(database, [FeatureScorer(), scorer], shortlist=7).fit()
+    assert CALIBRATION_QUERIES == 100 < len(database)
+    assert sum(done) == 7 * CALIBRATION_QUERIES and len(done) > 10
+    assert "100 photographs of the database" in matcher.calibration.protocol
+    assert matcher.calibration.conditions == matcher.conditions
+
+
+def test_scores_are_remembered_for_one_shortlist():
+    class Counted:
+        calls = 0
+
+        def scores(self, query, candidates):
+            self.calls += 1
+            return np.full(len(candidates), len(candidates), "float32")
+
+    database = with_random_keypoints(collection(4, 1))
+    scorer = LocalScorer(Counted())
+    long, short = np.array([[0, 1], [0, 2], [0, 3]]), np.array([[0, 1], [0, 3]])
+    for pairs in (long, short, long, short):
+        assert (scorer(database, database, pairs) == len(pairs)).all()
+    assert scorer.matcher.calls == 2
 
 
 def test_a_large_catalog():

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from keras_involution.whale_id.local import (
+    DistinctMatcher,
     Keypoints,
     LocalFeatures,
     LocalMatcher,
@@ -150,13 +151,49 @@ def test_stored_descriptors_rank_like_the_original():
 
 @one_backend
 def test_pairs_are_mutual_and_similar_enough():
-    ask = np.array([[1, 0], [0.6, 0.8], [0.9, 0.436]])
+    ask = np.array([[0.9, 0.436], [0.6, 0.8], [1, 0]])
     one, other = (Keypoints(np.zeros((len(d), 2)), d, (9, 9)) for d in (ask, np.eye(2)))
     pairs, values = MutualNearest(0.75)(one, other)
-    assert pairs.tolist() == [[0, 0], [1, 1]]
+    assert pairs.tolist() == [[1, 1], [2, 0]]
     # From the least similarity that counts, 0, to equal descriptors, 1.
-    np.testing.assert_allclose(values, [1, 0.2])
-    assert MutualNearest(0.85)(one, other)[0].tolist() == [[0, 0]]
+    np.testing.assert_allclose(values, [0.2, 1], rtol=1e-6)
+    assert MutualNearest(0.85)(one, other)[0].tolist() == [[2, 0]]
+
+
+def keypoints_of(*descriptors) -> Keypoints:
+    vectors = np.array(descriptors, "float32")
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Keypoints(np.zeros((len(vectors), 2), "float32"), vectors, (9, 9))
+
+
+@one_backend
+def test_what_many_photographs_share_counts_little():
+    """A whisker that all have, and a spot that one has: two pairs against two."""
+    common, spot, mark = np.eye(3, 4)
+    query = keypoints_of(common, spot)
+    alike = [keypoints_of(common + 0.01 * n * mark, mark) for n in range(60)]
+    same = keypoints_of(common + 0.6 * mark, spot + 0.1 * mark)
+    scores = DistinctMatcher().scores(query, [*alike, same])
+    assert scores.argmax() == 60 and scores[-1] > 4 * scores[:-1].max()
+    plain = LocalMatcher().scores(query, [*alike, same])
+    assert plain[-1] < 2 * plain[:-1].max()
+    # Two candidates tell nothing of what is common: 0.75 is the similarity that counts.
+    few = DistinctMatcher().scores(query, [alike[0], same])
+    assert 0.5 < few[0] < 0.625 and few[1] > 0.5
+    nothing = Keypoints(np.zeros((0, 2)), np.zeros((0, 4), "float32"), (9, 9))
+    assert DistinctMatcher().scores(query, [nothing, nothing]).tolist() == [0, 0]
+    assert DistinctMatcher().scores(nothing, [query]).tolist() == [0]
+    assert DistinctMatcher().scores(query, []).tolist() == []
+    with pytest.raises(ValueError, match="Received: least=2"):
+        DistinctMatcher(least=2)
+
+
+@one_backend
+def test_of_equal_keypoints_one_is_paired():
+    twice = keypoints_of([1, 0], [1, 0], [0, 1])
+    for pair in ((twice, twice), (twice, keypoints_of([1, 0], [0, 1]))):
+        pairs = MutualNearest()(*pair)[0]
+        assert pairs.tolist() == [[0, 0], [2, pairs[-1, 1]]]
 
 
 @one_backend

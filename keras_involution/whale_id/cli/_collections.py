@@ -45,7 +45,7 @@ def load_collection(
     from keras_involution.whale_id.cli._models import usable
     from keras_involution.whale_id.cli._rows import load_part, part_of
 
-    if _holds_embeddings(source):
+    if holds_embeddings(source):
         found = usable([load_part(source, rows)], options["on_error"])[0]
         _check_distinct(found.table)
         return found
@@ -170,7 +170,7 @@ def local_arguments(options: dict[str, Any]) -> dict[str, Any] | None:
     return {"name": options["local"]} | {name: options[name] for name in names}
 
 
-def _holds_embeddings(source: str) -> bool:
+def holds_embeddings(source: str) -> bool:
     """Whether a file holds embeddings and is no table of photographs."""
     suffix = Path(source).suffix.lower()
     if suffix == ".npz" or any(Path(source).glob("*.npz")):

@@ -8,7 +8,11 @@ import click
 import cloup
 
 from keras_involution._commands import Command, reported
-from keras_involution.whale_id.cli._collections import load_collection
+from keras_involution.whale_id.cli._calibration import calibrate
+from keras_involution.whale_id.cli._collections import (
+    holds_embeddings,
+    load_collection,
+)
 from keras_involution.whale_id.cli._options import (
     calibration_option,
     describe_options,
@@ -35,7 +39,9 @@ from keras_involution.whale_id.cli._options import (
     help="Keep photographs of one known animal together and of two apart; else known "
     "identities only judge the groups.",
 )
-@calibration_option("; else learned from known animals of SOURCE.")
+@calibration_option(
+    "; else learned from known animals of SOURCE, and kept beside a file."
+)
 @shortlist_option
 @sides_option
 @pairs_option
@@ -54,8 +60,10 @@ def command(source: str, out: str, **options: Any) -> None:
         from keras_involution.whale_id.retrieve.results import SUFFIXES
 
         check_outputs(options["force"], source, out=(out, SUFFIXES))
-        embeddings = load_collection(source, options.pop("rows"), **options)
-        probabilities = _probabilities(embeddings, options)
+        rows = options.pop("rows")
+        embeddings = load_collection(source, rows, **options)
+        file = source if holds_embeddings(source) and not rows else None
+        probabilities = _probabilities(embeddings, file, options)
         found = cluster(
             embeddings,
             probabilities,
@@ -73,7 +81,7 @@ def command(source: str, out: str, **options: Any) -> None:
                 click.echo(f"{name}: {value:.3f}" if name != "n" else f"n: {value}")
 
 
-def _probabilities(embeddings: Any, options: dict[str, Any]) -> Any:
+def _probabilities(embeddings: Any, file: str | None, options: dict[str, Any]) -> Any:
     from keras_involution._arguments import received
     from keras_involution.whale_id.cluster import pair_probabilities
     from keras_involution.whale_id.fusion import FusionCalibration, Matcher
@@ -84,7 +92,8 @@ def _probabilities(embeddings: Any, options: dict[str, Any]) -> Any:
     if options["calibration"] is not None:
         calibration = FusionCalibration.load(options["calibration"])
         return pair_probabilities(embeddings, calibration, scorers, **chosen)
-    matcher = Matcher(embeddings, scorers, **chosen).fit()
+    matcher = Matcher(embeddings, scorers, **chosen)
+    calibrate(matcher, file)
     if matcher.calibration is None:
         raise ValueError(
             "Groups need probabilities: give --calibration, a file of `evaluate "

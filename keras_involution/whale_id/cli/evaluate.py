@@ -8,6 +8,7 @@ import click
 import cloup
 
 from keras_involution._commands import Command, reported
+from keras_involution.whale_id.cli._calibration import learn
 from keras_involution.whale_id.cli._collections import (
     build_matcher,
     load_collection,
@@ -160,11 +161,12 @@ def _calibrate(
 
     parts = _split(embeddings, options["validation"])
     if parts is None:
-        matcher.fit()
+        learn(matcher)
         return
     _check_apart(embeddings.table, options["validation"], options["split"])
     queries, database = parts
-    inner = Matcher(database, matcher.scorers, **matching(options)).fit(queries)
+    inner = Matcher(database, matcher.scorers, **matching(options))
+    learn(inner, queries)
     matcher.calibration, matcher.reason = inner.calibration, inner.reason
 
 

@@ -8,7 +8,12 @@ import click
 import cloup
 
 from keras_involution._commands import Command, reported
-from keras_involution.whale_id.cli._collections import build_matcher, load_collection
+from keras_involution.whale_id.cli._calibration import calibrate
+from keras_involution.whale_id.cli._collections import (
+    build_matcher,
+    holds_embeddings,
+    load_collection,
+)
 from keras_involution.whale_id.cli._options import (
     calibration_option,
     describe_options,
@@ -59,7 +64,8 @@ _LINES = 200
 @cloup.option_group(
     "Answers",
     calibration_option(
-        "; else the photographs of the database are compared with each other for it."
+        "; else photographs of the database are compared with each other for it, once "
+        "where the database is a file of embeddings: the result is kept beside it."
     ),
     cloup.option(
         "--no-calibration",
@@ -90,11 +96,12 @@ def command(queries: str, **options: Any) -> None:
     """
     with reported():
         _check_outputs(queries, options)
+        kept = _database_file(queries, options)
         asked, database, own = _loaded(queries, options)
         for name, embeddings in (("queries", asked), ("database", database)):
             if options[f"save_{name}"] is not None:
                 embeddings.save(options[f"save_{name}"], force=options["force"])
-        found = _answers(asked, database, own or options["add"], options)
+        found = _answers(asked, database, own or options["add"], kept, options)
         table = found.table(database.table)
         if options["out"] is not None:
             from keras_involution.whale_id import write_results
@@ -123,6 +130,14 @@ def _loaded(
     like = database if database.settings else None
     asked = load_collection(queries, parts, like=like, **options)
     return asked, database, options["database"] is None
+
+
+def _database_file(queries: str, options: dict[str, Any]) -> str | None:
+    """The file of the whole database, beside which its calibration is kept."""
+    if options["database_rows"] or (options["query_rows"] and not options["database"]):
+        return None
+    source = options["database"] or queries
+    return source if holds_embeddings(source) else options["save_database"]
 
 
 def _add(asked: Embeddings, path: str) -> None:
@@ -158,13 +173,17 @@ def _check_outputs(queries: str, options: dict[str, Any]) -> None:
 
 
 def _answers(
-    asked: Embeddings, database: Embeddings, own: bool, options: dict[str, Any]
+    asked: Embeddings,
+    database: Embeddings,
+    own: bool,
+    file: str | None,
+    options: dict[str, Any],
 ) -> Candidates:
     from keras_involution._arguments import received
 
     matcher = build_matcher(database, options)
     if matcher.calibration is None and not options["no_calibration"]:
-        matcher.fit()
+        calibrate(matcher, file)
     encounters = None
     if options["encounters"]:
         if "encounter" not in asked.table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,14 @@ _FLOOR = 0.01
 class AnswerModel:
     """How likely each animal of a ranking is right, and that none of them is.
 
-    A multinomial logistic regression, by scikit-learn, on the score of the best
-    animal, its logarithm and its lead over the second. The outcomes exclude each
-    other: the animal is new, the first answer is right, or a later one is.
+    A multinomial logistic regression, by scikit-learn, on the logarithm of the score of
+    the best animal and its lead over the second. The outcomes exclude each other: the
+    animal is new, the first answer is right, or a later one is.
 
     Args:
         outcomes: Sequence of `"new"`, `"first"`, `"later"`, those that occurred.
         intercepts: Sequence of floats, one per outcome.
-        coefficients: Sequence of sequences of 3 floats, one per outcome.
+        coefficients: Sequence of sequences of 2 floats, one per outcome.
         found: Float, how often the right animal of a `"later"` query is listed at all.
         protocol: String, what it was fitted on.
     """
@@ -119,11 +119,11 @@ class AnswerModel:
 
 
 def answer_inputs(scores: np.ndarray) -> np.ndarray:
-    """Score of the best animal, its logarithm, its lead over the second: (Q, 3)."""
+    """Logarithm of the score of the best animal, its lead over the second: (Q, 2)."""
     scores = np.where(np.isfinite(scores), scores, 0.0).astype("float64")
     best = scores[:, 0] if scores.shape[1] else np.zeros(len(scores))
     second = scores[:, 1] if scores.shape[1] > 1 else np.zeros(len(scores))
-    return np.stack([best, np.log(np.maximum(best, 0) + _FLOOR), best - second], axis=1)
+    return np.stack([np.log(np.maximum(best, 0) + _FLOOR), best - second], axis=1)
 
 
 @dataclass(frozen=True)
@@ -179,11 +179,14 @@ class FusionCalibration:
             probability that two photographs show one animal.
         answers: `AnswerModel`, how likely the animals of a ranking are.
         protocol: String, what it was fitted on.
+        conditions: Dictionary of JSON values, `Matcher.conditions` where it was fitted
+            on photographs of a database; empty where validation photographs taught it.
     """
 
     scorers: Mapping[str, ScoreCurve]
     answers: AnswerModel
     protocol: str
+    conditions: Mapping[str, Any] = field(default_factory=dict)
 
     def fused(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
         """The mean over the scorers of the probabilities of their scores.
@@ -236,7 +239,8 @@ class FusionCalibration:
         with reading(path, "The calibration"):
             content = json.loads(Path(path).read_text("utf-8"))
             scorers = {str(k): _curve(v) for k, v in content["scorers"].items()}
-            return cls(scorers, _model(content["answers"]), str(content["protocol"]))
+            answers, said = _model(content["answers"]), str(content["protocol"])
+            return cls(scorers, answers, said, dict(content.get("conditions", {})))
 
 
 def fused_probabilities(
@@ -263,7 +267,7 @@ def _model(content: Mapping[str, Any]) -> AnswerModel:
     intercepts = np.asarray(content["intercepts"], "float64")
     coefficients = np.asarray(content["coefficients"], "float64")
     count = len(outcomes)
-    if intercepts.shape != (count,) or coefficients.shape != (count, 3):
+    if intercepts.shape != (count,) or coefficients.shape != (count, 2):
         raise ValueError("the model of the answers has other shapes")
     return AnswerModel(
         outcomes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ from keras_involution.whale_id.splits._units import in_hash_order
 from keras_involution.whale_id.tables import UNKNOWN
 
 REDUCTIONS = ("best", "several")
+CALIBRATION_QUERIES = 100
+"""Photographs of the database that teach what a score means, where nothing else does:
+benchmarks/RESULTS.md says how little more would change."""
 _SEVERAL = 3
 
 
@@ -109,12 +113,23 @@ class Matcher:
         self.calibration = calibration
         self.reason = "no calibration: ranks only" if calibration is None else ""
 
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What a calibration on the own database depends on, beside the scorers."""
+        return {
+            "photographs": len(self.database),
+            "shortlist": self.comparison.shortlist,
+            "sides": self.comparison.sides,
+            "reduce": self.reduce,
+            "settings": dict(self.database.settings),
+        }
+
     def fit(
         self,
         queries: Embeddings | None = None,
         *,
         leave_out: str = "encounter",
-        max_queries: int = 200,
+        max_queries: int = CALIBRATION_QUERIES,
     ) -> Matcher:
         """Learns what the scores mean.
 
@@ -140,6 +155,8 @@ class Matcher:
         truths = queries.table["identity"].to_numpy(object).astype(str)
         blocks = list(self.comparison.blocks(queries, leave_out if own else "nothing"))
         fitted, reason = fit_fusion(self, blocks, truths, said)
+        if fitted is not None and own:
+            fitted = replace(fitted, conditions=self.conditions)
         self.calibration, self.reason = fitted, reason
         return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -15,7 +15,12 @@ from keras_involution.whale_id.fusion.rerank import (
     expand_queries,
     k_reciprocal_similarities,
 )
-from keras_involution.whale_id.local import LocalFeatures, LocalMatcher
+from keras_involution.whale_id.local import (
+    DistinctMatcher,
+    LocalFeatures,
+    LocalMatcher,
+    PhotographMatcher,
+)
 from keras_involution.whale_id.local.keypoints import FIELDS
 from keras_involution.whale_id.retrieve.index import check_usable
 from keras_involution.whale_id.unit import unit
@@ -115,21 +120,29 @@ class FeatureScorer:
 
 
 class LocalScorer:
-    """The score of `LocalMatcher` for keypoints that are stored with the embeddings.
+    """Scores of keypoints that are stored with the embeddings.
+
+    A score may depend on the other photographs that a query is compared with: those of
+    its shortlist.
 
     Args:
-        matcher: `LocalMatcher`; `None` for one with its defaults.
+        matcher: `PhotographMatcher`, such as `LocalMatcher`; `None` is
+            `DistinctMatcher()`.
         name: String.
+
+    Attributes:
+        on_pairs: Function that is called with the number of pairs of photographs done.
     """
 
     def __init__(
         self,
-        matcher: LocalMatcher | None = None,
+        matcher: PhotographMatcher | None = None,
         name: str = "local",
     ) -> None:
-        self.matcher = LocalMatcher() if matcher is None else matcher
+        self.matcher = DistinctMatcher() if matcher is None else matcher
         self.name = name
-        self._known: dict[tuple[bytes, bytes], float] = {}
+        self.on_pairs: Callable[[int], None] = lambda count: None
+        self._known: dict[bytes, np.ndarray] = {}
 
     def __call__(
         self,
@@ -141,20 +154,25 @@ class LocalScorer:
         if pairs is None:
             rows = np.indices((len(queries), len(database))).reshape(2, -1).T
             return self(queries, database, rows).reshape(len(queries), len(database))
-        # Commands compare the same pairs for several purposes.
-        if len(self._known) > _MOST_REMEMBERED:
+        digests = _digests(known, pairs[:, 1])
+        scores = np.zeros(len(pairs), "float32")
+        for row in np.unique(pairs[:, 0]).tolist():
+            places = np.flatnonzero(pairs[:, 0] == row)
+            columns = pairs[places, 1].tolist()
+            # Commands compare the same photographs for several purposes.
+            own = _digests(asked, np.array([row]))[row]
+            key = _digest(own + b"".join(digests[column] for column in columns))
+            if key not in self._known:
+                candidates = [known[column] for column in columns]
+                self._remember(key, self.matcher.scores(asked[row], candidates))
+            scores[places] = self._known[key]
+            self.on_pairs(len(places))
+        return scores
+
+    def _remember(self, key: bytes, scores: np.ndarray) -> None:
+        if sum(map(len, self._known.values())) > _MOST_REMEMBERED:
             self._known.clear()
-        queries_by, database_by = (
-            _digests(local, pairs[:, side]) for side, local in enumerate((asked, known))
-        )
-        keys = [(queries_by[q], database_by[d]) for q, d in pairs.tolist()]
-        missing = np.array([key not in self._known for key in keys], bool)
-        for row in np.unique(pairs[missing, 0]):
-            places = np.flatnonzero(missing & (pairs[:, 0] == row))
-            candidates = (known[int(column)] for column in pairs[places, 1])
-            found = self.matcher.scores(asked[int(row)], candidates)
-            self._known |= {keys[p]: float(v) for p, v in zip(places, found)}
-        return np.array([self._known[key] for key in keys], "float32")
+        self._known[key] = scores
 
 
 def _digests(local: LocalFeatures, rows: np.ndarray) -> dict[int, bytes]:
@@ -162,8 +180,12 @@ def _digests(local: LocalFeatures, rows: np.ndarray) -> dict[int, bytes]:
     found = {}
     for row in np.unique(rows).tolist():
         data = local.descriptors[row].tobytes() + local.points[row].tobytes()
-        found[row] = hashlib.sha1(data, usedforsecurity=False).digest()
+        found[row] = _digest(data)
     return found
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha1(data, usedforsecurity=False).digest()
 
 
 def has_local_features(embeddings: Embeddings) -> bool:
@@ -237,8 +259,8 @@ def default_scorers(
     Args:
         embeddings: Sequence of `Embeddings`.
         rerank: String or `None`, as of `FeatureScorer`.
-        pairs: String, the pairs of keypoints that count: `"all"`, or the `"verified"`,
-            see `LocalMatcher`.
+        pairs: String, the pairs of keypoints that count: `"all"` by how distinct they
+            are, see `DistinctMatcher`, or the `"verified"`, see `LocalMatcher`.
 
     Returns:
         List of `Scorer`.
@@ -249,8 +271,9 @@ def default_scorers(
     for name in sorted(n for n in first if n.startswith(MODEL_PREFIX)):
         scorers.append(FeatureScorer(name, name, rerank=rerank))
     if all(has_local_features(e) for e in embeddings):
-        every = pairs == "all"
-        matcher = LocalMatcher(unverified=float(every))
         # Another name: a calibration of the one says nothing of the other.
-        scorers.append(LocalScorer(matcher, "local" if every else "local, verified"))
+        if pairs == "all":
+            scorers.append(LocalScorer(name="local, distinct"))
+        else:
+            scorers.append(LocalScorer(LocalMatcher(unverified=0), "local, verified"))
     return scorers

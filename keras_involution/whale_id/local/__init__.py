@@ -7,9 +7,13 @@ from keras_involution.whale_id.local.extract import XFeatExtractor as XFeatExtra
 from keras_involution.whale_id.local.extract import build_extractor as build_extractor
 from keras_involution.whale_id.local.keypoints import Keypoints as Keypoints
 from keras_involution.whale_id.local.keypoints import LocalFeatures as LocalFeatures
+from keras_involution.whale_id.local.matching import DistinctMatcher as DistinctMatcher
 from keras_involution.whale_id.local.matching import LocalMatch as LocalMatch
 from keras_involution.whale_id.local.matching import LocalMatcher as LocalMatcher
 from keras_involution.whale_id.local.matching import MutualNearest as MutualNearest
 from keras_involution.whale_id.local.matching import PairMatcher as PairMatcher
+from keras_involution.whale_id.local.matching import (
+    PhotographMatcher as PhotographMatcher,
+)
 from keras_involution.whale_id.local.xfeat import XFeat as XFeat
 from keras_involution.whale_id.local.xfeat import pretrained_xfeat as pretrained_xfeat

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ _LARGEST_ZOOM = 4.0
 # Chosen on photographs of harbor seals that are not in the test: see
 # benchmarks/RESULTS.md.
 MIN_SIMILARITY, TOLERANCE, UNVERIFIED = 0.75, 0.03, 1.0
+COMMON_SIMILARITY, COMMON_QUANTILE = 0.6, 0.95
+_COMMON_PRIOR = 20  # candidates that MIN_SIMILARITY counts as
 
 
 class PairMatcher(Protocol):
@@ -25,6 +27,14 @@ class PairMatcher(Protocol):
         self, query: Keypoints, candidate: Keypoints
     ) -> tuple[np.ndarray, np.ndarray]:
         """Pairs (M, 2) of row numbers, and how sure each is (M,), 0 to 1."""
+        ...
+
+
+class PhotographMatcher(Protocol):
+    """Compares a photograph with others by their keypoints."""
+
+    def scores(self, query: Keypoints, candidates: Sequence[Keypoints]) -> np.ndarray:
+        """Scores (N,) of one photograph with N others."""
         ...
 
 
@@ -58,9 +68,10 @@ class MutualNearest:
         cosines = query.descriptors @ candidate.descriptors.T
         nearest = cosines.argmax(axis=1)
         values = cosines[np.arange(len(query)), nearest]
-        # Few are similar enough, and only their columns are searched backwards.
-        rows = np.flatnonzero(values >= self.min_similarity)
-        rows = rows[cosines[:, nearest[rows]].argmax(axis=0) == rows]
+        best = cosines.max(axis=0)[nearest]
+        rows = np.flatnonzero((values >= self.min_similarity) & (values == best))
+        # Of equal ones the first, as of a row's columns.
+        rows = rows[np.sort(np.unique(nearest[rows], return_index=True)[1])]
         sure = (values[rows] - self.min_similarity) / (1 - self.min_similarity)
         return np.stack([rows, nearest[rows]], axis=1), sure
 
@@ -146,7 +157,7 @@ class LocalMatcher:
         score = self.unverified * float(values.sum()) + (1 - self.unverified) * verified
         return LocalMatch(score, one[kept], other[kept], values[kept])
 
-    def scores(self, query: Keypoints, candidates: Iterable[Keypoints]) -> np.ndarray:
+    def scores(self, query: Keypoints, candidates: Sequence[Keypoints]) -> np.ndarray:
         """Scores (N,) of one photograph with N others."""
         if self.unverified == 1:  # what the transform says does not count
             found = [self.pairs(query, c)[1].sum() for c in candidates]
@@ -193,3 +204,47 @@ def _spread(inliers: np.ndarray, points: np.ndarray) -> float:
     """Standard deviation of the inliers over that of all keypoints, at most 1."""
     whole = np.sqrt(points.var(axis=0).sum())
     return float(min(np.sqrt(inliers.var(axis=0).sum()) / max(whole, 1e-6), 1.0))
+
+
+class DistinctMatcher:
+    """Compares a photograph with many by what the many do not have in common.
+
+    Whiskers, water and waves look alike in every photograph. A pair of keypoints counts
+    by how much more similar it is than the pairs that the query's keypoint has in 95 %
+    of the candidates. With few candidates a fixed similarity of 0.75 takes the place of
+    theirs.
+
+    Args:
+        pairs: `PairMatcher`; `None` is `MutualNearest` from a similarity of 0.6.
+        least: Float, how sure a pair must be where there are no candidates to tell.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution.whale_id.local import DistinctMatcher, Keypoints
+    >>> one = Keypoints(np.zeros((2, 2)), np.eye(2), (10, 10))
+    >>> other = Keypoints(np.zeros((1, 2)), np.eye(1, 2), (10, 10))
+    >>> DistinctMatcher().scores(one, [one, other]).round(2).tolist()
+    [1.08, 0.54]
+    """
+
+    def __init__(
+        self, pairs: PairMatcher | None = None, least: float | None = None
+    ) -> None:
+        self.pairs = MutualNearest(COMMON_SIMILARITY) if pairs is None else pairs
+        default = (MIN_SIMILARITY - COMMON_SIMILARITY) / (1 - COMMON_SIMILARITY)
+        self.least = rate(default if least is None else least, "least")
+
+    def scores(self, query: Keypoints, candidates: Sequence[Keypoints]) -> np.ndarray:
+        """Scores (N,) of one photograph with N others."""
+        count = len(candidates)
+        sure = np.zeros((len(query), count), "float32")
+        for column, candidate in enumerate(candidates):
+            pairs, values = self.pairs(query, candidate)
+            sure[pairs[:, 0], column] = values
+        if not sure.size:
+            return np.zeros(count, "float32")
+        common = np.quantile(sure, COMMON_QUANTILE, axis=1)
+        weight = count / (count + _COMMON_PRIOR)
+        least = weight * common + (1 - weight) * self.least
+        return np.maximum(sure - least[:, None], 0).sum(axis=0).astype("float32")
