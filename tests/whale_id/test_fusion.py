@@ -15,6 +15,7 @@ from keras_involution.whale_id.fusion import (
     Matcher,
     with_local_features,
 )
+from keras_involution.whale_id.fusion.calibration import AnswerModel
 from keras_involution.whale_id.fusion.fitting import _held_out
 from keras_involution.whale_id.fusion.matcher import CALIBRATION_QUERIES
 from keras_involution.whale_id.fusion.pairs import RELATIVE
@@ -123,6 +124,21 @@ def test_probabilities_come_true_where_no_animal_is_new():
     truth = queries.table["identity"].to_numpy(object)
     is_right = candidates.ranking.labels[:, 0] == truth
     assert first[is_right].mean() > first[~is_right].mean() + 0.1
+
+
+@pytest.mark.parametrize("count", [20, 1000])
+def test_what_has_nothing_in_common_is_no_answer(count):
+    """A catalog that is right about all its own photographs has seen no failure."""
+    random = np.random.default_rng(0)
+    scores = random.uniform([0.6, 0], [1, 0.1], (count, 2))
+    right = np.zeros(count, int)
+    model = AnswerModel.fit(scores, right, right.astype(bool), "by hand")
+    likely = model(np.array([[0.0, 0.0], [0.9, 0.05]]))[0]
+    assert likely[0, 0] < 0.1 and likely[1, 0] > 0.95
+    # Where some animals are new, it is more likely a new one.
+    model = AnswerModel.fit(scores, right, np.arange(count) < count // 4, "by hand")
+    likely, new = model(np.array([[0.0, 0.0]]))
+    assert new[0] > likely[0, 0]
 
 
 def test_new_is_an_answer_only_where_the_validation_has_new_animals():

@@ -102,12 +102,12 @@ class AnswerModel:
         listed = (ranks < scores.shape[1])[later]
         found = float(listed.mean()) if later.any() else 0.0
         inputs = answer_inputs(scores)
-        # One imagined query of each of the two answers that are always possible.
+        # Three imagined queries: of the two answers that are always possible, and one
+        # that has nothing in common with any animal, whose first answer is not right.
         middle = np.repeat(inputs.mean(axis=0, keepdims=True), 2, axis=0)
-        inputs, truths = (
-            np.concatenate([inputs, middle]),
-            np.append(truths, [FIRST, LATER]),
-        )
+        nothing = answer_inputs(np.zeros((1, 2)))
+        inputs = np.concatenate([inputs, middle, nothing])
+        truths = np.append(truths, [FIRST, LATER, NEW if is_new.any() else LATER])
         model = LogisticRegression(C=10.0, max_iter=1000).fit(inputs, truths)
         coefficients, intercepts = model.coef_, model.intercept_
         if len(model.classes_) == 2:
