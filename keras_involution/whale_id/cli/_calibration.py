@@ -74,7 +74,8 @@ def _kept(path: Path, matcher: Matcher) -> FusionCalibration | None:
     if not path.exists():
         return None
     found = FusionCalibration.load(path)
-    before, now = (json.loads(json.dumps(dict(c.conditions))) for c in (found, matcher))
+    both = (found.conditions, matcher.conditions)
+    before, now = (json.loads(json.dumps(dict(c))) for c in both)
     count, had = now.pop("photographs"), before.pop("photographs", 0)
     names = {scorer.name for scorer in matcher.scorers}
     same = before == now and set(found.scorers) == names | {n + RELATIVE for n in names}

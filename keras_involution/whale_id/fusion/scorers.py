@@ -139,7 +139,8 @@ class LocalScorer:
         matcher: PhotographMatcher | None = None,
         name: str = "local",
     ) -> None:
-        self.matcher = DistinctMatcher() if matcher is None else matcher
+        given = DistinctMatcher() if matcher is None else matcher
+        self.matcher: PhotographMatcher = given
         self.name = name
         self.on_pairs: Callable[[int], None] = lambda count: None
         self._known: dict[bytes, np.ndarray] = {}
