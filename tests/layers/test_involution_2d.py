@@ -166,6 +166,7 @@ def test_batch_normalisation_learns_the_statistics():
         ({"kernel_size": 4}, r"odd.*Received: kernel_size=4"),
         ({"kernel_size": (3, 3, 3)}, r"tuple of 2.*Received: kernel_size=\(3, 3, 3\)"),
         ({"kernel_size": 0}, r"positive.*Received: kernel_size=0"),
+        ({"kernel_size": 3.0}, r"positive.*Received: kernel_size=3.0"),
         ({"kernel_size": 3.5}, r"positive.*Received: kernel_size=3.5"),
         ({"groups": 0}, r"positive integer.*Received: groups=0"),
         ({"groups": "two"}, r"positive integer.*Received: groups='two'"),
