@@ -25,7 +25,11 @@ PUBLIC = {
         "Involution3D",
         "load_keras_example",
     },
-    "keras_involution.ops": {"available_implementations", "involution"},
+    "keras_involution.ops": {
+        "available_implementations",
+        "fused_involution",
+        "involution",
+    },
     "keras_involution.data": {
         "DecodedImages",
         "ImageCollection",

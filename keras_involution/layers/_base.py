@@ -17,6 +17,7 @@ from keras_involution.layers._initializer import PublishedInitializer, fresh
 from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.layers._pooling import means_of_windows
 from keras_involution.ops._geometry import Geometry
+from keras_involution.ops.fused_involution import takes_less
 
 _POOLINGS = {
     1: layers.AveragePooling1D,
@@ -107,16 +108,31 @@ class BaseInvolution(layers.Layer):
         training: bool | None = None,
         return_kernels: bool = False,
     ) -> Tensor:
-        kernels = self.generate_kernels(inputs, training=training)
-        outputs = ops.involution(
-            inputs,
-            kernels,
-            strides=self.strides,
-            dilation_rate=self.dilation_rate,
-            data_format=self.data_format,
-            implementation=self.implementation,
-        )
+        settings: dict[str, Any] = {
+            "strides": self.strides,
+            "dilation_rate": self.dilation_rate,
+            "data_format": self.data_format,
+            "implementation": self.implementation,
+        }
+        features = self._features(inputs, training)
+        if training and not return_kernels and self._makes_kernels_twice(inputs):
+            matrix = keras.ops.reshape(self.span.kernel, self.span.kernel.shape[-2:])
+            span = matrix, keras.ops.convert_to_tensor(self.span.bias)
+            return ops.fused_involution(
+                inputs, features, *span, self.kernel_size, self.groups, **settings
+            )
+        kernels = self._kernels(features)
+        outputs = ops.involution(inputs, kernels, **settings)
         return (outputs, kernels) if return_kernels else outputs
+
+    def _makes_kernels_twice(self, inputs: Tensor) -> bool:
+        """Whether training takes less memory and no more time so."""
+        span = self.span
+        is_plain = not (span.lora_enabled or span.quantization_mode)
+        geometry = self._geometry(inputs.shape)
+        return is_plain and takes_less(
+            inputs, geometry, self.reduce.filters, self.implementation
+        )
 
     def generate_kernels(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """The weights of every output position, computed from `inputs`.
@@ -128,6 +144,10 @@ class BaseInvolution(layers.Layer):
         Returns:
             Tensor (B, Ho, Wo, G, Kh, Kw); channels first (B, G, Kh, Kw, Ho, Wo).
         """
+        return self._kernels(self._features(inputs, training))
+
+    def _features(self, inputs: Tensor, training: bool | None) -> Tensor:
+        """(B, Ho, Wo, R), or channels first, what the kernels are made of."""
         x = inputs
         if self.pool is not None:
             means = means_of_windows(inputs, self.pool)
@@ -136,7 +156,10 @@ class BaseInvolution(layers.Layer):
             x = self.reduce_norm(self.reduce(x), training=True)
         else:
             x = self._reduce_and_norm(x)
-        x = self.span(keras.ops.relu(x))
+        return keras.ops.relu(x)
+
+    def _kernels(self, features: Tensor) -> Tensor:
+        x = self.span(features)
         return keras.ops.reshape(x, self._split_taps(keras.ops.shape(x)))
 
     def _reduce_and_norm(self, x: Tensor) -> Tensor:

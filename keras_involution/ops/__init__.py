@@ -1,5 +1,6 @@
-"""Operations: `involution` and what can compute it."""
+"""Operations: `involution`, the same with its kernels, and what can compute it."""
 
+from keras_involution.ops.fused_involution import fused_involution as fused_involution
 from keras_involution.ops.involution import (
     available_implementations as available_implementations,
 )

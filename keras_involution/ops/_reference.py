@@ -43,6 +43,44 @@ def gradients(
     return _inputs_back(dx, geometry), _kernels_back(dk, geometry)
 
 
+def fused(
+    inputs: np.ndarray,
+    features: np.ndarray,
+    matrix: np.ndarray,
+    bias: np.ndarray,
+    geometry: Geometry,
+) -> np.ndarray:
+    """The outputs with the kernels `features @ matrix + bias`, float64."""
+    return involution(inputs, _kernels(features, matrix, bias, geometry), geometry)
+
+
+def fused_gradients(
+    inputs: np.ndarray,
+    features: np.ndarray,
+    matrix: np.ndarray,
+    bias: np.ndarray,
+    upstream: np.ndarray,
+    geometry: Geometry,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients of sum(outputs * upstream) for all four."""
+    kernels = _kernels(features, matrix, bias, geometry)
+    dx, dk = gradients(inputs, kernels, upstream, geometry)
+    rows = _kernels_last(dk, geometry).reshape(-1, bias.size)
+    f = _inputs_last(features, geometry)
+    df = (rows @ np.asarray(matrix, "float64").T).reshape(f.shape)
+    d_matrix = f.reshape(len(rows), -1).T @ rows
+    return dx, _inputs_back(df, geometry), d_matrix, rows.sum(0)
+
+
+def _kernels(
+    features: np.ndarray, matrix: np.ndarray, bias: np.ndarray, geometry: Geometry
+) -> np.ndarray:
+    f = _inputs_last(features, geometry)
+    kernels = f @ np.asarray(matrix, "float64") + np.asarray(bias, "float64")
+    window = (geometry.groups, *geometry.kernel_size)
+    return _kernels_back(kernels.reshape(*f.shape[:-1], *window), geometry)
+
+
 def _places(
     input_shape: tuple[int, ...],
     output_shape: tuple[Any, ...],

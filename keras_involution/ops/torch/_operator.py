@@ -81,6 +81,10 @@ def define(
     _register_operations(operator, operator_gradients)
     function = transformable(operator, operator_gradients)
 
+    def of_both(inputs: Tensor, kernels: Tensor, dy: Tensor, geometry: Geometry) -> Any:
+        layout = (geometry.strides, geometry.dilation_rate, geometry.data_format)
+        return operator_gradients(inputs, kernels, *layout, dy)
+
     def involution(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
         layout = (geometry.strides, geometry.dilation_rate, geometry.data_format)
         if is_transformed():
@@ -89,6 +93,8 @@ def define(
             return function(inputs, kernels, *layout)
         return operator(inputs, kernels, *layout)
 
+    # Both gradients without the outputs, for who needs no others (`_pieces.py`).
+    involution.gradients = of_both  # type: ignore[attr-defined]
     return involution
 
 

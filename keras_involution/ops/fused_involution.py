@@ -1,0 +1,235 @@
+"""Involution with kernels that are generated on the way and never kept.
+
+The kernels of a batch are the largest tensor of an involution layer: K * K * G numbers
+a position, made by a product of the features with a matrix and read once. Here they are
+made for a few images at a time, and made again for the gradients.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_involution import _arguments
+from keras_involution._arguments import received
+from keras_involution._typing import Tensor
+from keras_involution.ops._arrays import wide
+from keras_involution.ops._geometry import Geometry, geometry_of
+from keras_involution.ops._implementation import Implementation, named, select
+from keras_involution.ops.involution import IMPLEMENTATIONS, exported_form
+
+if keras.config.backend() == "tensorflow":
+    from keras_involution.ops.tensorflow._pieces import in_pieces
+elif keras.config.backend() == "jax":
+    from keras_involution.ops.jax._pieces import in_pieces
+else:
+    from keras_involution.ops.torch._pieces import in_pieces
+
+# The kernels of one piece of a batch; less, and the calls take longer than the work.
+PIECE_BYTES = 1 << 22
+# Where a training step of RedNet-50 took less memory and no more time (RESULTS.md).
+BACKENDS_OF_LAYERS = ("jax", "torch")
+
+
+def fused_involution(
+    inputs: Tensor,
+    features: Tensor,
+    span_kernel: Tensor,
+    span_bias: Tensor,
+    kernel_size: int | tuple[int, ...],
+    groups: int = 1,
+    strides: int | tuple[int, ...] = 1,
+    dilation_rate: int | tuple[int, ...] = 1,
+    data_format: str | None = None,
+    implementation: str | None = None,
+) -> Tensor:
+    """`involution` with the kernels `features @ span_kernel + span_bias`.
+
+    This is what an involution layer computes of the features that its `reduce` gives.
+    The kernels of the whole batch never exist: those of a few images (4 MiB, or one
+    image) are made, applied and dropped, and made again for the gradients. That takes
+    less memory in training, and the time of one more product.
+
+    Args:
+        inputs: Floating-point tensor with one, two or three spatial dimensions.
+        features: Floating-point tensor, R numbers for each output position.
+        span_kernel: Floating-point tensor, the matrix from features to kernels. Its
+            columns are ordered by group, then by the taps of the window.
+        span_bias: Floating-point tensor, added to every kernel.
+        kernel_size: Odd integer or tuple, the window.
+        groups: Integer, number of groups of channels; a group shares a kernel.
+        strides: Integer or tuple, the step between windows.
+        dilation_rate: Integer or tuple, the spacing of the taps of a window.
+        data_format: `"channels_last"` or `"channels_first"`, which is transposed;
+            `None` takes Keras's global setting.
+        implementation: What applies the kernels, as for `involution`.
+
+    Input shape:
+        With two spatial dimensions, `inputs` (B, H, W, C), `features` (B, Ho, Wo, R),
+        `span_kernel` (R, G * Kh * Kw) and `span_bias` (G * Kh * Kw,), where
+        Ho = ceil(H / strides). Channels first: (B, C, H, W) and (B, R, Ho, Wo).
+
+    Returns:
+        Tensor (B, Ho, Wo, C), or (B, C, Ho, Wo) channels first, of the dtype that
+        Keras promotes the tensors to; half-precision sums are kept in float32.
+
+    Raises:
+        ValueError: If shapes do not fit, a window side is even, the groups do not
+            divide the channels, or the named implementation cannot run here.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution import ops
+    >>> x, features = np.ones((1, 4, 4, 8), "float32"), np.ones((1, 4, 4, 3), "float32")
+    >>> matrix, bias = np.ones((3, 2 * 9), "float32"), np.zeros(2 * 9, "float32")
+    >>> y = ops.fused_involution(
+    ...     x, features, matrix, bias, 3, groups=2, data_format="channels_last"
+    ... )
+    >>> float(y[0, 1, 1, 0])
+    27.0
+
+    Reference:
+        Li et al., "Involution: Inverting the Inherence of Convolution for Visual
+        Recognition", CVPR 2021, https://arxiv.org/abs/2103.06255
+    """
+    tensors = inputs, features, span_kernel, span_bias
+    arguments = kernel_size, groups, strides, dilation_rate, data_format, implementation
+    if any(isinstance(tensor, keras.KerasTensor) for tensor in tensors):
+        return FusedInvolutionOperation(*arguments).symbolic_call(*tensors)
+    return _compute(*tensors, *arguments)
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class FusedInvolutionOperation(keras.Operation):
+    """The operator as a node of a functional model."""
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, ...],
+        groups: int = 1,
+        strides: int | tuple[int, ...] = 1,
+        dilation_rate: int | tuple[int, ...] = 1,
+        data_format: str | None = None,
+        implementation: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.kernel_size = kernel_size
+        self.groups = groups
+        self.strides = strides
+        self.dilation_rate = dilation_rate
+        self.data_format = data_format
+        if implementation is not None:
+            named(IMPLEMENTATIONS, implementation)
+        self.implementation = implementation
+
+    def call(self, *tensors: Tensor) -> Tensor:
+        return _compute(*tensors, *self._arguments(), self.implementation)
+
+    def compute_output_spec(self, *tensors: Tensor) -> keras.KerasTensor:
+        geometry = _geometry(tensors, *self._arguments())
+        shape = geometry.output_shape(tuple(tensors[0].shape))
+        return keras.KerasTensor(shape, dtype=_result_dtype(tensors))
+
+    def _arguments(self) -> tuple[Any, ...]:
+        sizes = self.kernel_size, self.groups, self.strides, self.dilation_rate
+        return *sizes, self.data_format
+
+
+def _compute(
+    inputs: Tensor,
+    features: Tensor,
+    span_kernel: Tensor,
+    span_bias: Tensor,
+    *arguments: Any,
+) -> Tensor:
+    *sizes, implementation = arguments
+    given = inputs, features, span_kernel, span_bias
+    tensors = [ops.convert_to_tensor(tensor) for tensor in given]
+    dtype = _result_dtype(tensors)
+    geometry = _geometry(tensors, *sizes)
+    # All of it in float32 where the numbers are halves; the result is rounded once.
+    x, f, matrix, bias = (wide(ops.cast(tensor, dtype)) for tensor in tensors)
+    first = geometry.channels_first
+    if first:
+        x, f = ops.moveaxis(x, 1, -1), ops.moveaxis(f, 1, -1)
+    last = Geometry(**{**vars(geometry), "data_format": "channels_last"})
+    chosen = _chosen(x, last, exported_form(x) or implementation)
+    y = in_pieces(chosen, x, f, matrix, bias, last, _images(f, last))
+    return ops.cast(ops.moveaxis(y, -1, 1) if first else y, dtype)
+
+
+def takes_less(
+    inputs: Tensor, geometry: Geometry, features: int, implementation: str | None
+) -> bool:
+    """Whether a training step takes less memory and no more time than with kernels that
+    are kept, as far as was measured: in C++, float32, channels last."""
+    if keras.config.backend() not in BACKENDS_OF_LAYERS or geometry.channels_first:
+        return False
+    if keras.backend.standardize_dtype(inputs.dtype) != "float32":
+        return False
+    # Making kernels costs as many operations a tap as there are features, applying
+    # them as many as there are channels in a group.
+    if features > geometry.group_channels or exported_form(inputs) is not None:
+        return False
+    return _chosen(inputs, geometry, implementation).name == "cpp"
+
+
+def _chosen(inputs: Tensor, geometry: Geometry, name: str | None) -> Implementation:
+    shape = geometry.kernels_shape(tuple(inputs.shape))
+    kernels = keras.KerasTensor(shape, dtype=inputs.dtype)
+    return select(IMPLEMENTATIONS, name, inputs, kernels, geometry)
+
+
+def _images(features: Tensor, geometry: Geometry) -> int:
+    """How many images a piece has: a divisor of their number, if that is known."""
+    batch, *sizes = features.shape[:-1]
+    if not all(isinstance(size, int) for size in (batch, *sizes)):
+        return 1
+    taps = geometry.groups * math.prod(geometry.kernel_size)
+    fit = PIECE_BYTES // max(1, 4 * math.prod(sizes) * taps)
+    return next((n for n in range(min(fit, batch), 0, -1) if batch % n == 0), 1)
+
+
+def _geometry(
+    tensors: Any,
+    kernel_size: Any,
+    groups: int,
+    strides: Any,
+    dilation_rate: Any,
+    data_format: str | None,
+) -> Geometry:
+    shape, of_features, matrix, bias = (tuple(tensor.shape) for tensor in tensors)
+    rank = len(shape) - 2
+    window = _arguments.odd_window(kernel_size, rank)
+    groups = _arguments.positive_integer(groups, "groups")
+    data_format = _arguments.standard_data_format(data_format)
+    first = data_format == "channels_first"
+    taps, channels = groups * math.prod(window), of_features[1 if first else -1 :][:1]
+    if len(of_features) != len(shape) or (matrix, bias) != ((*channels, taps), (taps,)):
+        raise ValueError(
+            "`features` must have as many dimensions as `inputs` and R channels, "
+            f"`span_kernel` the shape (R, {taps}) and `span_bias` ({taps},). "
+            + received(
+                inputs_shape=shape,
+                features_shape=of_features,
+                span_kernel_shape=matrix,
+                span_bias_shape=bias,
+            )
+        )
+    batch, sizes = of_features[0], of_features[2:] if first else of_features[1:-1]
+    kernels = (groups, *window, *sizes) if first else (*sizes, groups, *window)
+    return geometry_of(shape, (batch, *kernels), strides, dilation_rate, data_format)
+
+
+def _result_dtype(tensors: Any) -> str:
+    dtypes = {keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors}
+    if any(dtype.startswith("complex") for dtype in dtypes):
+        raise ValueError(f"All tensors must be real. {received(dtypes=sorted(dtypes))}")
+    if dtypes == {"float64"}:  # Keras's promotion would narrow it to float32
+        return "float64"
+    return keras.backend.result_type(*dtypes, float)

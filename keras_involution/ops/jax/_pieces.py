@@ -1,0 +1,32 @@
+"""Involution of a few images after the others, whose kernels are made twice."""
+
+from __future__ import annotations
+
+import jax
+
+from keras_involution.ops._geometry import Geometry
+from keras_involution.ops._implementation import Implementation
+
+
+def in_pieces(
+    implementation: Implementation,
+    x: jax.Array,
+    f: jax.Array,
+    matrix: jax.Array,
+    bias: jax.Array,
+    geometry: Geometry,
+    images: int,
+) -> jax.Array:
+    """The outputs (B, Ho, Wo, C), channels last, `images` at a time."""
+
+    def piece(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
+        x, f = pair
+        kernels = (f @ matrix + bias).reshape(geometry.kernels_shape(x.shape))
+        return implementation.run(x, kernels, geometry)
+
+    if images == x.shape[0]:
+        return jax.checkpoint(piece)((x, f))
+    split = [t.reshape(-1, images, *t.shape[1:]) for t in (x, f)]
+    # Within a loop nothing else could merge the two times that the kernels are made.
+    y = jax.lax.map(jax.checkpoint(piece, prevent_cse=False), tuple(split))
+    return y.reshape(-1, *y.shape[2:])

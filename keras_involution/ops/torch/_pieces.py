@@ -1,0 +1,101 @@
+"""Involution of a few images after the others, whose kernels are made twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from keras_involution.ops._geometry import Geometry
+from keras_involution.ops._implementation import Implementation
+from keras_involution.ops.torch._private import is_transformed
+
+Tensor = torch.Tensor
+
+
+def in_pieces(
+    implementation: Implementation,
+    x: Tensor,
+    f: Tensor,
+    matrix: Tensor,
+    bias: Tensor,
+    geometry: Geometry,
+    images: int,
+) -> Tensor:
+    """The outputs (B, Ho, Wo, C), channels last, `images` at a time."""
+    work = _Work(implementation, geometry, images)
+    # Compilers plan the memory themselves, and transforms differentiate as they like.
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or is_transformed():
+        return work.at_once(x, f, matrix, bias)
+    outputs: Tensor = _InPieces.apply(work, x, f, matrix, bias)
+    return outputs
+
+
+class _Work:
+    def __init__(
+        self, implementation: Implementation, geometry: Geometry, images: int
+    ) -> None:
+        self.implementation, self.geometry, self.images = (
+            implementation,
+            geometry,
+            images,
+        )
+
+    def at_once(self, x: Tensor, f: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
+        kernels = self._kernels(x, f, matrix, bias)
+        return self.implementation.run(x, kernels, self.geometry)
+
+    def _kernels(self, x: Tensor, f: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
+        shape: Any = self.geometry.kernels_shape(tuple(x.shape))
+        return torch.nn.functional.linear(f, matrix.T, bias).reshape(shape)
+
+    def gradients(
+        self, x: Tensor, f: Tensor, matrix: Tensor, bias: Tensor, dy: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Of x, and of the kernels as rows of a matrix."""
+        kernels = self._kernels(x, f, matrix, bias)
+        known = getattr(self.implementation.run, "gradients", None)
+        if known is not None:
+            dx, dk = known(x, kernels, dy, self.geometry)
+        else:
+            with torch.enable_grad():
+                leaves = x.detach().requires_grad_(), kernels.requires_grad_()
+                y = self.implementation.run(*leaves, self.geometry)
+                dx, dk = torch.autograd.grad(y, leaves, dy)
+        return dx, dk.reshape(-1, matrix.shape[1])
+
+
+class _InPieces(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, work: _Work, x: Tensor, f: Tensor, matrix: Tensor, bias: Tensor
+    ) -> Tensor:
+        ctx.work = work
+        ctx.save_for_backward(x, f, matrix, bias)
+        if len(x) <= work.images:
+            return work.at_once(x, f, matrix, bias)
+        pieces = zip(x.split(work.images), f.split(work.images), strict=True)
+        return torch.cat([work.at_once(*piece, matrix, bias) for piece in pieces])
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple:
+        work, saved = ctx.work, ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody differentiates the gradients
+            y = work.at_once(*saved)
+            wanted = [t for t, w in zip(saved, ctx.needs_input_grad[1:]) if w]
+            found = iter(torch.autograd.grad(y, wanted, dy, create_graph=True))
+            return None, *(next(found) if w else None for w in ctx.needs_input_grad[1:])
+        x, f, matrix, bias = saved
+        if len(x) <= work.images:
+            dx, dk = work.gradients(*saved, dy)
+            rows = f.reshape(-1, len(matrix))
+            return None, dx, (dk @ matrix.T).reshape(f.shape), rows.T @ dk, dk.sum(0)
+        dx, df = torch.empty_like(x), torch.empty_like(f)
+        d_matrix, d_bias = torch.zeros_like(matrix), torch.zeros_like(bias)
+        for start in range(0, len(x), work.images):
+            own = slice(start, start + work.images)
+            dx[own], dk = work.gradients(x[own], f[own], matrix, bias, dy[own])
+            df[own] = (dk @ matrix.T).reshape(f[own].shape)
+            d_matrix.addmm_(f[own].reshape(-1, len(matrix)).T, dk)
+            d_bias += dk.sum(0)
+        return None, dx, df, d_matrix, d_bias

@@ -1,0 +1,77 @@
+"""Layers that make their kernels twice in training learn what the others learn."""
+
+from __future__ import annotations
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_involution.layers import Involution2D, _base
+from tests.export.networks import classifier, inputs
+from tests.marks import one_backend, torch_first
+
+FUSED = sys.modules["keras_involution.ops.fused_involution"]  # the function hides it
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Of the operator that makes them twice, by layers of any backend."""
+    backend = keras.config.backend()
+    monkeypatch.setattr(FUSED, "BACKENDS_OF_LAYERS", (backend,))
+    made, operator = [], _base.ops.fused_involution
+
+    def counted(*args, **kwargs):
+        made.append(args)
+        return operator(*args, **kwargs)
+
+    monkeypatch.setattr(_base.ops, "fused_involution", counted)
+    return made
+
+
+def trained(steps: int = 3):
+    """Losses and outputs of a small network after some steps of `fit`."""
+    model = classifier()
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    x, y = inputs(4, 32, 32), np.eye(4, 3, dtype="float32")
+    history = model.fit(x, y, batch_size=4, epochs=steps, verbose=0, shuffle=False)
+    return history.history["loss"], model.predict(x, verbose=0)
+
+
+@torch_first
+def test_training_is_the_same(calls, monkeypatch):
+    losses, outputs = trained()
+    assert len(calls) >= 2  # stem and block
+    own = _base.BaseInvolution._makes_kernels_twice
+    monkeypatch.setattr(_base.BaseInvolution, "_makes_kernels_twice", lambda *_: False)
+    calls.clear()
+    expected = trained()
+    assert not calls and own is not _base.BaseInvolution._makes_kernels_twice
+    np.testing.assert_allclose(losses, expected[0], rtol=1e-5)
+    assert losses[-1] < losses[0]
+    np.testing.assert_allclose(outputs, expected[1], rtol=1e-4, atol=1e-5)
+
+
+@one_backend
+def test_where_they_are_made_once(calls):
+    x = ops.ones((1, 6, 6, 32))
+    layer = Involution2D(3, groups=2, data_format="channels_last")
+    layer(x, training=True)
+    assert len(calls) == 1
+    layer(x, training=False)
+    layer(x, training=True, return_kernels=True)
+    layer.span.enable_lora(2)
+    layer(x, training=True)
+    many_features = Involution2D(
+        3, groups=8, reduction_ratio=1, data_format="channels_last"
+    )
+    many_features(x, training=True)
+    for options in (
+        {"data_format": "channels_first"},
+        {"data_format": "channels_last", "dtype": "mixed_bfloat16"},
+        {"data_format": "channels_last", "implementation": "native"},
+    ):
+        Involution2D(3, groups=2, **options)(ops.ones((1, 32, 6, 32)), training=True)
+    assert len(calls) == 1
