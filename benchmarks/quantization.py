@@ -1,31 +1,29 @@
-"""What int8 weights cost a trained RedNet, and what they save.
+"""What weights and activations of fewer bits cost a trained RedNet, and what they save.
 
-What it does: loads a preset that `make demo` has trained on 400 photographs of
-caltech101-mini, and classifies the 200 held-out ones in float32, with float16 weights
-and after `model.quantize("int8")` of Keras. Prints for each the bytes of the weights on
-disk, the accuracy, on how many photographs the answer stays that of float32, and by how
-much a logit changes.
+What it does: classifies the 200 held-out photographs of caltech101-mini with a preset,
+as it is and quantized: in Keras, and in LiteRT files, those with integer activations
+calibrated on 100 training photographs. Prints for each the bytes on disk, on how many
+photographs the answer stays that of float32, the ratio of signal to noise of the
+logits, and the processor time of a photograph, one at a time.
 
-How long it takes: about 2 minutes on one core.
+How long it takes: about 20 minutes on one core, most of it in TensorFlow's converter.
 
-What to expect: Keras quantises the layers that hold a matrix, Dense among them, and no
-convolution. In a RedNet that is the head alone, `predictions`; all 1x1 convolutions
-are convolutions. The answers hardly move, and neither does the size.
-
-The last row is an estimate and no format: every kernel of a 1x1 convolution too is
-rounded to int8 with one scale an output channel, as Keras rounds those of Dense, and
-used in float32. Its bytes are counted.
+What to expect: with kernels of 8 bits alone a quarter of the bytes, and hardly another
+answer. With all activations in 8 bits, which LiteRT rounds after every product and
+every sum of an involution, most answers change; 16 bits are enough for them.
 
 Command, from the root of the repository:
 
-    KERAS_BACKEND=torch python -m benchmarks.quantization demo/preset
+    KERAS_BACKEND=tensorflow python -m benchmarks.quantization rednet_26_tiny_imagenet
 """
 
 from __future__ import annotations
 
+import functools
 import tempfile
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,90 +35,137 @@ from rich.table import Table
 
 from examples._demo import photographs
 from keras_involution import RedNet26
-from keras_involution._keras_private import flat_layers
+from keras_involution.export import export_model
+
+# Changes a model or writes a file; the bytes on disk and a function of one photograph.
+Variant = Callable[[Any, Path, np.ndarray], tuple[int, Callable[[np.ndarray], Any]]]
 
 
-@click.command(help="Compare float32, float16 and int8 weights of PRESET.")
-@click.argument("preset", type=click.Path(exists=True, file_okay=False))
-def main(preset: str) -> None:
-    images, labels = photographs.load_photographs("test")
+@click.command(help="Compare float32 with fewer bits in PRESET.")
+@click.argument("preset")
+@click.option("--only", multiple=True, help="A row; float32 always comes first.")
+def main(preset: str, only: tuple[str, ...]) -> None:
+    prepare = RedNet26.from_preset(preset).preprocessor
+    images, examples = prepared(prepare, "test", 200), prepared(prepare, "train", 100)
     expected = None
-    columns = ("bytes on disk", "accuracy", "same answer", "largest change of a logit")
-    table = Table("weights", *columns)
-    for name, change in VARIANTS.items():
-        model = RedNet26.from_preset(preset)
-        size = change(model)
-        logits = model.predict(images, verbose=0)
+    columns = ("bytes on disk", "same answer", "logits, dB", "ms a photograph")
+    table = Table("variant", *columns)
+    for name, variant in VARIANTS.items():
+        if only and expected is not None and name not in only:
+            continue
+        model: Any = RedNet26.from_preset(preset)
+        with tempfile.TemporaryDirectory() as folder:
+            size, predict = variant(model, Path(folder), examples)
+            predict(images[:1])
+            start = time.process_time()
+            logits = np.concatenate([predict(image[None]) for image in images])
+            milliseconds = 1e3 * (time.process_time() - start) / len(images)
         expected = logits if expected is None else expected
-        answers = logits.argmax(-1)
+        same = np.sum(logits.argmax(-1) == expected.argmax(-1))
         table.add_row(
             name,
             f"{size:,}",
-            f"{np.mean(answers == labels):.3f}",
-            f"{np.sum(answers == expected.argmax(-1))} of {len(labels)}",
-            f"{np.abs(logits - expected).max():.3f}",
+            f"{same} of {len(images)}",
+            f"{decibels(expected, logits):.1f}",
+            f"{milliseconds:.0f}",
         )
+        print(*(list(column.cells)[-1] for column in table.columns), flush=True)
     Console(width=100).print(table)
-    print("Quantised by Keras:", ", ".join(quantized_layers(preset)))
 
 
-def quantized_layers(preset: str) -> list[str]:
-    model: Any = RedNet26.from_preset(preset)
-    as_int8(model)
-    layers = flat_layers(model)
-    return [f"{la.name} ({la.count_params():,})" for la in layers if quantized(la)]
+def prepared(prepare: Any, split: str, count: int) -> np.ndarray:
+    """So many photographs of all classes, as the network takes them."""
+    images, _ = photographs.load_photographs(split)
+    chosen = images[:: len(images) // count][:count]
+    return keras.ops.convert_to_numpy(prepare(chosen)).astype("float32")
 
 
-def quantized(layer: keras.layers.Layer) -> bool:
-    return getattr(layer, "quantization_mode", None) is not None
+def decibels(expected: np.ndarray, actual: np.ndarray) -> float:
+    """Of the differences between the logits of a photograph, which make the answer."""
+    noise = actual - expected
+    signal, noise = (x - x.mean(-1, keepdims=True) for x in (expected, noise))
+    power = np.square(noise).sum()
+    return 10 * np.log10(np.square(signal).sum() / power) if power else np.inf
 
 
-def as_float32(model: Any) -> int:
-    return saved_bytes(model)
-
-
-def as_float16(model: Any) -> int:
-    """Rounds the weights; computing stays in float32."""
-    model.set_weights([w.astype("float16").astype(w.dtype) for w in weights_of(model)])
-    return saved_bytes(model) - 2 * sum(w.size for w in weights_of(model))
-
-
-def as_int8(model: Any) -> int:
+def in_keras(
+    change: Callable[[Any], None], model: Any, folder: Path, examples: np.ndarray
+) -> tuple[int, Callable]:
     with warnings.catch_warnings():
         # Of each layer that has no matrix.
         warnings.filterwarnings("ignore", message=".*does not have a `quantize`")
-        model.quantize("int8")
-    return saved_bytes(model)
+        change(model)
+    model.save(folder / "model.keras")
+    size = (folder / "model.keras").stat().st_size
+    return size, functools.partial(model.predict, verbose=0)
 
 
-def as_int8_with_pointwise(model: Any) -> int:
-    size = as_int8(model)
-    for layer in flat_layers(model):
-        if type(layer).__name__ != "PointwiseConv2D":
-            continue
-        kernel = keras.ops.convert_to_numpy(layer.kernel)
-        scale = np.maximum(np.abs(kernel).max(axis=(0, 1, 2)) / 127, 1e-12)
-        layer.kernel.assign(np.round(kernel / scale) * scale)
-        size -= 3 * kernel.size - 4 * scale.size
-    return size
+def in_litert(
+    write: Callable[[Any, Path, np.ndarray], object],
+    model: Any,
+    folder: Path,
+    examples: np.ndarray,
+) -> tuple[int, Callable]:
+    import tensorflow as tf
+
+    path = folder / "model.tflite"
+    write(model, path, examples)
+    interpreter = tf.lite.Interpreter(str(path))
+    interpreter.allocate_tensors()
+    [given], [found] = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def predict(image: np.ndarray) -> Any:
+        interpreter.set_tensor(given["index"], image)
+        interpreter.invoke()
+        return interpreter.get_tensor(found["index"])
+
+    return path.stat().st_size, predict
 
 
-def weights_of(model: keras.Model) -> list[np.ndarray]:
-    return [np.asarray(weight) for weight in model.get_weights()]
+def integers(operators: str, model: Any, path: Path, examples: np.ndarray) -> None:
+    """By Keras's own export, as TensorFlow documents it."""
+    import tensorflow as tf
+
+    def photographs_one_by_one() -> Iterator[list[np.ndarray]]:
+        for image in examples:
+            yield [image[None]]
+
+    shape = (1, *examples.shape[1:])
+    model.fuse_for_inference().export(
+        path,
+        "litert",
+        verbose=False,
+        input_signature=[keras.InputSpec(shape=shape, dtype="float32")],
+        optimizations=[tf.lite.Optimize.DEFAULT],
+        representative_dataset=photographs_one_by_one,
+        target_spec={"supported_ops": [tf.lite.OpsSet[operators]]},
+    )
 
 
-def saved_bytes(model: keras.Model) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.weights.h5"
-        model.save_weights(file)
-        return file.stat().st_size
+def exported(quantize: str | None, model: Any, path: Path, examples: Any) -> None:
+    sizes = {"image_size": examples.shape[1:3], "batch_size": 1}
+    export_model(model, path, quantize=quantize, **sizes)
 
 
-VARIANTS: dict[str, Callable[[Any], int]] = {
-    "float32": as_float32,
-    "float16": as_float16,
-    'int8, model.quantize("int8")': as_int8,
-    "int8, 1x1 convolutions too (estimate)": as_int8_with_pointwise,
+_SIXTEEN = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
+VARIANTS: dict[str, Variant] = {
+    name: functools.partial(kind, function)
+    for name, kind, function in (
+        ("Keras, float32", in_keras, lambda model: None),
+        (
+            'Keras, model.quantize("int8")',
+            in_keras,
+            lambda model: model.quantize("int8"),
+        ),
+        ("LiteRT, float32", in_litert, functools.partial(exported, None)),
+        ('LiteRT, quantize="int8"', in_litert, functools.partial(exported, "int8")),
+        ("LiteRT, integers, 16 bits", in_litert, functools.partial(integers, _SIXTEEN)),
+        (
+            "LiteRT, integers, 8 bits",
+            in_litert,
+            functools.partial(integers, "TFLITE_BUILTINS_INT8"),
+        ),
+    )
 }
 
 

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from keras_involution._arguments import received
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def read(path: str) -> np.ndarray:
+def image_files(path: Path) -> list[Path]:
+    """The file itself, or the images in a folder.
+
+    Raises:
+        ValueError: If the folder holds no image.
+    """
+    from keras_involution.data.image_folder import files_in
+
+    files = files_in(path) if path.is_dir() else [path]
+    if not files:
+        raise ValueError(f"The folder holds no image. {received(path=str(path))}")
+    return files
+
+
+def read(path: str | Path) -> np.ndarray:
     """An image file as (H, W, 3) of bytes, upright.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 import cloup
 
 from keras_involution._commands import Command, reported
-from keras_involution.cli._images import read
+from keras_involution.cli._images import image_files, read
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,11 +39,16 @@ FORMATS = ("onnx", "openvino", "saved_model", "litert", "torch", "stablehlo")
     help="Images per call; any for a dynamic size.",
 )
 @click.option(
+    "--quantize",
+    type=click.Choice(("int8",)),
+    help="Store 8-bit kernels in a LiteRT file, a quarter of its size.",
+)
+@click.option(
     "--check",
     "image_path",
-    metavar="IMAGE",
-    type=click.Path(exists=True, dir_okay=False),
-    help="Compare with Keras on this image instead of on random numbers.",
+    metavar="IMAGE|FOLDER",
+    type=click.Path(exists=True, path_type=Path),
+    help="Compare with Keras on an image, or all in a folder, not on random numbers.",
 )
 def command(
     preset: str,
@@ -50,7 +56,8 @@ def command(
     format: str | None,
     image_size: str,
     batch_size: str,
-    image_path: str | None,
+    quantize: str | None,
+    image_path: Path | None,
 ) -> None:
     """Write PRESET as OUTPUT: ONNX (.onnx), OpenVINO (.xml), LiteRT (.tflite),
     torch.export (.pt2), StableHLO (.stablehlo) or a SavedModel (a folder).
@@ -67,7 +74,12 @@ def command(
         model: Any = RedNetImageClassifier.from_preset(preset)
         try:
             path = export_model(
-                model, output, format, sizes, None if batch is None else batch[0]
+                model,
+                output,
+                format,
+                sizes,
+                batch[0] if batch else None,
+                quantize=quantize,
             )
         except ImportError as error:
             raise click.ClickException(str(error)) from error
@@ -92,27 +104,34 @@ def _compare(
     path: Path,
     sizes: tuple[int, ...] | None,
     batch: tuple[int, ...] | None,
-    image_path: str | None,
+    image_path: Path | None,
 ) -> None:
-    """Prints the largest difference on one image, or on random numbers."""
+    """Prints how far the file is from Keras on the images, or on random numbers."""
     import numpy as np
 
     from keras_involution.export import run_exported
 
-    inputs = _inputs(model, sizes, image_path).repeat((batch or (1,))[0], axis=0)
-    try:
-        outputs = run_exported(path, inputs)
-    except ImportError as error:
-        click.echo(f"Not compared with Keras. {error}")
-        return
-    difference = np.abs(outputs - model.predict(inputs, verbose=0)).max()
+    expected, answers = [], []
+    for inputs in _inputs(model, sizes, image_path):
+        inputs = inputs.repeat((batch or (1,))[0], axis=0)
+        try:
+            answers.append(run_exported(path, inputs)[0])
+        except ImportError as error:
+            click.echo(f"Not compared with Keras. {error}")
+            return
+        expected.append(model.predict(inputs, verbose=0)[0])
+    scores, keras_scores = np.stack(answers), np.stack(expected)
+    difference = np.abs(scores - keras_scores).max()
     click.echo(f"largest difference to Keras: {difference:.1e}")
+    if image_path is not None:
+        same = np.sum(scores.argmax(-1) == keras_scores.argmax(-1))
+        click.echo(f"same answer as Keras: {same} of {len(scores)} images")
 
 
 def _inputs(
-    model: Any, sizes: tuple[int, ...] | None, image_path: str | None
-) -> np.ndarray:
-    """One prepared image, (1, H, W, 3) or (1, 3, H, W)."""
+    model: Any, sizes: tuple[int, ...] | None, image_path: Path | None
+) -> Iterator[np.ndarray]:
+    """Prepared images, each (1, H, W, 3) or (1, 3, H, W)."""
     import numpy as np
 
     from keras_involution.models import RedNetImageConverter
@@ -121,14 +140,16 @@ def _inputs(
     if sizes is not None:
         config = {**converter.get_config(), "image_size": sizes}
         converter = RedNetImageConverter.from_config(config)
-    if image_path is None:
-        shape = (*(converter.image_size or (224, 224)), 3)
-        image = np.random.default_rng(0).integers(0, 256, shape, "uint8")
-    else:
-        image = read(image_path)
-    if converter.data_format == "channels_first":
-        image = np.ascontiguousarray(image.transpose(2, 0, 1))
-    return np.asarray(converter(image[None]))
+    shape = (*(converter.image_size or (224, 224)), 3)
+    images: Iterable[np.ndarray] = (
+        [np.random.default_rng(0).integers(0, 256, shape, "uint8")]
+        if image_path is None
+        else map(read, image_files(image_path))
+    )
+    for image in images:
+        if converter.data_format == "channels_first":
+            image = np.ascontiguousarray(image.transpose(2, 0, 1))
+        yield np.asarray(converter(image[None]))
 
 
 def _bytes(path: Path) -> int:

@@ -34,7 +34,7 @@ def open_folder(path: Path) -> ImageCollection | None:
     found = [
         (split, folder.name, file)
         for split, folder in folders
-        for file in _files(folder)
+        for file in files_in(folder)
     ]
     if not found:
         return None
@@ -94,7 +94,7 @@ def _folders(path: Path) -> list[Path]:
     return sorted((f for f in found if f.name[0] != "."), key=lambda f: f.name)
 
 
-def _files(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
     found = (entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES)
     images = (f for f in found if f.name[0] != "." and f.is_file())
     return sorted(images, key=lambda f: f.name)

@@ -27,7 +27,7 @@ _FOREIGN_WARNINGS = (
 )
 
 
-def write_onnx(model: Any, path: Path, spec: keras.InputSpec, **options: int) -> None:
+def write_onnx(model: Any, path: Path, spec: keras.InputSpec, **options: Any) -> None:
     import onnx
 
     _export(model, path, "onnx", spec, **options)
@@ -62,13 +62,17 @@ def write_saved_model(model: Any, path: Path, spec: keras.InputSpec) -> None:
         _export(model, path, "tf_saved_model", spec, **options)
 
 
-def write_litert(model: Any, path: Path, spec: keras.InputSpec) -> None:
-    options = {}
+def write_litert(
+    model: Any, path: Path, spec: keras.InputSpec, quantize: str | None = None
+) -> None:
+    options: dict[str, Any] = {}
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
         # Its own operators alone: others would need TensorFlow beside the runtime.
         options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+        if quantize == "int8":
+            options["optimizations"] = [tf.lite.Optimize.DEFAULT]
     _export(model, path, "litert", spec, **options)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -12,7 +13,6 @@ from keras_involution._arguments import received
 from keras_involution.export._draft import check_place, complete
 from keras_involution.export._formats import FORMATS, check_can_write, format_of
 from keras_involution.export._signature import signature_of
-from keras_involution.ops._implementation import demanded
 
 
 def export_model(
@@ -22,6 +22,7 @@ def export_model(
     image_size: int | Sequence[int] | None = None,
     batch_size: int | None = None,
     opset_version: int | None = None,
+    quantize: str | None = None,
 ) -> Path:
     """Exports a model to a file that runs without Keras and without this package.
 
@@ -51,6 +52,11 @@ def export_model(
         batch_size: Integer; `None` makes the batch size dynamic.
         opset_version: Integer, version of the ONNX operators; `None` uses the default
             of the backend's exporter.
+        quantize: `"int8"` stores the kernels of convolutions and dense layers of a
+            LiteRT file as 8-bit integers with one scale for each output channel, which
+            is a quarter of the size. Requires TensorFlow. The inputs of these layers
+            are rounded to 8 bits for each image at run time. Everything else,
+            including the sums of involutions, stays in float32.
 
     Returns:
         The path.
@@ -82,25 +88,34 @@ def export_model(
             + received(path=str(path), format=name)
         )
     signature = signature_of(model, image_size, batch_size)
-    options = _onnx_options(opset_version, name)
+    options = _options(name, opset_version, quantize)
     check_place(path, not kind.suffix)
     check_can_write(name, model, signature)
-    # On JAX the program for any XLA; its sizes are worked out far faster when open.
-    operator = "native" if keras.config.backend() == "jax" else "portable"
     # Fewer operations; layers of others may hold more than their configs say.
     fuse = getattr(model, "fuse_for_inference", None)
-    with complete(path, not kind.suffix) as draft, demanded(operator):
+    with complete(path, not kind.suffix) as draft:
         kind.write(fuse() if fuse else model, draft, signature, **options)
     return path
 
 
-def _onnx_options(opset_version: int | None, name: str) -> dict[str, int]:
-    if opset_version is None:
-        return {}
-    if name != "onnx":
-        raise ValueError(
-            "Only ONNX has an `opset_version`. "
-            + received(opset_version=opset_version, format=name)
-        )
-    version = _arguments.positive_integer(opset_version, "opset_version")
-    return {"opset_version": version}
+def _options(name: str, opset_version: Any, quantize: Any) -> dict[str, Any]:
+    """What a format has beside the sizes."""
+    options: dict[str, Any] = {}
+    if opset_version is not None:
+        if name != "onnx":
+            raise ValueError(
+                "Only ONNX has an `opset_version`. "
+                + received(opset_version=opset_version, format=name)
+            )
+        version = _arguments.positive_integer(opset_version, "opset_version")
+        options["opset_version"] = version
+    if quantize is not None:
+        _arguments.one_of(quantize, (None, "int8"), "quantize")
+        backend = keras.config.backend()
+        if (name, backend) != ("litert", "tensorflow"):
+            raise ValueError(
+                "Only LiteRT files that are written on TensorFlow are quantized. "
+                + received(quantize=quantize, format=name, backend=backend)
+            )
+        options["quantize"] = quantize
+    return options

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from keras_involution._arguments import received
-from keras_involution.hub import _registry, _values
+from keras_involution.hub import _quantized, _registry, _values
 from keras_involution.hub._documents import short
 
 CONFIG_FILE = "config.json"
@@ -158,7 +158,11 @@ def metadata_json(model: Any, backbone: Any) -> dict[str, Any]:
 
 def backbone_from_json(data: dict[str, Any], changes: dict[str, Any], cls: Any) -> Any:
     """The `cls` of a config.json, with `changes` in place of saved arguments."""
-    return cls(**{**checked_backbone(data), **changes})
+    saved = checked_backbone(data)
+    if "dtype" in changes:
+        dtype = _quantized.changed_backbone_policy(saved.get("dtype"), changes["dtype"])
+        changes = {**changes, "dtype": dtype}
+    return cls(**{**saved, **changes})
 
 
 def checked_backbone(data: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Dtype policies in a preset: float ones by name, and the quantized one of a head.
+"""Dtype policies in a preset: float ones by name, and those of quantized layers.
 
 A map of Keras goes from regular expressions to policies of any class. Here its one key
 is the name of the dense layer, and its policies are built from checked values.
@@ -34,6 +34,19 @@ def changed_policy(policy: Any, dtype: Any, new_head: bool) -> Any:
     return DTypePolicyMap(name, {_LAYER: type(quantized)(**config)})
 
 
+def changed_backbone_policy(policy: Any, dtype: Any) -> Any:
+    """The policy of a saved backbone that computes in another dtype."""
+    if getattr(policy, "quantization_mode", None) is None:
+        return dtype
+    name = dtype_policies.get(dtype).name
+    return dtype_policies.QuantizedDTypePolicy(policy.quantization_mode, name)
+
+
+def bytes_at_least(policy: Any) -> int:
+    """What a parameter takes in a file."""
+    return 2 if getattr(policy, "quantization_mode", None) is None else 1
+
+
 def checked_name(value: Any) -> str:
     """The name of a float policy."""
     if isinstance(value, dict) and value.get("class_name") == "DTypePolicy":
@@ -41,6 +54,16 @@ def checked_name(value: Any) -> str:
     if not isinstance(value, str) or value.removeprefix("mixed_") not in _FLOATS:
         raise ValueError(f"must be one of {_FLOATS}, or mixed_ and one of them")
     return value
+
+
+def checked_backbone_policy(value: Any) -> Any:
+    """The name of a float policy, or the policy of 1x1 convolutions of 8 bits."""
+    if isinstance(value, dict) and value.get("class_name") == "QuantizedDTypePolicy":
+        policy = _quantized_policy(value)
+        if policy.quantization_mode != "int8":
+            raise ValueError("must have the mode 'int8'")
+        return policy
+    return checked_name(value)
 
 
 def checked_policy(value: Any) -> Any:

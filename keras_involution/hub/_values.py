@@ -207,7 +207,7 @@ _BACKBONE: dict[str, Callable] = {
     "data_format": _one_of("channels_last", "channels_first"),
     "name": _name,
     "trainable": _flag,
-    "dtype": _optional(_quantized.checked_name),
+    "dtype": _optional(_quantized.checked_backbone_policy),
 }
 _TASK: dict[str, Callable] = {
     "num_classes": _integer(2**20),

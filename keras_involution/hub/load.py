@@ -138,7 +138,8 @@ def _check_sizes(config: dict[str, Any], source: Source) -> None:
         names = source.backbone_weights()
         if missing := [name for name in names if not source.has(name)]:
             raise ValueError(f"{missing[0]} is missing")
-        least = 2 * _values.parameters_at_least(arguments)
+        bytes_each = _quantized.bytes_at_least(arguments.get("dtype"))
+        least = bytes_each * _values.parameters_at_least(arguments)
         size = sum(source.sizes[name] for name in names)
         if size < least:
             raise ValueError(

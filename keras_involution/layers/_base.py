@@ -14,6 +14,7 @@ from keras_involution.layers._batch_normalization import (
     scale_and_offset,
 )
 from keras_involution.layers._initializer import PublishedInitializer, fresh
+from keras_involution.layers._int8 import HoldsPointwise
 from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.layers._pooling import means_of_windows
 from keras_involution.ops._geometry import Geometry
@@ -26,7 +27,7 @@ _POOLINGS = {
 }
 
 
-class BaseInvolution(layers.Layer):
+class BaseInvolution(HoldsPointwise):
     """Involution of any rank; the public classes carry the documentation."""
 
     rank: int
@@ -239,7 +240,7 @@ class BaseInvolution(layers.Layer):
             kernel_initializer=fresh(self.kernel_initializer),
             bias_initializer=fresh(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
-            dtype=self.dtype_policy,
+            dtype=self.pointwise_dtype,
             name=name,
         )
 

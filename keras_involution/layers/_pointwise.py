@@ -15,11 +15,12 @@ import keras
 from keras import layers, ops
 
 from keras_involution._typing import Tensor
+from keras_involution.layers._int8 import Int8Kernel
 
 _BACKEND = keras.config.backend()
 
 
-class _Pointwise:
+class _Pointwise(Int8Kernel):
     """Replaces what a convolution of Keras computes with; all else is Keras's."""
 
     data_format: str

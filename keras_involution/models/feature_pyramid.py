@@ -14,12 +14,13 @@ from keras_involution._arguments import received
 from keras_involution._typing import Shape, Tensor
 from keras_involution.layers import Involution2D
 from keras_involution.layers._initializer import fresh
+from keras_involution.layers._int8 import HoldsPointwise
 from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.models.rednet_blocks import SPATIAL_OPERATORS
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
-class InvolutionFeaturePyramid(layers.Layer):
+class InvolutionFeaturePyramid(HoldsPointwise):
     """A feature pyramid network whose output convolutions are involutions.
 
     A 1x1 convolution converts each feature map of the backbone to `num_filters`
@@ -132,6 +133,8 @@ class InvolutionFeaturePyramid(layers.Layer):
         common = {"data_format": self.data_format, "dtype": self.dtype_policy}
         self.enlarge = layers.UpSampling2D(2, name="enlarge", **common)
         self.pad = layers.ZeroPadding2D(1, name="pad", **common)
+        for layer in (self.enlarge, self.pad):  # not every pyramid calls both
+            layer.build(self._with_filters(next(iter(shapes.values()))))
         self.laterals = {p: self._convolution(1, 1, f"lateral_{p}") for p in shapes}
         self.operators = {p: self._operator(f"output_{p}") for p in shapes}
         for level, shape in shapes.items():
@@ -248,7 +251,7 @@ class InvolutionFeaturePyramid(layers.Layer):
             reduction_ratio=self.reduction_ratio,
             data_format=self.data_format,
             kernel_initializer=self.kernel_initializer,
-            dtype=self.dtype_policy,
+            dtype=self.pointwise_dtype,
             name=name,
         )
 
@@ -256,12 +259,19 @@ class InvolutionFeaturePyramid(layers.Layer):
         settings = {
             "data_format": self.data_format,
             "kernel_initializer": fresh(self.kernel_initializer),
-            "dtype": self.dtype_policy,
             "name": name,
         }
         if window == 1:
-            return pointwise_convolution(2, self.num_filters, **settings)
-        return layers.Conv2D(self.num_filters, window, strides=strides, **settings)
+            return pointwise_convolution(
+                2, self.num_filters, dtype=self.pointwise_dtype, **settings
+            )
+        return layers.Conv2D(
+            self.num_filters,
+            window,
+            strides=strides,
+            dtype=self.dtype_policy,
+            **settings,
+        )
 
     def _sides(self, shape: Shape) -> Shape:
         first = self.data_format == "channels_first"

@@ -16,6 +16,7 @@ from keras import layers
 
 from keras_involution._arguments import received
 from keras_involution._keras_private import flat_layers, nodes_of
+from keras_involution.layers._int8 import float_policy
 
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 
@@ -137,6 +138,8 @@ def _without_weights(layer: Any, folded: tuple[Any, ...]) -> Any:
     try:
         config = layer.get_config()
         if folded:
+            # The folded kernel is another than the one that was rounded to integers.
+            config["dtype"] = float_policy(layer.dtype_policy)
             config["use_bias"] = True
             config["activation"] = "relu" if len(folded) == 2 else None
             for key in ("lora_rank", "lora_alpha"):  # the kernel includes them

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import layers
 
 from keras_involution import _arguments, _strict
 from keras_involution._typing import Shape, Tensor
 from keras_involution.layers import Involution2D
+from keras_involution.layers._int8 import HoldsPointwise
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
-class InvolutionTower(layers.Layer):
+class InvolutionTower(HoldsPointwise):
     """A stack of involutions, each followed by a ReLU, for the heads of detectors.
 
     It replaces the stack of 3x3 convolutions in a head: one involution in the published
@@ -103,7 +103,7 @@ class InvolutionTower(layers.Layer):
                 reduction_ratio=self.reduction_ratio,
                 data_format=self.data_format,
                 kernel_initializer=self.kernel_initializer,
-                dtype=self.dtype_policy,
+                dtype=self.pointwise_dtype,
                 name=f"involution_{index}",
             )
             for index in range(self.depth)

@@ -11,6 +11,7 @@ from keras_involution import _arguments, _strict
 from keras_involution._arguments import received
 from keras_involution._keras_private import layer_of
 from keras_involution._typing import Shape
+from keras_involution.layers._int8 import float_policy, policy_with_pointwise
 from keras_involution.models import _lora
 from keras_involution.models._inference_steps import InferenceSteps
 from keras_involution.models._preset_methods import PresetMethods
@@ -129,7 +130,7 @@ class RedNetBackbone(
             group_channels=group_channels,
             reduction_ratio=reduction_ratio,
             data_format=data_format,
-            dtype=dtype,
+            pointwise_dtype=dtype,
         )
 
         # === Functional model ===
@@ -151,7 +152,7 @@ class RedNetBackbone(
             pyramid_outputs[f"P{index + 2}"] = x
         super().__init__(inputs=inputs, outputs=x, **kwargs)
         # A functional model is float32 by its own account, whatever its layers are.
-        self.dtype_policy = keras.dtype_policies.get(dtype)
+        self.dtype_policy = float_policy(dtype)
 
         # === Config ===
         self.stackwise_num_filters = [stage[0] for stage in stages]
@@ -305,7 +306,9 @@ class RedNetBackbone(
             "data_format": self.data_format,
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "dtype": keras.dtype_policies.serialize(
+                policy_with_pointwise(self, self.dtype_policy)
+            ),
         }
 
     @classmethod

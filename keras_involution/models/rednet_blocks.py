@@ -11,6 +11,7 @@ from keras import layers
 from keras_involution.layers import Involution2D
 from keras_involution.layers._batch_normalization import BatchNormalization
 from keras_involution.layers._initializer import PublishedInitializer
+from keras_involution.layers._int8 import float_policy
 from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.models.residual_add import StochasticDepthAdd
 
@@ -26,7 +27,12 @@ class BlockSettings:
     group_channels: int
     reduction_ratio: int
     data_format: str
-    dtype: Any
+    pointwise_dtype: Any
+
+    @property
+    def dtype(self) -> Any:
+        """That of all but the 1x1 convolutions, which may be quantized."""
+        return float_policy(self.pointwise_dtype)
 
     @property
     def common(self) -> dict[str, Any]:
@@ -106,8 +112,9 @@ def apply_spatial_operator(
         groups=channels // settings.group_channels,
         strides=strides,
         reduction_ratio=settings.reduction_ratio,
+        data_format=settings.data_format,
+        dtype=settings.pointwise_dtype,
         name=f"{name}_involution",
-        **settings.common,
     )(x)
 
 
@@ -137,8 +144,9 @@ def apply_pointwise(
         strides=strides,
         use_bias=False,
         kernel_initializer=PublishedInitializer(),
+        data_format=settings.data_format,
+        dtype=settings.pointwise_dtype,
         name=name,
-        **settings.common,
     )(x)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from keras_involution._arguments import received
@@ -32,31 +30,6 @@ class Implementation:
     is_chosen: Callable[[], bool] = lambda: True
 
 
-# A variable of the running thread: what one exports, the others go on computing.
-_DEMANDED: contextvars.ContextVar[str | None] = contextvars.ContextVar(
-    "demanded", default=None
-)
-# The demands of all threads. `torch.compile` cannot read the variable above, and where
-# this is empty, as it nearly always is, nobody has to.
-_DEMANDS: list[str] = []
-
-
-@contextlib.contextmanager
-def demanded(name: str) -> Iterator[None]:
-    """Within the block every involution of this thread is computed by `name`.
-
-    A layer that names another one included, so that a program which is written down
-    holds nothing but what the place where it will run knows.
-    """
-    token = _DEMANDED.set(name)
-    _DEMANDS.append(name)
-    try:
-        yield
-    finally:
-        _DEMANDS.remove(name)
-        _DEMANDED.reset(token)
-
-
 def select(
     implementations: Sequence[Implementation],
     name: str | None,
@@ -65,8 +38,6 @@ def select(
     geometry: Geometry,
 ) -> Implementation:
     """The named implementation, or the first that can run; never silently another."""
-    if _DEMANDS:
-        name = _DEMANDED.get() or name
     if name is None:
         return next(
             i

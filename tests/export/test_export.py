@@ -13,8 +13,6 @@ import pytest
 from keras_involution.export import export_model, run_exported
 from keras_involution.export._formats import FORMATS, format_of
 from keras_involution.export._writers import import_openvino
-from keras_involution.ops import involution as operator
-from keras_involution.ops._implementation import demanded
 from keras_involution.whale_id import EmbeddingNetwork
 from tests.export.networks import classifier, drawn, inputs, involution
 from tests.export.runtimes import RUNTIMES
@@ -155,6 +153,36 @@ def test_litert_from_pytorch_runs(tmp_path):
     np.testing.assert_allclose(run_exported(path, x), expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+def test_a_model_that_keras_has_quantized(tmp_path):
+    model, format = classifier(), {"torch": "torch"}.get(BACKEND, "saved_model")
+    model.quantize("int8")
+    assert_same(model, tmp_path, format, inputs(2, 32, 32), image_size=32, batch_size=2)
+
+
+def test_kernels_of_8_bits(tmp_path):
+    model = classifier(stackwise_num_filters=[64], data_format="channels_last")
+    if BACKEND != "tensorflow":
+        with pytest.raises(ValueError, match=r"written on TensorFlow are quantized\."):
+            export_model(
+                model, tmp_path / f"a{RUNTIMES[WRITTEN[0]][1]}", quantize="int8"
+            )
+        return
+    with pytest.raises(ValueError, match=r"`quantize` must be .*Received: quantize='i"):
+        export_model(model, tmp_path / "a.tflite", quantize="int4")
+    paths = [tmp_path / f"{name}.tflite" for name in ("int8", "float")]
+    for path, quantize in zip(paths, ("int8", None)):
+        export_model(model, path, image_size=32, quantize=quantize)
+    small, large = (path.stat().st_size for path in paths)
+    numbers = model.fuse_for_inference().count_params()
+    assert large - small > 2.5 * numbers
+    x = inputs(4, 32, 32)
+    expected = model.predict(x, verbose=0)
+    noise = run_exported(paths[0], x) - expected
+    ratio = np.square(expected - expected.mean()).mean() / np.square(noise).mean()
+    assert 1e3 < ratio < 1e6  # 30 to 60 dB
+
+
 def test_half_precision(tmp_path):
     model = classifier(dtype="bfloat16")
     if BACKEND != "jax":
@@ -165,8 +193,7 @@ def test_half_precision(tmp_path):
     export_model(model, tmp_path / "program.stablehlo", image_size=32)
     x = inputs(2, 32, 32)
     [answer] = RUNTIMES["stablehlo"][0](tmp_path / "program.stablehlo", x)
-    with demanded("native"):
-        expected = keras.ops.convert_to_numpy(model(x))
+    expected = keras.ops.convert_to_numpy(model(x))
     np.testing.assert_allclose(
         answer.astype("float32"), expected.astype("float32"), atol=2e-2
     )
@@ -262,25 +289,3 @@ def test_a_wrong_opset(tmp_path):
                 involution("channels_last"), tmp_path / "a.onnx", None, 8, 1, opset
             )
     assert not list(tmp_path.iterdir())
-
-
-def test_the_demand_ends_with_the_block_and_stays_in_its_thread():
-    import threading
-
-    x = np.ones((1, 4, 4, 2), "float32")
-    kernels = np.ones((1, 4, 4, 1, 3, 3), "float32")
-    seen = []
-
-    def elsewhere():
-        try:
-            operator(x, kernels, data_format="channels_last")
-        except ValueError as error:
-            seen.append(error)
-
-    with pytest.raises(ValueError, match="implementation"), demanded("absent"):
-        thread = threading.Thread(target=elsewhere)
-        thread.start()
-        thread.join()
-        operator(x, kernels, data_format="channels_last")
-    assert not seen
-    operator(x, kernels, data_format="channels_last")

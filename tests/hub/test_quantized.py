@@ -44,6 +44,8 @@ def test_it_loads_as_it_was_saved(mode, tmp_path):
         model = RedNetImageClassifier.from_preset(tmp_path / turn)
         np.testing.assert_array_equal(outputs(model), expected)
         assert model.get_layer("predictions").quantization_mode == mode
+    pointwise = model.backbone.get_layer("stack0_block0_1_conv")
+    assert pointwise.quantization_mode == ("int8" if mode == "int8" else None)
     smaller = model.with_image_shape((32, 32, 3))
     np.testing.assert_allclose(outputs(smaller), expected, rtol=1e-6)
 
@@ -79,6 +81,24 @@ def test_quantizers_of_ones_own_are_refused(tmp_path):
     model.save_to_preset(tmp_path / "p")
     again = RedNetImageClassifier.from_preset(tmp_path / "p")
     np.testing.assert_array_equal(outputs(again), outputs(model))
+
+
+@one_backend
+def test_policies_of_other_kinds_are_refused_in_a_backbone(tmp_path):
+    quantized("int8").save_to_preset(tmp_path / "p")
+    file = tmp_path / "p" / "config.json"
+    config = json.loads(file.read_text())
+    policy = config["config"]["dtype"]
+    assert policy["class_name"] == "QuantizedDTypePolicy"
+    for change, message in (
+        ({"mode": "float8"}, "must have the mode 'int8'"),
+        ({"source_name": "int8_from_float32"}, "must be one of"),
+    ):
+        changed = {**policy, "config": {**policy["config"], **change}}
+        config["config"]["dtype"] = changed
+        file.write_text(json.dumps(config))
+        with pytest.raises(ValueError, match=f"`dtype` {message}.*Received: preset"):
+            RedNetImageClassifier.from_preset(tmp_path / "p")
 
 
 CONFIG = ("config", "policy_map", "predictions", "config")

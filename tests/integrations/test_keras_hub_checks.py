@@ -44,7 +44,6 @@ def test_backbone(checks, adapter):
         expected_output_shape=(2, 8, 8, 16),
         expected_pyramid_output_keys=["P2", "P3"],
         expected_pyramid_image_sizes=[(16, 16), (8, 8)],
-        run_quantization_check=False,  # of dense layers, and there are none
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_involution import RedNet26, RedNetBackbone, RedNetImageClassifier
+from keras_involution._keras_private import flat_layers
 from tests.hub.networks import assert_same_weights, tiny_backbone, tiny_classifier
 from tests.marks import one_backend
 
@@ -102,14 +103,18 @@ def test_enable_lora_adapts_the_pointwise_convolutions():
 
 @one_backend
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
-def test_quantisation_of_the_head():
-    """Keras has int8 for dense layers; the others keep their weights."""
+def test_quantization():
+    """Of the dense layer and the 1x1 convolutions; the others keep their weights."""
     model, (x, _) = tiny_classifier(), examples()
     before = model.predict(x, verbose=0)
     model.quantize("int8")
     assert model.get_layer("predictions").dtype_policy.quantization_mode == "int8"
     after = model.predict(x, verbose=0)
     assert 0 < np.abs(after - before).max() < 0.02 * np.abs(before).max()
+    integers = [w for w in model.weights if w.dtype == "int8"]
+    names = model.backbone.default_lora_layer_names()
+    pointwise = [la for la in flat_layers(model.backbone) if la.name in names]
+    assert len(integers) == 1 + len(pointwise) > 10
 
 
 @one_backend  # On JAX, Keras 3.15's own layers fail in the scope.

@@ -1,4 +1,4 @@
-"""`torch.compile` sees an involution layer as one graph."""
+"""`torch.compile` sees an involution layer, and a network of them, as one graph."""
 
 from __future__ import annotations
 
@@ -6,23 +6,49 @@ import keras
 import numpy as np
 import pytest
 
-from keras_involution.layers import Involution2D
+from keras_involution.layers import BatchNormalization, Involution2D
+from keras_involution.layers._pointwise import pointwise_convolution
 from tests.marks import one_backend
 
+pytestmark = [one_backend, pytest.mark.filterwarnings("ignore")]  # the compiler's own
+LAST = {"data_format": "channels_last"}
 
-@one_backend
-@pytest.mark.parametrize("strides", (1, 2))
-@pytest.mark.filterwarnings("ignore")  # of the compiler's own code
-def test_no_graph_break_inside_a_layer(strides):
+
+@pytest.fixture(autouse=True)
+def afresh():
     import torch
-    import torch._dynamo
 
-    layer = Involution2D(3, groups=2, strides=strides, data_format="channels_last")
-    x = torch.from_numpy(np.ones((2, 6, 6, 4), "float32"))
-    layer(x)
     torch.compiler.reset()
-    # Without gradients: those of variables are hooks of Keras's.
-    found = torch._dynamo.explain(lambda x: layer.call(x, training=False))(x)
-    assert found.graph_break_count == 0, found.break_reasons
-    assert found.graph_count == 1
+    yield
     keras.backend.clear_session(free_memory=False)
+
+
+def in_one_graph(call, x: np.ndarray):
+    """What the compiled `call` answers; a graph break raises."""
+    import torch
+
+    compiled = torch.compile(call, fullgraph=True, backend="eager")
+    return keras.ops.convert_to_numpy(compiled(torch.from_numpy(x)))
+
+
+@pytest.mark.parametrize("strides", (1, 2))
+def test_no_graph_break_inside_a_layer(strides):
+    layer = Involution2D(3, groups=2, strides=strides, **LAST)
+    x = np.random.default_rng(0).normal(size=(2, 6, 6, 4)).astype("float32")
+    expected = keras.ops.convert_to_numpy(layer(x))
+    np.testing.assert_allclose(in_one_graph(layer, x), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("quantize", (False, True))
+def test_no_graph_break_in_a_network(quantize):
+    """Of six layers: one of more layers of Keras's alone breaks at Keras's loop."""
+    images = keras.Input((6, 6, 4))
+    y = pointwise_convolution(2, 8, **LAST)(images)
+    y = keras.layers.ReLU()(BatchNormalization()(y))
+    y = keras.layers.ReLU()(Involution2D(3, groups=2, **LAST)(y))
+    model = keras.Model(images, y)
+    if quantize:
+        model.quantize("int8")
+    x = np.random.default_rng(0).normal(size=(2, 6, 6, 4)).astype("float32")
+    expected = keras.ops.convert_to_numpy(model(x))
+    np.testing.assert_allclose(in_one_graph(model, x), expected, rtol=1e-4, atol=1e-5)

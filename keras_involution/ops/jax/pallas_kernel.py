@@ -111,5 +111,9 @@ def _unsupported_reason(
 
 
 PALLAS = Implementation(
-    "pallas", operation("pallas", (_forward, native.gradients)), _unsupported_reason
+    "pallas",
+    operation(
+        "pallas", (_forward, native.gradients), (native.forward, native.gradients)
+    ),
+    _unsupported_reason,
 )
