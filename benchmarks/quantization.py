@@ -1,10 +1,10 @@
 """What weights and activations of fewer bits cost a trained RedNet, and what they save.
 
-What it does: classifies the 200 held-out photographs of caltech101-mini with a preset,
+What it does: classifies the 200 held-out photos of caltech101-mini with a preset,
 as it is and quantized: in Keras, and in LiteRT files, those with integer activations
-calibrated on 100 training photographs. Prints for each the bytes on disk, on how many
-photographs the answer stays that of float32, the ratio of signal to noise of the
-logits, and the processor time of a photograph, one at a time.
+calibrated on 100 training photos. Prints for each the bytes on disk, on how many
+photos the answer stays that of float32, the ratio of signal to noise of the
+logits, and the processor time of a photo, one at a time.
 
 How long it takes: about 20 minutes on one core, most of it in TensorFlow's converter.
 
@@ -33,11 +33,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from examples._demo import photographs
+from examples._demo import photos
 from keras_involution import RedNet26
 from keras_involution.export import export_model
 
-# Changes a model or writes a file; the bytes on disk and a function of one photograph.
+# Changes a model or writes a file; the bytes on disk and a function of one photo.
 Variant = Callable[[Any, Path, np.ndarray], tuple[int, Callable[[np.ndarray], Any]]]
 
 
@@ -48,7 +48,7 @@ def main(preset: str, only: tuple[str, ...]) -> None:
     prepare = RedNet26.from_preset(preset).preprocessor
     images, examples = prepared(prepare, "test", 200), prepared(prepare, "train", 100)
     expected = None
-    columns = ("bytes on disk", "same answer", "logits, dB", "ms a photograph")
+    columns = ("bytes on disk", "same answer", "logits, dB", "ms a photo")
     table = Table("variant", *columns)
     for name, variant in VARIANTS.items():
         if only and expected is not None and name not in only:
@@ -74,14 +74,14 @@ def main(preset: str, only: tuple[str, ...]) -> None:
 
 
 def prepared(prepare: Any, split: str, count: int) -> np.ndarray:
-    """So many photographs of all classes, as the network takes them."""
-    images, _ = photographs.load_photographs(split)
+    """So many photos of all classes, as the network takes them."""
+    images, _ = photos.load_photos(split)
     chosen = images[:: len(images) // count][:count]
     return keras.ops.convert_to_numpy(prepare(chosen)).astype("float32")
 
 
 def decibels(expected: np.ndarray, actual: np.ndarray) -> float:
-    """Of the differences between the logits of a photograph, which make the answer."""
+    """Of the differences between the logits of a photo, which make the answer."""
     noise = actual - expected
     signal, noise = (x - x.mean(-1, keepdims=True) for x in (expected, noise))
     power = np.square(noise).sum()
@@ -126,7 +126,7 @@ def integers(operators: str, model: Any, path: Path, examples: np.ndarray) -> No
     """By Keras's own export, as TensorFlow documents it."""
     import tensorflow as tf
 
-    def photographs_one_by_one() -> Iterator[list[np.ndarray]]:
+    def photos_one_by_one() -> Iterator[list[np.ndarray]]:
         for image in examples:
             yield [image[None]]
 
@@ -137,7 +137,7 @@ def integers(operators: str, model: Any, path: Path, examples: np.ndarray) -> No
         verbose=False,
         input_signature=[keras.InputSpec(shape=shape, dtype="float32")],
         optimizations=[tf.lite.Optimize.DEFAULT],
-        representative_dataset=photographs_one_by_one,
+        representative_dataset=photos_one_by_one,
         target_spec={"supported_ops": [tf.lite.OpsSet[operators]]},
     )
 

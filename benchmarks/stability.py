@@ -1,7 +1,7 @@
 """Whether a RedNet-50 from scratch stays finite at the published learning rates.
 
 What it does: trains a RedNet-50 and its ResNet baseline for some dozens of steps on
-400 photographs of caltech101-mini with the published optimizer (SGD, Nesterov, weight
+400 photos of caltech101-mini with the published optimizer (SGD, Nesterov, weight
 decay in the gradient, label smoothing, a line of warm-up) at three rates. Prints the
 losses, and the largest value that a 7x7 involution or a 3x3 convolution gives on the
 way.
@@ -26,7 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from examples._demo.photographs import load_photographs
+from examples._demo.photos import load_photos
 from keras_involution import RedNetBackbone, RedNetImageClassifier
 from keras_involution.training import RECIPES
 
@@ -56,7 +56,7 @@ def train(
     recipe = RECIPES["rednet_imagenet"]
     rate = factor * recipe.rate(BATCH)
     model.compile(recipe.build_optimizer(rate), recipe.build_loss())
-    images, labels = load_photographs("train")
+    images, labels = load_photos("train")
     prepared = keras.ops.convert_to_numpy(model.preprocessor(images))
     targets = np.eye(10, dtype="float32")[labels]
     random, losses, largest = np.random.default_rng(0), [], 0.0

@@ -1,13 +1,13 @@
 """What pretrained weights are worth on other data: probes and fine-tuning.
 
 What it does: keeps the parts that the data give, or with `--per-class` parts the
-photographs at random, once a seed: so many of each class to train on, and at most so
+photos at random, once a seed: so many of each class to train on, and at most so
 many of the others to test on. It trains a RedNet from the preset, a RedNet from random
 weights and its ResNet baseline from random weights: a linear probe of each (a
-softmax on the pooled features of the frozen network, of a photograph and its mirror
+softmax on the pooled features of the frozen network, of a photo and its mirror
 image), and the whole network. It prints the mean accuracy of the classes on the
-photographs to test on. The weight decay of a probe is chosen on a fifth of the
-photographs to train on. The whole network is trained as the demo does, from all starts
+photos to test on. The weight decay of a probe is chosen on a fifth of the
+photos to train on. The whole network is trained as the demo does, from all starts
 at the same rate, which was chosen on a part of caltech101-mini's training set.
 
 How long it takes: every row tells its seconds.
@@ -15,7 +15,7 @@ How long it takes: every row tells its seconds.
 What to expect: a row a run, the means over the seeds, and `transfer_DATA.json` in
 `--output`.
 
-Command, from the root of the repository, on the photographs that come with it or on a
+Command, from the root of the repository, on the photos that come with it or on a
 file of sheets:
 
     KERAS_BACKEND=torch python -m benchmarks.transfer --preset rednet_26_tiny_imagenet
@@ -37,7 +37,7 @@ import numpy as np
 
 from benchmarks._measure import devices, probes, report
 from benchmarks._measure.starts import STARTS, build
-from examples._demo import photographs, training
+from examples._demo import photos, training
 from keras_involution import RedNetImageClassifier
 from keras_involution._measure import machine
 from keras_involution.data import (
@@ -49,13 +49,13 @@ from keras_involution.data import (
 from keras_involution.training.classifier.metrics import classification_metrics
 
 COLUMNS = ("start", "trained", "seed", "epochs", "mean class accuracy", "seconds")
-SHIPPED = photographs.DATA / "caltech101-mini"
+SHIPPED = photos.DATA / "caltech101-mini"
 Rows = tuple[np.ndarray, np.ndarray]
 """Row numbers to train on, and to test on."""
 
 
 def load(arguments: argparse.Namespace) -> tuple[LabeledImages, list[str], list[Rows]]:
-    """The photographs, the names of their classes, and the parts of every seed."""
+    """The photos, the names of their classes, and the parts of every seed."""
     collection = open_collection(arguments.data, arguments.leave_out)
     with tempfile.TemporaryDirectory() as folder:
         found = decode(
@@ -104,7 +104,7 @@ def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
 def by_probe(
     model: RedNetImageClassifier, images: LabeledImages, rows: Rows, *_: int
 ) -> np.ndarray:
-    """Logits of the photographs to test on."""
+    """Logits of the photos to test on."""
     train, _ = rows
     features = probes.features(model, images.images[np.concatenate(rows)])
     ours, others = features[: len(train)], features[len(train) :]

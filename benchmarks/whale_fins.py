@@ -1,13 +1,13 @@
 """How many of the demo's fins each setting of `LocalMatcher` names.
 
-Ten photographs are no measurement: the table shows how much the settings matter.
+Ten photos are no measurement: the table shows how much the settings matter.
 
     KERAS_BACKEND=torch python -m benchmarks.whale_fins
 """
 
 from __future__ import annotations
 
-from examples._demo import photographs, ranking
+from examples._demo import photos, ranking
 from keras_involution.whale_id.local import LocalMatcher
 
 HOMOGRAPHY = {"transform": "homography", "unverified": 0.0}
@@ -22,7 +22,7 @@ SETTINGS = {
 
 
 def main() -> None:
-    fins = photographs.load_fins()
+    fins = photos.load_fins()
     keypoints = ranking.find_keypoints(fins)
     for name, matcher in SETTINGS.items():
         right, possible = ranking.count_right(ranking.rank(fins, keypoints, matcher))

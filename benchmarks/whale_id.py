@@ -1,7 +1,7 @@
 """Whale identification on a CPU: involution against convolution, and floors.
 
 Every arm trains the same recipe from scratch on the table that is named: once without
-the validation photographs, on which the weight of the head's logits is chosen and the
+the validation photos, on which the weight of the head's logits is chosen and the
 answer "new animal" fitted, and once for each seed with all that is for training, which
 is tested once. The table needs the columns `split` (train, test...) and `val_split`
 inside of train. An arm has at most `--minutes` of wall time a training; the
@@ -63,7 +63,7 @@ def measure_arms(
     """The rows of every arm, seed by seed, and of the seeds of an arm together.
 
     Beside each network alone stands its mean with those features that need no
-    training with which it ranked the validation photographs best.
+    training with which it ranked the validation photos best.
     """
     validation = for_validation(table)
     partners: dict[str, str] = {}
@@ -112,7 +112,7 @@ def measure_arms(
 def fixed_features(
     table: pd.DataFrame, arguments: argparse.Namespace, side: int
 ) -> dict[str, Any]:
-    """What needs no training, less its mean over the photographs to train on."""
+    """What needs no training, less its mean over the photos to train on."""
     from keras_involution.whale_id import Embeddings
 
     train = (table["split"] == "train").to_numpy()

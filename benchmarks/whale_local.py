@@ -1,7 +1,7 @@
 """How to score keypoints and fuse them with features: measured without the test part.
 
-Each photograph of the training part that has its animal in another encounter is a
-query; the photographs of its own encounter are left out of the database. Calibrations
+Each photo of the training part that has its animal in another encounter is a
+query; the photos of its own encounter are left out of the database. Calibrations
 are fitted on the queries of half the animals and judged on the other half, twice.
 
     KERAS_BACKEND=torch python -m benchmarks.whale_local seals.npz
@@ -24,12 +24,12 @@ from keras_involution.whale_id.fusion.fitting import fit_fusion
 from keras_involution.whale_id.local import (
     DistinctMatcher,
     LocalMatcher,
-    PhotographMatcher,
+    PhotoMatcher,
 )
 from keras_involution.whale_id.metrics import average_precisions
 
 SHORTLISTS = (100, 300)
-LOCAL: dict[str, PhotographMatcher] = {
+LOCAL: dict[str, PhotoMatcher] = {
     "distinct pairs": DistinctMatcher(),
     "all pairs": LocalMatcher(unverified=1),
     "half for verified pairs": LocalMatcher(unverified=0.5),
@@ -86,7 +86,7 @@ def main() -> None:
     database = embeddings.rows((embeddings.table["split"] == "train").to_numpy())
     reachable, source = other_encounters(database.table, database.table)
     queries = database.rows(reachable)
-    print(f"{len(queries)} queries, {len(database)} photographs, by {source}")
+    print(f"{len(queries)} queries, {len(database)} photos, by {source}")
     for shortlist in SHORTLISTS:
         print(f"in a shortlist of {shortlist}: {listed(database, queries, shortlist)}")
     print("| | MAP@5 | difference | standard error |\n| --- | --- | --- | --- |")

@@ -1,11 +1,11 @@
-"""What matching costs: one query, a whole catalog, and the description of photographs.
+"""What matching costs: one query, a whole catalog, and the description of photos.
 
 On the processor, with keypoints and embeddings that are made up where only their number
-counts. One query against 100 photographs, all of which are in the shortlist (to be
-below 1 s), against 1,000 animals (below 2 s) and against 20,000 photographs, of which
+counts. One query against 100 photos, all of which are in the shortlist (to be
+below 1 s), against 1,000 animals (below 2 s) and against 20,000 photos, of which
 the features put 300 in the shortlist. `whale-id identify` on files of 20,000
-photographs, from start to end, with its peak of memory. How long 1,000 photographs of
-`photographs` would take to embed with keypoints (below 5 min), from 100; a smaller
+photos, from start to end, with its peak of memory. How long 1,000 photos of
+`photos` would take to embed with keypoints (below 5 min), from 100; a smaller
 folder is gone through again. A few minutes on two idle cores. The load of the machine
 is printed, and the CPU seconds beside those of the clock, since beside other work the
 clock says little.
@@ -77,14 +77,14 @@ def measure_query(count: int, animals: int) -> None:
     built = time.perf_counter() - start
     taken = seconds(lambda number: matcher.rank(queries.rows([number])))
     print(
-        f"{count} photographs of {animals} animals: matcher built in {built:.2f} s; "
+        f"{count} photos of {animals} animals: matcher built in {built:.2f} s; "
         f"a query {taken}",
         flush=True,
     )
 
 
 def measure_identify(count: int, animals: int) -> None:
-    """The command, which also compares 200 photographs of the catalog to calibrate."""
+    """The command, which also compares 200 photos of the catalog to calibrate."""
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder, name)) for name in ("queries.npz", "database.npz")]
         made_up(REPEATS, 1, 1).save(files[0])
@@ -98,7 +98,7 @@ def measure_identify(count: int, animals: int) -> None:
             used = resource.getrusage(resource.RUSAGE_CHILDREN)
             print(
                 f"identify {' '.join(options)}, {REPEATS} queries against {count} "
-                f"photographs: {taken:.0f} s, at most {used.ru_maxrss / GIB:.1f} GiB, "
+                f"photos: {taken:.0f} s, at most {used.ru_maxrss / GIB:.1f} GiB, "
                 f"CPU {used.ru_utime + used.ru_stime:.0f} s so far",
                 flush=True,
             )
@@ -113,7 +113,7 @@ def measure_description(folder: str, most: int) -> None:
     describe(network, table, extractor)
     each, cpu = time.perf_counter() - start, time.process_time() - used
     print(
-        f"{most} photographs described in {each:.1f} s, CPU {cpu:.1f} s: 1,000 would "
+        f"{most} photos described in {each:.1f} s, CPU {cpu:.1f} s: 1,000 would "
         f"take {1000 * each / most / 60:.1f} min",
         flush=True,
     )
@@ -121,14 +121,14 @@ def measure_description(folder: str, most: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photographs", help="folder or table")
-    parser.add_argument("--most", type=int, default=100, help="photographs to describe")
+    parser.add_argument("photos", help="folder or table")
+    parser.add_argument("--most", type=int, default=100, help="photos to describe")
     parser.add_argument("--largest", type=int, default=20_000, help="of the catalogs")
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     for count, animals in ((100, 100), (1_000, 1_000), (arguments.largest, 5_000)):
         measure_query(count, animals)
-    measure_description(arguments.photographs, arguments.most)
+    measure_description(arguments.photos, arguments.most)
     measure_identify(arguments.largest, 5_000)
     print(f"load {os.getloadavg()[0]:.1f} at the end")
 

@@ -1,6 +1,6 @@
 """How long the search for an animal takes, and what memory it holds.
 
-One photograph, then 1,000, against 50,000 embeddings of 1,024 values of 15,587 animals,
+One photo, then 1,000, against 50,000 embeddings of 1,024 values of 15,587 animals,
 in NumPy and where it is installed in faiss; the network that embeds is not in it. The
 numbers of Happywhale, with random values. About a minute on one core.
 
@@ -20,7 +20,7 @@ import pandas as pd
 
 from keras_involution.whale_id import Embeddings, Index, identify
 
-PHOTOGRAPHS, ANIMALS, SIZE = 50_000, 15_587, 1_024
+PHOTOS, ANIMALS, SIZE = 50_000, 15_587, 1_024
 REPEATS = 9
 
 
@@ -51,12 +51,12 @@ def measure(name: str, database: Embeddings, one: Embeddings, many: Embeddings) 
     start = time.perf_counter()
     index = Index(database, implementation=name)
     print(f"{name}: index built in {time.perf_counter() - start:.1f} s")
-    print(" ", milliseconds(lambda: identify(one, index), REPEATS), "a photograph")
+    print(" ", milliseconds(lambda: identify(one, index), REPEATS), "a photo")
     print(" ", milliseconds(lambda: identify(many, index), 3), "a thousand")
 
 
 def main() -> None:
-    database = random_embeddings(PHOTOGRAPHS, ANIMALS, 0)
+    database = random_embeddings(PHOTOS, ANIMALS, 0)
     one, many = (random_embeddings(count, 10, 1) for count in (1, 1_000))
     print(f"embeddings: {database.features.nbytes / 2**20:.0f} MiB")
     measure("numpy", database, one, many)

@@ -1,16 +1,16 @@
 """How the identification server answers several clients at once.
 
 Starts `whale-id serve` as a process of its own, with RedNet-26 at 224 pixels, random
-weights and a database of 10,000 embeddings of 2,000 animals, and sends it photographs
+weights and a database of 10,000 embeddings of 2,000 animals, and sends it photos
 over HTTP: each client waits for its answer and asks again. About a minute.
 
-    KERAS_BACKEND=torch python -m benchmarks.whale_server PHOTOGRAPH.jpg
+    KERAS_BACKEND=torch python -m benchmarks.whale_server PHOTO.jpg
 
 With --attack 64 clients ask for two minutes while 1,000 connections stay half open, 50
 uploads send one byte a second, and decompression bombs arrive. Expect no lost request,
 `GET /health` below a second over new connections, and bounded memory of all processes.
 
-    KERAS_BACKEND=torch python -m benchmarks.whale_server PHOTOGRAPH.jpg --attack 120
+    KERAS_BACKEND=torch python -m benchmarks.whale_server PHOTO.jpg --attack 120
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ import pandas as pd
 from benchmarks._measure import report
 from tests.whale_id import attack
 
-PHOTOGRAPHS, ANIMALS = 10_000, 2_000
+PHOTOS, ANIMALS = 10_000, 2_000
 COLUMNS = (
-    "clients", "requests", "median, ms", "95 %, ms", "worst, ms", "photographs/s",
+    "clients", "requests", "median, ms", "95 %, ms", "worst, ms", "photos/s",
     "in a batch", "refused", "MB",
 )  # fmt: skip
 ATTACKED = (
@@ -48,16 +48,16 @@ def write_server_files(folder: Path) -> tuple[Path, Path]:
 
     network = EmbeddingNetwork(build_backbone("rednet_26", (224, 224, 3)))
     network.save(folder / "model.keras")
-    names = [f"{n}" for n in range(PHOTOGRAPHS)]
-    animals = [f"animal {n % ANIMALS}" for n in range(PHOTOGRAPHS)]
+    names = [f"{n}" for n in range(PHOTOS)]
+    animals = [f"animal {n % ANIMALS}" for n in range(PHOTOS)]
     table = pd.DataFrame({"image_id": names, "identity": animals, "path": names})
-    size = (PHOTOGRAPHS, network.output_shape[-1])
+    size = (PHOTOS, network.output_shape[-1])
     features = np.random.default_rng(0).standard_normal(size, "float32")
     Embeddings(features, table).save(folder / "animals.npz")
     return folder / "model.keras", folder / "animals.npz"
 
 
-def ask(address: str, photograph: bytes, clients: int, seconds: float) -> report.Row:
+def ask(address: str, photo: bytes, clients: int, seconds: float) -> report.Row:
     """What `clients` see who ask one question after the other."""
     times: list[float] = []
     refused: list[int] = []
@@ -67,7 +67,7 @@ def ask(address: str, photograph: bytes, clients: int, seconds: float) -> report
         with httpx.Client(base_url=address, timeout=60) as session:
             while time.perf_counter() < until:
                 begun = time.perf_counter()
-                files = {"images[]": ("photograph.jpg", photograph)}
+                files = {"images[]": ("photo.jpg", photo)}
                 answer = session.post("/match", files=files)
                 if answer.status_code == 503:
                     refused.append(answer.status_code)
@@ -82,16 +82,16 @@ def ask(address: str, photograph: bytes, clients: int, seconds: float) -> report
     for thread in threads:
         thread.join()
     took, after = time.perf_counter() - begun, metrics(address)
-    names = ("batched_photographs_total", "batches_total")
-    photographs, batches = (after[n] - before.get(n, 0) for n in names)
+    names = ("batched_photos_total", "batches_total")
+    photos, batches = (after[n] - before.get(n, 0) for n in names)
     return {
         "clients": clients,
         "requests": len(times),
         "median, ms": float(np.median(times)),
         "95 %, ms": float(np.quantile(times, 0.95)),
         "worst, ms": max(times),
-        "photographs/s": len(times) / took,
-        "in a batch": photographs / batches,
+        "photos/s": len(times) / took,
+        "in a batch": photos / batches,
         "refused": len(refused),
     }
 
@@ -102,11 +102,9 @@ def metrics(address: str) -> dict[str, float]:
     return {name.removeprefix("whale_id_"): float(value) for name, value in pairs}
 
 
-def under_attack(
-    server: attack.Server, seconds: float, photograph: bytes
-) -> report.Row:
+def under_attack(server: attack.Server, seconds: float, photo: bytes) -> report.Row:
     """What 64 clients see while 1,000 connections stay half open, and so on."""
-    seen = attack.attack(server, seconds=seconds, photographs=[photograph])
+    seen = attack.attack(server, seconds=seconds, photos=[photo])
     for reason in seen.lost[:5]:
         print(f"lost: {reason}", file=sys.stderr)
     return {
@@ -124,7 +122,7 @@ def under_attack(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("photograph", type=Path)
+    parser.add_argument("photo", type=Path)
     parser.add_argument("--clients", nargs="*", type=int, default=(1, 4, 16))
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--attack", type=float, metavar="SECONDS")
@@ -135,17 +133,17 @@ def main() -> None:
 
     head = machine.describe(devices.open_device("cpu"))
     report.print_head(head)
-    photograph = arguments.photograph.read_bytes()
+    photo = arguments.photo.read_bytes()
     rows, columns = [], ATTACKED if arguments.attack else COLUMNS
     with (
         tempfile.TemporaryDirectory() as folder,
         attack.running_server(*write_server_files(Path(folder))) as server,
     ):
         if arguments.attack:
-            rows.append(under_attack(server, arguments.attack, photograph))
+            rows.append(under_attack(server, arguments.attack, photo))
         else:
             for clients in arguments.clients:
-                row = ask(server.address, photograph, clients, arguments.seconds)
+                row = ask(server.address, photo, clients, arguments.seconds)
                 rows.append(row | {"MB": server.megabytes()})
     print(report.table(rows, columns))
     if arguments.output:

@@ -1,10 +1,10 @@
 """Fine-tunes a RedNet-26, saves and loads it, and ranks dolphin fins with it.
 
 What it does: begins from the preset `rednet_26_tiny_imagenet`, which comes with the
-package, trains on 400 photographs of ten classes, and trains a second network from
+package, trains on 400 photos of ten classes, and trains a second network from
 nothing in the same way, to show the gain. Then it saves the first as a preset folder,
-loads that folder with `RedNet26.from_preset`, classifies 200 held-out photographs with
-it, ranks ten photographs of dolphin fins against each other by the keypoints of XFeat,
+loads that folder with `RedNet26.from_preset`, classifies 200 held-out photos with
+it, ranks ten photos of dolphin fins against each other by the keypoints of XFeat,
 which needs no training, and writes a page with the ranking, the matched points and the
 heat maps of the kernels.
 
@@ -12,11 +12,11 @@ How long it takes: on 2 cores beside other work the trainings took 263 and 184 s
 
 What to expect: one line an epoch, the held-out accuracy of both networks (guessing
 0.10), the ranking as a table with a conclusion in a line (the right animal is first for
-five of the eight dolphins that have another photograph; the settings of the matcher
+five of the eight dolphins that have another photo; the settings of the matcher
 were chosen on these very fins, so this is no accuracy), and the files
 `demo/report.html` and `demo/preset/`. Below an accuracy of 0.75 the program says so and
-fails. The 200 held-out photographs give the result and nothing else: settings are to be
-compared on a part of the 400 training photographs.
+fails. The 200 held-out photos give the result and nothing else: settings are to be
+compared on a part of the 400 training photos.
 
 Command, from the root of the repository: `make demo`, or in an environment of one's own
 
@@ -34,7 +34,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from examples._demo import photographs, ranking, report, training
+from examples._demo import photos, ranking, report, training
 from keras_involution import RedNet26, visualization
 
 ENOUGH = 0.75
@@ -73,7 +73,7 @@ def main(output: Path, preset: str, epochs: int, image_size: int, seed: int) -> 
     rankings, heatmaps = rank_fins(model)
     console.print(ranked_table(rankings))
     results = report.Results(
-        class_names=photographs.CLASS_NAMES,
+        class_names=photos.CLASS_NAMES,
         class_accuracies=accuracies,
         from_scratch=from_scratch,
         held_out=20 * len(accuracies),
@@ -93,7 +93,7 @@ def main(output: Path, preset: str, epochs: int, image_size: int, seed: int) -> 
 def train_from_scratch(epochs: int, image_size: int, seed: int) -> list[float]:
     """The accuracies, class by class, of a network with random weights at first."""
     keras.utils.set_random_seed(seed)
-    model = training.build_model(photographs.CLASS_NAMES, image_size)
+    model = training.build_model(photos.CLASS_NAMES, image_size)
     train(model, "from scratch", epochs, seed)
     return class_accuracies(ranking.Observer(model))
 
@@ -102,23 +102,23 @@ def fine_tune_and_save(
     preset: str, folder: Path, epochs: int, image_size: int, seed: int
 ) -> None:
     keras.utils.set_random_seed(seed)
-    model = training.load_model(preset, photographs.CLASS_NAMES, image_size)
+    model = training.load_model(preset, photos.CLASS_NAMES, image_size)
     train(model, f"from {preset}", epochs, seed)
     model.save_to_preset(folder)
 
 
 def train(model: RedNet26, start: str, epochs: int, seed: int) -> None:
-    images, labels = photographs.load_photographs("train")
+    images, labels = photos.load_photos("train")
     console.print(
-        f"RedNet-26 {start} on {keras.config.backend()}: {len(images)} photographs, "
+        f"RedNet-26 {start} on {keras.config.backend()}: {len(images)} photos, "
         f"{model.num_classes} classes; the first epoch compiles."
     )
     training.train(model, images, labels, epochs, seed)
 
 
 def class_accuracies(observer: ranking.Observer) -> list[float]:
-    """The fraction of each class's held-out photographs that is recognized."""
-    images, labels = photographs.load_photographs("test")
+    """The fraction of each class's held-out photos that is recognized."""
+    images, labels = photos.load_photos("test")
     logits = observer.look(images)
     right = logits.argmax(axis=-1) == labels
     return [float(right[labels == label].mean()) for label in np.unique(labels)]
@@ -127,7 +127,7 @@ def class_accuracies(observer: ranking.Observer) -> list[float]:
 def rank_fins(
     model: RedNet26,
 ) -> tuple[list[ranking.Ranking], report.HeatMaps]:
-    fins = photographs.load_fins()
+    fins = photos.load_fins()
     images = [fin.image for fin in fins]
     layer = model.backbone.get_layer(LAYER)
     maps = visualization.kernel_heatmaps(
@@ -152,7 +152,7 @@ def ranked_table(rankings: list[ranking.Ranking]) -> Table:
         "what to conclude",
         title="Ten fins, each against the others",
         caption=f"Right animal first: {right} of the {possible} whose animal has "
-        "another photograph. Ten fins are no measurement, and the matcher was "
+        "another photo. Ten fins are no measurement, and the matcher was "
         "set on them.",
     )
     for entry in rankings:

@@ -1,16 +1,16 @@
 """Fine-tunes a RedNet on Happywhale and publishes it.
 
 What it does: begins from a preset, pools its last two stages (GeM), normalizes (neck),
-and trains with ArcFace on the photographs of `train.csv`, over all TPU cores or GPUs
-there are, or on the processor. A fifth of the photographs of known animals is
+and trains with ArcFace on the photos of `train.csv`, over all TPU cores or GPUs
+there are, or on the processor. A fifth of the photos of known animals is
 held out; the program prints MAP@5 on it, as Kaggle computes it, writes a preset folder,
 and pushes it to the Hub where `--push-to` says so.
 
-How long it takes: 51,033 photographs at 512 pixels, 20 epochs: not measured here; on
-eight accelerators plan for hours. The twelve generated photographs of the tests take
+How long it takes: 51,033 photos at 512 pixels, 20 epochs: not measured here; on
+eight accelerators plan for hours. The twelve generated photos of the tests take
 seconds.
 
-What to expect: one line an epoch, `MAP@5 on N photographs`, and the preset folder.
+What to expect: one line an epoch, `MAP@5 on N photos`, and the preset folder.
 
 Commands:
 
@@ -42,8 +42,8 @@ from keras_involution.whale_id import (
 )
 
 
-class Photographs(keras.utils.PyDataset):
-    """Shuffled batches of photographs, read while the devices compute."""
+class Photos(keras.utils.PyDataset):
+    """Shuffled batches of photos, read while the devices compute."""
 
     def __init__(
         self, table: pd.DataFrame, classes: list[str], side: int, batch_size: int
@@ -123,7 +123,7 @@ def main(
     with distribution.distribute(seed=0) as spread:
         network, model = build(preset, side, list(counts.index), counts.to_list())
         batch = spread.global_batch_size(batch_size)
-        data = Photographs(train, list(counts.index), side, batch)
+        data = Photos(train, list(counts.index), side, batch)
         steps = epochs * len(data)
         rate = keras.optimizers.schedules.CosineDecay(
             spread.learning_rate(learning_rate / 20), steps,
@@ -140,7 +140,7 @@ def main(
         queries = embed(network, held_out, on_error="skip")[0]
         labels = list(identify(queries, database, top=5).labels)
         score = map_at_5(queries.table["identity"].to_list(), labels)
-        print(f"MAP@5 on {len(queries)} photographs: {score:.3f}")
+        print(f"MAP@5 on {len(queries)} photos: {score:.3f}")
         if push_to:
             print(network.push_to_hub(push_to))
 

@@ -1,9 +1,9 @@
 """Trains a RedNet-50 and draws what its involution kernels look at.
 
-What it does: trains on the 400 photographs of ten classes as the demo does, measures
+What it does: trains on the 400 photos of ten classes as the demo does, measures
 the accuracy on the 200 held-out ones, and draws the heat maps of the paper (the sum
 over the window of each kernel, here the mean over the groups) at one involution of
-every stage for held-out photographs of six classes, at their own size.
+every stage for held-out photos of six classes, at their own size.
 
 How long it takes: 19 minutes of CPU, on 2 cores. `--preset FOLDER` draws a RedNet-50
 that is there already, in seconds.
@@ -11,7 +11,7 @@ that is there already, in seconds.
 What to expect: one line an epoch, an accuracy near 0.74 (guessing 0.10), and the files
 `heatmaps/heatmaps.jpg` and `heatmaps/preset/`. A map shows where kernels sum to much
 (light) and to little (dark); which of the two the animal or thing gets is up to the
-network, so look at what is set apart from what. From 400 photographs it learns to set
+network, so look at what is set apart from what. From 400 photos it learns to set
 the object apart from what lies behind it, not its parts.
 
 Command, from the root of the repository:
@@ -28,7 +28,7 @@ import keras
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from examples._demo import photographs, training
+from examples._demo import photos, training
 from examples.demo import console
 from keras_involution import RedNet50, visualization
 
@@ -63,36 +63,36 @@ def main(
         model.save_to_preset(output / "preset")
     else:
         model = RedNet50.from_preset(preset)
-    images, labels = photographs.load_photographs("test")
+    images, labels = photos.load_photos("test")
     predictions = model.predict(images, verbose=0)
     accuracy = float((predictions.argmax(axis=-1) == labels).mean())
     console.print(f"Held-out accuracy: [bold]{accuracy:.3f}[/] (guessing 0.10)")
-    chosen = [photographs.CLASS_NAMES.index(name) for name in CLASSES]
+    chosen = [photos.CLASS_NAMES.index(name) for name in CLASSES]
     firsts = [images[labels == number][0] for number in chosen]
     sheet(model, firsts).save(output / "heatmaps.jpg", quality=90)
     console.print(f"Image: {output / 'heatmaps.jpg'}")
 
 
 def train(epochs: int, image_size: int, seed: int) -> RedNet50:
-    images, labels = photographs.load_photographs("train")
-    model = training.build_model(photographs.CLASS_NAMES, image_size, RedNet50)
+    images, labels = photos.load_photos("train")
+    model = training.build_model(photos.CLASS_NAMES, image_size, RedNet50)
     training.train(model, images, labels, epochs, seed)
     return model
 
 
 def sheet(model: RedNet50, images: list[np.ndarray]) -> Image.Image:
-    """A column a photograph: itself, then the map of one involution of every stage."""
+    """A column a photo: itself, then the map of one involution of every stage."""
     width = MARGIN + len(images) * (SIDE + GAP)
     image = Image.new("RGB", (width, (len(STAGES) + 1) * (SIDE + GAP)), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
-    for row, title in enumerate(("photograph", *STAGES)):
+    for row, title in enumerate(("photo", *STAGES)):
         draw.text((GAP, row * (SIDE + GAP) + SIDE // 2), title, "black", font)
-    for column, photograph in enumerate(images):
+    for column, photo in enumerate(images):
         maps = visualization.image_heatmaps(
-            model, photograph, list(STAGES.values()), aggregate="mean"
+            model, photo, list(STAGES.values()), aggregate="mean"
         )
-        tiles = [photograph]
-        tiles += [visualization.overlay(photograph, maps[n]) for n in STAGES.values()]
+        tiles = [photo]
+        tiles += [visualization.overlay(photo, maps[n]) for n in STAGES.values()]
         for row, pixels in enumerate(tiles):
             tile = Image.fromarray(pixels).resize(
                 (SIDE, SIDE), Image.Resampling.BICUBIC

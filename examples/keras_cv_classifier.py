@@ -1,13 +1,13 @@
 """Trains a classifier of keras-cv on a RedNet backbone.
 
 What it does: puts keras-cv's `ImageClassifier` on a `RedNetBackbone` of small windows
-and trains it on 400 photographs of ten classes. keras-cv is no longer developed, and
+and trains it on 400 photos of ten classes. keras-cv is no longer developed, and
 keras-hub supersedes it; this is for projects that have it still.
 
 How long it takes: half a minute on one core that is idle.
 
 What to expect: one line an epoch, the loss falling from 2.2 to about 1, and the
-accuracy on 200 other photographs, about 0.45 (guessing 0.10). Six short epochs on small
+accuracy on 200 other photos, about 0.45 (guessing 0.10). Six short epochs on small
 images: `examples/demo.py` trains longer, and reaches more.
 
 Command, from the root of the repository, where keras-cv is installed
@@ -21,7 +21,7 @@ from __future__ import annotations
 import keras
 import keras_cv
 
-from examples._demo.photographs import CLASS_NAMES, load_photographs
+from examples._demo.photos import CLASS_NAMES, load_photos
 from keras_involution import RedNetBackbone, RedNetImageConverter
 
 
@@ -29,7 +29,7 @@ def main(epochs: int = 6, side: int = 32) -> float:
     """Trains and tests.
 
     Returns:
-        Float, the accuracy on the photographs that were not trained on.
+        Float, the accuracy on the photos that were not trained on.
     """
     keras.utils.set_random_seed(0)
     backbone = RedNetBackbone(
@@ -46,13 +46,11 @@ def main(epochs: int = 6, side: int = 32) -> float:
         metrics=["accuracy"],
     )
     prepare = RedNetImageConverter((side, side))
-    images, labels = load_photographs("train")
+    images, labels = load_photos("train")
     model.fit(prepare(images), labels, batch_size=32, epochs=epochs, verbose=2)
-    images, labels = load_photographs("test")
+    images, labels = load_photos("test")
     _, accuracy = model.evaluate(prepare(images), labels, verbose=0)
-    print(
-        f"Accuracy on {len(labels)} other photographs: {accuracy:.2f} (guessing 0.10)"
-    )
+    print(f"Accuracy on {len(labels)} other photos: {accuracy:.2f} (guessing 0.10)")
     return float(accuracy)
 
 

@@ -1,13 +1,13 @@
 """Trains a RedNet on all GPUs of a host, or of several.
 
-What it does: trains RedNet-26 on the 400 shipped photographs with every batch spread
+What it does: trains RedNet-26 on the 400 shipped photos with every batch spread
 over the devices, tests it on 200 others, all processes together, and writes a preset
 from the first process.
 
 How long it takes: half a minute an epoch on 2 cores; seconds on a GPU, plus compiling.
 
 What to expect: one line on what it runs on, the loss falling from 2.4, the accuracy on
-the 200 photographs (guessing 0.10; about 0.2 after the three epochs: it is short on
+the 200 photos (guessing 0.10; about 0.2 after the three epochs: it is short on
 purpose), and the folder `gpus/`.
 
 Commands, from the root of the repository. On JAX and TensorFlow one process takes all
@@ -31,7 +31,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from examples._demo import photographs
+from examples._demo import photos
 from examples._demo.training import build_model
 from keras_involution import distribution
 
@@ -57,7 +57,7 @@ def main(
         distribution.simulate_devices(simulate)
     keras.utils.set_random_seed(0)
     with distribution.distribute(devices, strategy, seed=0) as spread:
-        model = build_model(photographs.CLASS_NAMES, image_size)
+        model = build_model(photos.CLASS_NAMES, image_size)
         # Thrice the devices, thrice the batch, and by the linear rule thrice the rate.
         rate = spread.learning_rate(0.0125)
         model.compile(
@@ -71,12 +71,12 @@ def main(
         metrics = spread.evaluate(model, *prepared(model, "test"))
         spread.save_to_preset(model, output / "preset")
     if spread.is_main_process:
-        print(f"Accuracy on 200 photographs: {metrics['accuracy']:.3f}")
+        print(f"Accuracy on 200 photos: {metrics['accuracy']:.3f}")
 
 
 def prepared(model: keras.Model, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Photographs (N, h, w, 3) as the network wants them, and their classes."""
-    images, classes = photographs.load_photographs(split)
+    """Photos (N, h, w, 3) as the network wants them, and their classes."""
+    images, classes = photos.load_photos(split)
     converter = model.preprocessor
     size = tuple(converter.image_size)[::-1]
     resize = Image.Resampling.BILINEAR

@@ -1,6 +1,6 @@
 """Trains a RedNet on a TPU from TFRecord files, on TensorFlow or on JAX.
 
-What it does: writes the 400 shipped photographs into TFRecord files in the schema of
+What it does: writes the 400 shipped photos into TFRecord files in the schema of
 the Happywhale notebooks, reads them back with `tf.data`, every process its own files,
 and trains RedNet-26 in bfloat16 on all cores of the TPU, with a rate that rises, stays
 and falls. Real data lies in a bucket (`--files "gs://bucket/*.tfrec"`).
@@ -31,7 +31,7 @@ import keras
 import pandas as pd
 from PIL import Image
 
-from examples._demo import photographs
+from examples._demo import photos
 from examples._demo.training import build_model
 from keras_involution import distribution, training
 from keras_involution.data.tfrecords import (
@@ -43,9 +43,7 @@ from keras_involution.data.tfrecords import (
 
 @click.command(help="Train on a TPU from TFRecord files.")
 @click.option("--devices", default="auto", show_default=True)
-@click.option(
-    "--files", help="Pattern of TFRecord files; else the shipped photographs."
-)
+@click.option("--files", help="Pattern of TFRecord files; else the shipped photos.")
 @click.option("--batch-size", default=16, show_default=True, help="Of each core.")
 @click.option("--epochs", default=3, show_default=True)
 @click.option("--image-size", default=64, show_default=True)
@@ -69,7 +67,7 @@ def main(
         paths = shipped(Path(folder)) if files is None else found(files)
         size = spread.global_batch_size(batch_size)
         steps = count_tfrecords(paths) // size
-        model = build_model(photographs.CLASS_NAMES, image_size)
+        model = build_model(photos.CLASS_NAMES, image_size)
         rate = spread.learning_rate(0.0125)
         schedule = training.RampSustainDecay(rate, steps, steps, 0.8, steps)
         model.compile(
@@ -95,8 +93,8 @@ def examples(model: keras.Model, paths: list, image_size: int):
 
 
 def shipped(folder: Path, shards: int = 8) -> list[Path]:
-    """TFRecord files of the shipped photographs."""
-    images, classes = photographs.load_photographs("train")
+    """TFRecord files of the shipped photos."""
+    images, classes = photos.load_photos("train")
     rows = []
     for number, image in enumerate(images):
         path = folder / f"{number:03}.png"

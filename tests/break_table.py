@@ -318,14 +318,14 @@ _WHALE_ID = [
         ("whale_id/test_open_set.py::test_the_place_of_the_new_label",),
     ),
     Break(
-        "ranking: a photograph finds its own mirror image",
+        "ranking: a photo finds its own mirror image",
         "whale_id/retrieve/index.py",
         "similarities[row, self._places.get(name, [])] = -1",
         "similarities[row, self._places.get(name, [])[:1]] = -1",
-        ("whale_id/test_retrieve.py::test_a_photograph_is_not_its_own_candidate",),
+        ("whale_id/test_retrieve.py::test_a_photo_is_not_its_own_candidate",),
     ),
     Break(
-        "evaluation: animals with a photograph of the encounter are left out",
+        "evaluation: animals with a photo of the encounter are left out",
         "whale_id/evaluation.py",
         "bool((known[places.get(animal, [])] != encounter).any())",
         "bool((known[places.get(animal, [])] != encounter).all())",

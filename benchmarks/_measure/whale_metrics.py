@@ -31,7 +31,7 @@ def metrics_of(
     answers: Any = None,
     head_weight: float = 0,
 ) -> Row:
-    """The metrics of the test photographs, by one model or several together.
+    """The metrics of the test photos, by one model or several together.
 
     `answers` is what `fitted_answers` gives; without it new animals have no place.
     """
@@ -90,7 +90,7 @@ def _known_map(
 def fitted_answers(
     embeddings: Any, validation: pd.DataFrame, head_weight: float = 0.0
 ) -> Any:
-    """How likely an animal is new, from photographs of validation alone."""
+    """How likely an animal is new, from photos of validation alone."""
     from keras_involution.whale_id import identify
     from keras_involution.whale_id.fusion import AnswerModel
     from keras_involution.whale_id.metrics.ranks import ranks_of
@@ -100,7 +100,7 @@ def fitted_answers(
     ranking = identify(queries, database, top=10, head_weight=head_weight)
     ranks = ranks_of(truths.to_list(), list(ranking.labels))
     is_new = ~truths.isin(database.table["identity"]).to_numpy()
-    return AnswerModel.fit(ranking.scores, ranks, is_new, f"{len(truths)} photographs")
+    return AnswerModel.fit(ranking.scores, ranks, is_new, f"{len(truths)} photos")
 
 
 def _parts(embeddings: Any, validation: pd.DataFrame) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Which photograph looks most like which, and where."""
+"""Which photo looks most like which, and where."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from examples._demo.photographs import UNKNOWN, Fin
+from examples._demo.photos import UNKNOWN, Fin
 from keras_involution import RedNet26
 from keras_involution.whale_id.local import (
     Keypoints,
@@ -26,7 +26,7 @@ FIN_MATCHER = LocalMatcher(transform="homography", tolerance=0.015, unverified=0
 
 @dataclass(frozen=True)
 class Candidate:
-    """A photograph of a known animal, and what it has in common with a query.
+    """A photo of a known animal, and what it has in common with a query.
 
     `mirrored` says whether the mirrored query was the more similar: the two sides of
     a dorsal fin have the same outline.
@@ -54,7 +54,7 @@ class Ranking:
 
     @property
     def answerable(self) -> bool:
-        """Whether the animal is known and has another photograph."""
+        """Whether the animal is known and has another photo."""
         identities = {candidate.fin.identity for candidate in self.candidates}
         return self.query.identity in identities
 
@@ -82,9 +82,9 @@ class Ranking:
 
 
 class Observer:
-    """What a classifier sees in photographs.
+    """What a classifier sees in photos.
 
-    One observer serves all photographs: on JAX every new model compiles anew, and so
+    One observer serves all photos: on JAX every new model compiles anew, and so
     does every other batch size.
 
     Args:
@@ -122,8 +122,8 @@ def rank(
     """Every fin against all others of known animals, by matched keypoints.
 
     Args:
-        fins: The photographs.
-        keypoints: Those of each photograph and of its mirror image.
+        fins: The photos.
+        keypoints: Those of each photo and of its mirror image.
         matcher: What compares them.
 
     Returns:

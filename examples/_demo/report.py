@@ -12,7 +12,7 @@ from string import Template
 import numpy as np
 from PIL import Image
 
-from examples._demo.photographs import UNKNOWN, Fin
+from examples._demo.photos import UNKNOWN, Fin
 from examples._demo.ranking import Candidate, Ranking, count_right
 from keras_involution.visualization.overlay import COLORS
 from keras_involution.whale_id.local import draw_matches

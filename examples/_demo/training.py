@@ -1,4 +1,4 @@
-"""A RedNet on a few hundred photographs, from pretrained weights or from scratch."""
+"""A RedNet on a few hundred photos, from pretrained weights or from scratch."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def build_model(
     image_size: int,
     cls: type[RedNetImageClassifier] = RedNet26,
 ) -> RedNetImageClassifier:
-    """A new `cls` that looks at the whole photograph, stretched to a square."""
+    """A new `cls` that looks at the whole photo, stretched to a square."""
     return cls(
         num_classes=len(class_names),
         class_names=class_names,
         image_shape=(image_size, image_size, 3),
         data_format="channels_last",
-        preprocessor=whole_photographs(image_size),
+        preprocessor=whole_photos(image_size),
     )
 
 
@@ -55,11 +55,11 @@ def load_model(
         preset,
         num_classes=len(class_names),
         class_names=class_names,
-        preprocessor=whole_photographs(image_size),
+        preprocessor=whole_photos(image_size),
     )
 
 
-def whole_photographs(image_size: int) -> RedNetImageConverter:
+def whole_photos(image_size: int) -> RedNetImageConverter:
     size = (image_size, image_size)
     return RedNetImageConverter(size, crop_to_aspect_ratio=False, antialias=True)
 
@@ -71,7 +71,7 @@ def train(
     epochs: int,
     seed: int,
 ) -> Progress:
-    """Trains in place: AdamW on a cosine, label smoothing, augmented photographs."""
+    """Trains in place: AdamW on a cosine, label smoothing, augmented photos."""
     batches = ImageBatches(
         LabeledImages(images, labels),
         np.arange(len(images)),

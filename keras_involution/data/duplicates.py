@@ -60,7 +60,7 @@ def alike(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[int, np.ndarr
     """Pairs of thumbnails (M, 192) and (N, 192) of the same image.
 
     They differ by less than 5 gray levels, and by at most a quarter of their contrast:
-    two photographs of nothing but sea or sky differ by little and are not the same.
+    two photos of nothing but sea or sky differ by little and are not the same.
 
     Yields:
         Each row number of `first`, and those in `second` of the same image.

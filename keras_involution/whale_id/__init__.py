@@ -1,4 +1,4 @@
-"""Identification of animals from photographs: tables, embeddings, rankings, answers.
+"""Identification of animals from photos: tables, embeddings, rankings, answers.
 
 The public names are listed in `__init__.pyi` and imported on first use.
 """

@@ -26,7 +26,7 @@ from keras_involution.whale_id.tables import OPEN_CLASS
 # A convolution and a pooling of two each, before the stages of a RedNet.
 _STEM_STRIDES = 4
 NOT_KNOWN = -1
-"""In the place of the number of a class: the photograph says nothing about it."""
+"""In the place of the number of a class: the photo says nothing about it."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Classes:
 
     Attributes:
         identities: Names, in the order of the classes.
-        counts: Photographs of each.
+        counts: Photos of each.
         species: Names, empty where the table has one or none.
-        species_counts: Photographs of each.
+        species_counts: Photos of each.
     """
 
     identities: list[str]
@@ -47,9 +47,9 @@ class Classes:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> Classes:
-        """The identities and species of the photographs of training.
+        """The identities and species of the photos of training.
 
-        A photograph whose species is not known counts for none.
+        A photo whose species is not known counts for none.
         """
         identities = table["identity"].astype(str).value_counts().sort_index()
         species = _species_of(table)
@@ -95,7 +95,7 @@ def training_rows(table: pd.DataFrame, held_out: str = "") -> pd.DataFrame:
     rows = rows[~is_held_out(rows, held_out)]
     if rows["identity"].nunique() < 2:
         raise ValueError(
-            "Training needs photographs of two animals at least. "
+            "Training needs photos of two animals at least. "
             + received(rows=len(rows), identities=rows["identity"].nunique())
         )
     return rows.reset_index(drop=True)

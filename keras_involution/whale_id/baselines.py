@@ -25,13 +25,13 @@ _NUMBERS = 7 * 7 * 2 * 2 * 9
 
 
 def oriented_gradients(table: pd.DataFrame) -> np.ndarray:
-    """Histograms of oriented gradients (HOG) of the photographs of a table.
+    """Histograms of oriented gradients (HOG) of the photos of a table.
 
     Args:
         table: DataFrame with `path`, and `bbox` if there are boxes.
 
     Returns:
-        Array (N, 1764); a row is constant where a photograph cannot be read.
+        Array (N, 1764); a row is constant where a photo cannot be read.
     """
     from PIL import Image
     from skimage.feature import hog
@@ -65,7 +65,7 @@ def rank_by_preset(queries: Embeddings, database: Embeddings, top: int) -> Ranki
         for e in (queries, database)
     )
     found = Matcher(known).rank(asked, top=top).ranking
-    # A photograph that cannot be read has no answer.
+    # A photo that cannot be read has no answer.
     place = {name: row for row, name in enumerate(asked.table["image_id"])}
     rows = [place.get(name, -1) for name in queries.table["image_id"]]
     return _with_gaps(found, np.array(rows))

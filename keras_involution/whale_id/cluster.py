@@ -1,4 +1,4 @@
-"""Groups of photographs that may show one animal each, for a person to review."""
+"""Groups of photos that may show one animal each, for a person to review."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_involution.whale_id.embeddings import Embeddings
 from keras_involution.whale_id.fusion import FusionCalibration, Matcher, Scorer
 from keras_involution.whale_id.tables import UNKNOWN
 
-MOST_PHOTOGRAPHS = 20_000
+MOST_PHOTOS = 20_000
 _NEVER = 1e6
 
 
@@ -24,10 +24,10 @@ def pair_probabilities(
     shortlist: int = 300,
     sides: str = "own",
 ) -> np.ndarray:
-    """How likely each two photographs show one animal.
+    """How likely each two photos show one animal.
 
     Args:
-        embeddings: `Embeddings` of N photographs.
+        embeddings: `Embeddings` of N photos.
         calibration: `FusionCalibration`, as of `Matcher.fit`.
         scorers: As of `Matcher`.
         shortlist: Integer, as of `Matcher`.
@@ -43,11 +43,11 @@ def pair_probabilities(
         embeddings.table.assign(identity=names),
         extras=embeddings.extras,
     )
-    # The photograph itself takes a place of the shortlist.
+    # The photo itself takes a place of the shortlist.
     matcher = Matcher(
         single, scorers, shortlist=shortlist + 1, sides=sides, calibration=calibration
     )
-    # Of the two photographs alone: not of how others compare with them.
+    # Of the two photos alone: not of how others compare with them.
     fused = [
         np.where(block.allowed, calibration.fused(block.values), 0)
         for block in matcher.comparison.blocks(single)
@@ -63,24 +63,24 @@ def cluster(
     threshold: float = 0.5,
     anchored: bool = True,
 ) -> pd.DataFrame:
-    """Groups photographs by average linkage over the probabilities of pairs.
+    """Groups photos by average linkage over the probabilities of pairs.
 
     Args:
-        embeddings: `Embeddings` of N photographs.
+        embeddings: `Embeddings` of N photos.
         probabilities: Array (N, N), of `pair_probabilities`.
         threshold: Float, groups are joined while the mean probability between them is
             at least this.
-        anchored: Boolean, whether photographs of one known animal stay together and
+        anchored: Boolean, whether photos of one known animal stay together and
             those of two known animals apart.
 
     Returns:
-        DataFrame with a row per photograph: `image_id`, `identity` as known, `group`,
+        DataFrame with a row per photo: `image_id`, `identity` as known, `group`,
         a number from 0, `proposal`, the known animal of the group or a name such as
         `"new_1"`, and `probability`, the mean with the others of the group, missing
         for a group of one.
 
     Raises:
-        ValueError: If the shapes do not fit, or there are too many photographs.
+        ValueError: If the shapes do not fit, or there are too many photos.
 
     Example:
 
@@ -94,11 +94,11 @@ def cluster(
     """
     count = len(embeddings)
     rate(threshold, "threshold")
-    at_most(count, MOST_PHOTOGRAPHS, "photographs", "as all pairs are held in memory")
+    at_most(count, MOST_PHOTOS, "photos", "as all pairs are held in memory")
     if np.shape(probabilities) != (count, count):
         raise ValueError(
-            "`probabilities` must be (N, N) for the N photographs. "
-            f"{received(probabilities=np.shape(probabilities), photographs=count)}"
+            "`probabilities` must be (N, N) for the N photos. "
+            f"{received(probabilities=np.shape(probabilities), photos=count)}"
         )
     distances = 1 - np.asarray(probabilities, "float64")
     identities = embeddings.table["identity"].to_numpy(object).astype(str)

@@ -84,11 +84,11 @@ class TrainConfig(Settings):
     )
     species_scale: float = setting(33.1383, "Factor of the cosines to the species.")
 
-    epochs: int = setting(30, "Passes over the photographs.")
+    epochs: int = setting(30, "Passes over the photos.")
     minutes: float | None = setting(15.0, "Ends the schedule at this wall time.")
-    batch_size: int = setting(16, "Photographs per step.")
+    batch_size: int = setting(16, "Photos per step.")
     sampling: str = setting(
-        "shuffle", "Order of the photographs.", choices=("shuffle", "balanced")
+        "shuffle", "Order of the photos.", choices=("shuffle", "balanced")
     )
     augmentation: str = setting(
         "light", "Random changes of the images.", choices=AUGMENTATION_NAMES

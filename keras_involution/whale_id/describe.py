@@ -1,4 +1,4 @@
-"""Photographs described for a matcher: embeddings, and keypoints beside them."""
+"""Photos described for a matcher: embeddings, and keypoints beside them."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def describe(
     on_image: Callable[[int], None] | None = None,
     **options: Any,
 ) -> tuple[Embeddings, dict[str, str]]:
-    """Embeds the photographs of a table and finds their keypoints.
+    """Embeds the photos of a table and finds their keypoints.
 
     Args:
         network: `EmbeddingNetwork`.
         table: DataFrame as of `read_table`.
         extractor: `Extractor`, such as `XFeatExtractor()`; `None` leaves the
             keypoints out.
-        on_image: Function that is called with the number of photographs done, once
+        on_image: Function that is called with the number of photos done, once
             for their embeddings and once for their keypoints.
         **options: Arguments of `embed`.
 
     Returns:
-        `Embeddings` of the photographs that could be used, and a dictionary of path ->
+        `Embeddings` of the photos that could be used, and a dictionary of path ->
         reason of those left out.
 
     Raises:
-        ImageError: If a photograph cannot be used and `on_error` is `"stop"`.
+        ImageError: If a photo cannot be used and `on_error` is `"stop"`.
     """
     extra = None if extractor is None else local_extras(extractor, on_image)
     return embed(network, table, on_batch=on_image, extra=extra, **options)
@@ -52,7 +52,7 @@ def local_extras(
 
     Args:
         extractor: `Extractor`.
-        on_image: Function that is called with 1 for every photograph.
+        on_image: Function that is called with 1 for every photo.
 
     Returns:
         Function from a table to its `Embeddings.extras`.

@@ -105,8 +105,8 @@ def evaluate(
 ) -> Evaluation:
     """Measures a ranking.
 
-    Queries of animals without a photograph in the database are new; they count in the
-    group "open" only. MAP@5 is Kaggle's; "image mAP" ranks photographs and is another
+    Queries of animals without a photo in the database are new; they count in the
+    group "open" only. MAP@5 is Kaggle's; "image mAP" ranks photos and is another
     quantity. Intervals hold 95 % of 1000 draws of the queries. What cannot be computed,
     for want of known or of new animals, has no row; the protocol says what and why.
 
@@ -120,7 +120,7 @@ def evaluate(
         candidates: `Candidates` of the same queries with the same ranking, for the
             calibration of their probabilities. Unless they say how likely a new animal
             is, the group "open" has the AUROC only.
-        apart: `Ranking` of the same queries without photographs of their own
+        apart: `Ranking` of the same queries without photos of their own
             encounter in the database, where a query whose animal has no other is not
             counted.
         baselines: Dictionary from a name to the `Ranking` of the same queries by
@@ -224,7 +224,7 @@ def _add_probabilities(found: pd.DataFrame, candidates: Candidates) -> None:
 def other_encounters(
     queries: pd.DataFrame, database: pd.DataFrame
 ) -> tuple[np.ndarray, str]:
-    """Which queries have a photograph of their animal from another encounter.
+    """Which queries have a photo of their animal from another encounter.
 
     Args:
         queries: DataFrame, the table of the Q queries.
@@ -255,7 +255,7 @@ def _protocol(
     floor = new / max(len(found), 1)
     said = {
         "queries": f"{len(found)}, of them {new} of animals not in the database",
-        "database": f"{len(known)} photographs of {animals} animals",
+        "database": f"{len(known)} photos of {animals} animals",
         "floor": f"calling every query new and nothing else: open MAP@5 {floor:.3f}",
     }
     if candidates is not None:
@@ -270,6 +270,6 @@ def _left_out(queries: int, new: int) -> str:
     if new == queries:
         return (
             f"{KNOWN}, {SPECIES_ROWS}, {FRAMES}, AUROC, BAKS and MAP@5 of known: every "
-            "query is of an animal without a photograph in the database"
+            "query is of an animal without a photo in the database"
         )
     return "" if new else f"{OPEN}: every query is of an animal in the database"

@@ -23,7 +23,7 @@ from keras_involution.whale_id.open_set import NEW_LABEL
 from keras_involution.whale_id.retrieve import Ranking
 
 KNOWN, OPEN, SPECIES_ROWS, FRAMES = "known animals", "open", "species", "frames"
-APART = "no photograph of the same encounter in the database"
+APART = "no photo of the same encounter in the database"
 PROBABILITIES, BASELINES = "probabilities", "untrained baselines"
 RANKS = (1, 5, 10)
 
@@ -60,7 +60,7 @@ def _perfect_error(said: np.ndarray) -> Row:
 def apart_rows(
     found: pd.DataFrame, apart: Ranking, reachable: np.ndarray
 ) -> Iterator[Row]:
-    """Queries that have a photograph of their animal from another encounter."""
+    """Queries that have a photo of their animal from another encounter."""
     ranks = ranks_of(found["identity"].to_list(), list(apart.labels))[reachable] + 1
     if len(ranks):
         yield _row(APART, "top-1", pd.Series(ranks <= 1))

@@ -1,4 +1,4 @@
-"""Where a network looks: the kernels that it generates for photographs."""
+"""Where a network looks: the kernels that it generates for photos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_involution._arguments import received
 from keras_involution.visualization import kernel_heatmaps
 from keras_involution.whale_id.model import EmbeddingNetwork
 from keras_involution.whale_id.pages import MARGIN
-from keras_involution.whale_id.pipeline import Photographs, ordered_batches
+from keras_involution.whale_id.pipeline import Photos, ordered_batches
 
 
 def kernel_maps(
@@ -24,7 +24,7 @@ def kernel_maps(
     on_error: str = "stop",
     on_batch: Callable[[int], None] | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Heat maps of the photographs of a table, for `Heatmaps` and `write_report`.
+    """Heat maps of the photos of a table, for `Heatmaps` and `write_report`.
 
     A map is the sum of the kernel generated at each position, averaged over the groups
     of one involution. Boxes have the margin with which the report shows them.
@@ -66,12 +66,12 @@ def kernel_maps(
     (8, 8)
     >>> folder.cleanup()
     """
-    photographs = Photographs(table, network.image_size, MARGIN, on_error)
+    photos = Photos(table, network.image_size, MARGIN, on_error)
     _arguments.positive_integer(batch_size, "batch_size")
     names = table["image_id"].astype(str).to_numpy()
     layer = layer or _layer_before_the_last_stage(network)
     maps: dict[str, np.ndarray] = {}
-    for rows, images in ordered_batches(photographs, batch_size):
+    for rows, images in ordered_batches(photos, batch_size):
         # The last batch is filled up: another shape would be compiled again.
         missing = batch_size - len(images)
         filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
@@ -86,7 +86,7 @@ def kernel_maps(
         maps.update(zip(names[rows], found[layer].astype("float16")))
         if on_batch is not None:
             on_batch(len(images))
-    left_out = {photographs.paths[r]: why for r, why in photographs.skipped.items()}
+    left_out = {photos.paths[r]: why for r, why in photos.skipped.items()}
     return maps, left_out
 
 

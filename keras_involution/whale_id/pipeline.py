@@ -1,4 +1,4 @@
-"""Streams of photographs with grain: shuffled, balanced, resumed anywhere."""
+"""Streams of photos with grain: shuffled, balanced, resumed anywhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SAMPLINGS = ("shuffle", "balanced")
 
 
 class Views(Protocol):
-    """What a network is trained on, row by row: `Photographs`, or stored vectors."""
+    """What a network is trained on, row by row: `Photos`, or stored vectors."""
 
     kind: str
     """Name of the network's input."""
@@ -40,7 +40,7 @@ class Views(Protocol):
         """A random view of a row; `None` if it is left out."""
 
 
-class Photographs:
+class Photos:
     """Rows of a table as images; what the streams below are made of.
 
     Args:
@@ -114,12 +114,12 @@ class Photographs:
 
 
 def ordered_batches(
-    photographs: Photographs, batch_size: int, num_threads: int = 2
+    photos: Photos, batch_size: int, num_threads: int = 2
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """All images once, in order, read a batch ahead.
 
     Args:
-        photographs: `Photographs`.
+        photos: `Photos`.
         batch_size: Integer.
         num_threads: Integer, threads that read.
 
@@ -136,20 +136,20 @@ def ordered_batches(
     _arguments.positive_integer(num_threads, "num_threads")
 
     def element(row: int) -> Any:
-        image = photographs.read(int(row))
+        image = photos.read(int(row))
         return None if image is None else (np.int64(row), image)
 
     options = grain.ReadOptions(
         num_threads=num_threads, prefetch_buffer_size=batch_size
     )
-    images = grain.MapDataset.range(len(photographs)).map(element)
+    images = grain.MapDataset.range(len(photos)).map(element)
     batches = iter(images.to_iter_dataset(options).batch(batch_size))
     with contextlib.closing(batches):
         yield from batches
 
 
 def training_batches(
-    photographs: Views,
+    photos: Views,
     identities: np.ndarray,
     batch_size: int,
     *,
@@ -168,7 +168,7 @@ def training_batches(
     iterator gives its place, in the middle of an epoch too; `set_state` returns to it.
 
     Args:
-        photographs: `Views`, such as `Photographs`.
+        photos: `Views`, such as `Photos`.
         identities: Class numbers (N,).
         batch_size: Integer, of all processes together.
         sampling: `"shuffle"` takes every image once an epoch; `"balanced"` every
@@ -194,12 +194,12 @@ def training_batches(
     _arguments.positive_integer(num_threads, "num_threads")
     _arguments.whole_number(num_workers, "num_workers")
 
-    if len(identities) != len(photographs) or not len(photographs):
+    if len(identities) != len(photos) or not len(photos):
         raise ValueError(
-            "Every photograph needs an identity, and there must be one. "
-            + received(photographs=len(photographs), identities=len(identities))
+            "Every photo needs an identity, and there must be one. "
+            + received(photos=len(photos), identities=len(identities))
         )
-    stream = _Stream(photographs, np.asarray(identities), sampling, augmentation, seed)
+    stream = _Stream(photos, np.asarray(identities), sampling, augmentation, seed)
     options = grain.ReadOptions(
         num_threads=num_threads, prefetch_buffer_size=2 * batch_size
     )
@@ -225,13 +225,13 @@ class _Stream:
 
     def __init__(
         self,
-        photographs: Views,
+        photos: Views,
         identities: np.ndarray,
         sampling: str,
         augmentation: str,
         seed: int,
     ) -> None:
-        self.photographs = photographs
+        self.photos = photos
         self.identities = identities.astype("int32")
         self.sampling = _arguments.one_of(sampling, SAMPLINGS, "sampling")
         names = tuple(AUGMENTATIONS)
@@ -239,14 +239,14 @@ class _Stream:
         self.seed = seed
 
     def __call__(self, place: int) -> dict[str, Any] | None:
-        epoch, position = divmod(int(place), len(self.photographs))
+        epoch, position = divmod(int(place), len(self.photos))
         order = _order(epoch, self.sampling, self.seed, self.identities.tobytes())
         row = order[position]
         random = np.random.default_rng([self.seed, int(place)])
-        view = self.photographs.view(row, self.augmentation, random)
+        view = self.photos.view(row, self.augmentation, random)
         if view is None:
             return None
-        kind = self.photographs.kind
+        kind = self.photos.kind
         return {"row": np.int64(row), "identity": self.identities[row], kind: view}
 
 

@@ -94,7 +94,7 @@ def load_run(path: str | Path) -> Run:
     network = _load(files.model)
     if isinstance(network, VectorNetwork):
         raise ValueError(
-            "The network takes stored vectors and no photographs: `whale-id embed "
+            "The network takes stored vectors and no photos: `whale-id embed "
             f"TABLE RUN OUT --features FILE`. {received(path=str(files.model))}"
         )
     if not isinstance(network, EmbeddingNetwork):

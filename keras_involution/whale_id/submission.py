@@ -29,7 +29,7 @@ def submission_table(
     *,
     sample: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Five labels a photograph, between blanks.
+    """Five labels a photo, between blanks.
 
     Args:
         ranking: `Ranking` (Q, K); with the label of new animals where it is wanted, see
@@ -75,7 +75,7 @@ def submission_table(
         strangers = sorted(set(ids) - set(sample))
         if strangers:
             raise ValueError(
-                "The competition does not ask for these photographs. "
+                "The competition does not ask for these photos. "
                 + received(strangers=len(strangers), first=strangers[:3])
             )
         answers = answers.reindex(list(sample), fill_value=new_label)
@@ -83,7 +83,7 @@ def submission_table(
 
 
 def read_sample_submission(path: str | Path, form: str = "happywhale") -> list[str]:
-    """The photographs of a competition's `sample_submission.csv`.
+    """The photos of a competition's `sample_submission.csv`.
 
     Args:
         path: File.

@@ -21,8 +21,8 @@ def validate(
 
     Args:
         embed: Function from rows to the `Embeddings` of those that can be used.
-        database: DataFrame of known photographs.
-        queries: DataFrame of photographs to find.
+        database: DataFrame of known photos.
+        queries: DataFrame of photos to find.
 
     Returns:
         Dictionary: "top_1", "top_5", "map_at_5", if a query can be read whose animal

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from examples._demo.photographs import CLASS_NAMES, DATA, load_photographs
+from examples._demo.photos import CLASS_NAMES, DATA, load_photos
 from keras_involution.data import decode, open_collection, splits
 from keras_involution.data.cifar10 import RECORD
 from keras_involution.data.images import ImageError
@@ -175,13 +175,13 @@ def test_a_file_of_sheets(tmp_path):
     )
 
 
-def test_the_shipped_photographs():
+def test_the_shipped_photos():
     found = open_collection(DATA / "caltech101-mini")
     assert tuple(found.class_names) == CLASS_NAMES
     images = images_of(found, 96)
     start = 0
     for part in ("train", "test"):
-        expected, labels = load_photographs(part)
+        expected, labels = load_photos(part)
         own = slice(start, start + len(labels))
         np.testing.assert_array_equal(images[own], expected)
         np.testing.assert_array_equal(found.labels[own], labels)

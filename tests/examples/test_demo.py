@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from examples import demo
-from examples._demo import photographs, ranking, report, training
+from examples._demo import photos, ranking, report, training
 from keras_involution import RedNet26, RedNetBackbone, RedNetImageConverter
 from keras_involution.whale_id.local import Keypoints
 
@@ -41,9 +41,9 @@ def tiny_model(class_names: tuple[str, ...], image_size: int) -> RedNet26:
     )
 
 
-def fin(image_id: str, identity: str = photographs.UNKNOWN) -> photographs.Fin:
+def fin(image_id: str, identity: str = photos.UNKNOWN) -> photos.Fin:
     image = np.full((4, 6, 3), 128, "uint8")
-    return photographs.Fin(image_id, identity, "left", "somebody, a license", image)
+    return photos.Fin(image_id, identity, "left", "somebody, a license", image)
 
 
 class Page(HTMLParser):
@@ -70,35 +70,35 @@ def decoded(image: dict[str, str | None]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("split", "each"), [("train", 40), ("test", 20)])
-def test_photographs(split, each):
-    images, labels = photographs.load_photographs(split)
+def test_photos(split, each):
+    images, labels = photos.load_photos(split)
     assert images.shape == (10 * each, 96, 96, 3)
     assert images.dtype == "uint8"
     np.testing.assert_array_equal(np.bincount(labels), [each] * 10)
 
 
-def test_photographs_are_cut_where_the_tiles_are():
-    sheet = Image.open(photographs.DATA / "caltech101-mini" / "test.jpg")
-    images, _ = photographs.load_photographs("test")
+def test_photos_are_cut_where_the_tiles_are():
+    sheet = Image.open(photos.DATA / "caltech101-mini" / "test.jpg")
+    images, _ = photos.load_photos("test")
     box = (3 * 96, 2 * 96, 4 * 96, 3 * 96)
     np.testing.assert_array_equal(images[2 * 20 + 3], np.asarray(sheet.crop(box)))
 
 
 def test_classes_stand_in_the_order_of_the_table():
-    table = (photographs.DATA / "caltech101-mini" / "sources.csv").read_text("utf-8")
+    table = (photos.DATA / "caltech101-mini" / "sources.csv").read_text("utf-8")
     names = [line.split(",")[1] for line in table.splitlines()[1:]]
-    assert tuple(dict.fromkeys(names)) == photographs.CLASS_NAMES
+    assert tuple(dict.fromkeys(names)) == photos.CLASS_NAMES
 
 
 def test_fins():
-    fins = photographs.load_fins(longest_side=100)
+    fins = photos.load_fins(longest_side=100)
     assert len(fins) == len({f.image_id for f in fins}) == 10
-    assert sum(f.identity == photographs.UNKNOWN for f in fins) == 2
+    assert sum(f.identity == photos.UNKNOWN for f in fins) == 2
     assert all(max(f.image.shape) == 100 and f.image.dtype == "uint8" for f in fins)
 
 
-def test_every_photograph_has_its_licence_beside_it():
-    for path in (photographs.DATA / "dolphin_fins").rglob("*.jpg"):
+def test_every_photo_has_its_licence_beside_it():
+    for path in (photos.DATA / "dolphin_fins").rglob("*.jpg"):
         assert (path.parent / "LICENSE").is_file()
 
 
@@ -141,13 +141,13 @@ def keypoints(starts: list[int]) -> list[tuple[Keypoints, Keypoints]]:
 
 def test_five_of_the_eight_dolphins_are_named():
     """With settings for flat things; guessing would name about two."""
-    fins = photographs.load_fins()
+    fins = photos.load_fins()
     rankings = ranking.rank(fins, ranking.find_keypoints(fins))
     right, possible = ranking.count_right(rankings)
     assert possible == 8 and right >= 5
 
 
-def results(fins: list[photographs.Fin]) -> report.Results:
+def results(fins: list[photos.Fin]) -> report.Results:
     maps = report.HeatMaps("layer<1>", (7, 7), 8, (8, 8), [f.image for f in fins])
     return report.Results(
         class_names=("cat & dog", "<b>"),
@@ -162,8 +162,8 @@ def results(fins: list[photographs.Fin]) -> report.Results:
     )
 
 
-def test_the_report_holds_every_photograph(tmp_path):
-    fins = photographs.load_fins(longest_side=60)
+def test_the_report_holds_every_photo(tmp_path):
+    fins = photos.load_fins(longest_side=60)
     report.write_report(results(fins), tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text("utf-8"))
     alternatives = [image["alt"] for image in page.images]
@@ -211,4 +211,4 @@ def test_the_whole_program(tmp_path, monkeypatch):
     page = Page((tmp_path / "report.html").read_text("utf-8"))
     assert len(page.images) == 10 * (3 + report.SHOWN)
     loaded = RedNet26.from_preset(tmp_path / "preset")
-    assert loaded.class_names == list(photographs.CLASS_NAMES)
+    assert loaded.class_names == list(photos.CLASS_NAMES)

@@ -1,4 +1,4 @@
-"""The fine-tuning script on twelve generated photographs."""
+"""The fine-tuning script on twelve generated photos."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_script_takes_a_preset_to_a_preset(tmp_path):
     arguments += ["--output", str(tmp_path / "whales")]
     outcome = CliRunner().invoke(finetune_happywhale.main, arguments)
     assert outcome.exit_code == 0, (outcome.output, outcome.exception)
-    assert re.search(r"MAP@5 on 2 photographs: [01]\.\d+", outcome.output)
+    assert re.search(r"MAP@5 on 2 photos: [01]\.\d+", outcome.output)
     network = EmbeddingNetwork.from_preset(tmp_path / "whales")
     assert network.image_size == (32, 32)
 

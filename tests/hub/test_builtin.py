@@ -13,7 +13,7 @@ import pytest
 import keras_involution
 from benchmarks._cards import tables
 from benchmarks.write_presets import files_of
-from examples._demo.photographs import CLASS_NAMES, load_photographs
+from examples._demo.photos import CLASS_NAMES, load_photos
 from keras_involution import (
     RedNet26,
     RedNet50,
@@ -132,13 +132,13 @@ def test_weights_that_come_along():
     assert model.dtype_policy.name == model.backbone.dtype_policy.name == "float32"
     for weight in model.get_weights():
         np.testing.assert_array_equal(weight, weight.astype("float16"))
-    images, labels = load_photographs("test")
+    images, labels = load_photos("test")
     watches = np.asarray(
         model.preprocessor(images[labels == CLASS_NAMES.index("watch")])
     )
     order = model.predict(watches, verbose=0).argsort(-1)
     right = (order[:, -5:] == model.class_names.index("stopwatch")).any(-1).sum()
-    assert right >= 6, "of 20 photographs; guessing gives 0 or 1"
+    assert right >= 6, "of 20 photos; guessing gives 0 or 1"
 
 
 @pytest.mark.parametrize("name", ["rednet_26_imagenet", "rednet_50_imagenet"])

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 
-from examples._demo.photographs import CLASS_NAMES, load_photographs
+from examples._demo.photos import CLASS_NAMES, load_photos
 from keras_involution import RedNetImageClassifier
 from keras_involution.hub._builtin import published_weights
 
@@ -51,7 +51,7 @@ def test_the_groups_are_known():
 
 
 def test_the_right_group_is_in_the_first_five(model):
-    images, labels = load_photographs("test")
+    images, labels = load_photos("test")
     checked = 0
     for number, class_name in enumerate(CLASS_NAMES):
         group = GROUPS.get(class_name.lower().replace(" ", "_"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from examples._demo.photographs import load_photographs
+from examples._demo.photos import load_photos
 from keras_involution.training import Augmentation
 from keras_involution.training import rand_augment as own
 from keras_involution.training.rand_augment import rand_augment
@@ -19,9 +19,9 @@ STRENGTHS = (-1.0, -0.6, -0.3, 0.3, 0.5, 1.0)
 SHIFT, BILINEAR = 0.45, Image.Resampling.BILINEAR
 
 
-def photographs() -> np.ndarray:
+def photos() -> np.ndarray:
     """Bytes (5, 36, 48, 3), the last but one of one color, the last of five values."""
-    images, _ = load_photographs("test")
+    images, _ = load_photos("test")
     images = np.ascontiguousarray(images[::70, : 2 * HEIGHT : 2, : 2 * WIDTH : 2])
     few = np.random.default_rng(0).integers(0, 5, images[:1].shape, "uint8")
     return np.concatenate([images, np.full_like(few, 90), few])
@@ -66,8 +66,8 @@ SAME_BOTH_WAYS = (
 def test_an_operation_does_what_pillow_does(name):
     """On images of one batch, each of which has a strength of its own."""
     statement, near = PILLOW[name]
-    images = np.repeat(photographs(), len(STRENGTHS), axis=0)
-    strengths = np.tile(STRENGTHS, len(photographs()))
+    images = np.repeat(photos(), len(STRENGTHS), axis=0)
+    strengths = np.tile(STRENGTHS, len(photos()))
     found = getattr(own, name)(images.astype("float32"), strengths)
     assert found.dtype == "float32" and found.shape == images.shape
     assert found.min() >= 0 and found.max() <= 255
@@ -82,7 +82,7 @@ def test_they_are_the_published_fourteen():
 
 
 def test_without_strength_nothing_moves_and_nothing_is_blended():
-    images = photographs().astype("float32")
+    images = photos().astype("float32")
     zeros = np.zeros(len(images))
     for operation in own.OPERATIONS:
         if operation.__name__ not in ("auto_contrast", "equalize"):
@@ -113,7 +113,7 @@ def outcomes(image: np.ndarray, strength: float) -> dict[tuple, np.ndarray]:
 def test_every_image_has_an_operation_and_a_direction_of_its_own():
     """Of one image, 600 times: which operation has made each of them?"""
     random = np.random.default_rng(1)
-    image = photographs()[:1, :24, :24].astype("float32")
+    image = photos()[:1, :24, :24].astype("float32")
     found = rand_augment(np.repeat(image, 600, axis=0), 0.7, random, count=1)
     known = outcomes(image, 0.7)
     drawn = [
@@ -133,7 +133,7 @@ def test_every_image_has_an_operation_and_a_direction_of_its_own():
 
 
 def test_two_operations_follow_each_other():
-    image = photographs()[:1, :24, :24].astype("float32")
+    image = photos()[:1, :24, :24].astype("float32")
     found = rand_augment(np.repeat(image, 64, axis=0), 0.7, np.random.default_rng(0))
     twice = [
         value
@@ -145,7 +145,7 @@ def test_two_operations_follow_each_other():
 
 
 def test_a_seed_draws_the_same_again():
-    images = photographs().astype("float32")
+    images = photos().astype("float32")
     labels = np.eye(len(images), dtype="float32")
     augment = Augmentation(rand_augment=0.3)
     one, again, other = (
@@ -157,7 +157,7 @@ def test_a_seed_draws_the_same_again():
 
 
 def test_values_out_of_bounds_come_into_them_and_what_is_given_stays():
-    images = 3 * photographs().astype("float32") - 200
+    images = 3 * photos().astype("float32") - 200
     before = images.copy()
     for seed in range(8):
         found = rand_augment(images, 0.5, np.random.default_rng(seed))

@@ -1,4 +1,4 @@
-"""Generated photographs of made-up animals: a color and a few marks each."""
+"""Generated photos of made-up animals: a color and a few marks each."""
 
 from __future__ import annotations
 

@@ -149,11 +149,11 @@ def attack(
     clients: int = 64,
     half_open: int = 1000,
     slow: int = 50,
-    photographs: Sequence[bytes] = (),
+    photos: Sequence[bytes] = (),
 ) -> Outcome:
     """Clients that ask, while others hold connections, dawdle and send bombs."""
     outcome, until = Outcome(), time.monotonic() + seconds
-    shown = list(photographs) or [jpeg()]
+    shown = list(photos) or [jpeg()]
     targets = [
         lambda n=n: _client(server, shown[n % len(shown)], until, outcome)
         for n in range(clients)
@@ -170,10 +170,10 @@ def attack(
     return outcome
 
 
-def _client(server: Server, photograph: bytes, until: float, outcome: Outcome) -> None:
+def _client(server: Server, photo: bytes, until: float, outcome: Outcome) -> None:
     with httpx.Client(base_url=server.address, timeout=PATIENCE) as session:
         while time.monotonic() < until:
-            files = {"images[]": ("photograph.jpg", photograph)}
+            files = {"images[]": ("photo.jpg", photo)}
             try:
                 response = session.post("/match", files=files)
                 while response.status_code == 503:

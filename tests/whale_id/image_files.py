@@ -1,4 +1,4 @@
-"""Generated photographs and tables for the tests."""
+"""Generated photos and tables for the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keypoints that no photograph has."""
+"""Keypoints that no photo has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_involution.whale_id.local import Keypoints, LocalFeatures
 
 
 def with_random_keypoints(embeddings: Embeddings, count: int = 5) -> Embeddings:
-    """Embeddings with as many random keypoints of each photograph."""
+    """Embeddings with as many random keypoints of each photo."""
     random = np.random.default_rng(0)
     shape = (len(embeddings), count)
     points = random.uniform(0, 99, (*shape, 2)).astype("float32")

@@ -77,10 +77,10 @@ def test_what_decisions_change_and_undo_takes_back(name):
 
 
 WRONG = {
-    "unknown photograph": ([("accept", "Z_9", "A")], "not in the table"),
+    "unknown photo": ([("accept", "Z_9", "A")], "not in the table"),
     "two animals": (
         [("accept", "A_0", "B"), ("accept", "A_0", "C")],
-        "one photograph two animals",
+        "one photo two animals",
     ),
     "merge of nobody": ([("merge", "", "Z", "A")], "The animal is not in the table"),
     "merge into nobody": ([("merge", "", "A", "Z")], "The animal is not in the table"),
@@ -122,7 +122,7 @@ def test_undo_refuses_a_table_that_has_changed():
         undo_decisions(table, history)
 
 
-def test_repeated_photographs_are_refused():
+def test_repeated_photos_are_refused():
     table = pd.concat([TABLE, TABLE], ignore_index=True)
     with pytest.raises(ValueError, match="twice in the table"):
         apply_decisions(table, decided(("accept", "unknown_0", "A")))
@@ -172,7 +172,7 @@ def test_command(tmp_path):
         assert "Give DECISIONS and TABLE" in run("apply", *wrong, status=1)
 
 
-def test_photographs_of_a_further_table_are_joined(tmp_path):
+def test_photos_of_a_further_table_are_joined(tmp_path):
     known = animals(tmp_path / "known", {"A": 2})
     asked = animals(tmp_path / "asked", {"unknown": 1})
     write_table(known, tmp_path / "known.csv")

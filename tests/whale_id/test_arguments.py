@@ -19,7 +19,7 @@ from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.metrics import bootstrap_interval
 from keras_involution.whale_id.model import build_backbone
 from keras_involution.whale_id.pipeline import (
-    Photographs,
+    Photos,
     ordered_batches,
     training_batches,
 )
@@ -42,19 +42,19 @@ def network():
 
 @pytest.mark.parametrize("value", (0, -1, 1.5, None, "2", True))
 def test_counts_in_the_python_interface(network, value):
-    photographs = Photographs(MISSING, (32, 32))
+    photos = Photos(MISSING, (32, 32))
     codes = np.zeros(8, int)
     for name, call in (
         ("batch_size", lambda: embed(network, MISSING, batch_size=value)),
         ("batch_size", lambda: kernel_maps(network, MISSING, batch_size=value)),
-        ("batch_size", lambda: next(ordered_batches(photographs, value))),
+        ("batch_size", lambda: next(ordered_batches(photos, value))),
         ("num_threads", lambda: next(
-            ordered_batches(photographs, 2, num_threads=value))),
-        ("batch_size", lambda: training_batches(photographs, codes, value)),
+            ordered_batches(photos, 2, num_threads=value))),
+        ("batch_size", lambda: training_batches(photos, codes, value)),
         ("num_threads", lambda: training_batches(
-            photographs, codes, 2, num_threads=value)),
+            photos, codes, 2, num_threads=value)),
         ("repeats", lambda: bootstrap_interval(codes, repeats=value)),
-        ("max_pixels", lambda: Photographs(MISSING, (32, 32), max_pixels=value)),
+        ("max_pixels", lambda: Photos(MISSING, (32, 32), max_pixels=value)),
         ("folds", lambda: split_table(MISSING, "folds", folds=value)),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=f"`{name}` must be.*Received: {name}="):
@@ -73,10 +73,10 @@ def test_margins(network, value):
 
 
 def test_workers_may_be_none_at_all():
-    photographs, codes = Photographs(MISSING, (32, 32)), np.zeros(8, int)
+    photos, codes = Photos(MISSING, (32, 32)), np.zeros(8, int)
     for value in (-1, 1.5, None):
         with pytest.raises(ValueError, match=r"`num_workers` must be a whole number"):
-            training_batches(photographs, codes, 2, num_workers=value)
+            training_batches(photos, codes, 2, num_workers=value)
 
 
 def test_counts_in_commands(network, tmp_path):

@@ -1,4 +1,4 @@
-"""Photographs and catalogs that cannot give an answer, or only a poor one."""
+"""Photos and catalogs that cannot give an answer, or only a poor one."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def textured(seed: int, side: int = 96) -> Image.Image:
     return Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
 
 
-# The photograph that is asked about, and what the command says of it.
-PHOTOGRAPHS = {
+# The photo that is asked about, and what the command says of it.
+PHOTOS = {
     "one color": (lambda: Image.new("RGB", (96, 96), "gray"), "new.png: w"),
     "10x10 pixels": (lambda: textured(7, 10), "new.png: w"),
     "one pixel": (lambda: Image.new("L", (1, 1)), "new.png: w"),
@@ -37,16 +37,16 @@ def known(tmp_path_factory):
     """A catalog of two animals, described once."""
     folder = tmp_path_factory.mktemp("known")
     for number in range(2):
-        (folder / "photographs" / f"w{number}").mkdir(parents=True)
-        textured(number).save(folder / "photographs" / f"w{number}" / f"{number}.png")
-    run("embed", folder / "photographs", "rednet_26_tiny_imagenet",
+        (folder / "photos" / f"w{number}").mkdir(parents=True)
+        textured(number).save(folder / "photos" / f"w{number}" / f"{number}.png")
+    run("embed", folder / "photos", "rednet_26_tiny_imagenet",
         folder / "known.npz", *OPTIONS[:4], "--flip", "none")  # fmt: skip
     return folder / "known.npz"
 
 
-@pytest.mark.parametrize("name", PHOTOGRAPHS)
-def test_a_photograph_that_shows_little(name, known, tmp_path):
-    draw, said = PHOTOGRAPHS[name]
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_photo_that_shows_little(name, known, tmp_path):
+    draw, said = PHOTOS[name]
     (tmp_path / "new").mkdir()
     draw().save(tmp_path / "new" / "new.png")
     textured(1).rotate(3).save(tmp_path / "new" / "good.png")
@@ -55,26 +55,26 @@ def test_a_photograph_that_shows_little(name, known, tmp_path):
     assert said in text and "good.png: w1, w0" in text and "%" not in text
 
 
-def test_photographs_are_added_once(known, tmp_path):
+def test_photos_are_added_once(known, tmp_path):
     database = tmp_path / "catalog.npz"
     database.write_bytes(known.read_bytes())
     (tmp_path / "new").mkdir()
     textured(1).rotate(3).save(tmp_path / "new" / "good.png")
     pair = (tmp_path / "new", "--database", database, "--no-calibration")
-    assert "1 photographs added to 2" in run("identify", *pair, "--add")
+    assert "1 photos added to 2" in run("identify", *pair, "--add")
     grown = Embeddings.load(database)
     assert len(grown) == 3 and len(grown.extras["local_points"]) == 3
     assert grown.settings == Embeddings.load(known).settings
-    assert "0 photographs added to 3" in run("identify", *pair, "--add")
+    assert "0 photos added to 3" in run("identify", *pair, "--add")
     assert "Received: database=" in run("identify", *pair[:1], "--add", status=1)
     (tmp_path / "other").mkdir()
     textured(5).save(tmp_path / "other" / "good.png")
     text = run("identify", tmp_path / "other", *pair[1:], "--add", status=1)
-    assert "another photograph with the same `image_id`" in text
+    assert "another photo with the same `image_id`" in text
 
 
 def catalog(counts: dict[str, int], **columns) -> Embeddings:
-    """Photographs of made-up animals with four keypoints each."""
+    """Photos of made-up animals with four keypoints each."""
     names = [(f"{a}_{n}", a) for a, count in counts.items() for n in range(count)]
     frame = pd.DataFrame(names, columns=["image_id", "identity"])
     table = from_wildlife(frame.assign(path=frame["image_id"], **columns), "/")
@@ -92,8 +92,8 @@ def catalog(counts: dict[str, int], **columns) -> Embeddings:
 # A catalog, and how many animals an answer can name.
 CATALOGS = {
     "one animal": (lambda: catalog({"A": 3}), 1),
-    "one photograph": (lambda: catalog({"A": 1}), 1),
-    "one photograph each": (lambda: catalog(dict.fromkeys("ABCDEF", 1)), 5),
+    "one photo": (lambda: catalog({"A": 1}), 1),
+    "one photo each": (lambda: catalog(dict.fromkeys("ABCDEF", 1)), 5),
     "a side that is not known": (
         lambda: catalog({"A": 2, "B": 2}, viewpoint=["left", "", "right", "?"]), 2,
     ),

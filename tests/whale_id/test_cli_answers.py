@@ -20,7 +20,7 @@ pytestmark = one_backend
 
 
 def make(path, seed=0, noise=0.6):
-    """Animals as directions, photographs as directions with noise; two are new."""
+    """Animals as directions, photos as directions with noise; two are new."""
     counts = {f"w{i}": 6 for i in range(12)}
     table = listed(counts, photo_number=list(range(72)))
     parts = ["train", "train", "train", "train", "test_known", "test_known"] * 9
@@ -50,8 +50,8 @@ def test_evaluate(file, tmp_path):
     with Image.open(tmp_path / "r.png") as diagram:
         assert diagram.size == (675, 675)
     assert "30, of them 12 of animals not in the database" in text
-    assert "15 validation photographs, 40% of them new" in text
-    assert "The photographs are not there" in text
+    assert "15 validation photos, 40% of them new" in text
+    assert "The photos are not there" in text
     for name in (
         "top-1",
         "MAP@5 of new",
@@ -61,7 +61,7 @@ def test_evaluate(file, tmp_path):
         "2 to 4",
         "expected calibration error",
         "the same, if they were exact",
-        "no photograph of the same encounter in the database",
+        "no photo of the same encounter in the database",
         "reliability of the first answer",
     ):
         assert name in text
@@ -99,7 +99,7 @@ def test_evaluate_several_models(file, tmp_path):
         scores.append(rows["known animals", "MAP@5"])
     assert scores[1] > scores[0]
     text = run("evaluate", file, "--validation", "nothing")
-    assert "photographs of the database, each without its encounter" in text
+    assert "photos of the database, each without its encounter" in text
     for options in (["--split", "nothing"], ["--top", "0"]):
         assert "Received: " in run("evaluate", file, *options, status=1)
     options = ("--validation", "nothing", "--save-calibration", tmp_path / "t.json")
@@ -155,7 +155,7 @@ def test_the_own_calibration_is_made_once(file, tmp_path):
 
     def identify(*more, told=True):
         text = run("identify", file, *options, *more)
-        assert ("Calibration: 72 photographs of the database" in text) == told
+        assert ("Calibration: 72 photos of the database" in text) == told
         return [line for line in text.splitlines() if "%" in line]
 
     answers = identify()
@@ -177,7 +177,7 @@ def test_the_own_calibration_is_made_once(file, tmp_path):
     assert kept.read_bytes() == before  # a part of the file is another database
 
 
-def test_identify_photographs_as_they_are(tmp_path):
+def test_identify_photos_as_they_are(tmp_path):
     """Two folders, one damaged file: names, without anything that was prepared."""
     rng = np.random.default_rng(0)
     for number in range(3):
@@ -233,7 +233,7 @@ def test_submit(file, tmp_path):
         *(0.5, sure),
     )
     lines = pd.read_csv(out)
-    # The animals of the last 12 have no photograph in the database.
+    # The animals of the last 12 have no photo in the database.
     first = lines["predictions"].str.split().str[0] == "new_individual"
     assert first[18:].mean() > 0.5 > first[:18].mean()
     assert list(lines) == ["image", "predictions"] and len(lines) == 30

@@ -1,4 +1,4 @@
-"""Groups of photographs of unknown animals."""
+"""Groups of photos of unknown animals."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ pytestmark = one_backend
 
 def test_groups_of_unknown_animals():
     matcher = Matcher(collection(30, 4, 0.2, seed=1)).fit()
-    photographs = collection(12, 3, 0.2)
-    truths = photographs.table["identity"].copy()
-    photographs.table.loc[9:, "identity"] = "unknown"
-    likely = pair_probabilities(photographs, matcher.calibration, matcher.scorers)
+    photos = collection(12, 3, 0.2)
+    truths = photos.table["identity"].copy()
+    photos.table.loc[9:, "identity"] = "unknown"
+    likely = pair_probabilities(photos, matcher.calibration, matcher.scorers)
     np.testing.assert_array_equal(likely, likely.T)
-    found = cluster(photographs, likely)
+    found = cluster(photos, likely)
     metrics = cluster_metrics(found["group"], truths)
     assert metrics["n"] == 36 and metrics["ARI"] > 0.7
     assert metrics["pairwise precision"] > 0.7 < metrics["pairwise recall"]
@@ -75,7 +75,7 @@ def test_the_command(tmp_path):
     collection(20, 4, 0.2).save(tmp_path / "e.npz")
     out = tmp_path / "groups.csv"
     text = run("cluster", tmp_path / "e.npz", out, "--not-anchored")
-    assert "80 photographs" in text and "ARI: 1.000" in text
+    assert "80 photos" in text and "ARI: 1.000" in text
     assert set(pd.read_csv(out)) >= {"image_id", "group", "proposal"}
     assert "--force" in run("cluster", tmp_path / "e.npz", out, status=1)
     collection(3, 1).save(tmp_path / "few.npz")
@@ -84,11 +84,11 @@ def test_the_command(tmp_path):
 
 
 def test_a_calibration_holds_for_the_pairs_that_it_was_fitted_with(tmp_path):
-    photographs = with_random_keypoints(collection(20, 4, 0.2))
-    photographs.save(tmp_path / "e.npz")
-    scorers = default_scorers([photographs], pairs="verified")
-    Matcher(photographs, scorers).fit().calibration.save(tmp_path / "c.json")
+    photos = with_random_keypoints(collection(20, 4, 0.2))
+    photos.save(tmp_path / "e.npz")
+    scorers = default_scorers([photos], pairs="verified")
+    Matcher(photos, scorers).fit().calibration.save(tmp_path / "c.json")
     given = ("cluster", tmp_path / "e.npz", tmp_path / "groups.csv")
     given += ("--calibration", tmp_path / "c.json")
     assert "without these scorers" in run(*given, status=1)
-    assert "80 photographs" in run(*given, "--pairs", "verified")
+    assert "80 photos" in run(*given, "--pairs", "verified")

@@ -33,13 +33,13 @@ def test_counts():
     )
     counts = count_tables(table)
     assert counts["animals"].to_numpy().tolist() == [["A", 3], ["B", 1], ["C", 1]]
-    assert counts["photographs per animal"].to_numpy().tolist() == [[1, 2], [3, 1]]
+    assert counts["photos per animal"].to_numpy().tolist() == [[1, 2], [3, 1]]
     assert counts["species"].to_numpy().tolist() == [
         ["killer_whale", 3, 1],
         ["beluga", 2, 1],
         ["common_dolphin", 1, 1],
     ]
-    groups = counts["whale or dolphin"].set_index("name")["photographs"].to_dict()
+    groups = counts["whale or dolphin"].set_index("name")["photos"].to_dict()
     assert groups == {"whale by name": 5, "other (dolphins)": 1}
     assert counts["years"].to_numpy().tolist() == [["2018", 1], ["2019", 2]]
     seals = table.assign(species="harbor_seal")
@@ -54,14 +54,14 @@ def test_page(tmp_path):
     assert not page.named("script")
     for heading in (
         "Whale or dolphin",
-        "Photographs per species",
+        "Photos per species",
         "Animals per species",
     ):
         assert heading in page.text
-    for heading in ("ten most photographed", "Photographs per animal", "Sizes"):
+    for heading in ("ten most photographed", "Photos per animal", "Sizes"):
         assert heading in page.text
     assert "By name, not by descent" in page.text
-    assert "brand_172 4 photographs" in page.text
+    assert "brand_172 4 photos" in page.text
     images = [i for i in page.named("img") if i["src"].startswith("data:image/jpeg")]
     assert len(images) == 10 + 8  # the sample; the contact sheets without unknown
     assert all(int(i["width"]) <= 220 for i in images)

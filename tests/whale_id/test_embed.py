@@ -9,7 +9,7 @@ from keras_involution.data.images import read_image
 from keras_involution.whale_id import Embeddings
 from keras_involution.whale_id.assemble import build_network
 from keras_involution.whale_id.embeddings import embed
-from keras_involution.whale_id.pipeline import Photographs
+from keras_involution.whale_id.pipeline import Photos
 from tests.whale_id.animals import animals
 from tests.whale_id.settings import one_stage
 
@@ -47,10 +47,10 @@ def test_bad_pictures_are_named_and_left_out(tmp_path):
 
 
 def test_no_more_than_two_batches_are_read_ahead(tmp_path, monkeypatch):
-    """The reader waits for the network, however many photographs there are."""
+    """The reader waits for the network, however many photos there are."""
     network, table = build_network(one_stage()), animals(tmp_path, 4, 16)
     read, ahead = [], []
-    real_read, real_embed = Photographs.read, network.embed
+    real_read, real_embed = Photos.read, network.embed
 
     def counted_read(self, row, scale=1.0):
         read.append(row)
@@ -60,7 +60,7 @@ def test_no_more_than_two_batches_are_read_ahead(tmp_path, monkeypatch):
         ahead.append(len(read) - 4 * len(ahead))
         return real_embed(images, flip)
 
-    monkeypatch.setattr(Photographs, "read", counted_read)
+    monkeypatch.setattr(Photos, "read", counted_read)
     monkeypatch.setattr(type(network), "embed", staticmethod(counted_embed))
     embed(network, table, batch_size=4)
     assert len(ahead) == 16 and max(ahead) <= 4 * 3

@@ -42,7 +42,7 @@ os.replace = replace
 
 @pytest.fixture
 def source(tmp_path):
-    """Eleven images, one of them a photograph and one that is none, and a network."""
+    """Eleven images, one of them a photo and one that is none, and a network."""
     table = animals(tmp_path, identities=3)[:11].copy()
     table.loc[2, "path"] = str(sorted(FINS.rglob("*.jpg"))[0])
     (tmp_path / "1_1.png").write_bytes(b"broken")
@@ -52,7 +52,7 @@ def source(tmp_path):
 
 
 def finished(output: str) -> list[int]:
-    return [int(n) for n in re.findall(r"^(\d+) of \d+ photographs$", output, re.M)]
+    return [int(n) for n in re.findall(r"^(\d+) of \d+ photos$", output, re.M)]
 
 
 def same(one: Embeddings, other: Embeddings) -> None:
@@ -69,7 +69,7 @@ def test_a_killed_worker_loses_its_shard_alone(source, tmp_path, monkeypatch):
     (tmp_path / "at_start" / "sitecustomize.py").write_text(textwrap.dedent(KILLED))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "at_start"), prepend=os.pathsep)
     output = run("embed", *sharded, 2, status=1)
-    assert "Error: 9 of 11 photographs are embedded; the same command" in output
+    assert "Error: 9 of 11 photos are embedded; the same command" in output
     assert "was killed by SIGKILL. Received: out=" in output
     shards = sorted(path.name for path in (tmp_path / "e.npz.shards").glob("0*.npz"))
     assert shards == [f"{n:06}.npz" for n in (0, 1, 3, 4, 5)] and not out.exists()

@@ -57,7 +57,7 @@ def test_figures(case):
     assert result.value("frames", "2 to 4: top-1") == 1
     assert result.protocol["probabilities"] == "by hand"
     assert "5, of them 2 of" in result.protocol["queries"]
-    assert "3 photographs of 2 animals" in result.protocol["database"]
+    assert "3 photos of 2 animals" in result.protocol["database"]
     rows = result.rows
     assert ((rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"])).all()
     assert result.queries["rank"].to_list() == [1, 2, 1, np.inf, np.inf]
@@ -77,13 +77,13 @@ def test_without_probabilities_or_new_animals(case):
 
 
 def test_encounters_apart(case):
-    """Of A a photograph of another encounter is left, of B none is."""
+    """Of A a photo of another encounter is left, of B none is."""
     ranking, queries, database = case
     queries = queries.head(3).assign(encounter=["e1", "e1", "e2"])
     database = database.head(3).assign(encounter=["e1", "e3", "e2"])
     apart = Ranking([["A", "B"], ["B", "A"], ["A", "B"]], ranking.scores[:3])
     result = evaluate(ranking.rows([0, 1, 2]), queries, database, apart=apart)
-    group = "no photograph of the same encounter in the database"
+    group = "no photo of the same encounter in the database"
     assert result.value(group, "top-1") == 0.5
     assert result.value(group, "MAP@5") == 0.75
     rows = result.rows[result.rows["group"] == group]

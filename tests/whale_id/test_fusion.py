@@ -52,7 +52,7 @@ def collection(
     first: int = 0,
     **columns,
 ) -> Embeddings:
-    """Synthetic photographs: a direction for each animal, and noise; two kinds."""
+    """Synthetic photos: a direction for each animal, and noise; two kinds."""
     rows, features, second = [], [], []
     random = np.random.default_rng([seed, 99])
     for animal in range(first, first + animals):
@@ -128,7 +128,7 @@ def test_probabilities_come_true_where_no_animal_is_new():
 
 @pytest.mark.parametrize("count", [20, 1000])
 def test_what_has_nothing_in_common_is_no_answer(count):
-    """A catalog that is right about all its own photographs has seen no failure."""
+    """A catalog that is right about all its own photos has seen no failure."""
     random = np.random.default_rng(0)
     scores = random.uniform([0.6, 0], [1, 0.1], (count, 2))
     right = np.zeros(count, int)
@@ -171,7 +171,7 @@ def test_without_calibration_there_is_no_percentage():
     ("animals", "each"), [(1, 1), (1, 3), (30, 1), (2, 2)], ids=str
 )
 def test_catalogs_too_small_to_learn_from(animals, each):
-    """One animal, or one photograph of each: an answer, no percentage, the reason."""
+    """One animal, or one photo of each: an answer, no percentage, the reason."""
     database = collection(animals, each)
     matcher = Matcher(database, [FeatureScorer(), StoredScorer()]).fit()
     candidates = matcher.rank(collection(animals, 2, seed=1))
@@ -196,7 +196,7 @@ def test_the_calibration_has_a_budget_and_tells_how_far_it_is():
     matcher = Matcher(database, [FeatureScorer(), scorer], shortlist=7).fit()
     assert CALIBRATION_QUERIES == 100 < len(database)
     assert sum(done) == 7 * CALIBRATION_QUERIES and len(done) > 10
-    assert "100 photographs of the database" in matcher.calibration.protocol
+    assert "100 photos of the database" in matcher.calibration.protocol
     assert matcher.calibration.conditions == matcher.conditions
 
 
@@ -223,7 +223,7 @@ def test_a_large_catalog():
     assert top_1(candidates, queries) == 1
 
 
-def test_the_own_photograph_and_the_own_encounter_are_left_out():
+def test_the_own_photo_and_the_own_encounter_are_left_out():
     database = collection(6, 2, encounter=list("aabbccddeeff"))
     matcher = Matcher(database)
     for leave_out, expected in (("nothing", 1.0), ("encounter", 0.0)):
@@ -231,11 +231,11 @@ def test_the_own_photograph_and_the_own_encounter_are_left_out():
         assert top_1(found, database) == expected
     found = matcher.rank(database, top=6, leave_out="encounter").ranking
     assert (found.labels[:, -1] == "").all() and (found.images[:, -1] == -1).all()
-    photograph = matcher.rank(database, leave_out="photograph").ranking
-    assert (photograph.images[:, 0] != np.arange(12)).all()
+    photo = matcher.rank(database, leave_out="photo").ranking
+    assert (photo.images[:, 0] != np.arange(12)).all()
 
 
-def test_photographs_of_an_encounter_are_one_query():
+def test_photos_of_an_encounter_are_one_query():
     database, queries = collection(30, 3, 0.5), collection(30, 4, 0.9, seed=1)
     encounters = queries.table["identity"]
     single = Matcher(database).fit().rank(queries)

@@ -97,14 +97,14 @@ def test_a_replacement_that_was_killed_later_is_final(tmp_path):
     assert files_of(folder) == before
 
 
-def test_a_run_goes_on_with_its_own_photographs_only(tmp_path):
+def test_a_run_goes_on_with_its_own_photos_only(tmp_path):
     table, folder = animals(tmp_path), tmp_path / "run"
     train(table, small(minutes=1e-6), folder)
     before = files_of(folder)
     turned = table.assign(identity=table["identity"].to_list()[::-1])
     renamed = table.assign(identity="Z" + table["identity"])
     for other in (turned, renamed, table.iloc[:-2], pd.concat([table, table])):
-        with pytest.raises(ValueError, match="photographs and animals that it began"):
+        with pytest.raises(ValueError, match="photos and animals that it began"):
             train(other, small(), folder, resume=True)
         assert files_of(folder) == before
 
@@ -202,7 +202,7 @@ def test_any_name_of_an_animal_comes_back(tmp_path):
     assert Embeddings.load(tmp_path / "e.npz").table["identity"].to_list() == names
 
 
-def test_models_of_other_photographs_are_refused(tmp_path):
+def test_models_of_other_photos_are_refused(tmp_path):
     for name, rows in (("a.npz", 3), ("b.npz", 2)):
         made = embeddings(rows)
         made.table["split"] = ["train", *["test"] * (rows - 1)]
@@ -214,7 +214,7 @@ def test_models_of_other_photographs_are_refused(tmp_path):
         ["evaluate", a, b],
         ["submit", "--also", b, b, a, a, out, "--calibration", saved],
     ):
-        assert "same photographs in the same order" in run(*arguments, status=1)
+        assert "same photos in the same order" in run(*arguments, status=1)
 
 
 @pytest.mark.parametrize(

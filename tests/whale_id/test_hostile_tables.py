@@ -19,7 +19,7 @@ from keras_involution.whale_id import (
     write_table,
 )
 from keras_involution.whale_id.assemble import training_rows
-from keras_involution.whale_id.pipeline import Photographs
+from keras_involution.whale_id.pipeline import Photos
 from keras_involution.whale_id.train.subject import validation_rows
 from tests.marks import one_backend
 from tests.whale_id.animals import animals as drawn
@@ -60,10 +60,10 @@ def test_boxes_of_coco_that_are_none(tmp_path, box):
     assert [p.kind for p in check_table(table)] == ["box"]
     assert fix_table(table).empty
     with pytest.raises(ImageError, match=r"a\.png: the box is not"):
-        Photographs(table, (16, 16)).read(0)
-    photographs = Photographs(table, (16, 16), on_error="skip")
+        Photos(table, (16, 16)).read(0)
+    photos = Photos(table, (16, 16), on_error="skip")
     with pytest.raises(ImageError, match="No image of the table"):
-        photographs.read(0)
+        photos.read(0)
 
 
 def test_boxes_of_miewid_that_are_half_there(tmp_path):

@@ -15,7 +15,7 @@ from keras_involution.data.images import ImageError, read_image
 from keras_involution.whale_id import check_table
 from keras_involution.whale_id.pages import load_thumbnail
 from keras_involution.whale_id.pipeline import (
-    Photographs,
+    Photos,
     ordered_batches,
     training_batches,
 )
@@ -110,7 +110,7 @@ def test_what_is_transparent_is_white():
     assert (read_image(file_of(image)) == 255).all()
 
 
-def test_photographs_stand_upright():
+def test_photos_stand_upright():
     image, exif = Image.fromarray(gradient()), Image.Exif()
     exif[0x0112] = 6  # The camera was turned to the right.
     x = read_image(file_of(image, "jpeg", exif=exif, quality=98))
@@ -167,7 +167,7 @@ def test_nothing_goes_to_other_programs(tmp_path):
         assert read_image(file_of(Image.fromarray(gradient()), kind)).any()
 
 
-def test_previews_of_raw_files_are_no_photographs(tmp_path):
+def test_previews_of_raw_files_are_no_photos(tmp_path):
     path = tmp_path / "DSC_0001.NEF"
     path.write_bytes(file_of(Image.fromarray(gradient()), "tiff"))
     with pytest.raises(ImageError, match=r"DSC_0001\.NEF: the raw data of a cam"):
@@ -200,8 +200,8 @@ def rows_of(stream, batches: int) -> list[int]:
 
 def stream_of(table, **arguments):
     identities = table["identity"].astype("category").cat.codes.to_numpy()
-    photographs = Photographs(table, (16, 16), on_error="skip")
-    return training_batches(photographs, identities, 4, **arguments)
+    photos = Photos(table, (16, 16), on_error="skip")
+    return training_batches(photos, identities, 4, **arguments)
 
 
 def test_an_epoch_has_every_picture_once(tmp_path):
@@ -240,10 +240,10 @@ def test_a_stream_goes_on_in_the_middle_of_an_epoch(tmp_path, workers):
 def test_bad_pictures_are_left_out_by_name(tmp_path, caplog):
     table = animals(tmp_path)
     (tmp_path / "1_2.png").write_bytes(b"broken")
-    photographs = Photographs(table, (16, 16), on_error="skip")
-    seen = [row for rows, _ in ordered_batches(photographs, 5) for row in rows]
+    photos = Photos(table, (16, 16), on_error="skip")
+    seen = [row for rows, _ in ordered_batches(photos, 5) for row in rows]
     assert seen == [row for row in range(16) if row != 6]
-    assert list(photographs.skipped) == [6]
+    assert list(photos.skipped) == [6]
     assert "1_2.png" in caplog.text
     assert 6 not in rows_of(stream_of(table), 12)
 
@@ -252,7 +252,7 @@ def test_bad_pictures_stop_the_run_where_they_should(tmp_path):
     table = animals(tmp_path)
     (tmp_path / "1_2.png").unlink()
     with pytest.raises(ImageError, match=r"1_2\.png"):
-        list(ordered_batches(Photographs(table, (16, 16)), 5))
+        list(ordered_batches(Photos(table, (16, 16)), 5))
 
 
 def test_a_table_without_a_single_picture_ends(tmp_path):

@@ -27,7 +27,7 @@ def network():
     return build_network(small())
 
 
-def test_every_photograph_has_the_map_of_its_own_picture(network, tmp_path):
+def test_every_photo_has_the_map_of_its_own_picture(network, tmp_path):
     table = animals(tmp_path)
     maps, left_out = kernel_maps(network, table, layer=LAYER, batch_size=5)
     images = np.stack([read_image(path, (32, 32)) for path in table["path"]])
@@ -91,7 +91,7 @@ def test_any_image_id_is_saved_and_read_back(tmp_path):
         Heatmaps(maps).save(tmp_path / "m.png")
 
 
-def test_from_photographs_to_maps_in_the_report(network, tmp_path):
+def test_from_photos_to_maps_in_the_report(network, tmp_path):
     table = animals(tmp_path)
     table.drop(columns="bbox").to_csv(tmp_path / "t.csv", index=False)
     network.save(tmp_path / "n.keras")
@@ -110,7 +110,7 @@ def test_from_photographs_to_maps_in_the_report(network, tmp_path):
     text = (tmp_path / "r.html").read_text("utf-8")
     data = text.partition('<script type="application/json" id="data">')[2]
     content = json.loads(data.partition("</script>")[0])
-    assert len({found["id"] for found in content["photographs"]}) == 16
-    # Each has a heat map, which is another image than the photograph.
-    shown = {(found["image"], found["map"]) for found in content["photographs"]}
+    assert len({found["id"] for found in content["photos"]}) == 16
+    # Each has a heat map, which is another image than the photo.
+    shown = {(found["image"], found["map"]) for found in content["photos"]}
     assert len({number for pair in shown for number in pair}) == 2 * 16

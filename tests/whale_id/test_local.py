@@ -69,7 +69,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
 
 @one_backend
 @pytest.mark.parametrize("name", ["xfeat", "sift"])
-def test_a_turned_photograph_matches_itself_and_no_other(name):
+def test_a_turned_photo_matches_itself_and_no_other(name):
     image = textured()
     turned = np.asarray(Image.fromarray(image).rotate(10, Image.Resampling.BICUBIC))
     other = textured(seed=1)
@@ -101,7 +101,7 @@ def test_a_turned_photograph_matches_itself_and_no_other(name):
     ],
     ids=["one color", "10x10", "one pixel", "a strip"],
 )
-def test_photographs_with_few_or_no_keypoints(name, image):
+def test_photos_with_few_or_no_keypoints(name, image):
     extract = build_extractor(name)
     found, rich = extract(image), build_extractor(name, side=320)(textured())
     assert np.isfinite(found.points).all() and np.isfinite(found.descriptors).all()
@@ -145,7 +145,7 @@ def test_stored_descriptors_rank_like_the_original():
     assert stored[1].size == (320, 320)
     with pytest.raises(ValueError, match="Received: points="):
         LocalFeatures(**stored.arrays() | {"sizes": np.zeros((5, 2))})
-    with pytest.raises(ValueError, match=r"Received: photographs=2, widths=\[2, 64\]"):
+    with pytest.raises(ValueError, match=r"Received: photos=2, widths=\[2, 64\]"):
         LocalFeatures.pack([found[0], Keypoints(np.ones((1, 2)), np.eye(1, 2), (9, 9))])
 
 
@@ -167,7 +167,7 @@ def keypoints_of(*descriptors) -> Keypoints:
 
 
 @one_backend
-def test_what_many_photographs_share_counts_little():
+def test_what_many_photos_share_counts_little():
     """A whisker that all have, and a spot that one has: two pairs against two."""
     common, spot, mark = np.eye(3, 4)
     query = keypoints_of(common, spot)

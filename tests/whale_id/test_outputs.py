@@ -35,7 +35,7 @@ pytestmark = one_backend
 
 @pytest.fixture
 def file(tmp_path):
-    """Six photographs of three animals, two each."""
+    """Six photos of three animals, two each."""
     table = listed({"A": 2, "B": 2, "C": 2}, split=["train", "test"] * 3)
     features = np.random.default_rng(0).normal(size=(6, 4))
     Embeddings(features, table).save(tmp_path / "e.npz")
@@ -129,7 +129,7 @@ def test_any_animal_can_be_asked_for(named, tmp_path, options, expected, command
     if command == "report":
         shown = ("--out", tmp_path / "r.html", "--on-error", "skip")
         text = run("report", named, named, *asked, *shown)
-        assert f"{len(expected)} of {len(expected)} photographs" in text
+        assert f"{len(expected)} of {len(expected)} photos" in text
         return
     text = run("identify", *pair, "--out", tmp_path / "r.csv", *asked)
     assert "".join(pd.read_csv(tmp_path / "r.csv")["image_id"].unique()) == expected

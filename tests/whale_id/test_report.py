@@ -79,11 +79,11 @@ def test_page(tmp_path):
         write_report(ranking, table, table, out)
 
 
-def test_all_photographs_of_a_candidate_are_there_once(tmp_path):
+def test_all_photos_of_a_candidate_are_there_once(tmp_path):
     ranking, table = fins()
     write_report(ranking, table, table, tmp_path / "r.html")
     content = content_of(read_page(tmp_path / "r.html"))
-    names = [photograph["id"] for photograph in content["photographs"]]
+    names = [photo["id"] for photo in content["photos"]]
     assert sorted(names) == sorted(table["image_id"])
     assert len(content["images"]) == len(set(content["images"])) == 10
     for identity, numbers in content["animals"].items():
@@ -101,7 +101,7 @@ def test_without_calibration_there_is_no_percentage(tmp_path):
 
 
 def test_a_large_report_is_light(tmp_path):
-    """428 queries against 700 photographs; each was once 150 KB and 114 elements."""
+    """428 queries against 700 photos; each was once 150 KB and 114 elements."""
     paths = read_table(FINS / "metadata.csv")["path"].to_list()
     names = [str(n) for n in range(428 + 700)]
     table = listed({"x": len(names)}).assign(
@@ -131,7 +131,7 @@ def test_hostile_texts_stay_text(tmp_path):
     assert HOSTILE in page.text and HOSTILE not in page.data
 
 
-def test_unreadable_photographs(tmp_path):
+def test_unreadable_photos(tmp_path):
     ranking, table = fins()
     table = table.assign(path=table["path"].where(table.index != 3, "/none.jpg"))
     told = []
@@ -139,8 +139,8 @@ def test_unreadable_photographs(tmp_path):
     found = write_report(ranking, table, table, out, warn=told.append)
     assert len(found) == 1 and told == [f"skipped {found[0]}"]
     assert "/none.jpg" in found[0]
-    gone = [p for p in content_of(read_page(out))["photographs"] if "image" not in p]
-    assert [photograph["id"] for photograph in gone] == [table["image_id"][3]]
+    gone = [p for p in content_of(read_page(out))["photos"] if "image" not in p]
+    assert [photo["id"] for photo in gone] == [table["image_id"][3]]
     before = out.read_bytes()
     with pytest.raises(ValueError, match=r"Received: path='/none\.jpg'"):
         write_report(ranking, table, table, out, on_error="stop", force=True)
@@ -161,24 +161,24 @@ def test_wrong_sizes(tmp_path):
 
 
 def test_heat_maps(tmp_path):
-    photograph = np.full((8, 12, 3), 100, "uint8")
-    maps = {"a": np.eye(3), "b": photograph // 2}
+    photo = np.full((8, 12, 3), 100, "uint8")
+    maps = {"a": np.eye(3), "b": photo // 2}
     np.savez(tmp_path / "maps.npz", **maps)
     for source in (maps, tmp_path / "maps.npz"):
         heat = Heatmaps(source)
-        assert heat.image("a", photograph).shape == (8, 12, 3)
-        assert (heat.image("b", photograph) == 50).all()
-        assert heat.image("c", photograph) is None
+        assert heat.image("a", photo).shape == (8, 12, 3)
+        assert (heat.image("b", photo) == 50).all()
+        assert heat.image("c", photo) is None
     (tmp_path / "folder").mkdir()
-    Image.fromarray(photograph).save(tmp_path / "folder" / "a.png")
-    Image.fromarray(photograph).save(tmp_path / "outside.png")
+    Image.fromarray(photo).save(tmp_path / "folder" / "a.png")
+    Image.fromarray(photo).save(tmp_path / "outside.png")
     (tmp_path / "folder" / "b.png").write_text("no image")
     heat = Heatmaps(tmp_path / "folder")
-    assert (heat.image("a", photograph) == 100).all()
-    assert heat.image("../outside", photograph) is None
+    assert (heat.image("a", photo) == 100).all()
+    assert heat.image("../outside", photo) is None
     for wrong in (
-        lambda: heat.image("b", photograph),
-        lambda: Heatmaps({"a": np.zeros(3)}).image("a", photograph),
+        lambda: heat.image("b", photo),
+        lambda: Heatmaps({"a": np.zeros(3)}).image("a", photo),
         lambda: Heatmaps(tmp_path / "nowhere.npz"),
         lambda: Heatmaps(tmp_path / "folder" / "b.png"),
     ):
@@ -187,7 +187,7 @@ def test_heat_maps(tmp_path):
 
 
 def test_points_are_those_of_the_stored_keypoints():
-    """The photographs do not exist: none is read to find keypoints again."""
+    """The photos do not exist: none is read to find keypoints again."""
     table = listed({"A": 2}, bbox=[[50, 20, 100, 60], None])
     first = np.random.default_rng(0).uniform([50, 20], [150, 80], (9, 2))
     second = first + [10, -5]
@@ -211,12 +211,12 @@ def test_command(tmp_path):
     options += ("--calibration", tmp_path / "c.json", "--top", 3, "--sides", "any")
     options += ("--heatmaps", tmp_path / "maps.npz")
     said = run("report", file, file, *options)
-    assert "4 of 10 photographs" in said and "No points are drawn" in said
+    assert "4 of 10 photos" in said and "No points are drawn" in said
     page = read_page(out)
     content = content_of(page)
     shown = [c for q in content["queries"] for c in q["candidates"] if "identity" in c]
     assert len(shown) == 12 and not any("points" in candidate for candidate in shown)
-    assert {p["id"] for p in content["photographs"] if "map" in p} == {"17541"}
+    assert {p["id"] for p in content["photos"] if "map" in p} == {"17541"}
     assert "by hand" in page.text
     assert all(q["candidates"][0] | {"new": True} == q["candidates"][0]
                for q in content["queries"])  # fmt: skip
@@ -377,7 +377,7 @@ def test_heat_maps_and_large_pictures(tab, tmp_path):
     assert not tab.run(visible)
     tab.run("document.getElementById('maps').click()")
     assert tab.run(visible)
-    click(tab, 0, ".candidate .photograph")
+    click(tab, 0, ".candidate .photo")
     shown = "[...document.querySelectorAll('#large[open] .pair img')].map((i) => i.alt)"
     names = tab.run(shown)
     assert len(names) == 2 and all("heat map" in name for name in names)
@@ -412,12 +412,12 @@ def test_keys(tab, tmp_path):
     assert progress(tab) == "0 of 10 decided"
     press(tab, "k", "k", "k", "k", "Enter")
     assert tab.run("document.getElementById('large').open")
-    press(tab, "n")  # no decision is made behind the large photographs
+    press(tab, "n")  # no decision is made behind the large photos
     assert progress(tab) == "0 of 10 decided"
 
 
 @needs_browser
-def test_two_photographs_zoom_together_with_their_points(tab, tmp_path):
+def test_two_photos_zoom_together_with_their_points(tab, tmp_path):
     ranking, table = fins()
     asked = []
 
@@ -428,7 +428,7 @@ def test_two_photographs_zoom_together_with_their_points(tab, tmp_path):
     write_report(ranking, table, table, tmp_path / "r.html", matches=matches)
     assert (table["image_id"][0], table["image_id"][ranking.images[0][0]]) in asked
     tab.open(tmp_path / "r.html")
-    click(tab, 0, ".candidate .photograph")
+    click(tab, 0, ".candidate .photo")
     places = "[...document.querySelectorAll('.dots i')].map((d) => d.style.left)"
     assert tab.run(places) == ["25%", "75%"]
     tab.run(

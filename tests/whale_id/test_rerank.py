@@ -35,7 +35,7 @@ def test_neighbors_of_the_same_animal_help(method):
     assert score(similarities, queries, database) > plain
 
 
-def test_more_neighbors_than_photographs():
+def test_more_neighbors_than_photos():
     database, queries = collection(2, 1), collection(2, 1, seed=1)
     asked, known = queries.features, database.features
     assert np.isfinite(expand_queries(asked, known, neighbors=50)).all()

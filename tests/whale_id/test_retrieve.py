@@ -74,7 +74,7 @@ def test_scores(reduce, flipped, monkeypatch):
     )
 
 
-def test_the_most_similar_photograph_is_named():
+def test_the_most_similar_photo_is_named():
     database, queries = embeddings(COUNTS), embeddings({"A": 5}, seed=1)
     ranking = identify(queries, database)
     for q, labels in enumerate(ranking.labels):
@@ -130,7 +130,7 @@ def test_models_are_averaged_in_standard_deviations():
     np.testing.assert_allclose(ranking.scores, again.scores, atol=1e-5)
 
 
-def test_a_photograph_is_not_its_own_candidate():
+def test_a_photo_is_not_its_own_candidate():
     database = flips(embeddings(COUNTS))
     itself = identify(database, database)
     assert (itself.scores[:, 0] > 0.5).all()

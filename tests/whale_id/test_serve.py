@@ -58,7 +58,7 @@ def post(address, *files: bytes, field="images[]", headers=TOKEN) -> httpx.Respo
     return httpx.post(f"{address}/match", files=uploads, headers=headers, timeout=60)
 
 
-def test_a_known_photograph_is_found(address):
+def test_a_known_photo_is_found(address):
     response = post(address, png(portrait(2, 1)))
     assert response.status_code == 200
     answer = response.json()
@@ -72,7 +72,7 @@ def test_a_known_photograph_is_found(address):
     assert [match["rank"] for match in answer["matches"]] == [1, 2, 3, 4]
 
 
-def test_several_photographs_are_of_one_animal(address):
+def test_several_photos_are_of_one_animal(address):
     one = post(address, png(portrait(1, 0))).json()["matches"]
     both = post(address, png(portrait(1, 0)), png(portrait(1, 9))).json()["matches"]
     assert both[0]["id"] == "animal_1"
@@ -90,7 +90,7 @@ def test_limits_are_kept_and_named(address):
     good = png(portrait(0, 0))
     assert post(address, good, good, good).status_code == 200
     response = post(address, good, good, good, good)
-    assert response.status_code == 413 and "3 photographs" in response.text
+    assert response.status_code == 413 and "3 photos" in response.text
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype("uint8")
     response = post(address, png(noise))
     assert response.status_code == 413 and "200,000 bytes" in response.text
@@ -104,7 +104,7 @@ Content-Disposition: form-data; name="images[]"; filename="endless.png"\r
 """
 
 
-@pytest.mark.parametrize("begin", (PART, b""), ids=("a photograph", "nonsense"))
+@pytest.mark.parametrize("begin", (PART, b""), ids=("a photo", "nonsense"))
 def test_a_body_that_never_ends_is_cut_off(address, begin):
     sent = 0
 
@@ -157,7 +157,7 @@ def test_what_is_no_picture_is_named(address, data):
     assert response.status_code == 422 and "0.png" in response.text
 
 
-def test_a_request_without_photographs_is_refused(address):
+def test_a_request_without_photos_is_refused(address):
     assert post(address, png(portrait(0, 0)), field="other").status_code == 422
     response = httpx.post(f"{address}/match", headers=TOKEN, data={"images[]": "text"})
     assert response.status_code == 422
@@ -173,7 +173,7 @@ def test_clients_at_once_get_their_own_answers_in_batches(address):
     assert answers == [f"animal_{number % 4}" for number in range(24)]
     after = metrics(address)
     batches = after["batches_total"] - before["batches_total"]
-    name = "batched_photographs_total"
+    name = "batched_photos_total"
     assert after[name] - before[name] == 24
     assert batches < 24
 
@@ -186,7 +186,7 @@ def metrics(address) -> dict[str, float]:
 
 def test_health_is_open_and_metrics_are_not(address):
     health = httpx.get(f"{address}/health").json()
-    assert health == {"status": "ok", "animals": 4, "photographs": 16}
+    assert health == {"status": "ok", "animals": 4, "photos": 16}
     post(address, png(portrait(0, 0)))
     assert metrics(address)['requests_total{code="200"}'] >= 1
     for headers in ({}, {"Authorization": "Bearer wrong"}):
@@ -232,8 +232,8 @@ def test_a_request_may_be_larger_than_the_queue(matcher):
 def test_uploads_beyond_the_bytes_at_a_time_wait(matcher):
     """One upload that stays half sent takes what there is."""
     noise = np.random.default_rng(0).integers(0, 256, (150, 150, 3)).astype("uint8")
-    photograph = png(noise)
-    assert 60_000 < len(photograph) < 100_000
+    photo = png(noise)
+    assert 60_000 < len(photo) < 100_000
     limits = Limits(upload_bytes=150_000)
     with served(create_app(matcher, limits=limits)) as address:
         host, port = address.removeprefix("http://").split(":")
@@ -243,17 +243,17 @@ def test_uploads_beyond_the_bytes_at_a_time_wait(matcher):
                 b"Content-Length: 300000\r\n\r\n" + PART + bytes(100_000)
             )
             until = time.monotonic() + 20
-            response = post(address, photograph, headers={})
+            response = post(address, photo, headers={})
             while response.status_code != 503 and time.monotonic() < until:
-                response = post(address, photograph, headers={})
+                response = post(address, photo, headers={})
             assert response.status_code == 503 and response.headers["retry-after"]
         until = time.monotonic() + 20
         while response.status_code == 503 and time.monotonic() < until:
-            response = post(address, photograph, headers={})
+            response = post(address, photo, headers={})
         assert response.status_code == 200
 
 
-def test_photographs_beyond_the_queue_are_turned_away(embeddings):
+def test_photos_beyond_the_queue_are_turned_away(embeddings):
     works = threading.Event()
 
     class Held(Matcher):

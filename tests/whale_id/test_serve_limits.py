@@ -214,19 +214,19 @@ def test_under_attack(server):
 
 
 def test_a_changed_collection_is_taken_without_a_restart(server, files):
-    def photographs() -> int:
-        return httpx.get(f"{server.address}/health").json()["photographs"]
+    def photos() -> int:
+        return httpx.get(f"{server.address}/health").json()["photos"]
 
-    assert photographs() == 6
+    assert photos() == 6
     kept = files / "kept.npz"
     shutil.copy(files / "animals.npz", kept)
     os.replace(files / "fewer.npz", files / "animals.npz")
-    wait_until(lambda: photographs() == 4, 30)
+    wait_until(lambda: photos() == 4, 30)
     (files / "animals.npz").write_bytes(b"damaged")
     time.sleep(3)
-    assert photographs() == 4
+    assert photos() == 4
     os.replace(kept, files / "animals.npz")
-    wait_until(lambda: photographs() == 6, 30)
+    wait_until(lambda: photos() == 6, 30)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

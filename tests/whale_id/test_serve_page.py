@@ -104,13 +104,13 @@ def test_matched_points_are_drawn(tab, known):
     described, _ = describe(network, database.table, XFeatExtractor())
     with served(create_app(Matcher(network, described))) as address:
         submit(tab, address, fins()[0], token=None)
-        tab.run("document.querySelector('#matches .photograph').click()")
+        tab.run("document.querySelector('#matches .photo').click()")
         tab.wait("document.querySelectorAll('#large[open] .pair .window').length === 2")
         places = tab.run(
             "[...document.querySelectorAll('.dots')].map((layer) => "
             "[...layer.children].map((dot) => [dot.style.left, dot.style.top]))"
         )
-    # The photograph itself is in the database: every point is where it was.
+    # The photo itself is in the database: every point is where it was.
     assert len(places[0]) > 20
     shifts = [abs(float(a[0][:-1]) - float(b[0][:-1])) for a, b in zip(*places)]
     assert np.median(shifts) < 2
@@ -137,7 +137,7 @@ def test_what_is_wrong_is_said(tab, address, tmp_path):
         submit(tab, address, fins()[0], token=token)
         assert "token" in tab.run(SAID) and not tab.run(SHOWN)
     submit(tab, address, *fins()[:4])
-    assert tab.run(SAID) == "More than 3 photographs."
+    assert tab.run(SAID) == "More than 3 photos."
 
 
 def test_an_answer_of_before_is_not_left_standing(tab, address):

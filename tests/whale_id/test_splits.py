@@ -146,7 +146,7 @@ def test_what_tells_no_encounters():
     assert find_encounters(gaps, frames=11).names.nunique() == 2
 
 
-def test_the_time_in_the_photographs(tmp_path):
+def test_the_time_in_the_photos(tmp_path):
     table = animals(tmp_path, {"A": 3})
     for number, path in enumerate(table["path"]):
         image = Image.open(path)
@@ -155,7 +155,7 @@ def test_the_time_in_the_photographs(tmp_path):
         exif[ExifTags.IFD.Exif] = {ExifTags.Base.DateTimeOriginal: taken}
         image.save(path, exif=exif)
     found = find_encounters(table, files=True)
-    assert found.source == "the time in the photographs"
+    assert found.source == "the time in the photos"
     assert found.names.nunique() == 2 and found.names[0] == found.names[1]
 
 
@@ -267,7 +267,7 @@ def test_tables_that_cannot_be_split():
 def test_command(tmp_path):
     out = tmp_path / "split.csv"
     text = run("split", FINS / "metadata.csv", out, "--test", 0.3)
-    assert "train" in text and "neither          2 photographs      1 animals" in text
+    assert "train" in text and "neither          2 photos      1 animals" in text
     table = read_table(out)
     assert (table["split"] == "test").sum() == 2
     first = out.read_bytes()

@@ -35,7 +35,7 @@ def test_files(tmp_path):
     assert path.read_text().splitlines()[:2] == ["Image,Id", "1.jpg,new_whale a b c d"]
 
 
-def test_photographs_without_an_answer_are_called_new(tmp_path):
+def test_photos_without_an_answer_are_called_new(tmp_path):
     sample = tmp_path / "sample_submission.csv"
     sample.write_text("Image,Id\n2.jpg,x\nbroken.jpg,x\n1.jpg,x\nNA,x\n")
     wanted = read_sample_submission(sample, "humpback")

@@ -88,7 +88,7 @@ def test_another_seed_is_another_run(tmp_path):
 
 def test_a_run_learns_and_is_read_back(tmp_path):
     table = animals(tmp_path)
-    # All photographs in a batch, and as they are: what is left to luck is the start.
+    # All photos in a batch, and as they are: what is left to luck is the start.
     settings = one_stage(
         epochs=8, batch_size=12, augmentation="none", ema_decay=0.5, clip_norm=5.0
     )
@@ -255,7 +255,7 @@ def test_the_commands_lead_from_a_table_to_figures(tmp_path):
     flags += ["--config", str(tmp_path / "c.yaml"), "--epochs", "2"]
     for arguments, text in (
         (["train", *paths[:2], *flags], "epoch 2 of 2"),
-        (["embed", paths[0], paths[1], paths[2], "--head"], "16 photographs"),
+        (["embed", paths[0], paths[1], paths[2], "--head"], "16 photos"),
         (["evaluate", paths[2]], "MAP@5"),
     ):
         result = CliRunner().invoke(main, arguments)

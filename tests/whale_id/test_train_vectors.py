@@ -23,7 +23,7 @@ ANIMALS, TRAIN, EACH, SIGNAL, NOISE, LOUD = 10, 8, 12, 4, 4, 3.5
 def vectors(flipped: bool = False) -> Embeddings:
     """Four numbers that tell the animals apart, below louder ones that do not.
 
-    The photographs do not exist. Of each animal one validates and three test.
+    The photos do not exist. Of each animal one validates and three test.
     """
     random = np.random.default_rng(0)
     names = {f"animal_{n}": EACH for n in range(ANIMALS)}
@@ -47,7 +47,7 @@ def settings(**changes):
 
 
 def score(embeddings: Embeddings) -> float:
-    """MAP@5 of the test photographs."""
+    """MAP@5 of the test photos."""
     test = embeddings.rows(embeddings.table["split"] == "test")
     known = embeddings.rows(embeddings.table["split"] == "train")
     found = identify(test, known, top=5)
@@ -93,12 +93,12 @@ def test_what_makes_no_sense_is_refused(tmp_path):
     refused(r"needs a vector.*Received: without=2", given=stored.rows(range(2, 120)))
     zeros = Embeddings(stored.features * (np.arange(120) != 3)[:, None], table)
     refused(r"needs a vector.*without=1, first=\['animal_0_3", given=zeros)
-    refused("settings are for photographs. Received: levels=1", levels=1)
+    refused("settings are for photos. Received: levels=1", levels=1)
     assert not folder.exists() or not any(folder.iterdir())
     with pytest.raises(ValueError, match=r"for stored vectors. .*hidden_size=2"):
         train(table, load_config(hidden_size=2), folder)
     train(table, settings(epochs=1, on_error="skip"), folder, vectors=zeros)
-    with pytest.raises(ValueError, match="photographs and animals that it began with"):
+    with pytest.raises(ValueError, match="photos and animals that it began with"):
         other = Embeddings(stored.features[::-1], table)
         again = settings(epochs=1, on_error="skip")
         train(table, again, folder, vectors=other, resume=True)

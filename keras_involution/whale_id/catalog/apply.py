@@ -39,8 +39,8 @@ def apply_decisions(
         The table and its history, which has one more step.
 
     Raises:
-        ValueError: If a photograph is not in the table or twice in it, two decisions
-            give a photograph two animals, an animal to merge, rename or split is not in
+        ValueError: If a photo is not in the table or twice in it, two decisions
+            give a photo two animals, an animal to merge, rename or split is not in
             the table, or a new name is taken.
 
     Example:
@@ -121,7 +121,7 @@ class _Work:
         for row, name in zip(table.index, table["image_id"].astype(str)):
             if name in self.rows:
                 raise ValueError(
-                    "A photograph is twice in the table; `whale-id check` names all. "
+                    "A photo is twice in the table; `whale-id check` names all. "
                     + received(image_id=name)
                 )
             self.rows[name] = row
@@ -131,7 +131,7 @@ class _Work:
         self.taken = set(table["identity"]) | set(decisions["identity"])
 
     def changes(self, decision: object) -> Iterator[tuple[str, str, str, str]]:
-        """Applies a decision: kind, photograph, identity before and after."""
+        """Applies a decision: kind, photo, identity before and after."""
         kind = decision.decision  # type: ignore[attr-defined]
         image_id = decision.image_id  # type: ignore[attr-defined]
         identity = decision.identity  # type: ignore[attr-defined]
@@ -155,7 +155,7 @@ class _Work:
         after = self._new(identity) if kind == kinds.NEW else _usable(identity)
         if self.decided.setdefault(image_id, after) != after:
             raise ValueError(
-                "Two decisions give one photograph two animals. "
+                "Two decisions give one photo two animals. "
                 + received(
                     image_id=image_id, identities=[self.decided[image_id], after]
                 )
@@ -163,11 +163,11 @@ class _Work:
         yield kind, image_id, self.move(image_id, before, after), after
 
     def move(self, image_id: str, before: str, after: str) -> str:
-        """Gives a photograph another animal; the one before must be as expected."""
+        """Gives a photo another animal; the one before must be as expected."""
         found = self._identity(image_id)
         if found != before:
             raise ValueError(
-                "The photograph has another animal than the decision expects. "
+                "The photo has another animal than the decision expects. "
                 + received(image_id=image_id, identity=found, expected=before)
             )
         self.table.at[self.rows[image_id], "identity"] = after
@@ -176,7 +176,7 @@ class _Work:
     def _identity(self, image_id: str) -> str:
         if image_id not in self.rows:
             raise ValueError(
-                "The photograph is not in the table; `--add` joins the table that has "
+                "The photo is not in the table; `--add` joins the table that has "
                 f"it. {received(image_id=image_id)}"
             )
         return str(self.table.at[self.rows[image_id], "identity"])

@@ -26,7 +26,7 @@ def read_decisions(path: str | Path) -> pd.DataFrame:
 
     | decision | what it says |
     | --- | --- |
-    | `accept` | the photograph `image_id` shows the animal `identity` |
+    | `accept` | the photo `image_id` shows the animal `identity` |
     | `new` | it shows an animal that is not in the table, called `identity` if given |
     | `reject` | it does not show `identity`; this is kept in the history |
     | `merge` | `identity` and `into` are one animal, called `into` |

@@ -15,6 +15,6 @@ from keras_involution._commands import CommandFolder
 
 @click.group(cls=CommandFolder, package=__name__, path=__path__)
 def main() -> None:
-    """Which whale is this? From a table of photographs to a ranked answer."""
+    """Which whale is this? From a table of photos to a ranked answer."""
     # The framework's own start-up messages would hide the answer.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

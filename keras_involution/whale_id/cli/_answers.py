@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cloup
 
 from keras_involution.whale_id.cli._collections import build_matcher
-from keras_involution.whale_id.cli._models import check_same_photographs, load_pairs
+from keras_involution.whale_id.cli._models import check_same_photos, load_pairs
 from keras_involution.whale_id.cli._options import calibration_option
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Answers:
     Attributes:
         ranking: `Ranking` of the queries.
         queries: `Embeddings` of the queries.
-        database: `Embeddings` of the known photographs.
+        database: `Embeddings` of the known photos.
         probabilities: Array like the labels, of being right; or `None`.
         protocol: Where the probabilities come from, or why there are none.
         left: Queries beyond the limit, which have no answer.
@@ -44,7 +44,7 @@ answer_options = cloup.option_group(
         ": probabilities, and the place of a new animal. Without it there are ranks "
         "only."
     ),
-    cloup.option("--leave-one-out", is_flag=True, help="No photograph matches itself."),
+    cloup.option("--leave-one-out", is_flag=True, help="No photo matches itself."),
 )
 
 
@@ -55,8 +55,8 @@ def find_answers(
     from keras_involution.whale_id.fusion.scorers import with_models
 
     models, databases = load_pairs(options)
-    check_same_photographs(models)
-    check_same_photographs(databases)
+    check_same_photos(models)
+    check_same_photos(databases)
     queries, database = with_models(models), with_models(databases)
     count = len(queries) if limit is None else min(limit, len(queries))
     left = len(queries) - count
@@ -64,7 +64,7 @@ def find_answers(
     found = build_matcher(database, options).rank(
         queries,
         top=options["top"],
-        leave_out="photograph" if leave_one_out else "nothing",
+        leave_out="photo" if leave_one_out else "nothing",
     )
     ranking, probabilities = found.ranking, found.probabilities
     if found.new_probabilities is not None:

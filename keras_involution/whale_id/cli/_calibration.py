@@ -36,11 +36,11 @@ def calibrate(matcher: Matcher, file: str | None = None) -> None:
 
 
 def learn(matcher: Matcher, queries: Embeddings | None = None) -> None:
-    """Fits a matcher, to validation photographs if there are any; shows how far it is.
+    """Fits a matcher, to validation photos if there are any; shows how far it is.
 
     Args:
         matcher: `Matcher`.
-        queries: `Embeddings`; `None` takes photographs of the database.
+        queries: `Embeddings`; `None` takes photos of the database.
     """
     from keras_involution.whale_id.cli._progress import Progress
     from keras_involution.whale_id.fusion import LocalScorer
@@ -53,12 +53,12 @@ def learn(matcher: Matcher, queries: Embeddings | None = None) -> None:
     others = min(matcher.comparison.shortlist, len(matcher.database))
     scorers = [s for s in matcher.scorers if isinstance(s, LocalScorer)]
     click.echo(
-        f"Calibration: {count} photographs {what} are compared with up to {others} "
+        f"Calibration: {count} photos {what} are compared with up to {others} "
         "others each.",
         err=True,
     )
     pairs = count * others * len(scorers)
-    with Progress("Pairs of photographs", pairs) as bar:
+    with Progress("Pairs of photos", pairs) as bar:
         for scorer in scorers:
             scorer.on_pairs = bar.bar.update
         matcher.fit(queries)
@@ -76,10 +76,10 @@ def _kept(path: Path, matcher: Matcher) -> FusionCalibration | None:
     found = FusionCalibration.load(path)
     both = (found.conditions, matcher.conditions)
     before, now = (json.loads(json.dumps(dict(c))) for c in both)
-    count, had = now.pop("photographs"), before.pop("photographs", 0)
+    count, had = now.pop("photos"), before.pop("photos", 0)
     names = {scorer.name for scorer in matcher.scorers}
     same = before == now and set(found.scorers) == names | {n + RELATIVE for n in names}
-    # A season's photographs change a large catalog little.
+    # A season's photos change a large catalog little.
     return found if same and abs(count - had) <= _GROWTH * count else None
 
 

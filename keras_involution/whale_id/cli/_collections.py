@@ -1,4 +1,4 @@
-"""Photographs that commands read: folders, tables, or files of embeddings."""
+"""Photos that commands read: folders, tables, or files of embeddings."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def load_collection(
     known: bool = False,
     **options: Any,
 ) -> Embeddings:
-    """The photographs of a folder, a table, or a file of embeddings.
+    """The photos of a folder, a table, or a file of embeddings.
 
     Args:
         source: Path.
         rows: Sequence of `COLUMN=VALUE,...`.
-        like: `Embeddings` that photographs are described like; `None` describes them
+        like: `Embeddings` that photos are described like; `None` describes them
             as the options say.
-        known: Boolean, whether one of the photographs must show a known animal.
-        **options: What `describe_options` give; with `add` the photographs that `like`
+        known: Boolean, whether one of the photos must show a known animal.
+        **options: What `describe_options` give; with `add` the photos that `like`
             holds already are taken from it.
 
     Returns:
         `Embeddings`.
 
     Raises:
-        ValueError: If two photographs have one `image_id`, no animal is known that
+        ValueError: If two photos have one `image_id`, no animal is known that
             must be, or `like` is of another network.
     """
     from keras_involution.whale_id.cli._models import usable
@@ -81,13 +81,13 @@ def matching(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_distinct(table: pd.DataFrame) -> None:
-    """Refuses an answer that could mean either of two photographs."""
+    """Refuses an answer that could mean either of two photos."""
     from keras_involution._arguments import received
 
     twice = table["image_id"][table["image_id"].duplicated()].unique().tolist()
     if twice:
         raise ValueError(
-            "Each photograph needs an `image_id` of its own; `whale-id check` names "
+            "Each photo needs an `image_id` of its own; `whale-id check` names "
             f"all that are there twice. {received(image_id=twice[:5])}"
         )
 
@@ -95,7 +95,7 @@ def _check_distinct(table: pd.DataFrame) -> None:
 def _described_like(
     like: Embeddings, table: pd.DataFrame, options: dict[str, Any]
 ) -> Embeddings:
-    """The photographs of a table, those that `like` holds already from there."""
+    """The photos of a table, those that `like` holds already from there."""
     from keras_involution._arguments import received
     from keras_involution.whale_id import Embeddings
 
@@ -109,7 +109,7 @@ def _described_like(
     other = [p for p, q in zip(table["path"][known], paths) if str(p) != str(q)]
     if other:
         raise ValueError(
-            "The database has another photograph with the same `image_id`. "
+            "The database has another photo with the same `image_id`. "
             + received(path=other[0])
         )
     if len(table) and known.all():
@@ -144,7 +144,7 @@ def _described(table: pd.DataFrame, options: dict[str, Any]) -> Embeddings:
     run = load_run(options["model"])
     local = local_arguments(options)
     extractor = None if local is None else build_extractor(**local)
-    with Progress("Photographs", len(table) * (1 + (extractor is not None))) as bar:
+    with Progress("Photos", len(table) * (1 + (extractor is not None))) as bar:
         embeddings, left_out = describe(
             run.network,
             table,
@@ -171,7 +171,7 @@ def local_arguments(options: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def holds_embeddings(source: str) -> bool:
-    """Whether a file holds embeddings and is no table of photographs."""
+    """Whether a file holds embeddings and is no table of photos."""
     suffix = Path(source).suffix.lower()
     if suffix == ".npz" or any(Path(source).glob("*.npz")):
         return True
@@ -186,13 +186,13 @@ def holds_embeddings(source: str) -> bool:
 
 
 def _check_known(table: pd.DataFrame, source: str) -> None:
-    """Refuses a database that can name nothing, before its photographs are read."""
+    """Refuses a database that can name nothing, before its photos are read."""
     from keras_involution._arguments import received
     from keras_involution.whale_id.tables import UNKNOWN
 
     if (table["identity"] == UNKNOWN).all():
         raise ValueError(
-            "The database holds no photograph of a known animal. A folder needs one "
+            "The database holds no photo of a known animal. A folder needs one "
             "folder for each animal, a table the column `identity`. "
             + received(source=source, rows=len(table))
         )

@@ -36,7 +36,7 @@ devices_options = cloup.option_group(
         "--shard-size",
         default=256,
         show_default=True,
-        help="Photographs that are finished together.",
+        help="Photos that are finished together.",
     ),
     cloup.option(
         "--ray",

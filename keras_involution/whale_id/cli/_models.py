@@ -72,16 +72,16 @@ def load_pairs(
     return usable(asked, options["on_error"]), usable(known, options["on_error"])
 
 
-def check_same_photographs(models: Sequence[Embeddings]) -> None:
-    """Raises where models saw other photographs, or in another order."""
+def check_same_photos(models: Sequence[Embeddings]) -> None:
+    """Raises where models saw other photos, or in another order."""
     from keras_involution._arguments import received
 
     first = models[0].table["image_id"].to_list()
     for number, model in enumerate(models):
         if model.table["image_id"].to_list() != first:
             raise ValueError(
-                "All models must have the same photographs in the same order. "
-                + received(model=number, photographs=len(model), first=len(first))
+                "All models must have the same photos in the same order. "
+                + received(model=number, photos=len(model), first=len(first))
             )
 
 

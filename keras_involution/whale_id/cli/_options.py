@@ -30,12 +30,12 @@ reduce_option = cloup.option(
     "--reduce",
     type=click.Choice(["best", "several"]),
     default="best",
-    help="Score of an animal: its best photograph, or up to three of them.",
+    help="Score of an animal: its best photo, or up to three of them.",
 )
 shortlist_option = cloup.option(
     "--shortlist",
     default=300,
-    help="Photographs whose keypoints are compared with those of a query.",
+    help="Photos whose keypoints are compared with those of a query.",
 )
 pairs_option = cloup.option(
     "--pairs",
@@ -52,8 +52,8 @@ sides_option = cloup.option(
 )
 
 
-def on_error_option(default: str, what: str = "photographs") -> Callable[..., Any]:
-    """What happens to photographs, or rows, that cannot be used."""
+def on_error_option(default: str, what: str = "photos") -> Callable[..., Any]:
+    """What happens to photos, or rows, that cannot be used."""
     return cloup.option(
         "--on-error",
         type=cloup.Choice(["skip", "stop"]),
@@ -92,7 +92,7 @@ keypoint_options = cloup.option_group(
         help="Keypoints that are matched beside the features of the network.",
     ),
     cloup.option("--side", default=640, help="Longest side for keypoints, in pixels."),
-    cloup.option("--keypoints", default=800, help="Keypoints of a photograph."),
+    cloup.option("--keypoints", default=800, help="Keypoints of a photo."),
     cloup.option(
         "--region",
         type=click.Choice(["auto", "middle", "whole"]),
@@ -101,9 +101,9 @@ keypoint_options = cloup.option_group(
     ),
 )
 
-# How photographs are described where they are not embedded yet.
-_photograph_options = cloup.option_group(
-    "Photographs",
+# How photos are described where they are not embedded yet.
+_photo_options = cloup.option_group(
+    "Photos",
     cloup.option(
         "--model",
         default="rednet_26_tiny_imagenet",
@@ -113,9 +113,9 @@ _photograph_options = cloup.option_group(
         "--flip",
         type=click.Choice(["none", "average"]),
         default="none",
-        help="Average adds the mirrored photograph, where the two sides look alike.",
+        help="Average adds the mirrored photo, where the two sides look alike.",
     ),
-    cloup.option("--batch-size", default=32, help="Photographs a step."),
+    cloup.option("--batch-size", default=32, help="Photos a step."),
     images_option,
     _boxes_option,
     on_error_option("skip"),
@@ -123,8 +123,8 @@ _photograph_options = cloup.option_group(
 
 
 def describe_options(command: Command) -> Command:
-    """How photographs are described: features and keypoints."""
-    return _photograph_options(keypoint_options(command))
+    """How photos are described: features and keypoints."""
+    return _photo_options(keypoint_options(command))
 
 
 # How animals are compared.

@@ -27,14 +27,14 @@ _PAIR: dict[str, Any] = {"nargs": 2, "multiple": True}
     "added",
     multiple=True,
     type=click.Path(exists=True),
-    help="Further table whose photographs were decided on, joined to TABLE.",
+    help="Further table whose photos were decided on, joined to TABLE.",
 )
 @click.option("--merge", metavar="A B", help="A is the animal B.", **_PAIR)
 @click.option("--rename", metavar="A B", help="A is now called B.", **_PAIR)
 @click.option(
     "--split",
     metavar="IMAGE_ID NEW",
-    help="The photograph shows another animal, NEW.",
+    help="The photo shows another animal, NEW.",
     **_PAIR,
 )
 @click.option("--undo", is_flag=True, help="Take the last step back.")
@@ -55,7 +55,7 @@ def command(
 ) -> None:
     """Write the table that follows from DECISIONS, the file of a report.
 
-    Decisions assign a photograph to an animal, name a new animal, merge, rename or
+    Decisions assign a photo to an animal, name a new animal, merge, rename or
     split animals. OUT.history.csv holds who decided what and when, and continues that
     of TABLE; --undo takes its last step back.
     """

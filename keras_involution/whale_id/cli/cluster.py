@@ -1,4 +1,4 @@
-"""`whale-id cluster`: which photographs of unknown animals belong together."""
+"""`whale-id cluster`: which photos of unknown animals belong together."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from keras_involution.whale_id.cli._options import (
 @click.option(
     "--threshold",
     default=0.5,
-    help="Groups are joined while two of their photographs show one animal with this "
+    help="Groups are joined while two of their photos show one animal with this "
     "mean probability.",
 )
 @click.option(
     "--anchored/--not-anchored",
     default=True,
-    help="Keep photographs of one known animal together and of two apart; else known "
+    help="Keep photos of one known animal together and of two apart; else known "
     "identities only judge the groups.",
 )
 @calibration_option(
@@ -48,7 +48,7 @@ from keras_involution.whale_id.cli._options import (
 @describe_options
 @force_option
 def command(source: str, out: str, **options: Any) -> None:
-    """Group the photographs of SOURCE by animal; write proposals to OUT (CSV).
+    """Group the photos of SOURCE by animal; write proposals to OUT (CSV).
 
     SOURCE is a folder, a table, or a file of `whale-id embed`. A person reviews the
     proposals: nothing is changed.
@@ -72,7 +72,7 @@ def command(source: str, out: str, **options: Any) -> None:
         )
         write_results(found, out, force=options["force"])
         groups = found["group"].nunique()
-        click.echo(f"{out}: {len(found)} photographs in {groups} groups")
+        click.echo(f"{out}: {len(found)} photos in {groups} groups")
         if not options["anchored"]:
             metrics = cluster_metrics(
                 *(found[c].to_list() for c in ("group", "identity"))

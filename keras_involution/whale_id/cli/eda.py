@@ -36,7 +36,7 @@ def command(
     on_error: str,
     force: bool,
 ) -> None:
-    """Write one HTML page about TABLE: counts, sizes, photographs, contact sheets."""
+    """Write one HTML page about TABLE: counts, sizes, photos, contact sheets."""
     with reported():
         from keras_involution._files import check_outputs
         from keras_involution.whale_id import read_table, write_eda

@@ -1,4 +1,4 @@
-"""`whale-id embed`: what a network sees in the photographs of a table."""
+"""`whale-id embed`: what a network sees in the photos of a table."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ _onnx_options = cloup.option_group(
     "--flip",
     type=click.Choice(["average", "keep", "none"]),
     default="average",
-    help="Mirrored photographs: average both embeddings, keep both, or none.",
+    help="Mirrored photos: average both embeddings, keep both, or none.",
 )
 @click.option("--head/--no-head", default=False, help="Add the logits of the head.")
 @click.option("--box-margin", type=float, help="Widens boxes; else as in training.")
-@click.option("--batch-size", default=32, help="Photographs a step.")
+@click.option("--batch-size", default=32, help="Photos a step.")
 @on_error_option("stop")
 @click.option("--append", is_flag=True, help="Embed only what OUT does not hold.")
 @force_option
@@ -100,20 +100,20 @@ _onnx_options = cloup.option_group(
 @_onnx_options
 @devices_options
 def command(table: str, images: str | None, boxes: bool, **options: Any) -> None:
-    """Write the embeddings of the photographs of TABLE to OUT.
+    """Write the embeddings of the photos of TABLE to OUT.
 
     MODEL is the folder of `whale-id train`, a `.keras` file, a preset (name, folder or
     hf://user/name) or an `.onnx` file; it can also be given as --model. OUT is an .npz,
     .parquet or .csv file, or a folder that grows with every TABLE.
 
     An .npz file and a folder also hold keypoints and their descriptors as int8 (58 kB a
-    photograph with 800 of them), so that later commands need not find them again;
+    photo with 800 of them), so that later commands need not find them again;
     .parquet and .csv hold the embeddings alone.
 
-    With --features no photograph is read. A file of `whale-id embed` keeps its
+    With --features no photo is read. A file of `whale-id embed` keeps its
     keypoints; MODEL, a run of `whale-id train --embeddings`, projects the vectors.
 
-    Finished photographs are kept in the folder OUT.shards until all are finished: where
+    Finished photos are kept in the folder OUT.shards until all are finished: where
     the command is interrupted or a process dies, the same command goes on with what is
     missing.
     """
@@ -155,7 +155,7 @@ def _embed(table: str, images: str | None, boxes: bool, **options: Any) -> None:
         append=options["append"],
         force=options["force"],
         ray_address=options["ray_address"],
-        on_rows=lambda done, of: click.echo(f"{done} of {of} photographs", err=True),
+        on_rows=lambda done, of: click.echo(f"{done} of {of} photos", err=True),
     )
     _report(out, len(found), found.features.shape[1], left_out)
 
@@ -186,4 +186,4 @@ def _read(rows: pd.DataFrame, out: Path, options: dict[str, Any]) -> None:
 def _report(out: Path, count: int, size: int, left_out: dict[str, str]) -> None:
     for reason in left_out.values():
         click.echo(f"skipped {reason}", err=True)
-    click.echo(f"{out}: {count} photographs, {size}")
+    click.echo(f"{out}: {count} photos, {size}")

@@ -14,7 +14,7 @@ from keras_involution.whale_id.cli._collections import (
     load_collection,
     matching,
 )
-from keras_involution.whale_id.cli._models import check_same_photographs, usable
+from keras_involution.whale_id.cli._models import check_same_photos, usable
 from keras_involution.whale_id.cli._options import (
     describe_options,
     force_option,
@@ -71,10 +71,10 @@ PLOTS = (".png", ".svg", ".pdf")
     force_option,
 )
 def command(sources: tuple[str, ...], **options: Any) -> None:
-    """Measure the answers for the photographs of SOURCES.
+    """Measure the answers for the photos of SOURCES.
 
     A source is a folder, a table, or a file of `whale-id embed`; several files are
-    several models of the same photographs. The database is what trains, the queries
+    several models of the same photos. The database is what trains, the queries
     are what tests. All that is learned comes from the validation split, or from the
     database alone where there is none.
     """
@@ -87,7 +87,7 @@ def command(sources: tuple[str, ...], **options: Any) -> None:
         whole = options | {"on_error": "stop"} if len(sources) > 1 else options
         models = [load_collection(source, **whole) for source in sources]
         models = usable(models, options["on_error"])
-        check_same_photographs(models)
+        check_same_photos(models)
         joined = with_models(models)
         if options["save_embeddings"] is not None:
             joined.save(options["save_embeddings"], force=options["force"])
@@ -194,7 +194,7 @@ def _baselines(
             )
     if not any(Path(path).is_file() for path in queries.table["path"]):
         click.echo(
-            "The photographs are not there, so that oriented gradients and the frozen "
+            "The photos are not there, so that oriented gradients and the frozen "
             "preset cannot be compared.",
             err=True,
         )
@@ -249,7 +249,7 @@ def _split(embeddings: Embeddings, column: str) -> tuple[Embeddings, Embeddings]
 
 
 def _check_apart(table: pd.DataFrame, validation: str, test: str) -> None:
-    """What is chosen on photographs of the test says nothing about them."""
+    """What is chosen on photos of the test says nothing about them."""
     from keras_involution._arguments import received
     from keras_involution.whale_id import split_table
 
@@ -262,9 +262,9 @@ def _check_apart(table: pd.DataFrame, validation: str, test: str) -> None:
     both = int((tested[0] & tested[1]).sum())
     if both:
         raise ValueError(
-            "Photographs of the validation are in the test too; `whale-id split "
+            "Photos of the validation are in the test too; `whale-id split "
             "--column val_split --within split=train` keeps them apart. "
-            + received(validation=validation, split=test, photographs=both)
+            + received(validation=validation, split=test, photos=both)
         )
 
 

@@ -18,7 +18,7 @@ from keras_involution.whale_id.cli._options import (
 @click.argument("model", type=click.Path(exists=True))
 @click.argument("out", type=click.Path(dir_okay=False))
 @click.option("--layer", help="Name of an involution; else in the last stage but one.")
-@click.option("--batch-size", default=32, help="Photographs a step.")
+@click.option("--batch-size", default=32, help="Photos a step.")
 @on_error_option("stop")
 @force_option
 def command(
@@ -32,9 +32,9 @@ def command(
     on_error: str,
     force: bool,
 ) -> None:
-    """Write the kernel heat maps of the photographs of TABLE to OUT (.npz).
+    """Write the kernel heat maps of the photos of TABLE to OUT (.npz).
 
-    `whale-id report --heatmaps OUT` lays them over the photographs. MODEL is the folder
+    `whale-id report --heatmaps OUT` lays them over the photos. MODEL is the folder
     of `whale-id train` or a `.keras` file.
     """
     with reported():
@@ -47,7 +47,7 @@ def command(
         check_outputs(force, out=(out, SUFFIXES))
         rows = read_table(table, images, boxes=boxes)
         network = load_run(model).network
-        with Progress("Photographs", len(rows)) as progress:
+        with Progress("Photos", len(rows)) as progress:
             maps, left_out = kernel_maps(
                 network,
                 rows,

@@ -1,4 +1,4 @@
-"""`whale-id identify`: which animals the photographs may show."""
+"""`whale-id identify`: which animals the photos may show."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LINES = 200
     cloup.option(
         "--database",
         type=click.Path(exists=True),
-        help="Photographs of known animals; else each photograph of QUERIES is "
+        help="Photos of known animals; else each photo of QUERIES is "
         "compared with the others.",
     ),
     cloup.option(
@@ -56,7 +56,7 @@ _LINES = 200
     cloup.option(
         "--encounters",
         is_flag=True,
-        help="Photographs of one value of the column encounter are one query.",
+        help="Photos of one value of the column encounter are one query.",
     ),
 )
 @describe_options
@@ -64,18 +64,18 @@ _LINES = 200
 @cloup.option_group(
     "Answers",
     calibration_option(
-        "; else photographs of the database are compared with each other for it, once "
+        "; else photos of the database are compared with each other for it, once "
         "where the database is a file of embeddings: the result is kept beside it."
     ),
     cloup.option(
         "--no-calibration",
         is_flag=True,
-        help="Ranks only: compare no photographs of the database with each other.",
+        help="Ranks only: compare no photos of the database with each other.",
     ),
     cloup.option(
         "--add",
         is_flag=True,
-        help="Add the photographs of QUERIES to the database, a file of `whale-id "
+        help="Add the photos of QUERIES to the database, a file of `whale-id "
         "embed`; those that it holds already are not described again.",
     ),
     cloup.option("--out", type=click.Path(), help="Answers as .csv, .parquet or .npz."),
@@ -88,7 +88,7 @@ _LINES = 200
     force_option,
 )
 def command(queries: str, **options: Any) -> None:
-    """Name the animals that the photographs of QUERIES may show.
+    """Name the animals that the photos of QUERIES may show.
 
     QUERIES and the database are folders (with one folder for each animal in the
     database), tables, or files of `whale-id embed`. Nothing needs to be trained: the
@@ -118,15 +118,15 @@ def command(queries: str, **options: Any) -> None:
 def _loaded(
     queries: str, options: dict[str, Any]
 ) -> tuple[Embeddings, Embeddings, bool]:
-    """Queries, database, and whether they are the same photographs."""
+    """Queries, database, and whether they are the same photos."""
     parts, rows = options.pop("query_rows"), options.pop("database_rows")
     if options["database"] is None and not rows:
         asked = load_collection(queries, parts, **options)
-        click.echo("Each photograph is compared with all others, not with itself.")
+        click.echo("Each photo is compared with all others, not with itself.")
         return asked, asked, True
     source = options["database"] or queries
     database = load_collection(source, rows, known=True, **options)
-    # Photographs are described as a stored database was.
+    # Photos are described as a stored database was.
     like = database if database.settings else None
     asked = load_collection(queries, parts, like=like, **options)
     return asked, database, options["database"] is None
@@ -148,7 +148,7 @@ def _add(asked: Embeddings, path: str) -> None:
     new = asked.rows(~asked.table["image_id"].isin(before.table["image_id"]))
     if len(new):
         Embeddings.concatenate([before, new]).save(path, force=True)
-    click.echo(f"{path}: {len(new)} photographs added to {len(before)}")
+    click.echo(f"{path}: {len(new)} photos added to {len(before)}")
 
 
 def _check_outputs(queries: str, options: dict[str, Any]) -> None:
@@ -193,7 +193,7 @@ def _answers(
     return matcher.rank(
         asked,
         top=options["top"],
-        leave_out="photograph" if own else "nothing",
+        leave_out="photo" if own else "nothing",
         encounters=encounters,
     )
 

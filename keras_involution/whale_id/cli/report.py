@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 @click.option(
     "--points/--no-points",
     default=True,
-    help="Draw the points that a photograph and a candidate have in common, where "
+    help="Draw the points that a photo and a candidate have in common, where "
     "keypoints are stored with both.",
 )
 @click.option(
     "--limit",
     default=200,
     type=click.IntRange(min=1),
-    help="Photographs to show.",
+    help="Photos to show.",
 )
 @click.option("--title", default="Which animal is it?", help="Heading of the page.")
 @force_option
@@ -49,7 +49,7 @@ def command(
     force: bool,
     **search: Any,
 ) -> None:
-    """Write one HTML page: every photograph of QUERIES beside its best candidates.
+    """Write one HTML page: every photo of QUERIES beside its best candidates.
 
     On the page a person accepts, rejects or marks a new animal, and downloads the
     decisions as CSV.
@@ -78,7 +78,7 @@ def command(
             force=force,
         )
     count = len(found.ranking)
-    click.echo(f"{out}: {count} of {count + found.left} photographs")
+    click.echo(f"{out}: {count} of {count + found.left} photos")
 
 
 def _points(found: Answers) -> MatchedPoints | None:

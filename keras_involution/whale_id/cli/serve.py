@@ -19,11 +19,11 @@ from keras_involution.whale_id.cli._options import (
 
 # Flag, field of `Limits`, default, and what it bounds.
 _LIMITS = (
-    ("max-files", "files", 20, "Photographs of a request."),
-    ("max-megabytes", "file_bytes", 30, "Of a photograph's file."),
-    ("max-megapixels", "pixels", 60, "Of a photograph."),
+    ("max-files", "files", 20, "Photos of a request."),
+    ("max-megabytes", "file_bytes", 30, "Of a photo's file."),
+    ("max-megapixels", "pixels", 60, "Of a photo."),
     ("top", "top", 10, "Animals of an answer."),
-    ("max-waiting", "waiting", 200, "Photographs that wait for the network."),
+    ("max-waiting", "waiting", 200, "Photos that wait for the network."),
     ("max-connections", "connections", 500, "Open connections."),
     ("max-upload-megabytes", "upload_bytes", 1000, "Of all requests being read."),
     ("header-seconds", "header_seconds", 10.0, "To send the headers of a request."),
@@ -97,7 +97,7 @@ def command(
     hosts: tuple[str, ...],
     **limits: float,
 ) -> None:
-    """Answer which animal a photograph shows, over HTTP.
+    """Answer which animal a photo shows, over HTTP.
 
     MODEL is the folder of `whale-id train` or a preset (name, folder or
     hf://user/name), DATABASE the file of `whale-id embed` with the known animals.

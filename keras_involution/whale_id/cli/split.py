@@ -34,7 +34,7 @@ _ENCOUNTERS = "_encounter_"
     "--encounters",
     default="auto",
     help="Column whose values stay on one side; auto takes encounter, date, the time "
-    "in the photographs or the counter of the camera; none leaves encounters apart.",
+    "in the photos or the counter of the camera; none leaves encounters apart.",
 )
 @click.option("--hours", default=1.0, help="Gap that ends an encounter, by time.")
 @click.option("--frames", default=10, help="Gap that ends an encounter, by counter.")
@@ -88,9 +88,9 @@ def command(
         )
         write_table(result.drop(columns=_ENCOUNTERS), out, force=force)
     counts = result.groupby(column)["identity"].agg(["size", "nunique"])
-    for name, (photographs, animals) in counts.iterrows():
+    for name, (photos, animals) in counts.iterrows():
         part_name = str(name) or "neither"
-        click.echo(f"{part_name:<10} {photographs:>7} photographs {animals:>6} animals")
+        click.echo(f"{part_name:<10} {photos:>7} photos {animals:>6} animals")
 
 
 def _with_encounters(
@@ -106,7 +106,7 @@ def _with_encounters(
         click.echo(f"{count} encounters by {found.source} stay on one side each")
     else:
         click.echo(
-            "Encounters are not known: photographs of one sighting may stand on both "
+            "Encounters are not known: photos of one sighting may stand on both "
             "sides, and the scores may be too high.",
             err=True,
         )

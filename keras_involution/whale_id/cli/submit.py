@@ -40,7 +40,7 @@ from keras_involution.whale_id.cli._options import (
 @click.option(
     "--sample",
     type=click.Path(exists=True, dir_okay=False),
-    help="The competition's sample_submission.csv: OUT has its photographs, in its "
+    help="The competition's sample_submission.csv: OUT has its photos, in its "
     "order; those without an answer are called new.",
 )
 @force_option
@@ -52,7 +52,7 @@ def command(
     force: bool,
     **search: Any,
 ) -> None:
-    """Write five labels for every photograph of QUERIES to OUT, in Kaggle's form."""
+    """Write five labels for every photo of QUERIES to OUT, in Kaggle's form."""
     with reported():
         from keras_involution import whale_id
         from keras_involution._arguments import positive_integer, received
@@ -82,7 +82,7 @@ def command(
         ids = table["image_id"].to_list()
         whale_id.write_submission(ranking, ids, out, form, sample=wanted, force=force)
         missing = 0 if wanted is None else len(wanted) - len(ids)
-        click.echo(f"{out}: {len(ids) + missing} photographs")
+        click.echo(f"{out}: {len(ids) + missing} photos")
         if missing:
             click.echo(f"{missing} of them have no answer and are called new", err=True)
         if least is not None and sure_out is not None:

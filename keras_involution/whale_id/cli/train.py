@@ -1,4 +1,4 @@
-"""`whale-id train`: a network from photographs of known animals."""
+"""`whale-id train`: a network from photos of known animals."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ LOGS = ("csv", "tensorboard", "wandb", "trackio")
 @click.option(
     "--embeddings",
     type=click.Path(exists=True, dir_okay=False),
-    help="Vectors of the photographs, as of `embed --features`: a projection of them "
-    "is trained, in seconds, and no photograph is read.",
+    help="Vectors of the photos, as of `embed --features`: a projection of them "
+    "is trained, in seconds, and no photo is read.",
 )
 @click.option(
     "--ids",
@@ -69,7 +69,7 @@ def command(
     log: tuple[str, ...],
     **settings: Any,
 ) -> None:
-    """Train a network on the photographs of TABLE and write it to FOLDER.
+    """Train a network on the photos of TABLE and write it to FOLDER.
 
     By default it fine-tunes the preset rednet_26_tiny_imagenet, which comes with the
     package, for at most 15 minutes. It says how long that takes before it begins.

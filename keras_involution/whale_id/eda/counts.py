@@ -12,21 +12,21 @@ WHALE, DOLPHIN = "whale by name", "other (dolphins)"
 
 
 def count_tables(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Counts of a table of photographs, each sorted for reading.
+    """Counts of a table of photos, each sorted for reading.
 
     Args:
         table: DataFrame as `read_table` gives it.
 
     Returns:
         Dictionary of DataFrames with a `name` and counts: "animals" (known ones, most
-        photographed first), "photographs per animal", and where the columns are there
+        photographed first), "photos per animal", and where the columns are there
         "species", "whale or dolphin", "split", "viewpoint", "years".
     """
     known = table[table["identity"] != UNKNOWN]
     counts = {"animals": _sizes(known["identity"])}
-    each = counts["animals"]["photographs"].value_counts().sort_index()
-    counts["photographs per animal"] = pd.DataFrame(
-        {"photographs": each.index, "animals": each.to_numpy()}
+    each = counts["animals"]["photos"].value_counts().sort_index()
+    counts["photos per animal"] = pd.DataFrame(
+        {"photos": each.index, "animals": each.to_numpy()}
     )
     if "species" in table and table["species"].notna().any():
         counts |= _species(table, known)
@@ -44,9 +44,9 @@ def count_tables(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _sizes(values: pd.Series) -> pd.DataFrame:
     """Most frequent first, then by name."""
     sizes = values.astype(str).value_counts().rename_axis("name")
-    table = sizes.rename("photographs").reset_index()
+    table = sizes.rename("photos").reset_index()
     return table.sort_values(
-        ["photographs", "name"], ascending=[False, True], ignore_index=True
+        ["photos", "name"], ascending=[False, True], ignore_index=True
     )
 
 
@@ -58,7 +58,7 @@ def _species(table: pd.DataFrame, known: pd.DataFrame) -> dict[str, pd.DataFrame
         return {"species": species}
     whales = species["name"].map(is_whale_by_name)
     groups = whales.map({True: WHALE, False: DOLPHIN}).rename("name")
-    columns = ["photographs", "animals"]
+    columns = ["photos", "animals"]
     return {
         "species": species,
         "whale or dolphin": species.groupby(groups)[columns].sum().reset_index(),

@@ -32,31 +32,31 @@ def write_eda(
     table: pd.DataFrame,
     path: str | Path,
     *,
-    title: str = "A table of photographs",
+    title: str = "A table of photos",
     on_error: str = "skip",
     warn: Callable[[str], Any] | None = None,
     force: bool = False,
 ) -> list[str]:
-    """Writes one HTML file that shows a table: counts, sizes, photographs.
+    """Writes one HTML file that shows a table: counts, sizes, photos.
 
-    Everything is inside the file. Sizes are those of at most 2,000 photographs, and 24
+    Everything is inside the file. Sizes are those of at most 2,000 photos, and 24
     stand for all; hashes of their ids choose them.
 
     Args:
         table: DataFrame as `read_table` gives it.
         path: File.
         title: String.
-        on_error: String: a photograph that cannot be read is left out and named
+        on_error: String: a photo that cannot be read is left out and named
             (`"skip"`), or stops the work (`"stop"`).
-        warn: Function that is told of every photograph that is left out.
+        warn: Function that is told of every photo that is left out.
         force: Boolean, whether to replace a file that is there.
 
     Returns:
-        List of strings, the photographs that were left out, with the reasons.
+        List of strings, the photos that were left out, with the reasons.
 
     Raises:
         ValueError: If the name does not end in `.html`, the file is there and `force`
-            is false, matplotlib is missing, or a photograph cannot be read and
+            is false, matplotlib is missing, or a photo cannot be read and
             `on_error` is "stop".
     """
     check_outputs(force, path=(path, SUFFIXES))
@@ -80,13 +80,13 @@ def write_eda(
 
 
 def _facts(table: pd.DataFrame, counts: dict[str, pd.DataFrame]) -> dict[str, str]:
-    animals = counts["animals"]["photographs"]
+    animals = counts["animals"]["photos"]
     unknown = int((table["identity"] == UNKNOWN).sum())
-    facts = {"Photographs": f"{len(table):,}", "Animals": f"{len(animals):,}"}
+    facts = {"Photos": f"{len(table):,}", "Animals": f"{len(animals):,}"}
     if len(animals):
         once = float((animals == 1).mean())
-        facts["Animals with one photograph"] = f"{once:.1%}"
-    facts["Photographs of unknown animals"] = f"{unknown:,}"
+        facts["Animals with one photo"] = f"{once:.1%}"
+    facts["Photos of unknown animals"] = f"{unknown:,}"
     if "species" in counts:
         facts["Species"] = f"{len(counts['species']):,}"
     return facts
@@ -102,17 +102,17 @@ def _plots(
         )
         yield _bars("Whale or dolphin", counts["whale or dolphin"], note=note)
     if "species" in counts:
-        yield _bars("Photographs per species", counts["species"])
+        yield _bars("Photos per species", counts["species"])
         by_animals = counts["species"].sort_values("animals", ascending=False)
         yield _bars("Animals per species", by_animals, value="animals")
     if len(counts["animals"]):
         top = counts["animals"].head(10)
         yield _bars("The ten most photographed animals", top)
-        yield plots.photographs_per_animal(
-            "Photographs per animal",
-            counts["photographs per animal"],
+        yield plots.photos_per_animal(
+            "Photos per animal",
+            counts["photos per animal"],
             "Both axes are logarithmic. A network can learn an animal from one "
-            "photograph, but nothing can test the result.",
+            "photo, but nothing can test the result.",
         )
     yield from _size_plot(table, thumbnails)
     for name, heading in _TITLES.items():
@@ -124,7 +124,7 @@ def _bars(
     heading: str,
     counts: pd.DataFrame,
     note: str = "",
-    value: str = "photographs",
+    value: str = "photos",
 ) -> Plot:
     shown = counts.head(_BARS)
     if len(counts) > _BARS:
@@ -139,7 +139,7 @@ def _size_plot(table: pd.DataFrame, thumbnails: Thumbnails) -> Iterator[Plot]:
     found = np.array([size for size in sizes if size is not None])
     if not len(found):
         return
-    note = f"{len(found):,} of {table['path'].nunique():,} photographs."
+    note = f"{len(found):,} of {table['path'].nunique():,} photos."
     yield plots.sizes("Sizes", found[:, 0], found[:, 1], note)
 
 
@@ -147,7 +147,7 @@ def _sample(table: pd.DataFrame, thumbnails: Thumbnails) -> list[Thumbnail]:
     chosen = in_hash_order(table["image_id"].astype(str), 0)[:_SAMPLES]
     rows = table[table["image_id"].isin(chosen)].drop_duplicates("image_id")
     rows = rows.set_index("image_id", drop=False).loc[chosen]
-    return list(_photographs(rows, thumbnails, "identity"))
+    return list(_photos(rows, thumbnails, "identity"))
 
 
 def _sheets(
@@ -156,12 +156,12 @@ def _sheets(
     for animal in animals["name"].head(_SHEETS):
         rows = table[table["identity"] == animal]
         more = len(rows) - _SHEET_SIZE
-        count = f"{len(rows)} photographs" + (f", {more} not shown" if more > 0 else "")
-        shown = _photographs(rows.head(_SHEET_SIZE), thumbnails, "image_id", 150)
-        yield {"animal": animal, "count": count, "photographs": list(shown)}
+        count = f"{len(rows)} photos" + (f", {more} not shown" if more > 0 else "")
+        shown = _photos(rows.head(_SHEET_SIZE), thumbnails, "image_id", 150)
+        yield {"animal": animal, "count": count, "photos": list(shown)}
 
 
-def _photographs(
+def _photos(
     rows: pd.DataFrame, thumbnails: Thumbnails, caption: str, side: int = 220
 ) -> Iterator[Thumbnail]:
     boxes = rows["bbox"] if "bbox" in rows else [None] * len(rows)

@@ -53,13 +53,13 @@ def bars(heading: str, names: list[str], values: list[int], note: str = "") -> P
     return Plot(heading, note, _uri(figure), f"{heading}: " + _described(names, values))
 
 
-def photographs_per_animal(heading: str, counts: pd.DataFrame, note: str = "") -> Plot:
-    """Animals by how many photographs there are of them; both axes logarithmic."""
+def photos_per_animal(heading: str, counts: pd.DataFrame, note: str = "") -> Plot:
+    """Animals by how many photos there are of them; both axes logarithmic."""
     figure, axes = _axes(2.9)
-    photographs = counts["photographs"].to_numpy()
+    photos = counts["photos"].to_numpy()
     animals = counts["animals"].to_numpy()
-    edges = _whole_edges(int(photographs.max()))
-    heights, _ = np.histogram(photographs, edges, weights=animals)
+    edges = _whole_edges(int(photos.max()))
+    heights, _ = np.histogram(photos, edges, weights=animals)
     spans = np.diff(edges)
     axes.bar(edges[:-1], heights, spans, align="edge", color=ACCENT, edgecolor="white")
     axes.set_xscale("log")
@@ -69,10 +69,10 @@ def photographs_per_animal(heading: str, counts: pd.DataFrame, note: str = "") -
     axes.set_xticks(ticks, [str(n) for n in ticks])
     axes.set_xticks([], minor=True)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.set_xlabel("photographs of an animal")
+    axes.set_xlabel("photos of an animal")
     axes.set_ylabel("animals")
     axes.grid(axis="y", color=LINE)
-    alt = "Number of animals by their number of photographs"
+    alt = "Number of animals by their number of photos"
     return Plot(heading, note, _uri(figure), alt)
 
 
@@ -87,7 +87,7 @@ def sizes(
     axes.set_xlabel("width in pixels")
     axes.set_ylabel("height in pixels")
     axes.grid(color=LINE)
-    alt = "Width against height of the photographs"
+    alt = "Width against height of the photos"
     return Plot(heading, note, _uri(figure), alt)
 
 

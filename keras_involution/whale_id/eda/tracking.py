@@ -14,7 +14,7 @@ TRACKERS = ("wandb",)
 
 
 def track_eda(table: pd.DataFrame, tracker: str, project: str = "whale-id") -> None:
-    """Logs the counts of a table of photographs as tables of Weights & Biases.
+    """Logs the counts of a table of photos as tables of Weights & Biases.
 
     Args:
         table: DataFrame as `read_table` gives it.

@@ -1,4 +1,4 @@
-"""Embeddings of the photographs of a table, a batch at a time."""
+"""Embeddings of the photos of a table, a batch at a time."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from keras_involution.whale_id.embeddings.embedders import Embedder
 from keras_involution.whale_id.embeddings.embeddings import Embeddings
 from keras_involution.whale_id.embeddings.ragged import RaggedArray
 from keras_involution.whale_id.heads import load_centers
-from keras_involution.whale_id.pipeline import Photographs, ordered_batches
+from keras_involution.whale_id.pipeline import Photos, ordered_batches
 
 FLIPS = ("average", "keep", "none")
 
 Extras = Callable[[pd.DataFrame], dict[str, np.ndarray | RaggedArray]]
-"""From rows of a table to further arrays about their photographs, as `Embeddings`."""
+"""From rows of a table to further arrays about their photos, as `Embeddings`."""
 
 
-def embed_photographs(
+def embed_photos(
     network: Embedder,
-    photographs: Photographs,
+    photos: Photos,
     *,
     batch_size: int = 32,
     flip: str = "average",
     on_batch: Callable[[int], None] | None = None,
     fill: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Embeds photographs in their order, holding at most three batches at a time.
+    """Embeds photos in their order, holding at most three batches at a time.
 
     Args:
         network: `Embedder`, such as an `EmbeddingNetwork`.
-        photographs: `Photographs` of the network's image size.
+        photos: `Photos` of the network's image size.
         batch_size: Integer.
         flip: `"average"`, `"none"` or `"mirrored"`, as of `EmbeddingNetwork.embed`.
-        on_batch: Function that is called with the number of photographs done.
+        on_batch: Function that is called with the number of photos done.
         fill: Boolean, fills up every batch, so that one compiled program serves any
             number of rows.
 
     Returns:
-        Row numbers (M,) of the photographs that could be used, and their embeddings
+        Row numbers (M,) of the photos that could be used, and their embeddings
         (M, D), float32, each of length one.
 
     Raises:
@@ -54,7 +54,7 @@ def embed_photographs(
     _arguments.positive_integer(batch_size, "batch_size")
     rows: list[np.ndarray] = []
     features: list[np.ndarray] = []
-    for numbers, images in ordered_batches(photographs, batch_size):
+    for numbers, images in ordered_batches(photos, batch_size):
         # The last batch is filled up: another shape would be compiled again.
         missing = batch_size - len(images) if features or fill else 0
         filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
@@ -91,7 +91,7 @@ def embed_rows(
         head: As of `embed`.
         on_error: As of `embed`.
         on_batch: As of `embed`.
-        fill: As of `embed_photographs`.
+        fill: As of `embed_photos`.
         extra: As of `embed`.
 
     Returns:
@@ -99,15 +99,15 @@ def embed_rows(
         `table` -> reason of the others.
 
     Raises:
-        ImageError: If a photograph cannot be used and `on_error` is `"stop"`.
+        ImageError: If a photo cannot be used and `on_error` is `"stop"`.
         ValueError: As of `embed`.
     """
     _arguments.one_of(flip, FLIPS, "flip")
-    photographs = Photographs(table, network.image_size, box_margin, on_error)
+    photos = Photos(table, network.image_size, box_margin, on_error)
     embedded = functools.partial(
-        embed_photographs,
+        embed_photos,
         network,
-        photographs,
+        photos,
         batch_size=batch_size,
         on_batch=on_batch,
         fill=fill,
@@ -118,7 +118,7 @@ def embed_rows(
         if flip == "keep":
             _, flipped = embedded(flip="mirrored")
     except ImageError:
-        if on_error == "stop" or len(photographs.skipped) < len(table):
+        if on_error == "stop" or len(photos.skipped) < len(table):
             raise
         rows, features = np.zeros(0, int), np.zeros((0, network.size), "float32")
         flipped = features if flip == "keep" else None
@@ -129,7 +129,7 @@ def embed_rows(
     chosen = table.iloc[rows].reset_index(drop=True)
     extras = extra(chosen) if extra is not None and len(chosen) else {}
     found = Embeddings(features, chosen, flipped, logits, classes, extras)
-    return found, dict(sorted(photographs.skipped.items()))
+    return found, dict(sorted(photos.skipped.items()))
 
 
 def embed(
@@ -144,7 +144,7 @@ def embed(
     on_batch: Callable[[int], None] | None = None,
     extra: Extras | None = None,
 ) -> tuple[Embeddings, dict[str, str]]:
-    """Embeds the photographs of a table.
+    """Embeds the photos of a table.
 
     Args:
         network: `Embedder`, such as an `EmbeddingNetwork`.
@@ -157,7 +157,7 @@ def embed(
         head: Path of the `head.npz` of a run, for the cosines to its identities in
             `Embeddings.logits`; `None` leaves them away.
         on_error: `"stop"`, or `"skip"` to leave out what cannot be used.
-        on_batch: Function that is called with the number of photographs done.
+        on_batch: Function that is called with the number of photos done.
         extra: Function from the usable rows to a dictionary of their extras.
 
     Returns:
@@ -183,5 +183,5 @@ def embed(
     left_out = {str(table["path"].iloc[row]): why for row, why in skipped.items()}
     if not len(found):
         reason = next(iter(left_out.values()), "the table is empty")
-        raise ImageError(f"No photograph of the table can be used: {reason}")
+        raise ImageError(f"No photo of the table can be used: {reason}")
     return found, left_out

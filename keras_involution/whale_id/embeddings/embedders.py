@@ -1,4 +1,4 @@
-"""What turns photographs into vectors: a network of this package, or an ONNX file."""
+"""What turns photos into vectors: a network of this package, or an ONNX file."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Embedder(Protocol):
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width of the photographs that it takes."""
+        """Height and width of the photos that it takes."""
 
     @property
     def size(self) -> int:
         """Length D of an embedding."""
 
     def embed(self, images: Any, flip: str = "none") -> np.ndarray:
-        """Photographs (B, H, W, 3) of bytes to vectors (B, D) of length one.
+        """Photos (B, H, W, 3) of bytes to vectors (B, D) of length one.
 
         `flip` is `"none"`, `"mirrored"` or `"average"`.
         """

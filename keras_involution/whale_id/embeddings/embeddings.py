@@ -1,4 +1,4 @@
-"""Embeddings of the photographs of a table, as files that other tools read."""
+"""Embeddings of the photos of a table, as files that other tools read."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _NAME = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What a network sees in the photographs of a table.
+    """What a network sees in the photos of a table.
 
     Args:
         features: Array (N, D), stored as float32.
         table: DataFrame of N rows as `read_table` gives it; numbered from 0 here.
-        flipped: Array (N, D), the same of the mirrored photographs; `None` without.
+        flipped: Array (N, D), the same of the mirrored photos; `None` without.
         logits: Array (N, K), cosines of the head without margins; `None` without.
         classes: Sequence of K strings, the identities of the logits.
         extras: Dictionary of arrays with N rows each, or of `RaggedArray`s of N
-            arrays: further facts about the photographs such as their keypoints.
+            arrays: further facts about the photos such as their keypoints.
         settings: Dictionary of JSON values: what the embeddings depend on, such as
             the network and the size. Empty where it is not known.
 
@@ -80,7 +80,7 @@ class Embeddings:
 
     @property
     def views(self) -> list[np.ndarray]:
-        """The features, and those of the mirrored photographs if there are any."""
+        """The features, and those of the mirrored photos if there are any."""
         return [self.features] + ([] if self.flipped is None else [self.flipped])
 
     def rows(self, chosen: Any) -> Embeddings:
@@ -247,8 +247,7 @@ def _from_folder(folder: Path) -> Embeddings:
             parts.append(from_arrays(read_npz(path, mapped=_EXTRA)))
     if not any(map(len, parts)):
         raise ValueError(
-            "The folder holds no embeddings of photographs. "
-            + received(folder=str(folder))
+            "The folder holds no embeddings of photos. " + received(folder=str(folder))
         )
     return Embeddings.concatenate([part for part in parts if len(part)])
 

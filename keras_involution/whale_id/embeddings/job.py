@@ -34,7 +34,7 @@ class Job:
         head: Boolean, whether the logits of the run's head are added.
         on_error: As of `embed`.
         batch_size: Integer.
-        shard_size: Integer, photographs of a shard.
+        shard_size: Integer, photos of a shard.
         local: Dictionary of the arguments of `build_extractor`, whose keypoints are
             stored with the embeddings, for an `.npz` file or a folder; `None` stores
             none.
@@ -78,7 +78,7 @@ class Job:
         return Shards(place)
 
     def settings(self) -> dict[str, Any]:
-        """What the embeddings of a row depend on beside its photograph."""
+        """What the embeddings of a row depend on beside its photo."""
         own: dict[str, Any] = {"flip": self.flip, "box_margin": self.box_margin}
         own["head"] = self.head
         own["local"] = None if self.local is None else dict(self.local)

@@ -32,7 +32,7 @@ def projected(embeddings: Embeddings, model: str, head: bool = False) -> Embeddi
     if head and (path := source.head()) is not None:
         centers, classes = load_centers(path, features.shape[1])
         logits = np.max(features @ centers, axis=0)
-    # What photographs are described with where they join these; the rest is the run.
+    # What photos are described with where they join these; the rest is the run.
     before = {"flip": "none", "local": None, **embeddings.settings}
     return replace(
         embeddings,

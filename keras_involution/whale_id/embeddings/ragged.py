@@ -1,4 +1,4 @@
-"""Arrays with another number of rows for every photograph, such as keypoints."""
+"""Arrays with another number of rows for every photo, such as keypoints."""
 
 from __future__ import annotations
 

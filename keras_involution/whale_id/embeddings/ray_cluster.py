@@ -50,7 +50,7 @@ def run_on_ray(
     """Embeds tasks on the hosts of a cluster; this process writes the shards.
 
     A worker or host that dies is replaced by Ray, which repeats its task. All hosts
-    need to see the photographs and the network under the same paths.
+    need to see the photos and the network under the same paths.
 
     Args:
         job: `Job`.

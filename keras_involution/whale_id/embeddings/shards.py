@@ -131,7 +131,7 @@ class Shards:
         return np.array([i for i, key in enumerate(keys) if key not in finished], int)
 
     def left_out(self) -> dict[str, str]:
-        """Path -> reason of the photographs that could not be used."""
+        """Path -> reason of the photos that could not be used."""
         found: dict[str, str] = {}
         for path in self.paths():
             shard = self._read(path)
@@ -142,14 +142,13 @@ class Shards:
         """All rows; or those of a table, in its order and with its columns.
 
         Raises:
-            ValueError: If a shard is damaged, or no photograph could be used.
+            ValueError: If a shard is damaged, or no photo could be used.
         """
         keys = [key for path in self.paths() for key in self._read(path)["embedded"]]
         if not keys:
             reason = next(iter(self.left_out().values()), "there are no shards")
             raise ValueError(
-                f"No photograph can be used: {reason}. "
-                + received(folder=str(self.folder))
+                f"No photo can be used: {reason}. " + received(folder=str(self.folder))
             )
         whole = Embeddings.load(self.folder)
         if table is None:
@@ -193,7 +192,7 @@ def shard_arrays(
 
 
 def row_keys(table: pd.DataFrame) -> list[str]:
-    """What the embedding of a row depends on: its photograph and the box in it."""
+    """What the embedding of a row depends on: its photo and the box in it."""
     boxes = table["bbox"] if "bbox" in table else [None] * len(table)
     columns = zip(table["image_id"], table["path"], boxes, strict=True)
     return [_key(str(name), str(path), box) for name, path, box in columns]

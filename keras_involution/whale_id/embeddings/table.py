@@ -49,12 +49,12 @@ def embed_table(
         on_rows: Function that is called with the rows done and all rows.
 
     Returns:
-        `Embeddings` as written, and a dictionary of path -> reason of the photographs
+        `Embeddings` as written, and a dictionary of path -> reason of the photos
         that were left out.
 
     Raises:
         ChildProcessError: If a worker fails; finished shards stay.
-        ImageError: If a photograph cannot be used and `on_error` is `"stop"`.
+        ImageError: If a photo cannot be used and `on_error` is `"stop"`.
         ValueError: If the output is there, or belongs to something else.
     """
     before = _embedded_before(job, append, force)
@@ -129,7 +129,7 @@ def _run(
             run_workers(command, _environments(workers), tasks, finished)
         except ChildProcessError as error:
             raise ChildProcessError(
-                f"{done} of {total} photographs are embedded; the same command goes on "
+                f"{done} of {total} photos are embedded; the same command goes on "
                 f"with the others. {error} {received(out=str(job.out))}"
             ) from error
 

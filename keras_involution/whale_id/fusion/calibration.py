@@ -128,7 +128,7 @@ def answer_inputs(scores: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ScoreCurve:
-    """How likely a score makes it that two photographs show one animal.
+    """How likely a score makes it that two photos show one animal.
 
     Args:
         x: Sequence of floats, scores in ascending order.
@@ -172,15 +172,15 @@ class ScoreCurve:
 
 @dataclass(frozen=True)
 class FusionCalibration:
-    """What a `Matcher` learns from pairs of photographs and from queries.
+    """What a `Matcher` learns from pairs of photos and from queries.
 
     Args:
         scorers: Dictionary from the name of a scorer to its `ScoreCurve`, the
-            probability that two photographs show one animal.
+            probability that two photos show one animal.
         answers: `AnswerModel`, how likely the animals of a ranking are.
         protocol: String, what it was fitted on.
         conditions: Dictionary of JSON values, `Matcher.conditions` where it was fitted
-            on photographs of a database; empty where validation photographs taught it.
+            on photos of a database; empty where validation photos taught it.
     """
 
     scorers: Mapping[str, ScoreCurve]

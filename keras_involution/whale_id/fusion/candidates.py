@@ -22,7 +22,7 @@ class Candidates:
         queries: DataFrame with a row per query.
         probabilities: Array (Q, K), how likely each animal is; `None` without
             calibration, when no percentage may be shown.
-        new_probabilities: Array (Q,), how likely the animal is in no photograph of the
+        new_probabilities: Array (Q,), how likely the animal is in no photo of the
             database; `None` where this is not known.
         protocol: String, where the probabilities come from, or why there are none.
     """
@@ -82,7 +82,7 @@ class Candidates:
 
         Args:
             database: DataFrame, the table of the database; adds the most similar
-                photograph of each animal.
+                photo of each animal.
 
         Returns:
             DataFrame; `probability` only where there is a calibration, and then with

@@ -27,31 +27,31 @@ from keras_involution.whale_id.tables import UNKNOWN
 
 REDUCTIONS = ("best", "several")
 CALIBRATION_QUERIES = 100
-"""Photographs of the database that teach what a score means, where nothing else does:
+"""Photos of the database that teach what a score means, where nothing else does:
 benchmarks/RESULTS.md says how little more would change."""
 _SEVERAL = 3
 
 
 class Matcher:
-    """Ranks the animals of a database for new photographs.
+    """Ranks the animals of a database for new photos.
 
-    The first scorer compares a query with all photographs and makes a shortlist, the
+    The first scorer compares a query with all photos and makes a shortlist, the
     others compare it with the shortlist. `fit` learns from known pairs how likely a
     score, and how likely its lead over the rest of the shortlist, makes it that two
-    photographs show one animal; the score of a pair is the mean of these
-    probabilities, and that of an animal the score of its best photographs. Raw scores
+    photos show one animal; the score of a pair is the mean of these
+    probabilities, and that of an animal the score of its best photos. Raw scores
     are never averaged: without `fit` they are first measured in standard deviations
     over the shortlist of the query.
 
     Args:
-        database: `Embeddings` of the known photographs; unknown animals are left out.
+        database: `Embeddings` of the known photos; unknown animals are left out.
         scorers: Sequence of `Scorer`; `None` takes the features, and the keypoints
             where they are stored with the embeddings.
-        shortlist: Integer, photographs per query that all scorers compare: the budget.
-        reduce: String, an animal has the score of its `"best"` photograph, or the mean
+        shortlist: Integer, photos per query that all scorers compare: the budget.
+        reduce: String, an animal has the score of its `"best"` photo, or the mean
             of up to three of `"several"`.
         sides: String, `"own"` compares a left side only with left sides and
-            photographs whose side is not known; `"any"` compares all.
+            photos whose side is not known; `"any"` compares all.
         calibration: `FusionCalibration` of an earlier `fit`; `None` for none.
 
     Raises:
@@ -86,7 +86,7 @@ class Matcher:
         known = np.flatnonzero(database.table["identity"] != UNKNOWN)
         if not known.size:
             raise ValueError(
-                "The database holds no photograph of a known animal. "
+                "The database holds no photo of a known animal. "
                 f"{received(rows=len(database))}"
             )
         names = database.table["identity"].to_numpy(object)[known].astype(str)
@@ -117,7 +117,7 @@ class Matcher:
     def conditions(self) -> dict[str, Any]:
         """What a calibration on the own database depends on, beside the scorers."""
         return {
-            "photographs": len(self.database),
+            "photos": len(self.database),
             "shortlist": self.comparison.shortlist,
             "sides": self.comparison.sides,
             "reduce": self.reduce,
@@ -134,12 +134,12 @@ class Matcher:
         """Learns what the scores mean.
 
         Args:
-            queries: `Embeddings` of validation photographs with known identities that
-                are not in the database. `None` takes photographs of the database, each
+            queries: `Embeddings` of validation photos with known identities that
+                are not in the database. `None` takes photos of the database, each
                 compared with those of other encounters.
             leave_out: String, what of the database does not count for a query:
-                `"nothing"`, the `"photograph"` itself, or its whole `"encounter"`.
-            max_queries: Integer, how many photographs of the database to take.
+                `"nothing"`, the `"photo"` itself, or its whole `"encounter"`.
+            max_queries: Integer, how many photos of the database to take.
 
         Returns:
             The matcher. Where there are too few pairs it stays without calibration,
@@ -150,8 +150,8 @@ class Matcher:
             ids = self.database.table["image_id"].astype(str)
             chosen = set(in_hash_order(ids, 0)[:max_queries])
             queries = self.database.rows(ids.isin(chosen).to_numpy())
-        source = "photographs of the database, each without its encounter"
-        said = f"{len(queries)} {source if own else 'validation photographs'}"
+        source = "photos of the database, each without its encounter"
+        said = f"{len(queries)} {source if own else 'validation photos'}"
         truths = queries.table["identity"].to_numpy(object).astype(str)
         blocks = list(self.comparison.blocks(queries, leave_out if own else "nothing"))
         fitted, reason = fit_fusion(self, blocks, truths, said)
@@ -171,18 +171,18 @@ class Matcher:
         """The animals that queries may show.
 
         Args:
-            queries: `Embeddings` of Q photographs.
+            queries: `Embeddings` of Q photos.
             top: Integer, how many animals to keep.
             leave_out: String, what of the database does not count for a query:
-                `"nothing"`, the `"photograph"` with its `image_id`, or its whole
+                `"nothing"`, the `"photo"` with its `image_id`, or its whole
                 `"encounter"`.
-            encounters: Sequence of Q values: photographs of one value show one animal
+            encounters: Sequence of Q values: photos of one value show one animal
                 and are one query, with the mean of their scores. `None` takes each
-                photograph alone.
+                photo alone.
 
         Returns:
-            `Candidates` of the photographs, or of the encounters in the order of their
-            first photographs.
+            `Candidates` of the photos, or of the encounters in the order of their
+            first photos.
         """
         one_of(leave_out, LEAVE_OUT, "leave_out")
         top = min(positive_integer(top, "top"), len(self.classes))
@@ -214,7 +214,7 @@ class Matcher:
         return np.where(block.allowed, values, -np.inf)
 
     def animal_scores(self, fused: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of the animals (B, C), and the place of their best photographs."""
+        """Scores of the animals (B, C), and the place of their best photos."""
         ends = np.append(self.starts[1:], len(self.codes))
         best = np.maximum.reduceat(fused, self.starts, axis=1)
         places = np.stack(
@@ -260,7 +260,7 @@ class Matcher:
 
 
 def _groups(encounters: Sequence[Any] | None, count: int) -> tuple:
-    """The number of the query that each photograph belongs to, and first rows."""
+    """The number of the query that each photo belongs to, and first rows."""
     if encounters is None:
         return np.arange(count), np.arange(count)
     values = pd.Series(list(encounters), dtype=object)

@@ -1,4 +1,4 @@
-"""Scores of pairs of photographs: which pairs, by which scorers, block by block."""
+"""Scores of pairs of photos: which pairs, by which scorers, block by block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_involution.whale_id.fusion.scorers import Scorer
 from keras_involution.whale_id.fusion.sides import compatible_sides
 from keras_involution.whale_id.splits.encounters import find_encounters
 
-LEAVE_OUT = ("nothing", "photograph", "encounter")
+LEAVE_OUT = ("nothing", "photo", "encounter")
 RELATIVE = ", relative to the shortlist"
 _BLOCK_VALUES = 2**22
 
@@ -49,9 +49,9 @@ class Comparison:
     """How queries are compared with a database.
 
     Attributes:
-        database: `Embeddings` of N known photographs.
+        database: `Embeddings` of N known photos.
         scorers: Sequence of `Scorer`; the first makes the shortlist.
-        shortlist: Photographs per query that all scorers compare.
+        shortlist: Photos per query that all scorers compare.
         sides: `"own"` compares a left side only with left sides and those that are not
             known, `"any"` compares all.
     """

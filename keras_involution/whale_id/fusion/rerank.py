@@ -15,12 +15,12 @@ def expand_queries(
 ) -> np.ndarray:
     """Average query expansion: each query moves towards its nearest neighbors.
 
-    Only for queries whose own photographs are not in the database.
+    Only for queries whose own photos are not in the database.
 
     Args:
         queries: Array (Q, D), rows of length one.
         database: Array (N, D), rows of length one.
-        neighbors: Integer, how many photographs of the database to add.
+        neighbors: Integer, how many photos of the database to add.
         power: Float, a neighbor has the weight of its cosine to this power.
 
     Returns:
@@ -51,9 +51,9 @@ def k_reciprocal_similarities(
     neighbors: int = 5,
     weight: float = 0.8,
 ) -> np.ndarray:
-    """Cosines mixed with how far the mutual neighbors of two photographs agree.
+    """Cosines mixed with how far the mutual neighbors of two photos agree.
 
-    Photographs of one animal have neighbors in common; the agreement is the Jaccard
+    Photos of one animal have neighbors in common; the agreement is the Jaccard
     index of the sets of mutual nearest neighbors in the database. The queries do not
     count for each other, so that it does not matter which are asked together.
 
@@ -84,7 +84,7 @@ def k_reciprocal_similarities(
     near = (cosines >= _kth_best(cosines, count)[:, None]) & (cosines >= least)
     agreement = np.zeros(cosines.shape, "float32")
     sizes = np.zeros(len(database), "float32")
-    # One neighbor of every photograph at a time: N x N arrays do not fit for 100,000.
+    # One neighbor of every photo at a time: N x N arrays do not fit for 100,000.
     for column in places.T:
         mutual = (database * database[column]).sum(axis=1) >= least[column]
         agreement += near[:, column] & mutual
@@ -94,7 +94,7 @@ def k_reciprocal_similarities(
 
 
 def _nearest(database: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` nearest of every photograph and itself, and the least cosine."""
+    """The `count` nearest of every photo and itself, and the least cosine."""
     count = min(count + 1, len(database))
     places, least = [], []
     for start in range(0, len(database), _BLOCK):

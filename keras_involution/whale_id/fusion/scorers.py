@@ -1,4 +1,4 @@
-"""What says how alike two photographs are."""
+"""What says how alike two photos are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from keras_involution.whale_id.local import (
     DistinctMatcher,
     LocalFeatures,
     LocalMatcher,
-    PhotographMatcher,
+    PhotoMatcher,
 )
 from keras_involution.whale_id.local.keypoints import FIELDS
 from keras_involution.whale_id.retrieve.index import check_usable
@@ -122,25 +122,25 @@ class FeatureScorer:
 class LocalScorer:
     """Scores of keypoints that are stored with the embeddings.
 
-    A score may depend on the other photographs that a query is compared with: those of
+    A score may depend on the other photos that a query is compared with: those of
     its shortlist.
 
     Args:
-        matcher: `PhotographMatcher`, such as `LocalMatcher`; `None` is
+        matcher: `PhotoMatcher`, such as `LocalMatcher`; `None` is
             `DistinctMatcher()`.
         name: String.
 
     Attributes:
-        on_pairs: Function that is called with the number of pairs of photographs done.
+        on_pairs: Function that is called with the number of pairs of photos done.
     """
 
     def __init__(
         self,
-        matcher: PhotographMatcher | None = None,
+        matcher: PhotoMatcher | None = None,
         name: str = "local",
     ) -> None:
         given = DistinctMatcher() if matcher is None else matcher
-        self.matcher: PhotographMatcher = given
+        self.matcher: PhotoMatcher = given
         self.name = name
         self.on_pairs: Callable[[int], None] = lambda count: None
         self._known: dict[bytes, np.ndarray] = {}
@@ -160,7 +160,7 @@ class LocalScorer:
         for row in np.unique(pairs[:, 0]).tolist():
             places = np.flatnonzero(pairs[:, 0] == row)
             columns = pairs[places, 1].tolist()
-            # Commands compare the same photographs for several purposes.
+            # Commands compare the same photos for several purposes.
             own = _digests(asked, np.array([row]))[row]
             key = _digest(own + b"".join(digests[column] for column in columns))
             if key not in self._known:
@@ -177,7 +177,7 @@ class LocalScorer:
 
 
 def _digests(local: LocalFeatures, rows: np.ndarray) -> dict[int, bytes]:
-    """What tells the keypoints of one photograph from those of another, by row."""
+    """What tells the keypoints of one photo from those of another, by row."""
     found = {}
     for row in np.unique(rows).tolist():
         data = local.descriptors[row].tobytes() + local.points[row].tobytes()
@@ -201,7 +201,7 @@ def local_features(embeddings: Embeddings) -> LocalFeatures:
         embeddings: `Embeddings`.
 
     Returns:
-        `LocalFeatures` of N photographs.
+        `LocalFeatures` of N photos.
 
     Raises:
         ValueError: If there are none.
@@ -225,8 +225,8 @@ def with_local_features(embeddings: Embeddings, local: LocalFeatures) -> Embeddi
     """Embeddings with keypoints stored beside them.
 
     Args:
-        embeddings: `Embeddings` of N photographs.
-        local: `LocalFeatures` of the same photographs.
+        embeddings: `Embeddings` of N photos.
+        local: `LocalFeatures` of the same photos.
 
     Returns:
         `Embeddings`.
@@ -236,7 +236,7 @@ def with_local_features(embeddings: Embeddings, local: LocalFeatures) -> Embeddi
 
 
 def with_models(embeddings: Sequence[Embeddings]) -> Embeddings:
-    """The embeddings of several models of the same photographs in one.
+    """The embeddings of several models of the same photos in one.
 
     Args:
         embeddings: Sequence of `Embeddings`; the first keeps its place.

@@ -10,7 +10,7 @@ _WORDS = {"l": LEFT, "r": RIGHT, "lt": LEFT, "rt": RIGHT}
 
 
 def sides_of(table: pd.DataFrame) -> np.ndarray:
-    """The side that each photograph shows.
+    """The side that each photo shows.
 
     Args:
         table: DataFrame; `viewpoint` says `left`, `right`, `L`, `front_left` and the
@@ -32,7 +32,7 @@ def sides_of(table: pd.DataFrame) -> np.ndarray:
 
 
 def compatible_sides(queries: pd.DataFrame, database: pd.DataFrame) -> np.ndarray:
-    """(Q, N), false where one photograph shows the left and the other the right."""
+    """(Q, N), false where one photo shows the left and the other the right."""
     asked, known = sides_of(queries)[:, None], sides_of(database)[None]
     return (asked == known) | (asked == NO_SIDE) | (known == NO_SIDE)
 

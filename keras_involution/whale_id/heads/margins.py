@@ -1,4 +1,4 @@
-"""Margins from the number of photographs of each identity."""
+"""Margins from the number of photos of each identity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def count_margins(
     """Margins `coefficient * n ** power + offset`: larger for animals seen rarely.
 
     Args:
-        counts: Photographs of each identity, in the order of the classes.
+        counts: Photos of each identity, in the order of the classes.
         coefficient: Float.
         power: Float, negative.
         offset: Float.
@@ -35,6 +35,6 @@ def count_margins(
     """
     if any(count < 1 for count in counts):
         raise ValueError(
-            f"Every identity needs a photograph. {received(counts=list(counts))}"
+            f"Every identity needs a photo. {received(counts=list(counts))}"
         )
     return [coefficient * float(count) ** power + offset for count in counts]

@@ -1,4 +1,4 @@
-"""Local evidence: keypoints of two photographs that show the same marks."""
+"""Local evidence: keypoints of two photos that show the same marks."""
 
 from keras_involution.whale_id.local.draw import draw_matches as draw_matches
 from keras_involution.whale_id.local.extract import Extractor as Extractor
@@ -13,7 +13,7 @@ from keras_involution.whale_id.local.matching import LocalMatcher as LocalMatche
 from keras_involution.whale_id.local.matching import MutualNearest as MutualNearest
 from keras_involution.whale_id.local.matching import PairMatcher as PairMatcher
 from keras_involution.whale_id.local.matching import (
-    PhotographMatcher as PhotographMatcher,
+    PhotoMatcher as PhotoMatcher,
 )
 from keras_involution.whale_id.local.xfeat import XFeat as XFeat
 from keras_involution.whale_id.local.xfeat import pretrained_xfeat as pretrained_xfeat

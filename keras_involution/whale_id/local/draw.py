@@ -1,4 +1,4 @@
-"""Matched points of two photographs as one image."""
+"""Matched points of two photos as one image."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def draw_matches(
     height: int = 320,
     most: int = 30,
 ) -> np.ndarray:
-    """Draws two photographs side by side, with lines between their matched points.
+    """Draws two photos side by side, with lines between their matched points.
 
     Args:
-        query: Array (H, W, 3) of bytes, the photograph that the query points are in.
+        query: Array (H, W, 3) of bytes, the photo that the query points are in.
         candidate: Array (H, W, 3) of bytes.
         match: `LocalMatch` of the two.
         height: Integer, pixels of the drawing.

@@ -1,4 +1,4 @@
-"""From photographs to keypoints: XFeat, SIFT, and where to look for them."""
+"""From photos to keypoints: XFeat, SIFT, and where to look for them."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Extractor(Protocol):
         bbox: Sequence[float] | None = None,
         foreground: np.ndarray | None = None,
     ) -> Keypoints:
-        """Keypoints of a photograph (H, W, 3) of bytes."""
+        """Keypoints of a photo (H, W, 3) of bytes."""
         ...
 
 
 class _Detector(abc.ABC):
-    """Crops and resizes a photograph, and keeps keypoints on the animal.
+    """Crops and resizes a photo, and keeps keypoints on the animal.
 
     Args:
         side: Integer, the longest side in pixels that keypoints are looked for at.
         keypoints: Integer, how many to keep.
-        region: String, where keypoints may lie in a photograph without box or mask:
-            `"middle"` 70 % of each side, or the `"whole"` photograph. `"auto"` is
+        region: String, where keypoints may lie in a photo without box or mask:
+            `"middle"` 70 % of each side, or the `"whole"` photo. `"auto"` is
             the middle, or the whole box where there is one.
     """
 
@@ -64,7 +64,7 @@ class _Detector(abc.ABC):
         bbox: Sequence[float] | None = None,
         foreground: np.ndarray | None = None,
     ) -> Keypoints:
-        """Finds the keypoints of a photograph.
+        """Finds the keypoints of a photo.
 
         Args:
             image: Array (H, W, 3), bytes.
@@ -219,7 +219,7 @@ def build_extractor(name: str, **options: Any) -> Extractor:
 def _pixels(
     bbox: Sequence[float] | None, width: int, height: int
 ) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom in whole pixels inside the photograph."""
+    """Left, top, right, bottom in whole pixels inside the photo."""
     if bbox is None:
         return 0, 0, width, height
     x, y, w, h = (float(value) for value in bbox)
@@ -227,7 +227,7 @@ def _pixels(
     right, bottom = min(int(np.ceil(x + w)), width), min(int(np.ceil(y + h)), height)
     if right <= left or bottom <= top:
         raise ValueError(
-            "The box shows no pixel of the photograph. "
+            "The box shows no pixel of the photo. "
             + received(bbox=list(bbox), width=width, height=height)
         )
     return left, top, right, bottom
@@ -236,7 +236,7 @@ def _pixels(
 def _network_sides(width: int, height: int, side: int) -> tuple[int, int]:
     """Width and height for the network: multiples of 32, the longest at most `side`.
 
-    Small photographs are enlarged up to four times.
+    Small photos are enlarged up to four times.
     """
     longest = min(side, _LARGEST_ENLARGEMENT * max(width, height))
     scale = longest / max(width, height)

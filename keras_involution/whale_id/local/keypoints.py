@@ -1,4 +1,4 @@
-"""Keypoints of photographs, and arrays that hold those of a whole collection."""
+"""Keypoints of photos, and arrays that hold those of a whole collection."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FIELDS = ("points", "descriptors", "sizes")
 
 @dataclass(frozen=True)
 class Keypoints:
-    """Keypoints of one photograph, best first.
+    """Keypoints of one photo, best first.
 
     Args:
-        points: Array (K, 2), x and y in pixels of the upright photograph.
+        points: Array (K, 2), x and y in pixels of the upright photo.
         descriptors: Array (K, D), each of length one.
-        size: Width and height of the photograph.
+        size: Width and height of the photo.
     """
 
     points: np.ndarray
@@ -37,14 +37,14 @@ class Keypoints:
 
 @dataclass(frozen=True)
 class LocalFeatures:
-    """Keypoints of N photographs in arrays that can be stored beside embeddings.
+    """Keypoints of N photos in arrays that can be stored beside embeddings.
 
-    With 800 keypoints of 64 values a photograph takes 58 kB, 1,000 of them 58 MB.
+    With 800 keypoints of 64 values a photo takes 58 kB, 1,000 of them 58 MB.
 
     Args:
         points: `RaggedArray` of N arrays (K, 2), float32.
         descriptors: `RaggedArray` of N arrays (K, D), int8.
-        sizes: Array (N, 2), width and height of each photograph.
+        sizes: Array (N, 2), width and height of each photo.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -73,7 +73,7 @@ class LocalFeatures:
             shapes = {name: _shape(getattr(self, name)) for name in FIELDS}
             raise ValueError(
                 "Local features need points (K, 2) and descriptors (K, D) of N "
-                f"photographs, and sizes (N, 2). {received(**shapes)}"
+                f"photos, and sizes (N, 2). {received(**shapes)}"
             )
 
     def __len__(self) -> int:
@@ -88,15 +88,15 @@ class LocalFeatures:
         return (self[row] for row in range(len(self)))
 
     def arrays(self) -> dict[str, np.ndarray | RaggedArray]:
-        """The arrays by name, each with one row per photograph."""
+        """The arrays by name, each with one row per photo."""
         return {name: getattr(self, name) for name in FIELDS}
 
     @classmethod
-    def pack(cls, photographs: Sequence[Keypoints]) -> LocalFeatures:
-        """Packs the keypoints of N photographs.
+    def pack(cls, photos: Sequence[Keypoints]) -> LocalFeatures:
+        """Packs the keypoints of N photos.
 
         Args:
-            photographs: Sequence of at least one `Keypoints`.
+            photos: Sequence of at least one `Keypoints`.
 
         Returns:
             `LocalFeatures`.
@@ -104,16 +104,16 @@ class LocalFeatures:
         Raises:
             ValueError: If there are none, or the descriptors are of several kinds.
         """
-        photographs = list(photographs)
-        widths = sorted({p.descriptors.shape[-1] for p in photographs})
+        photos = list(photos)
+        widths = sorted({p.descriptors.shape[-1] for p in photos})
         if len(widths) != 1:
             raise ValueError(
-                "All photographs need descriptors of one extractor. "
-                f"{received(photographs=len(photographs), widths=widths)}"
+                "All photos need descriptors of one extractor. "
+                f"{received(photos=len(photos), widths=widths)}"
             )
-        rounded = [np.rint(p.descriptors * SCALE).astype("int8") for p in photographs]
-        points = [np.asarray(p.points, "float32").reshape(-1, 2) for p in photographs]
-        sizes = np.array([p.size for p in photographs], "int32").reshape(-1, 2)
+        rounded = [np.rint(p.descriptors * SCALE).astype("int8") for p in photos]
+        points = [np.asarray(p.points, "float32").reshape(-1, 2) for p in photos]
+        sizes = np.array([p.size for p in photos], "int32").reshape(-1, 2)
         return cls(RaggedArray.of(points), RaggedArray.of(rounded), sizes)
 
 

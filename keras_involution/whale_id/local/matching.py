@@ -1,4 +1,4 @@
-"""Which keypoints of two photographs show the same marks of one animal."""
+"""Which keypoints of two photos show the same marks of one animal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_involution.whale_id.local.keypoints import Keypoints
 
 TRANSFORMS = ("similarity", "homography", "none")
 _LARGEST_ZOOM = 4.0
-# Chosen on photographs of harbor seals that are not in the test: see
+# Chosen on photos of harbor seals that are not in the test: see
 # benchmarks/RESULTS.md.
 MIN_SIMILARITY, TOLERANCE, UNVERIFIED = 0.75, 0.03, 1.0
 COMMON_SIMILARITY, COMMON_QUANTILE = 0.6, 0.95
@@ -30,11 +30,11 @@ class PairMatcher(Protocol):
         ...
 
 
-class PhotographMatcher(Protocol):
-    """Compares a photograph with others by their keypoints."""
+class PhotoMatcher(Protocol):
+    """Compares a photo with others by their keypoints."""
 
     def scores(self, query: Keypoints, candidates: Sequence[Keypoints]) -> np.ndarray:
-        """Scores (N,) of one photograph with N others."""
+        """Scores (N,) of one photo with N others."""
         ...
 
 
@@ -78,7 +78,7 @@ class MutualNearest:
 
 @dataclass(frozen=True)
 class LocalMatch:
-    """What two photographs have in common.
+    """What two photos have in common.
 
     Args:
         score: Float, 0 for nothing; see `LocalMatcher`.
@@ -97,11 +97,11 @@ class LocalMatch:
 
 
 class LocalMatcher:
-    """Compares photographs by their keypoints.
+    """Compares photos by their keypoints.
 
     Pairs of keypoints are proposed by `pairs`. One transform of the image plane, found
     by RANSAC of OpenCV, verifies some of them: those are what a person is shown. The
-    score of two photographs is the sum over the pairs of how sure they are. Faces and
+    score of two photos is the sum over the pairs of how sure they are. Faces and
     flanks bend, so that by default all pairs count. What is flat and stiff, such as a
     dorsal fin, gains by `unverified=0`: then only verified pairs count, half where they
     lie in one spot and whole where they spread as far as the keypoints do.
@@ -138,7 +138,7 @@ class LocalMatcher:
         self.unverified = rate(unverified, "unverified")
 
     def match(self, query: Keypoints, candidate: Keypoints) -> LocalMatch:
-        """Matches two photographs.
+        """Matches two photos.
 
         Args:
             query: `Keypoints`.
@@ -158,7 +158,7 @@ class LocalMatcher:
         return LocalMatch(score, one[kept], other[kept], values[kept])
 
     def scores(self, query: Keypoints, candidates: Sequence[Keypoints]) -> np.ndarray:
-        """Scores (N,) of one photograph with N others."""
+        """Scores (N,) of one photo with N others."""
         if self.unverified == 1:  # what the transform says does not count
             found = [self.pairs(query, c)[1].sum() for c in candidates]
         else:
@@ -190,7 +190,7 @@ class LocalMatcher:
 
 
 def _is_plausible(transform: np.ndarray) -> bool:
-    """Whether it neither shrinks a photograph to a point nor mirrors it."""
+    """Whether it neither shrinks a photo to a point nor mirrors it."""
     area = float(np.linalg.det(transform[:2, :2]))
     return _LARGEST_ZOOM**-2 < area < _LARGEST_ZOOM**2
 
@@ -207,9 +207,9 @@ def _spread(inliers: np.ndarray, points: np.ndarray) -> float:
 
 
 class DistinctMatcher:
-    """Compares a photograph with many by what the many do not have in common.
+    """Compares a photo with many by what the many do not have in common.
 
-    Whiskers, water and waves look alike in every photograph. A pair of keypoints counts
+    Whiskers, water and waves look alike in every photo. A pair of keypoints counts
     by how much more similar it is than the pairs that the query's keypoint has in 95 %
     of the candidates. With few candidates a fixed similarity of 0.75 takes the place of
     theirs.
@@ -236,7 +236,7 @@ class DistinctMatcher:
         self.least = rate(default if least is None else least, "least")
 
     def scores(self, query: Keypoints, candidates: Sequence[Keypoints]) -> np.ndarray:
-        """Scores (N,) of one photograph with N others."""
+        """Scores (N,) of one photo with N others."""
         count = len(candidates)
         sure = np.zeros((len(query), count), "float32")
         for column, candidate in enumerate(candidates):

@@ -1,4 +1,4 @@
-"""How far a query is from the nearest training photograph of its animal."""
+"""How far a query is from the nearest training photo of its animal."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ UNKNOWN_BAND = "not known"
 def frame_distances(
     queries: pd.DataFrame, database: pd.DataFrame, column: str = "photo_number"
 ) -> np.ndarray:
-    """The distance in the camera's counter to the nearest photograph of the animal.
+    """The distance in the camera's counter to the nearest photo of the animal.
 
     Frames of one burst are nearly the same image. The queries that are ten frames or
     more away say what a model is worth on another day.
 
     Args:
-        queries: DataFrame, a table of Q photographs with the camera's counter.
+        queries: DataFrame, a table of Q photos with the camera's counter.
         database: DataFrame, a table with the same column.
         column: String, the column of the counter; text that is no number is not known.
 

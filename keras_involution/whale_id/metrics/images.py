@@ -1,4 +1,4 @@
-"""The ranking of photographs: another quantity than the ranking of animals."""
+"""The ranking of photos: another quantity than the ranking of animals."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def image_average_precisions(
     query_identities: Sequence[str],
     database_identities: Sequence[str],
 ) -> np.ndarray:
-    """The average precision of every query over all photographs of the database.
+    """The average precision of every query over all photos of the database.
 
-    All photographs of the query's animal are looked for, in the order of their cosine:
+    All photos of the query's animal are looked for, in the order of their cosine:
     the mean, over them, of the precision down to each. Their mean over
     queries is the mAP of person re-identification and of MiewID; it is not MAP@5.
 
@@ -29,7 +29,7 @@ def image_average_precisions(
         database_identities: Sequence of N strings.
 
     Returns:
-        Array (Q,); `nan` where the animal has no photograph in the database.
+        Array (Q,); `nan` where the animal has no photo in the database.
 
     Raises:
         ValueError: If the lengths do not fit.

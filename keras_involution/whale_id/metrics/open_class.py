@@ -51,7 +51,7 @@ def baks(
 ) -> float:
     """Balanced accuracy on known samples.
 
-    The mean over known animals of the fraction of their photographs whose first label
+    The mean over known animals of the fraction of their photos whose first label
     is right, so that every animal counts the same.
 
     Args:
@@ -84,7 +84,7 @@ def baus(
 ) -> float:
     """Balanced accuracy on unknown samples.
 
-    The mean over new animals of the fraction of their photographs whose first label
+    The mean over new animals of the fraction of their photos whose first label
     says that the animal is new.
 
     Args:

@@ -1,4 +1,4 @@
-"""Networks that turn photographs into embeddings."""
+"""Networks that turn photos into embeddings."""
 
 from keras_involution.whale_id.model.backbones import (
     INVOLUTION_BASELINE as INVOLUTION_BASELINE,

@@ -1,4 +1,4 @@
-"""The network that turns photographs into embeddings."""
+"""The network that turns photos into embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matched points of two photographs as they are shown on a page."""
+"""Matched points of two photos as they are shown on a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_POINTS = 60
 
 
 class MatchedPoints:
-    """The points that two photographs have in common, by their stored keypoints.
+    """The points that two photos have in common, by their stored keypoints.
 
     Args:
         queries: `Embeddings` with keypoints.

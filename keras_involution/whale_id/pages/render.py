@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".html", ".htm")
 _COMPARING = ("report", "upload")
-"""Pages that show two photographs in large."""
+"""Pages that show two photos in large."""
 _HERE = Path(__file__).parent
 
 
@@ -29,7 +29,7 @@ class Thumbnail:
     """An image of a page, and the words for those who do not see it.
 
     Args:
-        pixels: Array of bytes (h, w, 3), `None` for a photograph that is not readable.
+        pixels: Array of bytes (h, w, 3), `None` for a photo that is not readable.
         alt: String.
         caption: String.
     """

@@ -1,4 +1,4 @@
-"""Photographs, cut to their boxes and shrunk, inside a page."""
+"""Photos, cut to their boxes and shrunk, inside a page."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ ON_ERROR = ("skip", "stop")
 MARGIN = 0.05
 """By what fraction of their sides boxes are widened on pages."""
 SIDE = 640
-"""Longest side of a photograph that is shown large."""
+"""Longest side of a photo that is shown large."""
 
 
 class Thumbnails:
-    """Reads the photographs of a page and names those that cannot be read.
+    """Reads the photos of a page and names those that cannot be read.
 
     Args:
-        on_error: String: `"skip"` leaves a photograph out, `"stop"` raises.
-        warn: Function that is told of every photograph that is left out.
+        on_error: String: `"skip"` leaves a photo out, `"stop"` raises.
+        warn: Function that is told of every photo that is left out.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Thumbnails:
         Raises:
             ValueError: If it is unreadable and `on_error` is "stop".
         """
-        return self._tried(path, lambda: photograph_size(path))
+        return self._tried(path, lambda: photo_size(path))
 
     def _tried(self, path: str, read: Callable[[], Any]) -> Any:
         try:
@@ -64,7 +64,7 @@ class Thumbnails:
 
 
 def load_thumbnail(path: str, box: Any = None, side: int = 240) -> np.ndarray:
-    """A photograph as bytes (h, w, 3), cut to a box with a margin and shrunk."""
+    """A photo as bytes (h, w, 3), cut to a box with a margin and shrunk."""
     from PIL import ImageOps
 
     from keras_involution.data.images import (
@@ -95,14 +95,14 @@ def load_thumbnail(path: str, box: Any = None, side: int = 240) -> np.ndarray:
 
 
 def fractions_shown(points: np.ndarray, box: Any, whole: tuple[int, int]) -> np.ndarray:
-    """Pixels (M, 2) of a photograph as fractions of what `load_thumbnail` shows."""
+    """Pixels (M, 2) of a photo as fractions of what `load_thumbnail` shows."""
     corners = _corners(box, whole) if isinstance(box, list) else (0.0, 0.0, *whole)
     left, top, right, bottom = corners
     return (points - [left, top]) / [right - left, bottom - top]
 
 
-def photograph_size(path: str) -> tuple[int, int]:
-    """Width and height of a photograph as people see it."""
+def photo_size(path: str) -> tuple[int, int]:
+    """Width and height of a photo as people see it."""
     from keras_involution.data.images import open_image, upright_size
 
     with large_images_allowed(), open_image(path) as image:

@@ -1,4 +1,4 @@
-"""What a report holds: queries, candidates, and every photograph once."""
+"""What a report holds: queries, candidates, and every photo once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from keras_involution.whale_id.tables import UNKNOWN
 
 Matches: TypeAlias = Callable[[pd.Series, pd.Series], np.ndarray | None]
 
-# Photographs of a page, the side of each in pixels, and the quality of its file.
+# Photos of a page, the side of each in pixels, and the quality of its file.
 _SIZES = ((100, 640, 75), (300, 420, 65), (1000, 280, 55), (2**62, 192, 45))
-_MOST_PHOTOGRAPHS = 60
-"""Photographs of one animal on the page; the most similar one is always among them."""
+_MOST_PHOTOS = 60
+"""Photos of one animal on the page; the most similar one is always among them."""
 
 
 def report_content(
@@ -37,10 +37,10 @@ def report_content(
 
     Returns:
         Dictionary of "queries", each with its candidates; "animals", from identity to
-        the numbers of its photographs; "photographs", each with its `image_id` and the
+        the numbers of its photos; "photos", each with its `image_id` and the
         numbers of its image and heat map; "images", addresses that hold the files.
     """
-    shown = _Photographs()
+    shown = _Photos()
     content = [
         _query(number, query, ranking, database, shown, top, confidence, matches)
         for number, (_, query) in enumerate(queries.iterrows())
@@ -49,11 +49,11 @@ def report_content(
     animals = {
         name: _animal(name, content, database, shown) for name in dict.fromkeys(names)
     }
-    images, photographs = shown.read(thumbnails, heatmaps)
+    images, photos = shown.read(thumbnails, heatmaps)
     return {
         "queries": content,
         "animals": animals,
-        "photographs": photographs,
+        "photos": photos,
         "images": images,
     }
 
@@ -63,7 +63,7 @@ def _query(
     query: pd.Series,
     ranking: Ranking,
     database: pd.DataFrame,
-    shown: _Photographs,
+    shown: _Photos,
     top: int,
     confidence: np.ndarray | None,
     matches: Matches | None,
@@ -89,7 +89,7 @@ def _query(
         candidates.append(candidate)
     return {
         "id": str(query["image_id"]),
-        "photograph": shown.add(query),
+        "photo": shown.add(query),
         "facts": _facts(query),
         "told": "" if query["identity"] == UNKNOWN else str(query["identity"]),
         "candidates": candidates,
@@ -112,14 +112,14 @@ def _animal(
     name: str,
     content: list[dict[str, Any]],
     database: pd.DataFrame,
-    shown: _Photographs,
+    shown: _Photos,
 ) -> list[int]:
-    """The numbers of an animal's photographs; those that resemble a query first."""
+    """The numbers of an animal's photos; those that resemble a query first."""
     candidates = [c for query in content for c in query["candidates"]]
     best = [c["best"] for c in candidates if c.get("identity") == name]
     numbers = dict.fromkeys(number for number in best if number is not None)
     for _, row in database[database["identity"] == name].iterrows():
-        if len(numbers) >= _MOST_PHOTOGRAPHS:
+        if len(numbers) >= _MOST_PHOTOS:
             break
         numbers[shown.add(row)] = None
     return list(numbers)
@@ -132,15 +132,15 @@ def _facts(query: pd.Series) -> str:
     return ", ".join(str(v) for v in values if pd.notna(v) and v != "")
 
 
-class _Photographs:
-    """The photographs of a page, each once."""
+class _Photos:
+    """The photos of a page, each once."""
 
     def __init__(self) -> None:
         self.rows: list[pd.Series] = []
         self._numbers: dict[tuple[str, str, str], int] = {}
 
     def add(self, row: pd.Series) -> int:
-        """The number of a photograph."""
+        """The number of a photo."""
         key = (str(row["image_id"]), row["path"], str(row.get("bbox")))
         if key not in self._numbers:
             self._numbers[key] = len(self.rows)
@@ -150,20 +150,20 @@ class _Photographs:
     def read(
         self, thumbnails: Thumbnails, heatmaps: Heatmaps | None
     ) -> tuple[list[str], list[dict[str, Any]]]:
-        """Images, and the photographs that they belong to."""
+        """Images, and the photos that they belong to."""
         side, quality = next((s, q) for most, s, q in _SIZES if len(self.rows) <= most)
         images: dict[str, int] = {}
-        photographs = []
+        photos = []
         for row in self.rows:
             name = str(row["image_id"])
-            photograph: dict[str, Any] = {"id": name}
+            photo: dict[str, Any] = {"id": name}
             pixels = thumbnails.read(row["path"], row.get("bbox"), side)
             if pixels is not None:
                 uri = data_uri(pixels, quality, "WebP")
-                photograph["image"] = images.setdefault(uri, len(images))
+                photo["image"] = images.setdefault(uri, len(images))
                 heat = None if heatmaps is None else heatmaps.image(name, pixels)
                 if heat is not None:
                     uri = data_uri(heat, quality, "WebP")
-                    photograph["map"] = images.setdefault(uri, len(images))
-            photographs.append(photograph)
-        return list(images), photographs
+                    photo["map"] = images.setdefault(uri, len(images))
+            photos.append(photo)
+        return list(images), photos

@@ -1,4 +1,4 @@
-"""Heat maps of photographs, from arrays, an npz file or a folder of PNG files."""
+"""Heat maps of photos, from arrays, an npz file or a folder of PNG files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SUFFIXES = (".npz",)
 
 
 class Heatmaps:
-    """What is laid over photographs, by their `image_id`.
+    """What is laid over photos, by their `image_id`.
 
     Args:
         source: Dictionary from `image_id` to an array: a map (h, w), which is laid in
-            color over the photograph, or a finished image (h, w, 3) of bytes. Or a
+            color over the photo, or a finished image (h, w, 3) of bytes. Or a
             file `.npz` with such arrays under those names, or a folder of files
             `<image_id>.png`.
 
@@ -47,12 +47,12 @@ class Heatmaps:
         else:
             self._arrays = _read_npz(Path(source))
 
-    def image(self, image_id: str, photograph: np.ndarray) -> np.ndarray | None:
+    def image(self, image_id: str, photo: np.ndarray) -> np.ndarray | None:
         """The heat map as an image of bytes, `None` if there is none.
 
         Args:
             image_id: String.
-            photograph: Array of bytes (h, w, 3).
+            photo: Array of bytes (h, w, 3).
 
         Returns:
             Array of bytes (h, w, 3).
@@ -63,7 +63,7 @@ class Heatmaps:
             return None
         values = np.asarray(self._arrays[image_id])
         if values.ndim == 2 and values.size:
-            return overlay(photograph, values)
+            return overlay(photo, values)
         if values.ndim == 3 and values.shape[2] == 3 and values.dtype == np.uint8:
             return values
         raise ValueError(

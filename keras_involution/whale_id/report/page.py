@@ -36,13 +36,13 @@ def write_report(
 ) -> list[str]:
     """Writes one HTML file with every query beside its most likely animals.
 
-    The page shows all photographs of each candidate animal. A person accepts an animal,
+    The page shows all photos of each candidate animal. A person accepts an animal,
     rejects it, or marks the query as a new animal, with the mouse or the keyboard. The
     browser keeps the decisions and gives them as a CSV file for `apply_decisions`, in
     which a name that a spreadsheet would run as a formula has an apostrophe in front.
 
-    Everything is inside the file; it needs no network. Each photograph is in it once.
-    The more photographs there are, the smaller they are: 640 pixels for up to 100, 192
+    Everything is inside the file; it needs no network. Each photo is in it once.
+    The more photos there are, the smaller they are: 640 pixels for up to 100, 192
     for more than 1,000.
 
     Args:
@@ -55,22 +55,22 @@ def write_report(
         confidence: Array (Q, K), the probabilities. Without it the page shows ranks
             and scores, and no percentage.
         matches: Function from a row of `queries` and one of `database` to an array
-            (M, 4) of matched points, x and y in each photograph as fractions of its
+            (M, 4) of matched points, x and y in each photo as fractions of its
             width and height; `None` where there are none.
         heatmaps: `Heatmaps` of queries and database.
         title: String.
         protocol: String, how scores and confidence came about.
-        on_error: String: a photograph that cannot be read is named in its place
+        on_error: String: a photo that cannot be read is named in its place
             (`"skip"`), or stops the work (`"stop"`).
-        warn: Function that is told of every photograph that cannot be read.
+        warn: Function that is told of every photo that cannot be read.
         force: Boolean, whether to replace a file that is there.
 
     Returns:
-        List of strings, the photographs that cannot be read, with the reasons.
+        List of strings, the photos that cannot be read, with the reasons.
 
     Raises:
         ValueError: If sizes do not fit, the name does not end in `.html`, the file is
-            there and `force` is false, or a photograph cannot be read and `on_error` is
+            there and `force` is false, or a photo cannot be read and `on_error` is
             "stop".
     """
     check_outputs(force, path=(path, SUFFIXES))

@@ -1,4 +1,4 @@
-"""Which animals a photograph looks like."""
+"""Which animals a photo looks like."""
 
 from keras_involution.whale_id.retrieve.identify import identify as identify
 from keras_involution.whale_id.retrieve.index import Index as Index

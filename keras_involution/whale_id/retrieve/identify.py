@@ -33,23 +33,23 @@ def identify(
     Animals with the same score come in the order of their names.
 
     Args:
-        queries: `Embeddings` of Q photographs, or one for each model.
-        database: `Embeddings` of photographs of known animals, or an `Index` of them
+        queries: `Embeddings` of Q photos, or one for each model.
+        database: `Embeddings` of photos of known animals, or an `Index` of them
             that is kept from call to call; one for each model.
         top: Integer, how many animals to keep.
-        reduce: String, `"best"` photograph or `"center"` of an animal.
+        reduce: String, `"best"` photo or `"center"` of an animal.
         head_weight: Float from 0 to 1.
-        leave_one_out: Boolean, whether a photograph of the database with the
+        leave_one_out: Boolean, whether a photo of the database with the
             `image_id` of the query does not count. Needs `reduce="best"` and NumPy.
         implementation: `"numpy"`, `"faiss"` or `None`; see `Index`. This and `reduce`
             count for `Embeddings`; an `Index` has its own.
 
     Returns:
-        `Ranking` of Q queries with the most similar photographs of the (first)
+        `Ranking` of Q queries with the most similar photos of the (first)
         database.
 
     Raises:
-        ValueError: If models differ in their photographs or animals, sizes do not fit,
+        ValueError: If models differ in their photos or animals, sizes do not fit,
             logits are needed and missing, or a row is not usable.
 
     Example:

@@ -1,4 +1,4 @@
-"""Exact search among the photographs of known animals."""
+"""Exact search among the photos of known animals."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _BLOCK_VALUES = 2**24
 
 
 class Index:
-    """The photographs of known animals, ready to be compared with others.
+    """The photos of known animals, ready to be compared with others.
 
     The similarity is the cosine. The score of an animal is that of its most similar
-    photograph (`"best"`) or of the center of its photographs (`"center"`), the mean
-    over the views of a query. Mirrored photographs of the database count as further
+    photo (`"best"`) or of the center of its photos (`"center"`), the mean
+    over the views of a query. Mirrored photos of the database count as further
     ones.
 
     Args:
         database: `Embeddings`; rows of unknown animals are left out.
         reduce: String, `"best"` or `"center"`.
         implementation: `"numpy"`, which is exact and holds about 64 MB beside the
-            features; `"faiss"`, which looks at the `neighbors` nearest photographs
+            features; `"faiss"`, which looks at the `neighbors` nearest photos
             only and gives -1 to animals that are not among them. `None` takes faiss
             from 200,000 features on, where it is installed.
         neighbors: Integer, for `"faiss"`.
@@ -64,7 +64,7 @@ class Index:
         check_usable(database, "database")
         if not known.size:
             raise ValueError(
-                "The database holds no photograph of a known animal. "
+                "The database holds no photo of a known animal. "
                 f"{received(rows=len(database))}"
             )
         names = database.table["identity"].to_numpy(object)[known]
@@ -76,9 +76,9 @@ class Index:
         self.rows = np.tile(known, len(views))[order]
         self.starts = np.searchsorted(self.codes, np.arange(len(classes)))
         self.image_ids = database.table["image_id"].to_numpy(object)[self.rows]
-        self.photographs = unit(np.concatenate(views)[order])
+        self.photos = unit(np.concatenate(views)[order])
         self.reduce = reduce
-        self.features = self.photographs if reduce == "best" else self._centers()
+        self.features = self.photos if reduce == "best" else self._centers()
         self.neighbors = positive_integer(neighbors, "neighbors")
         self._faiss = None
         if self._choose(implementation) == "faiss":
@@ -103,7 +103,7 @@ class Index:
 
         Args:
             views: List of arrays (B, D): the queries, and if wished mirrored.
-            left_out: Sequence of B ids of photographs that do not count for their
+            left_out: Sequence of B ids of photos that do not count for their
                 query, as for a query that is in the database itself.
 
         Returns:
@@ -114,7 +114,7 @@ class Index:
         """
         if left_out is not None and (self.reduce == "center" or self._faiss):
             raise ValueError(
-                'To leave a photograph out needs `reduce="best"` and NumPy. '
+                'To leave a photo out needs `reduce="best"` and NumPy. '
                 f"{received(reduce=self.reduce, faiss=self._faiss is not None)}"
             )
         return np.mean(
@@ -127,7 +127,7 @@ class Index:
         codes: np.ndarray,
         left_out: Sequence[str] | None = None,
     ) -> np.ndarray:
-        """The photograph of an animal that is most like a query.
+        """The photo of an animal that is most like a query.
 
         Args:
             views: List of arrays (B, D), of which the first counts.
@@ -145,7 +145,7 @@ class Index:
                 places = np.arange(self.starts[code], ends[code])
                 places = places[self.image_ids[places] != names[b]]
                 if places.size:
-                    nearest = np.argmax(self.photographs[places] @ query)
+                    nearest = np.argmax(self.photos[places] @ query)
                     found[b, k] = self.rows[places[nearest]]
         return found
 
@@ -172,7 +172,7 @@ class Index:
         return scores
 
     def _centers(self) -> np.ndarray:
-        return unit(np.add.reduceat(self.photographs, self.starts, axis=0))
+        return unit(np.add.reduceat(self.photos, self.starts, axis=0))
 
     def _choose(self, implementation: str | None) -> str:
         installed = importlib.util.find_spec("faiss") is not None

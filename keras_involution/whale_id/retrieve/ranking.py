@@ -18,7 +18,7 @@ class Ranking:
     Args:
         labels: Array (Q, K) of identities, each once in a row.
         scores: Array (Q, K) of floats, falling in every row.
-        images: Array (Q, K) of integers: the row of the database whose photograph of
+        images: Array (Q, K) of integers: the row of the database whose photo of
             that animal is most similar, -1 for none. `None` where it is not known.
 
     Raises:

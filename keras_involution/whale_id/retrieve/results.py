@@ -28,12 +28,12 @@ def results_table(
         ranking: `Ranking` of Q queries and K animals.
         queries: DataFrame, the table of the Q queries.
         database: DataFrame, the table that `ranking.images` counts in; `None` leaves
-            the photographs out.
+            the photos out.
         confidence: Array (Q, K), the probabilities.
 
     Returns:
         DataFrame with `image_id`, `rank` from 1, `identity`, `score`, and where known
-        `confidence` and `candidate`, the `image_id` of the most similar photograph.
+        `confidence` and `candidate`, the `image_id` of the most similar photo.
 
     Raises:
         ValueError: If there are not as many queries as rankings.

@@ -1,9 +1,9 @@
 """The server: an upload page, and `POST /match` as the CRRU Photo ID App asks for it.
 
-A request holds photographs of one animal as `images[]` and, if the server has a token,
+A request holds photos of one animal as `images[]` and, if the server has a token,
 `Authorization: Bearer TOKEN`. The answer is
 `{"matches": [{"rank": 1, "id": "...", "rating": 0.97, "details": "..."}, ...]}`.
-`POST /compare`, which the page uses, adds photographs and matched points.
+`POST /compare`, which the page uses, adds photos and matched points.
 `GET /metrics` asks for the token too; `GET /health` and the page are open.
 """
 
@@ -103,7 +103,7 @@ def create_app(
         return {
             "status": "ok",
             "animals": len(current.search.classes),
-            "photographs": len(current.names),
+            "photos": len(current.names),
         }
 
     @app.get("/metrics", response_class=PlainTextResponse)
@@ -164,18 +164,18 @@ class _Service:
     async def embedded(
         self, request: Request, shown: bool = False
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Embeddings of a request's photographs, and images of them to show."""
+        """Embeddings of a request's photos, and images of them to show."""
         try:
             size = self.matcher.network.image_size
             images, larger = await self.uploads(request, size, shown)
-            self.metrics.photographs.inc(len(images))
+            self.metrics.photos.inc(len(images))
             return await self.batcher(images), larger
         except ClientDisconnect:
             # Nobody reads this: it is for the metrics, and in place of a traceback.
             raise HTTPException(499, "The client has gone away.") from None
         except Full:
             raise HTTPException(
-                503, "Too many photographs wait.", {"Retry-After": "5"}
+                503, "Too many photos wait.", {"Retry-After": "5"}
             ) from None
 
     @contextlib.contextmanager

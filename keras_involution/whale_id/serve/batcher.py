@@ -1,4 +1,4 @@
-"""Photographs of several requests through the network together."""
+"""Photos of several requests through the network together."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 
 class Full(Exception):
-    """More photographs wait than the server has room for."""
+    """More photos wait than the server has room for."""
 
 
 class Batcher:
-    """Collects photographs while the network works, and sends them in together.
+    """Collects photos while the network works, and sends them in together.
 
     Args:
         embed: Function from a list of images to an array (N, D); it is called in a

@@ -1,4 +1,4 @@
-"""What the upload page shows beside an answer: photographs and matched points."""
+"""What the upload page shows beside an answer: photos and matched points."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_involution.whale_id.serve.limits import Limits
 from keras_involution.whale_id.serve.matcher import Matcher
 
 _WITH_POINTS = 3
-_MOST_PHOTOGRAPHS = 12
+_MOST_PHOTOS = 12
 _QUALITY = 70
 
 
@@ -39,7 +39,7 @@ class Evidence:
 
         Returns:
             Dictionary of "matches", which as in `/match` have "rank", "id", "rating"
-            and "details", and for known animals "photographs" and, where keypoints are
+            and "details", and for known animals "photos" and, where keypoints are
             compared, "points" of the first upload; "images",
             the uploads; "new", whether a new animal comes first, `None` where no
             calibration says so; "calibrated", whether ratings are probabilities.
@@ -74,8 +74,8 @@ class Evidence:
         for entry, row in found:
             match: dict[str, Any] = dict(entry)
             if row >= 0:
-                rows = matcher.photographs(entry["id"], row)[:_MOST_PHOTOGRAPHS]
-                match["photographs"] = [
+                rows = matcher.photos(entry["id"], row)[:_MOST_PHOTOS]
+                match["photos"] = [
                     _shown(matcher.table.iloc[number], thumbnails) for number in rows
                 ]
                 if points is not None and entry["rank"] <= _WITH_POINTS:
@@ -92,7 +92,7 @@ class Evidence:
 
 
 def _shown(row: Any, thumbnails: Thumbnails) -> dict[str, str]:
-    """A photograph of the database; one that is not readable has no image."""
+    """A photo of the database; one that is not readable has no image."""
     pixels = thumbnails.read(row["path"], row.get("bbox"), SIDE // 2)
     image = "" if pixels is None else data_uri(pixels, _QUALITY, "WebP")
     return {"id": str(row["image_id"]), "image": image}

@@ -12,12 +12,12 @@ class Limits:
     """Limits of a request, a connection and a server.
 
     Args:
-        files: Integer, photographs of a request.
-        file_bytes: Integer, size of a photograph's file.
+        files: Integer, photos of a request.
+        file_bytes: Integer, size of a photo's file.
         pixels: Integer, width by height; larger images are refused before they are
             decoded.
-        batch: Integer, photographs that the network sees at once.
-        waiting: Integer, photographs that wait for the network; requests beyond are
+        batch: Integer, photos that the network sees at once.
+        waiting: Integer, photos that wait for the network; requests beyond are
             turned away with 503. A request to an idle server may hold more.
         top: Integer, animals of an answer.
         connections: Integer, open connections. A new one takes the place of the oldest

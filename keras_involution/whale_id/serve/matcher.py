@@ -1,4 +1,4 @@
-"""From the photographs of one animal to the animals that it may be."""
+"""From the photos of one animal to the animals that it may be."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _SIFT = 128
 
 
 class Matcher:
-    """A network and the photographs of known animals, compared by all evidence.
+    """A network and the photos of known animals, compared by all evidence.
 
     Args:
         network: `EmbeddingNetwork`.
-        database: `Embeddings` of the known photographs, by the same network. Where
+        database: `Embeddings` of the known photos, by the same network. Where
             keypoints are stored with them, those of uploads are compared as well.
         calibration: `FusionCalibration` that turns scores into probabilities and says
             which animals are new; `None` gives ranks only.
         reduce: String, score of an animal, as of `fusion.Matcher`.
-        shortlist: Integer, photographs whose keypoints are compared with an upload's.
+        shortlist: Integer, photos whose keypoints are compared with an upload's.
         pairs: String, the pairs of keypoints that count: `"all"` or the `"verified"`.
 
     Raises:
@@ -109,11 +109,11 @@ class Matcher:
         return "average" if flip == "average" else "none"
 
     def with_database(self, database: Embeddings) -> Matcher:
-        """A matcher with the same settings and other known photographs."""
+        """A matcher with the same settings and other known photos."""
         return Matcher(self.network, database, pairs=self._pairs, **self._options)
 
-    def photographs(self, identity: str, first: int) -> list[int]:
-        """Rows of an animal's photographs in the database, `first` in front."""
+    def photos(self, identity: str, first: int) -> list[int]:
+        """Rows of an animal's photos in the database, `first` in front."""
         rows = np.flatnonzero(self.table["identity"] == identity).tolist()
         return sorted(rows, key=lambda row: row != first)
 
@@ -139,12 +139,12 @@ class Matcher:
     def matches(
         self, features: np.ndarray, top: int, images: Sequence[np.ndarray] = ()
     ) -> list[dict[str, Any]]:
-        """The animals that photographs of one animal are most like.
+        """The animals that photos of one animal are most like.
 
         Args:
             features: Array (N, D), all of one animal.
             top: Integer.
-            images: Sequence of the N photographs, for their keypoints; without them
+            images: Sequence of the N photos, for their keypoints; without them
                 the features decide alone.
 
         Returns:
@@ -158,7 +158,7 @@ class Matcher:
     def queries(
         self, features: np.ndarray, images: Sequence[np.ndarray] = ()
     ) -> Embeddings:
-        """Photographs of one animal, with their keypoints where those are compared."""
+        """Photos of one animal, with their keypoints where those are compared."""
         names = [f"upload {number}" for number in range(len(features))]
         table = pd.DataFrame({"image_id": names, "identity": UNKNOWN, "path": ""})
         queries = Embeddings(features, table)
@@ -170,7 +170,7 @@ class Matcher:
     def candidates(
         self, queries: Embeddings, top: int
     ) -> list[tuple[dict[str, Any], int]]:
-        """As `matches`, each with the row of its most similar photograph, or -1."""
+        """As `matches`, each with the row of its most similar photo, or -1."""
         found = self._rank(queries, top)
         ranking, ratings = found.ranking, found.probabilities
         if found.new_probabilities is not None:

@@ -18,11 +18,9 @@ class Metrics:
         self.seconds = Histogram(
             "request_seconds", "Seconds that a request to /match took.", **given
         )
-        self.photographs = Counter("photographs", "Photographs received.", **given)
+        self.photos = Counter("photos", "Photos received.", **given)
         self.batches = Counter("batches", "Batches of the network.", **given)
-        self.batched = Counter(
-            "batched_photographs", "Photographs in those batches.", **given
-        )
+        self.batched = Counter("batched_photos", "Photos in those batches.", **given)
         self.connections = Gauge("connections", "Open connections.", **given)
         self.dropped = Counter(
             "dropped_connections", "Connections that broke a limit.", ["limit"], **given

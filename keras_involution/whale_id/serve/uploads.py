@@ -1,4 +1,4 @@
-"""The photographs of a request, decoded within their limits."""
+"""The photos of a request, decoded within their limits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIELDS = ("images[]", "images")
 
 
 class Uploads:
-    """Reads and decodes the photographs of requests.
+    """Reads and decodes the photos of requests.
 
     As many files are in memory at a time as there are decoders; the others wait in
     the temporary files that the parser of forms writes.
@@ -57,7 +57,7 @@ class Uploads:
             if not uploads:
                 raise HTTPException(422, "There are no files in the field `images[]`.")
             if len(uploads) > files:
-                raise HTTPException(413, f"More than {files} photographs.")
+                raise HTTPException(413, f"More than {files} photos.")
             if self.waiting and self.waiting + len(uploads) > self.limits.waiting:
                 raise Full
             self.waiting += len(uploads)
@@ -75,7 +75,7 @@ class Uploads:
     async def _read(
         self, upload: UploadFile, image_size: tuple[int, int], shown: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        name = upload.filename or "a photograph"
+        name = upload.filename or "a photo"
         async with self.slots:
             data = await upload.read(self.limits.file_bytes + 1)
             if len(data) > self.limits.file_bytes:

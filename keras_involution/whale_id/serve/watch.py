@@ -1,4 +1,4 @@
-"""A file of known photographs that changes while the server runs."""
+"""A file of known photos that changes while the server runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def watched_database(
         except ValueError as error:
             logger.warning("The collection stays as it was: %s", error)
         else:
-            logger.info("%s: %d photographs", path, len(database))
+            logger.info("%s: %d photos", path, len(database))
             yield database
 
 

@@ -1,4 +1,4 @@
-"""Which photographs train and which test, the same on every machine."""
+"""Which photos train and which test, the same on every machine."""
 
 from keras_involution.whale_id.splits.copies import (
     find_copies as find_copies,

@@ -1,4 +1,4 @@
-"""The earlier photographs train, the later ones test."""
+"""The earlier photos train, the later ones test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keras_involution.whale_id.tables._dates import parse_dates
 def time_split(
     table: pd.DataFrame, unit: pd.Series, test: float, cutoff: str | None
 ) -> pd.Series:
-    """Parts by date; an encounter counts from its first photograph."""
+    """Parts by date; an encounter counts from its first photo."""
     days = _days(table)
     days = days.groupby(unit).transform("min").where(days.notna())
     dated = days.notna()
@@ -48,12 +48,12 @@ def _days(table: pd.DataFrame) -> pd.Series:
 
 
 def _cutoff(days: pd.Series, test: float) -> pd.Timestamp:
-    """The day from which on there is a fraction of photographs nearest to `test`."""
+    """The day from which on there is a fraction of photos nearest to `test`."""
     counts = days.value_counts().sort_index()
     from_day_on = counts[::-1].cumsum()[::-1]
     if len(counts) < 2:
         raise ValueError(
-            f"All photographs are of one day. {received(days=list(counts.index))}"
+            f"All photos are of one day. {received(days=list(counts.index))}"
         )
     misses = (from_day_on.iloc[1:] / counts.sum() - test).abs()
     return pd.Timestamp(misses.index[int(misses.argmin())])

@@ -36,7 +36,7 @@ def animal_groups(table: pd.DataFrame, unit: pd.Series) -> dict[str, str]:
 def take_units(
     table: pd.DataFrame, unit: pd.Series, wanted: float, seed: int
 ) -> set[str]:
-    """Units with about `wanted` photographs, so that each animal keeps one unit."""
+    """Units with about `wanted` photos, so that each animal keeps one unit."""
     pairs = pd.DataFrame({"unit": unit, "animal": table["identity"]})
     left = Counter(pairs.drop_duplicates()["animal"])
     animals = pairs.groupby("unit")["animal"].unique().to_dict()
@@ -53,7 +53,7 @@ def take_units(
 
 
 def take_groups(groups: pd.Series, wanted: float, seed: int) -> set[str]:
-    """Groups of animals with about `wanted` photographs, one group at least."""
+    """Groups of animals with about `wanted` photos, one group at least."""
     sizes = Counter(groups)
     order = in_hash_order(groups, seed)
     taken: set[str] = set()

@@ -1,4 +1,4 @@
-"""Photographs that are the same, or nearly the same, as another."""
+"""Photos that are the same, or nearly the same, as another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIDE = 64
 def find_copies(
     table: pd.DataFrame, on_image: Callable[[int], None] | None = None
 ) -> pd.DataFrame:
-    """Finds photographs that are copies of another, or look like copies.
+    """Finds photos that are copies of another, or look like copies.
 
     Copies have the same bytes. Near copies, such as frames of a burst or a resized
     file, have thumbnails that `data.find_duplicates` takes for the same.
@@ -26,7 +26,7 @@ def find_copies(
     Args:
         table: DataFrame with `image_id` and `path`. Files that cannot be read are left
             out; `check_table` names them.
-        on_image: Function that is called with the number of photographs read.
+        on_image: Function that is called with the number of photos read.
 
     Returns:
         DataFrame with `first` and `second`, row numbers of the table, and `kind`,

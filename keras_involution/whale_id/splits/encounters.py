@@ -1,4 +1,4 @@
-"""Which photographs belong to one encounter with an animal."""
+"""Which photos belong to one encounter with an animal."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _ENOUGH = 0.5
 
 @dataclass(frozen=True)
 class Encounters:
-    """The encounter of every photograph.
+    """The encounter of every photo.
 
     Args:
-        names: Series of strings; a photograph that belongs to none has a name of its
+        names: Series of strings; a photo that belongs to none has a name of its
             own.
         source: String, what told them: a column, the time, counters or nothing.
     """
@@ -47,21 +47,21 @@ def find_encounters(
     frames: int = FRAMES,
     files: bool = False,
 ) -> Encounters:
-    """Finds the encounters of the photographs of a table.
+    """Finds the encounters of the photos of a table.
 
     The first of these that at least half of the rows have: the column `encounter`; the
-    column `date`, or with `files` the time in the photographs themselves; the counter
+    column `date`, or with `files` the time in the photos themselves; the counter
     of the camera, in the column `photo_number` or in the names of the files.
-    Photographs of one animal with no larger gap than `hours`, or `frames`, between
+    Photos of one animal with no larger gap than `hours`, or `frames`, between
     neighbors are one encounter; dates without a time are one for each day.
 
     Args:
         table: DataFrame as `read_table` gives it.
         column: String, a column to take instead; `"auto"` as above; `None` takes every
-            photograph alone.
+            photo alone.
         hours: Float.
         frames: Integer.
-        files: Boolean, whether to open the photographs for their time.
+        files: Boolean, whether to open the photos for their time.
 
     Returns:
         `Encounters`.
@@ -113,7 +113,7 @@ def _times(table: pd.DataFrame, files: bool) -> tuple[pd.Series | None, str]:
     if not files:
         return None, ""
     written = pd.Series([_exif_time(path) for path in table["path"]], table.index)
-    return parse_dates(written), "the time in the photographs"
+    return parse_dates(written), "the time in the photos"
 
 
 def _exif_time(path: str | Path) -> str | None:

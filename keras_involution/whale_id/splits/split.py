@@ -44,12 +44,12 @@ def split_table(
     column: str = "split",
     within: tuple[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Says for every photograph whether it trains or tests.
+    """Says for every photo whether it trains or tests.
 
     Hashes of the ids decide, not a random generator: the same table gives the same
     split on every machine and for any order of its rows.
 
-    | `protocol` | the test photographs |
+    | `protocol` | the test photos |
     | --- | --- |
     | `"closed"` | of animals that also train: `test` |
     | `"open"` | the same, `test_known`, and all of some animals, `test_new` |
@@ -58,20 +58,20 @@ def split_table(
     | `"time"` | the latest: `test_known`, or `test_new` if the animal is new then |
     | `"given"` | as the column `given` says |
 
-    Photographs of unknown animals never train. Where the protocol is open they are
+    Photos of unknown animals never train. Where the protocol is open they are
     `test_new`, unless their encounter trains; elsewhere they are in neither part, which
     is written as "".
 
     Args:
         table: DataFrame as `read_table` gives it.
         protocol: String, one of the above.
-        test: Float, the fraction of the photographs in the test; with `"open"`, of
+        test: Float, the fraction of the photos in the test; with `"open"`, of
             known animals.
-        new: Float, the fraction of new animals' photographs, for `"open"`.
+        new: Float, the fraction of new animals' photos, for `"open"`.
         seed: Integer; another one gives another split.
-        encounters: String, a column such as `"encounter"`: photographs with the same
+        encounters: String, a column such as `"encounter"`: photos with the same
             value stay on one side. `"auto"` finds encounters by `find_encounters`;
-            `None` treats every photograph alone, so that frames of one sighting may
+            `None` treats every photo alone, so that frames of one sighting may
             stand on both sides.
         together: DataFrame of `find_copies`: pairs of rows that stay on one side.
             Where the column `given` separates them, the tested one trains.
@@ -139,7 +139,7 @@ _FACTS = (
 def _units(
     rows: pd.DataFrame, unit: pd.Series, table: pd.DataFrame, together: Any
 ) -> pd.Series:
-    """Encounters, joined where photographs of two of them are copies."""
+    """Encounters, joined where photos of two of them are copies."""
     if together is None:
         return unit
     names = unit.to_dict()
@@ -159,7 +159,7 @@ def _units(
 
 
 def _moved(parts: pd.Series, table: pd.DataFrame, together: pd.DataFrame) -> pd.Series:
-    """Tested copies of photographs that train train as well."""
+    """Tested copies of photos that train train as well."""
     parts = parts.copy()
     changed = True
     while changed:
@@ -195,7 +195,7 @@ def _disjoint(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Ser
 
 
 def _folds(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Series:
-    """The largest group first, each to the fold that has the fewest photographs."""
+    """The largest group first, each to the fold that has the fewest photos."""
     number = positive_integer(o["folds"], "folds")
     one_of(o["fold"], range(number), "fold")
     groups = table["identity"].map(animal_groups(table, unit))
@@ -244,6 +244,6 @@ def _check_sides(parts: pd.Series, protocol: str) -> None:
     if TRAIN not in counts or not set(counts) - {TRAIN, NEITHER}:
         raise ValueError(
             "Nothing would train or nothing would be tested: too few animals have a "
-            "second photograph or encounter, or all are linked by encounters. "
+            "second photo or encounter, or all are linked by encounters. "
             f"{received(protocol=protocol, counts=counts)}"
         )

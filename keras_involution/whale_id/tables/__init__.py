@@ -1,4 +1,4 @@
-"""Tables of photographs: reading, checking, repairing, writing."""
+"""Tables of photos: reading, checking, repairing, writing."""
 
 from keras_involution.whale_id.tables._columns import OPEN_CLASS as OPEN_CLASS
 from keras_involution.whale_id.tables._columns import UNKNOWN as UNKNOWN

@@ -58,7 +58,7 @@ def check_table(
     >>> from keras_involution.whale_id import check_table, from_wildlife
     >>> import pandas as pd
     >>> df = {"image_id": ["1"], "identity": ["A"], "path": ["nowhere.jpg"]}
-    >>> check_table(from_wildlife(pd.DataFrame(df), "/photographs"))[0].kind
+    >>> check_table(from_wildlife(pd.DataFrame(df), "/photos"))[0].kind
     'missing'
     """
     if workers is not None:

@@ -13,7 +13,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
 def read_folder(source: str | Path) -> pd.DataFrame:
-    """Photographs in folders, one folder for each animal.
+    """Photos in folders, one folder for each animal.
 
     Args:
         source: Folder. The names of the folders in it are the animals; what lies

@@ -40,7 +40,7 @@ def read_miewid(
     >>> import pandas as pd
     >>> from keras_involution.whale_id.tables import read_miewid
     >>> row = {"name": "A", "file_path": "1.jpg", "x": 1, "y": 2, "w": 8, "h": 9}
-    >>> read_miewid(pd.DataFrame([row]), "/photographs")["bbox"][0]
+    >>> read_miewid(pd.DataFrame([row]), "/photos")["bbox"][0]
     [1.0, 2.0, 8.0, 9.0]
     """
     frame, root = read_frame(source, images)

@@ -22,7 +22,7 @@ def read_table(
     *,
     boxes: bool = True,
 ) -> pd.DataFrame:
-    """Reads a table of photographs in any of the supported formats.
+    """Reads a table of photos in any of the supported formats.
 
     | `source` | what tells it |
     | --- | --- |
@@ -58,9 +58,9 @@ def read_table(
     ...     [["1.jpg", "kiler_whale", "a1"]],
     ...     columns=["image", "species", "individual_id"],
     ... )
-    >>> table = read_table(happywhale, images="/photographs")
+    >>> table = read_table(happywhale, images="/photos")
     >>> table.loc[0].to_list()
-    ['1.jpg', 'a1', '/photographs/1.jpg', 'killer_whale']
+    ['1.jpg', 'a1', '/photos/1.jpg', 'killer_whale']
     """
     if not isinstance(source, pd.DataFrame):
         if Path(source).is_dir() or is_image_file(Path(source)):

@@ -35,8 +35,8 @@ def from_wildlife(
     >>> df = pd.DataFrame(
     ...     {"image_id": [7], "identity": ["new_whale"], "path": ["a/7.jpg"]}
     ... )
-    >>> table = from_wildlife(df, "/photographs")
+    >>> table = from_wildlife(df, "/photos")
     >>> table.loc[0].to_list()
-    ['7', 'unknown', '/photographs/a/7.jpg']
+    ['7', 'unknown', '/photos/a/7.jpg']
     """
     return standard_table(df, root, boxes)

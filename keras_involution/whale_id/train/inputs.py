@@ -1,4 +1,4 @@
-"""What a run is trained on: photographs, or vectors that are stored already."""
+"""What a run is trained on: photos, or vectors that are stored already."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pandas as pd
 from keras_involution._arguments import received
 from keras_involution.whale_id.assemble import build_network
 from keras_involution.whale_id.config import TrainConfig
-from keras_involution.whale_id.embeddings import Embeddings, embed_photographs
+from keras_involution.whale_id.embeddings import Embeddings, embed_photos
 from keras_involution.whale_id.model import EmbeddingNetwork, VectorNetwork
-from keras_involution.whale_id.pipeline import Photographs, Views
+from keras_involution.whale_id.pipeline import Photos, Views
 
-_OF_PHOTOGRAPHS = (
+_OF_PHOTOS = (
     "image_size", "box_margin", "augmentation", "backbone", "spatial_operator",
     "stackwise_num_filters", "stackwise_num_blocks", "stackwise_strides",
     "kernel_size", "group_channels", "levels", "cells", "p", "dtype_policy",
@@ -42,8 +42,8 @@ class Inputs(Protocol):
         """What tells the data of the rows from other data of the same names."""
 
 
-class PhotographInputs:
-    """Photographs, which a backbone sees.
+class PhotoInputs:
+    """Photos, which a backbone sees.
 
     Args:
         config: `TrainConfig`.
@@ -59,14 +59,14 @@ class PhotographInputs:
     def network(self) -> EmbeddingNetwork:
         return build_network(self.config)
 
-    def views(self, rows: pd.DataFrame) -> Photographs:
+    def views(self, rows: pd.DataFrame) -> Photos:
         config, side = self.config, self.config.image_size
-        return Photographs(rows, (side, side), config.box_margin, config.on_error)
+        return Photos(rows, (side, side), config.box_margin, config.on_error)
 
     def embed(self, network: EmbeddingNetwork, rows: pd.DataFrame) -> Embeddings:
         margin = self.config.box_margin
-        photographs = Photographs(rows, network.image_size, margin, on_error="skip")
-        usable, features = embed_photographs(network, photographs)
+        photos = Photos(rows, network.image_size, margin, on_error="skip")
+        usable, features = embed_photos(network, photos)
         chosen = rows.iloc[usable]
         if "image_id" not in chosen:
             chosen = chosen.assign(image_id=chosen["path"])
@@ -85,15 +85,15 @@ class VectorInputs:
 
     Args:
         embeddings: `Embeddings`; where there are `flipped` ones they are views of the
-            same photographs.
+            same photos.
         config: `TrainConfig`.
 
     Raises:
-        ValueError: If a setting belongs to photographs.
+        ValueError: If a setting belongs to photos.
     """
 
     def __init__(self, embeddings: Embeddings, config: TrainConfig) -> None:
-        _refuse(config, _OF_PHOTOGRAPHS, "photographs")
+        _refuse(config, _OF_PHOTOS, "photos")
         self.embeddings, self.config = embeddings, config
         names = embeddings.table["image_id"].astype(str)
         bad = set(embeddings.unusable_rows().tolist())
@@ -108,7 +108,7 @@ class VectorInputs:
         has = table["image_id"].astype(str).isin(list(self._places))
         if not has.all() and self.config.on_error == "stop":
             raise ValueError(
-                "Every photograph of the table needs a vector that is not zero; "
+                "Every photo of the table needs a vector that is not zero; "
                 "`on_error=skip` leaves out those without. "
                 + received(
                     without=int((~has).sum()), first=list(table["image_id"][~has][:3])
@@ -147,10 +147,10 @@ class VectorInputs:
 
 
 class Vectors:
-    """The `Views` of stored vectors: one of those of a photograph at random.
+    """The `Views` of stored vectors: one of those of a photo at random.
 
     Args:
-        vectors: List of arrays (N, D), of the photographs and of their mirror images.
+        vectors: List of arrays (N, D), of the photos and of their mirror images.
     """
 
     kind = "vectors"

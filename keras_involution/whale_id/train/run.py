@@ -140,7 +140,7 @@ class TrainingRun:
         """How long the whole run takes, from the time of one forward pass.
 
         A step takes about as long as three forward passes. A validation embeds every
-        known photograph and its mirror image.
+        known photo and its mirror image.
         """
         blanks = self.inputs.blanks(EMBED_BATCH)
         self.network.embed(blanks)  # compiles

@@ -1,4 +1,4 @@
-"""What a run is about: the photographs that train, and those that validate."""
+"""What a run is about: the photos that train, and those that validate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_validation(validation: pd.DataFrame, rows: pd.DataFrame) -> None:
     known = validation["identity"].isin(rows["identity"]).sum()
     if not known:
         raise ValueError(
-            "`early_stop` looks at photographs whose `split` is val, or that are held "
+            "`early_stop` looks at photos whose `split` is val, or that are held "
             "out of train, and whose animal is trained on; there are none. "
             + received(validation=len(validation))
         )
@@ -39,14 +39,14 @@ def keep_classes(
 ) -> None:
     """Writes what the run is about; one that goes on must be about the same."""
     shown = [c for c in ("path", "identity", "species", "bbox") if c in rows]
-    # The folder of the photographs may have another name by now.
+    # The folder of the photos may have another name by now.
     names = [os.path.basename(str(path)) for path in rows["path"]]
     text = rows[shown].assign(path=names).to_csv(index=False)
     digest = hashlib.sha256(text.encode() + data).hexdigest()
-    facts = json.dumps({**vars(classes), "photographs": digest}, indent=1)
+    facts = json.dumps({**vars(classes), "photos": digest}, indent=1)
     if goes_on and path.exists() and path.read_text("utf-8") != facts:
         raise ValueError(
-            "A run goes on with the photographs and animals that it began with. "
-            + received(file=str(path), photographs=len(rows))
+            "A run goes on with the photos and animals that it began with. "
+            + received(file=str(path), photos=len(rows))
         )
     write_text(path, facts)

@@ -24,7 +24,7 @@ from keras_involution.whale_id.run_folder import (
 )
 from keras_involution.whale_id.train.inputs import (
     Inputs,
-    PhotographInputs,
+    PhotoInputs,
     VectorInputs,
 )
 from keras_involution.whale_id.train.run import TrainingRun
@@ -43,7 +43,7 @@ def train(
     on_start: Callable[[Budget, float], None] | None = None,
     on_step: Callable[[Progress], None] | None = None,
 ) -> EmbeddingNetwork | VectorNetwork:
-    """Trains a network on the photographs of a table, or on stored vectors of them.
+    """Trains a network on the photos of a table, or on stored vectors of them.
 
     The folder then holds `model.keras`, the network; `config.yaml`, all settings;
     `classes.json`, the identities; `head.npz`, the centers of the head; `steps.csv` and
@@ -56,9 +56,9 @@ def train(
             those that the column `held_out` of the settings keeps out of the training.
         config: `TrainConfig`.
         folder: Path of the folder.
-        vectors: `Embeddings` of the photographs by a network that stays as it is: a
-            projection of them is trained, and no photograph is read. `None` trains
-            the network on the photographs.
+        vectors: `Embeddings` of the photos by a network that stays as it is: a
+            projection of them is trained, and no photo is read. `None` trains
+            the network on the photos.
         resume: Boolean, whether the run in the folder is continued, if there is one.
         force: Boolean, whether the run in the folder is replaced.
         log: Sequence of `"csv"`, `"tensorboard"`, `"wandb"` and `"trackio"`; CSV is
@@ -82,7 +82,7 @@ def train(
     folder = Path(folder)
     inputs: Inputs
     if vectors is None:
-        inputs = PhotographInputs(config)
+        inputs = PhotoInputs(config)
     else:
         inputs = of_vectors = VectorInputs(vectors, config)
         table = of_vectors.usable(table)

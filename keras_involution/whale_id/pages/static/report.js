@@ -30,7 +30,7 @@ function decisionOf(query) {
   return Object.hasOwn(decisions, query.id) ? decisions[query.id] : { rejected: [] };
 }
 
-// A section holds its photographs only while it is near the screen, so that a page of
+// A section holds its photos only while it is near the screen, so that a page of
 // hundreds of queries stays light.
 function build(number) {
   const section = sections[number];
@@ -44,7 +44,7 @@ function build(number) {
       make("span", { className: "soft", textContent: query.facts }), ...told,
       make("span", { className: "answer" })));
   const asked = make("div", { className: "asked" },
-    photograph(query.photograph, "The query"),
+    photo(query.photo, "The query"),
     make("button", { type: "button", className: "new", textContent: "New animal",
       aria: { pressed: "false" } }));
   const candidates = query.candidates.map((candidate) =>
@@ -63,12 +63,12 @@ function release(number) {
   section.replaceChildren(make("h2", { textContent: data.queries[number].id }));
 }
 
-function photograph(number, what) {
-  const { id, image, map } = data.photographs[number];
+function photo(number, what) {
+  const { id, image, map } = data.photos[number];
   if (image === undefined) {
     return make("div", { className: "missing", textContent: `${what}: ${id}: not readable` });
   }
-  const button = make("button", { type: "button", className: "photograph",
+  const button = make("button", { type: "button", className: "photo",
     aria: { label: `Compare ${id}` }, dataset: { number } },
   make("img", { src: data.images[image], alt: `${what}: ${id}` }));
   if (map !== undefined) {
@@ -91,10 +91,10 @@ function card(candidate) {
   const numbers = data.animals[identity];
   const first = best ?? numbers[0];
   const main = first === undefined
-    ? make("div", { className: "missing", textContent: "No other photograph" })
-    : photograph(first, "A candidate");
+    ? make("div", { className: "missing", textContent: "No other photo" })
+    : photo(first, "A candidate");
   const others = numbers.filter((number) => number !== first)
-    .map((number) => photograph(number, "A candidate"));
+    .map((number) => photo(number, "A candidate"));
   const facts = [make("strong", { textContent: identity }),
     make("span", { className: "soft", textContent: `rank ${rank}, score ${score.toFixed(3)}` })];
   if (confidence !== undefined) facts.push(meter(confidence));
@@ -247,10 +247,10 @@ function enlarge(number, identity, photo) {
   const query = data.queries[number];
   const candidate = query.candidates.find((c) => c.identity === identity);
   const points = candidate && candidate.best === photo ? candidate.points : undefined;
-  const pair = [large(query.photograph, "The query")];
-  if (photo !== query.photograph) pair.push(large(photo, identity ?? ""));
+  const pair = [large(query.photo, "The query")];
+  if (photo !== query.photo) pair.push(large(photo, identity ?? ""));
   const others = identity === undefined ? [] : data.animals[identity].map((other) => {
-    const button = photograph(other, "A candidate");
+    const button = photo(other, "A candidate");
     if (other === photo) button.classList.add("chosen");
     button.addEventListener("click", () => enlarge(number, identity, other));
     return button;
@@ -259,7 +259,7 @@ function enlarge(number, identity, photo) {
 }
 
 function large(number, what) {
-  const { id, image, map } = data.photographs[number];
+  const { id, image, map } = data.photos[number];
   const mapped = document.body.classList.contains("maps") && map !== undefined;
   return { image: data.images[mapped ? map : image], caption: `${what}: ${id}`,
     alt: `${what}: ${id}${mapped ? ", kernel heat map" : ""}` };
@@ -279,7 +279,7 @@ function pressedKey(event) {
   else if (key === "u") undo();
   else if (key === "j") go(current + 1);
   else if (key === "k") go(current - 1);
-  else if (key === "enter" && !onButton) cards[chosen]?.querySelector(".photograph")?.click();
+  else if (key === "enter" && !onButton) cards[chosen]?.querySelector(".photo")?.click();
   else return;
   event.preventDefault();
 }
@@ -303,7 +303,7 @@ sections.forEach((section, number) => {
     }
     const identity = button.closest(".candidate")?.dataset.identity;
     const photo = Number(button.dataset.number);
-    if (button.classList.contains("photograph")) enlarge(number, identity, photo);
+    if (button.classList.contains("photo")) enlarge(number, identity, photo);
     else decide(number, button.classList[0], identity);
   });
   show(number);

@@ -38,8 +38,8 @@ function show(answer) {
     ? "The percentages are calibrated probabilities. A person decides."
     : "Scores order the animals; they are no probabilities. A person decides.";
   element("asked").replaceChildren(...answer.images.map((image, place) =>
-    button({ image, id: `photograph ${place + 1}` }, "Your photograph", () =>
-      compare([{ image, caption: "Your photograph", alt: "Your photograph" }]))));
+    button({ image, id: `photo ${place + 1}` }, "Your photo", () =>
+      compare([{ image, caption: "Your photo", alt: "Your photo" }]))));
   element("matches").replaceChildren(...answer.matches.map((match) =>
     match.id === NEW ? fresh(match, answer) : known(match, answer)));
   element("answer").hidden = false;
@@ -54,7 +54,7 @@ function fresh(match, answer) {
 function known(match, answer) {
   const points = match.points?.length
     ? [make("p", { className: "details soft",
-      textContent: `${match.points.length} matched points; click the first photograph` })] : [];
+      textContent: `${match.points.length} matched points; click the first photo` })] : [];
   return make("li", {}, make("h3", {}, `${match.rank}. ${match.id}`, rating(match, answer)),
     make("p", { className: "details soft", textContent: match.details }), ...points,
     make("div", { className: "strip" }, ...strip(match, answer, 0)));
@@ -67,18 +67,18 @@ function rating(match, answer) {
 }
 
 function strip(match, answer, chosen) {
-  return match.photographs.map((photograph, place) => {
-    const made = button(photograph, match.id, () => enlarge(match, answer, place));
+  return match.photos.map((photo, place) => {
+    const made = button(photo, match.id, () => enlarge(match, answer, place));
     if (chosen && place === chosen) made.classList.add("chosen");
     return made;
   });
 }
 
 function enlarge(match, answer, place) {
-  const { id, image } = match.photographs[place];
+  const { id, image } = match.photos[place];
   const caption = `${match.id}: ${id}`;
   compare([
-    { image: answer.images[0], caption: "Your photograph", alt: "Your photograph" },
+    { image: answer.images[0], caption: "Your photo", alt: "Your photo" },
     { image, caption, alt: caption },
   ], place === 0 && match.points?.length ? match.points : undefined,
   strip(match, answer, place));
@@ -88,7 +88,7 @@ function button({ image, id }, what, pressed) {
   if (!image) {
     return make("div", { className: "missing", textContent: `${id}: not readable` });
   }
-  const made = make("button", { type: "button", className: "photograph",
+  const made = make("button", { type: "button", className: "photo",
     aria: { label: `Compare ${id}` } }, make("img", { src: image, alt: `${what}: ${id}` }));
   made.addEventListener("click", pressed);
   return made;

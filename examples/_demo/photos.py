@@ -1,4 +1,4 @@
-"""The photographs of `examples/data` as arrays."""
+"""The photos of `examples/data` as arrays."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Fin:
-    """One photograph of a dorsal fin."""
+    """One photo of a dorsal fin."""
 
     image_id: str
     identity: str
@@ -37,11 +37,11 @@ class Fin:
     image: np.ndarray
 
 
-def load_photographs(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The photographs of ten classes.
+def load_photos(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """The photos of ten classes.
 
     Args:
-        split: `"train"`, 40 photographs a class, or `"test"`, 20.
+        split: `"train"`, 40 photos a class, or `"test"`, 20.
 
     Returns:
         Bytes (N, 96, 96, 3), class by class, and the class numbers (N,).
@@ -54,16 +54,16 @@ def load_photographs(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def load_fins(longest_side: int = 640) -> list[Fin]:
-    """The ten photographs of dorsal fins, shrunk for a page."""
+    """The ten photos of dorsal fins, shrunk for a page."""
     folder = DATA / "dolphin_fins"
     with open(folder / "metadata.csv", encoding="utf-8", newline="") as table:
         return [_read_fin(row, folder, longest_side) for row in csv.DictReader(table)]
 
 
 def _read_fin(row: dict[str, str], folder: Path, longest_side: int) -> Fin:
-    with Image.open(folder / row["path"]) as photograph:
-        photograph.thumbnail((longest_side, longest_side))
-        image = np.asarray(photograph.convert("RGB"))
+    with Image.open(folder / row["path"]) as photo:
+        photo.thumbnail((longest_side, longest_side))
+        image = np.asarray(photo.convert("RGB"))
     return Fin(
         image_id=row["image_id"],
         identity=row["identity"],
