@@ -23,6 +23,12 @@ def own_trainable_variables(layer: Any) -> list[Any]:
     return list(layer._trainable_variables)
 
 
+def untrack(layer: Any, variable: Any) -> None:
+    """Makes a layer forget a variable. `del layer.name` also collects garbage, which
+    takes minutes for the layers of a network in a large process."""
+    layer._untrack_variable(variable)
+
+
 def layer_of(tensor: keras.KerasTensor) -> Any:
     """The layer that made a tensor of a functional model; nothing public leads back."""
     return tensor._keras_history.operation

@@ -24,6 +24,15 @@ class Block(keras.layers.Layer):
         return self.factor * self.inner(inputs)
 
 
+def test_a_variable_that_a_layer_forgets():
+    block = Block()
+    block.build((None, 3))
+    forgotten = block.factor
+    _keras_private.untrack(block, forgotten)
+    assert not any(weight is forgotten for weight in block.weights)
+    assert len(block.weights) == 2
+
+
 def model() -> keras.Model:
     inputs = keras.Input((3,))
     outputs = keras.layers.ReLU(name="last")(Block()(inputs))

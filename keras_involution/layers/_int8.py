@@ -14,7 +14,7 @@ import keras
 from keras import layers, ops, quantizers
 
 from keras_involution._arguments import received
-from keras_involution._keras_private import flat_layers
+from keras_involution._keras_private import flat_layers, untrack
 from keras_involution._typing import Shape, Tensor
 
 
@@ -81,7 +81,7 @@ class Int8Kernel:
                 f"1x1 convolutions are quantized to 'int8' only. {received(mode=mode)}"
             )
         integers, scale = _rounded(self._kernel, quantizer)
-        del self._kernel
+        untrack(self, self._kernel)
         new: Any = self.add_weight  # type: ignore[attr-defined]
         self._kernel = new(
             name="kernel",
