@@ -67,6 +67,6 @@ def test_what_cannot_be_done_is_said(preset, photo, tmp_path):
     assert "not an image of a known kind" in text, "Pillow would start Ghostscript"
     assert "Received: preset=" in run(photo, "--preset", "nothing", status=1)
     several = [photo, photo, "--preset", preset, "--heatmap", tmp_path / "a.png"]
-    assert "of one image" in run(*several, status=2)
+    assert "takes a single image" in run(*several, status=2)
     odd = [photo, "--preset", preset, "--heatmap", tmp_path / "map.txt"]
     assert ".png or .jpg" in run(*odd, status=2)

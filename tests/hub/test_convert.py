@@ -310,4 +310,4 @@ def test_the_command(arrays, tmp_path):
         RedNetBackbone.from_preset(tmp_path / "backbone"), model.backbone
     )
     usage = ["convert", path, tmp_path / "b", "--backbone", "--check", path]
-    assert "has no classes" in run(*usage, status=2)
+    assert "needs a classifier" in run(*usage, status=2)

@@ -160,7 +160,7 @@ def test_the_head_keeps_its_multiple_of_every_rate():
 
 def test_other_settings_and_losses_that_are_no_numbers_are_refused(tmp_path):
     new_trainer(tmp_path, settings={"seed": 0, "size": 3}).run()
-    with pytest.raises(ValueError, match=r"here with seed=0\. Received: seed=1$"):
+    with pytest.raises(ValueError, match=r"settings: seed=0\. Received: seed=1$"):
         new_trainer(tmp_path, settings={"seed": 1, "size": 3})
     diverged = new_trainer(learning_rate=lambda step: 1e30)
     with pytest.raises(ValueError, match=r"not finite.*Received: loss="):

@@ -192,7 +192,7 @@ def test_a_run_is_not_replaced_unless_told_so(tmp_path):
         train(table, settings, tmp_path / "run")
     for changes in ({"epochs": 2}, {"seed": 7}):
         [(name, value)] = changes.items()
-        message = rf"here with {name}=[01]\. Received: {name}={value}$"
+        message = rf"settings: {name}=[01]\. Received: {name}={value}$"
         with pytest.raises(ValueError, match=message):
             other = one_stage(**{"epochs": 1, **changes})
             train(table, other, tmp_path / "run", resume=True)
