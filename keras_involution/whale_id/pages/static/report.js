@@ -243,15 +243,15 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-function enlarge(number, identity, photo) {
+function enlarge(number, identity, shown) {
   const query = data.queries[number];
   const candidate = query.candidates.find((c) => c.identity === identity);
-  const points = candidate && candidate.best === photo ? candidate.points : undefined;
+  const points = candidate && candidate.best === shown ? candidate.points : undefined;
   const pair = [large(query.photo, "The query")];
-  if (photo !== query.photo) pair.push(large(photo, identity ?? ""));
+  if (shown !== query.photo) pair.push(large(shown, identity ?? ""));
   const others = identity === undefined ? [] : data.animals[identity].map((other) => {
     const button = photo(other, "A candidate");
-    if (other === photo) button.classList.add("chosen");
+    if (other === shown) button.classList.add("chosen");
     button.addEventListener("click", () => enlarge(number, identity, other));
     return button;
   });
