@@ -15,6 +15,11 @@ ReLUs in the same step:
 
     python -m benchmarks.network --networks RedNet-50 "RedNet-50, not folded"
 
+What generating kernels twice in the stem and the first stage costs and saves:
+
+    python -m benchmarks.network --networks RedNet-50 "RedNet-50, kernels kept" \
+        --work training
+
 What folding all of it gains:
 
     python -m benchmarks.network --networks RedNet-50 "RedNet-50, fused" \
@@ -32,6 +37,7 @@ from typing import Any
 from benchmarks._measure import devices, report
 from benchmarks._measure.networks import (
     FUSED,
+    KEPT,
     NETWORKS,
     OPPONENTS,
     UNFOLDED,
@@ -102,7 +108,7 @@ def _compare(rows: list[report.Row]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
-    names = (*NETWORKS, *UNFOLDED, *FUSED)
+    names = (*NETWORKS, *UNFOLDED, *KEPT, *FUSED)
     parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=names)
     parser.add_argument("--work", nargs="*", default=("inference", "training"))
     parser.add_argument("--side", type=int, default=224)

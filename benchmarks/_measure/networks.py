@@ -24,6 +24,8 @@ OPPONENTS = ("keras ResNet50", "torch ResNet50")
 NETWORKS = ("RedNet-26", "ResNet-26", "RedNet-50", "ResNet-50", *OPPONENTS)
 # Only when asked for: normalization by itself also at inference.
 UNFOLDED = ("RedNet-26, not folded", "RedNet-50, not folded")
+# Only when asked for: no layer generates its kernels again for the gradients.
+KEPT = ("RedNet-26, kernels kept", "RedNet-50, kernels kept")
 # By `fuse_for_inference`; inference alone.
 FUSED = ("RedNet-26, fused", "RedNet-50, fused")
 CLASSES = 1000
@@ -51,6 +53,8 @@ def build(name: str, side: int, data_format: str) -> Any:
         )
     if name in UNFOLDED:
         _do_not_fold()
+    if name in KEPT:
+        _keep_kernels()
     family, depth = name.partition(",")[0].split("-")
     model = getattr(keras_involution, f"RedNet{depth}")(
         num_classes=CLASSES,
@@ -71,6 +75,13 @@ def _do_not_fold() -> None:
 
     _base.BaseInvolution._reduce_and_norm = reduce_and_norm
     InferenceSteps._takes_steps = lambda network, inputs: False
+
+
+def _keep_kernels() -> None:
+    """For the rest of the process, in the layers of every stage."""
+    from keras_involution.layers import _base
+
+    _base.BaseInvolution._makes_kernels_twice = lambda layer, inputs: False
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:

@@ -28,8 +28,8 @@ def export_model(
 
     The exported program takes prepared tensors. Pass images through
     `model.preprocessor` first, or resize them and apply its scale and offset. Every
-    involution is written with standard operators of the format, whatever the
-    `implementation` of the layer.
+    involution is written with standard operators of the format; the
+    `implementation` of the layer does not matter.
 
     | format | backends | supports |
     | --- | --- | --- |

@@ -3,7 +3,7 @@
 Keras quantizes its dense layers only. Here a kernel is rounded as theirs are, with one
 scale an output channel, and kept so in files and memory: a quarter of the bytes. The
 layer computes in its own precision with the kernel that the integers stand for, which
-is what `kernel` returns, so that whatever reads the kernel goes on working.
+is what `kernel` returns, so the code that reads the kernel does not change.
 """
 
 from __future__ import annotations
@@ -18,25 +18,22 @@ from keras_involution._keras_private import flat_layers, untrack
 from keras_involution._typing import Shape, Tensor
 
 
-class Int8Kernel:
-    """What a convolution with windows of one adds to that of Keras behind it.
+class Int8Kernel(layers.Layer):
+    """Mixed into a convolution of Keras with windows of one, in front of it.
 
     Keras keeps the kernel in `_kernel`, and asks `_is_quantized` before it quantizes.
     """
 
     _kernel: Any
-    bias: Any
     dtype_policy: Any
-    compute_dtype: str
-    quantization_mode: str | None
-    lora_enabled: bool
+
     lora_alpha: float
     lora_rank: int
     lora_kernel_a: Any
     lora_kernel_b: Any
 
     def build(self, input_shape: Shape) -> None:
-        super().build(input_shape)  # type: ignore[misc]
+        super().build(input_shape)
         if self.quantization_mode is not None:
             self._use_integers(self.quantization_mode, None)
 
@@ -66,14 +63,14 @@ class Int8Kernel:
         """
         if mode != "int8":
             # Keras warns, and goes on with the next layer.
-            super().quantize(mode, type_check, config)  # type: ignore[misc]
+            super().quantize(mode, type_check, config)
         self._use_integers("int8", getattr(config, "weight_quantizer", None))
         self.dtype_policy = keras.dtype_policies.get(
             f"int8_from_{self.dtype_policy.name}"
         )
 
     def quantized_call(self, *args: Any, **kwargs: Any) -> Tensor:
-        return self.call(*args, **kwargs)  # type: ignore[attr-defined]
+        return self.call(*args, **kwargs)
 
     def _use_integers(self, mode: str, quantizer: Any) -> None:
         if mode != "int8":
@@ -82,15 +79,14 @@ class Int8Kernel:
             )
         integers, scale = _rounded(self._kernel, quantizer)
         untrack(self, self._kernel)
-        new: Any = self.add_weight  # type: ignore[attr-defined]
-        self._kernel = new(
+        self._kernel = self.add_weight(
             name="kernel",
             shape=integers.shape,
             initializer="zeros",
             dtype="int8",
             trainable=False,
         )
-        self.kernel_scale = new(
+        self.kernel_scale = self.add_weight(
             name="kernel_scale", shape=scale.shape, initializer="ones", trainable=False
         )
         self._kernel.assign(integers)
@@ -99,7 +95,7 @@ class Int8Kernel:
 
     def save_own_variables(self, store: Any) -> None:
         if self.quantization_mode is None:
-            super().save_own_variables(store)  # type: ignore[misc]
+            super().save_own_variables(store)
             return
         integers, scale = self._kernel, self.kernel_scale
         if self.lora_enabled:  # the saved kernel includes it, as those of Keras do
@@ -110,7 +106,7 @@ class Int8Kernel:
 
     def load_own_variables(self, store: Any) -> None:
         if self.quantization_mode is None:
-            super().load_own_variables(store)  # type: ignore[misc]
+            super().load_own_variables(store)
             return
         variables = [self._kernel, self.bias, self.kernel_scale]
         variables = [v for v in variables if v is not None]

@@ -47,9 +47,7 @@ class _Pointwise(Int8Kernel):
         if self.data_format == "channels_first" and _BACKEND == "tensorflow":
             return self._product_of_planes(inputs, kernel)
         if not self._is_product(inputs):
-            # The method of the convolution that stands behind in the order of bases,
-            # which mypy does not see from here.
-            return super().convolution_op(inputs, kernel)  # type: ignore[misc]
+            return super().convolution_op(inputs, kernel)
         rows, matrix = self.rows(inputs), ops.reshape(kernel, kernel.shape[-2:])
         # Keras 3.15 promotes two float64 tensors of PyTorch to float32.
         return rows @ matrix if _BACKEND == "torch" else ops.matmul(rows, matrix)

@@ -8,6 +8,7 @@ made for a few images at a time, and made again for the gradients.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -18,8 +19,13 @@ from keras_involution._arguments import received
 from keras_involution._typing import Tensor
 from keras_involution.ops._arrays import wide
 from keras_involution.ops._geometry import Geometry, geometry_of
-from keras_involution.ops._implementation import Implementation, named, select
-from keras_involution.ops.involution import IMPLEMENTATIONS, exported_form
+from keras_involution.ops._implementation import Implementation, select
+from keras_involution.ops.involution import (
+    IMPLEMENTATIONS,
+    OperatorNode,
+    exported_form,
+    result_dtype,
+)
 
 if keras.config.backend() == "tensorflow":
     from keras_involution.ops.tensorflow._pieces import in_pieces
@@ -97,45 +103,45 @@ def fused_involution(
         Recognition", CVPR 2021, https://arxiv.org/abs/2103.06255
     """
     tensors = inputs, features, span_kernel, span_bias
-    arguments = kernel_size, groups, strides, dilation_rate, data_format, implementation
+    arguments: dict[str, Any] = {
+        "strides": strides,
+        "dilation_rate": dilation_rate,
+        "data_format": data_format,
+        "implementation": implementation,
+    }
     if any(isinstance(tensor, keras.KerasTensor) for tensor in tensors):
-        return FusedInvolutionOperation(*arguments).symbolic_call(*tensors)
-    return _compute(*tensors, *arguments)
+        node = FusedInvolutionOperation(kernel_size, groups, **arguments)
+        return node.symbolic_call(*tensors)
+    return _compute(*tensors, kernel_size, groups, **arguments)
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
-class FusedInvolutionOperation(keras.Operation):
+class FusedInvolutionOperation(OperatorNode):
     """The operator as a node of a functional model."""
 
     def __init__(
-        self,
-        kernel_size: int | tuple[int, ...],
-        groups: int = 1,
-        strides: int | tuple[int, ...] = 1,
-        dilation_rate: int | tuple[int, ...] = 1,
-        data_format: str | None = None,
-        implementation: str | None = None,
-        name: str | None = None,
+        self, kernel_size: int | tuple[int, ...], groups: int = 1, **kwargs: Any
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(**kwargs)
         self.kernel_size = kernel_size
         self.groups = groups
-        self.strides = strides
-        self.dilation_rate = dilation_rate
-        self.data_format = data_format
-        if implementation is not None:
-            named(IMPLEMENTATIONS, implementation)
-        self.implementation = implementation
 
-    def call(self, *tensors: Tensor) -> Tensor:
-        return _compute(*tensors, *self._arguments(), self.implementation)
+    def call(
+        self,
+        inputs: Tensor,
+        features: Tensor,
+        span_kernel: Tensor,
+        span_bias: Tensor,
+    ) -> Tensor:
+        tensors = inputs, features, span_kernel, span_bias
+        return _compute(*tensors, *self._sizes(), implementation=self.implementation)
 
     def compute_output_spec(self, *tensors: Tensor) -> keras.KerasTensor:
-        geometry = _geometry(tensors, *self._arguments())
+        geometry = _geometry(tensors, *self._sizes())
         shape = geometry.output_shape(tuple(tensors[0].shape))
         return keras.KerasTensor(shape, dtype=_result_dtype(tensors))
 
-    def _arguments(self) -> tuple[Any, ...]:
+    def _sizes(self) -> tuple[Any, Any, Any, Any, Any]:
         sizes = self.kernel_size, self.groups, self.strides, self.dilation_rate
         return *sizes, self.data_format
 
@@ -145,22 +151,33 @@ def _compute(
     features: Tensor,
     span_kernel: Tensor,
     span_bias: Tensor,
-    *arguments: Any,
+    kernel_size: int | tuple[int, ...],
+    groups: int,
+    strides: int | tuple[int, ...],
+    dilation_rate: int | tuple[int, ...],
+    data_format: str | None,
+    implementation: str | None,
 ) -> Tensor:
-    *sizes, implementation = arguments
     given = inputs, features, span_kernel, span_bias
     tensors = [ops.convert_to_tensor(tensor) for tensor in given]
     dtype = _result_dtype(tensors)
-    geometry = _geometry(tensors, *sizes)
+    geometry = _geometry(
+        tensors, kernel_size, groups, strides, dilation_rate, data_format
+    )
     # All of it in float32 where the numbers are halves; the result is rounded once.
     x, f, matrix, bias = (wide(ops.cast(tensor, dtype)) for tensor in tensors)
     first = geometry.channels_first
     if first:
         x, f = ops.moveaxis(x, 1, -1), ops.moveaxis(f, 1, -1)
-    last = Geometry(**{**vars(geometry), "data_format": "channels_last"})
+    last = replace(geometry, data_format="channels_last")
     chosen = _chosen(x, last, exported_form(x) or implementation)
     y = in_pieces(chosen, x, f, matrix, bias, last, _images(f, last))
     return ops.cast(ops.moveaxis(y, -1, 1) if first else y, dtype)
+
+
+def _result_dtype(tensors: Any) -> str:
+    names = ("inputs", "features", "span_kernel", "span_bias")
+    return result_dtype(**dict(zip(names, tensors, strict=True)))
 
 
 def takes_less(
@@ -224,12 +241,3 @@ def _geometry(
     batch, sizes = of_features[0], of_features[2:] if first else of_features[1:-1]
     kernels = (groups, *window, *sizes) if first else (*sizes, groups, *window)
     return geometry_of(shape, (batch, *kernels), strides, dilation_rate, data_format)
-
-
-def _result_dtype(tensors: Any) -> str:
-    dtypes = {keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors}
-    if any(dtype.startswith("complex") for dtype in dtypes):
-        raise ValueError(f"All tensors must be real. {received(dtypes=sorted(dtypes))}")
-    if dtypes == {"float64"}:  # Keras's promotion would narrow it to float32
-        return "float64"
-    return keras.backend.result_type(*dtypes, float)

@@ -102,9 +102,8 @@ def involution(
     return _compute(inputs, kernels, *arguments)
 
 
-@keras.saving.register_keras_serializable(package="keras_involution")
-class InvolutionOperation(keras.Operation):
-    """The operator as a node of a functional model."""
+class OperatorNode(keras.Operation):
+    """What operators are as nodes of functional models: their arguments, kept."""
 
     def __init__(
         self,
@@ -121,6 +120,11 @@ class InvolutionOperation(keras.Operation):
         if implementation is not None:
             named(IMPLEMENTATIONS, implementation)
         self.implementation = implementation
+
+
+@keras.saving.register_keras_serializable(package="keras_involution")
+class InvolutionOperation(OperatorNode):
+    """The operator as a node of a functional model."""
 
     def call(self, inputs: Tensor, kernels: Tensor) -> Tensor:
         return _compute(
@@ -141,7 +145,8 @@ class InvolutionOperation(keras.Operation):
             self.data_format,
         )
         shape = geometry.output_shape(tuple(inputs.shape))
-        return keras.KerasTensor(shape, dtype=_result_dtype(inputs, kernels))
+        dtype = result_dtype(inputs=inputs, kernels=kernels)
+        return keras.KerasTensor(shape, dtype=dtype)
 
 
 def _compute(
@@ -153,7 +158,7 @@ def _compute(
     implementation: str | None,
 ) -> Tensor:
     inputs, kernels = ops.convert_to_tensor(inputs), ops.convert_to_tensor(kernels)
-    dtype = _result_dtype(inputs, kernels)
+    dtype = result_dtype(inputs=inputs, kernels=kernels)
     inputs, kernels = ops.cast(inputs, dtype), ops.cast(kernels, dtype)
     shapes = tuple(inputs.shape), tuple(kernels.shape)
     geometry = geometry_of(*shapes, strides, dilation_rate, data_format)
@@ -162,13 +167,17 @@ def _compute(
     return chosen.run(inputs, kernels, geometry)
 
 
-def _result_dtype(inputs: Tensor, kernels: Tensor) -> str:
-    dtypes = {keras.backend.standardize_dtype(t.dtype) for t in (inputs, kernels)}
+def result_dtype(**tensors: Tensor) -> str:
+    """The dtype that Keras promotes tensors to; float64 stays float64.
+
+    Raises:
+        ValueError: If a tensor is complex.
+    """
+    dtypes = {keras.backend.standardize_dtype(t.dtype) for t in tensors.values()}
     if any(dtype.startswith("complex") for dtype in dtypes):
-        raise ValueError(
-            "`inputs` and `kernels` must be real numbers. "
-            + received(inputs_dtype=inputs.dtype, kernels_dtype=kernels.dtype)
-        )
+        names = ", ".join(f"`{name}`" for name in tensors)
+        given = {f"{name}_dtype": tensor.dtype for name, tensor in tensors.items()}
+        raise ValueError(f"{names} must be real numbers. {received(**given)}")
     if dtypes == {"float64"}:  # Keras's promotion would narrow it to float32
         return "float64"
     return keras.backend.result_type(*dtypes, float)

@@ -251,7 +251,7 @@ def test_a_functional_model_and_errors():
             call(case)(*wrong)
     with pytest.raises(ValueError, match=r"must have the shape.*Received"):
         call(case)(x, f[:, :, 1:], matrix, bias)
-    with pytest.raises(ValueError, match=r"must be real.*Received: dtypes"):
+    with pytest.raises(ValueError, match=r"must be real.*Received: inputs_dtype"):
         call(case)(x.astype("complex64"), f, matrix, bias)
     with pytest.raises(ValueError, match=r"`implementation` must be.*Received"):
         call(case, implementation="fast")(*arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,15 +32,11 @@ def in_pieces(
     return outputs
 
 
+@dataclass(frozen=True)
 class _Work:
-    def __init__(
-        self, implementation: Implementation, geometry: Geometry, images: int
-    ) -> None:
-        self.implementation, self.geometry, self.images = (
-            implementation,
-            geometry,
-            images,
-        )
+    implementation: Implementation
+    geometry: Geometry
+    images: int
 
     def at_once(self, x: Tensor, f: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
         kernels = self._kernels(x, f, matrix, bias)
