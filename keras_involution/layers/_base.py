@@ -1,4 +1,4 @@
-"""What `Involution1D`, `2D` and `3D` share: everything but the rank."""
+"""The base class of `Involution1D`, `Involution2D` and `Involution3D`."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class BaseInvolution(HoldsPointwise):
         return (outputs, kernels) if return_kernels else outputs
 
     def _makes_kernels_twice(self, inputs: Tensor) -> bool:
-        """Whether training takes less memory and no more time so."""
+        """Whether computing the kernels twice saves memory and takes no more time."""
         span = self.span
         is_plain = not (span.lora_enabled or span.quantization_mode)
         geometry = self._geometry(inputs.shape)
@@ -139,7 +139,7 @@ class BaseInvolution(HoldsPointwise):
         """The weights of every output position, computed from `inputs`.
 
         Args:
-            inputs: Tensor as for the layer's call.
+            inputs: Tensor with the shape of the layer's inputs.
             training: Whether batch normalization uses the statistics of this batch.
 
         Returns:
@@ -148,7 +148,7 @@ class BaseInvolution(HoldsPointwise):
         return self._kernels(self._features(inputs, training))
 
     def _features(self, inputs: Tensor, training: bool | None) -> Tensor:
-        """(B, Ho, Wo, R), or channels first, what the kernels are made of."""
+        """(B, Ho, Wo, R), or (B, R, Ho, Wo): the features that generate the kernels."""
         x = inputs
         if self.pool is not None:
             means = means_of_windows(inputs, self.pool)
@@ -164,7 +164,7 @@ class BaseInvolution(HoldsPointwise):
         return keras.ops.reshape(x, self._split_taps(keras.ops.shape(x)))
 
     def _reduce_and_norm(self, x: Tensor) -> Tensor:
-        """Both at once: normalizing by fixed statistics is a scale of the weights."""
+        """Both at once: normalization by fixed statistics only scales the weights."""
         ops_ = keras.ops
         scale, offset = scale_and_offset(self.reduce_norm)
         kernel = ops_.convert_to_tensor(self.reduce.kernel) * scale
@@ -218,7 +218,7 @@ class BaseInvolution(HoldsPointwise):
         channels = input_shape[1 if self.data_format == "channels_first" else -1]
         if channels is None:
             raise ValueError(
-                "The channels of the inputs must be known. "
+                "The number of channels of the inputs must be known. "
                 + _arguments.received(input_shape=tuple(input_shape))
             )
         _arguments.divisible(channels, self.groups, "channels", "groups")
@@ -245,9 +245,9 @@ class BaseInvolution(HoldsPointwise):
         )
 
     def _average_pooling(self) -> layers.Layer:
-        """Means over the windows of the strides; an incomplete last one is averaged
-        over what it holds, as the published pooling does with `ceil_mode`."""
-        # PyTorch has no pooling of three dimensions in half precision on CPUs.
+        """Averages over windows of the size of the strides. An incomplete last window
+        is averaged over its elements, as published (`ceil_mode` in PyTorch)."""
+        # PyTorch has no 3D pooling in half precision on CPUs.
         is_half = self.rank == 3 and self.compute_dtype in ("float16", "bfloat16")
         return _POOLINGS[self.rank](
             self.strides,

@@ -1,10 +1,9 @@
-"""Batch normalization over the whole batch, wherever its parts are computed.
+"""Batch normalization over the whole batch, on one or several devices.
 
-Keras 3.15 synchronizes the statistics on TensorFlow alone. On PyTorch it also writes
-one training step as a dozen operations on whole feature maps, each with a gradient of
-its own, and takes two to five times as long as the single operation used here. The
-values are the same: variances are those of the batch itself, in the moving statistics
-too.
+Keras 3.15 synchronizes the statistics on TensorFlow only. On PyTorch, its training step
+consists of a dozen operations on whole feature maps, each with its own gradient, and
+takes two to five times as long as the single operation used here. The values are the
+same: the moving statistics also use the biased variance of the batch.
 """
 
 from __future__ import annotations
@@ -24,24 +23,24 @@ _BACKEND = keras.config.backend()
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class BatchNormalization(layers.BatchNormalization):
-    """Batch normalization with statistics of the batch of all devices.
+    """Batch normalization with statistics over the batches of all devices.
 
-    With one device it computes what `keras.layers.BatchNormalization` computes, faster
-    in training on PyTorch.
+    On one device it computes the same as `keras.layers.BatchNormalization`, and trains
+    faster on PyTorch.
 
     Args:
         axis: Integer, the axis of the channels.
         momentum: Float, momentum of the moving averages.
         epsilon: Float, added to the variance.
-        synchronized: Boolean, whether training uses mean and variance over the
-            replicas of TensorFlow and the processes of PyTorch. JAX always does, since
-            it sees one batch.
+        synchronized: Boolean, whether training uses the mean and variance over all
+            replicas on TensorFlow and all processes on PyTorch. On JAX they always
+            cover the global batch.
         **kwargs: Further arguments of `keras.layers.BatchNormalization`.
 
     Call arguments:
         inputs: Floating-point tensor of any rank.
         training: Boolean, whether to use the statistics of the batch.
-        mask: Tensor of booleans, or `None`.
+        mask: Boolean tensor, or `None`.
 
     Input shape:
         Any.
@@ -53,7 +52,7 @@ class BatchNormalization(layers.BatchNormalization):
         Tensor.
 
     Raises:
-        ValueError: If a mask is given while several devices train.
+        ValueError: If a mask is given in training on several devices.
 
     Example:
 
@@ -76,8 +75,8 @@ class BatchNormalization(layers.BatchNormalization):
         **kwargs: Any,
     ) -> None:
         super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
-        # Keras's own attribute stays false: with it, TensorFlow would take its slower
-        # path on a single device too.
+        # Keras's own attribute `synchronized` stays false: otherwise TensorFlow would
+        # use its slower path on a single device too.
         self.over_devices = bool(synchronized)
 
     def call(
@@ -92,7 +91,7 @@ class BatchNormalization(layers.BatchNormalization):
             if normalized is _torch_normalized:
                 return super().call(inputs, training=training, mask=mask)
             raise ValueError(
-                "Batch normalization over several devices takes no mask; use "
+                "Batch normalization over several devices does not support masks; use "
                 f"`synchronized=False`. {received(layer=self.name)}"
             )
         dtype = self._wide(inputs)
@@ -111,8 +110,8 @@ class BatchNormalization(layers.BatchNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
     def _scaled(self, inputs: Tensor) -> Tensor:
-        """By fixed statistics on PyTorch: one pass over the inputs, where Keras makes
-        three, and float64 as float64, which Keras narrows."""
+        """Normalizes by fixed statistics on PyTorch in one pass over the inputs. Keras
+        makes three passes, and narrows float64 to float32."""
         import torch
 
         def values(variable: Any) -> Tensor:
@@ -136,7 +135,7 @@ class BatchNormalization(layers.BatchNormalization):
         return keras.backend.result_type(inputs.dtype, "float32")
 
     def _normalized(self, inputs: Tensor) -> Callable[..., Any] | None:
-        """What computes a training step; `None` leaves it to Keras."""
+        """The function that computes a training step; `None` leaves it to Keras."""
         if _BACKEND == "tensorflow":
             return _replicas_normalized if self.over_devices and _replicas() else None
         if _BACKEND != "torch":
@@ -152,8 +151,8 @@ class BatchNormalization(layers.BatchNormalization):
 
 
 def scale_and_offset(norm: Any) -> tuple[Tensor, Tensor]:
-    """What each channel is multiplied by and what is added, by the fixed statistics."""
-    # Tensors, not variables: on PyTorch, those of float64 would give float32.
+    """Scale and offset of each channel for normalization by the fixed statistics."""
+    # Tensors, not variables: on PyTorch, float64 variables would give float32.
     mean, variance = map(
         ops.convert_to_tensor, (norm.moving_mean, norm.moving_variance)
     )
@@ -167,7 +166,7 @@ def scale_and_offset(norm: Any) -> tuple[Tensor, Tensor]:
 
 
 def _replicas() -> bool:
-    """Whether the step runs on several replicas of TensorFlow."""
+    """Whether the step runs on several TensorFlow replicas."""
     import tensorflow as tf
 
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
@@ -202,7 +201,7 @@ def _processes_normalized(
 def _torch_normalized(
     x: Any, axis: int, scale: Any, offset: Any, epsilon: float
 ) -> tuple[Any, Any, Any]:
-    """Outputs, and mean and variance of the batch (C,), which pass on no gradient."""
+    """Outputs, and mean and variance of the batch (C,), which have no gradient."""
     import torch
 
     shape, axis = x.shape, axis % x.ndim
@@ -211,7 +210,7 @@ def _torch_normalized(
         shape[axis],
         math.prod(shape[axis + 1 :]),
     )
-    # Channels last, the whole batch is one image that PyTorch knows to be so.
+    # With channels last, the batch is passed as one image in that memory format.
     x = x.reshape(before, channels, after, 1)
     if after == 1:
         x = x.reshape(1, before, 1, channels).permute(0, 3, 1, 2)

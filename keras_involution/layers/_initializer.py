@@ -1,4 +1,4 @@
-"""How the published networks begin."""
+"""The weight initialization of the published networks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from keras_involution._typing import Shape, Tensor
 class PublishedInitializer(keras.initializers.VarianceScaling):
     """Kaiming normal over the outputs, not truncated: the published initialization.
 
-    The numbers are drawn by NumPy, the same on every backend. Keras's own on JAX are
-    compiled for every new shape, which took most of the time to build a RedNet.
+    NumPy draws the numbers, so they are the same on every backend. On JAX, Keras's
+    initializers are compiled for every new shape, which took most of the time to build
+    a RedNet.
 
     Args:
         seed: Integer or `keras.random.SeedGenerator`; `None` draws one from Keras's
@@ -41,5 +42,5 @@ class PublishedInitializer(keras.initializers.VarianceScaling):
 
 
 def fresh(initializer: keras.initializers.Initializer) -> Any:
-    """A copy, so that two weights of one shape do not start equal under one seed."""
+    """A copy, so that two weights of one shape start with different values."""
     return initializer.__class__.from_config(initializer.get_config())

@@ -1,9 +1,9 @@
-"""1x1 convolutions with kernels of 8 bits, as `quantize("int8")` of Keras asks for.
+"""1x1 convolutions with 8-bit kernels, for Keras's `quantize("int8")`.
 
-Keras quantizes its dense layers only. Here a kernel is rounded as theirs are, with one
-scale an output channel, and kept so in files and memory: a quarter of the bytes. The
-layer computes in its own precision with the kernel that the integers stand for, which
-is what `kernel` returns, so the code that reads the kernel does not change.
+Keras quantizes its dense layers only. Here a kernel is rounded as in those layers, with
+one scale per output channel, and is stored that way in files and memory, which takes a
+quarter of the bytes. The layer computes in its own precision with the dequantized
+kernel, which `kernel` returns, so the code that reads the kernel does not change.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from keras_involution._typing import Shape, Tensor
 
 
 class Int8Kernel(layers.Layer):
-    """Mixed into a convolution of Keras with windows of one, in front of it.
+    """Mixin for a pointwise Keras convolution; it precedes the Keras class.
 
-    Keras keeps the kernel in `_kernel`, and asks `_is_quantized` before it quantizes.
+    Keras stores the kernel in `_kernel`, and reads `_is_quantized` before quantizing.
     """
 
     _kernel: Any
@@ -39,7 +39,7 @@ class Int8Kernel(layers.Layer):
 
     @property
     def kernel(self) -> Tensor:
-        # Not `super().kernel`, at which `torch.compile` breaks its graph.
+        # Not `super().kernel`: it causes a graph break in `torch.compile`.
         kernel: Any = self._kernel
         if self.quantization_mode is not None:
             kernel = ops.cast(kernel, self.compute_dtype)
@@ -53,16 +53,16 @@ class Int8Kernel(layers.Layer):
     def quantize(
         self, mode: str | None = None, type_check: bool = True, config: Any = None
     ) -> None:
-        """Rounds the kernel; called by `quantize` of a model.
+        """Rounds the kernel; called by the model's `quantize`.
 
         Args:
             mode: String, `"int8"`; other modes leave the layer as it is.
-            type_check: Boolean, whether subclasses are refused; not used.
-            config: `keras.quantizers.Int8QuantizationConfig`, whose quantizer of
-                weights is used. Activations are not quantized.
+            type_check: Boolean, whether subclasses are rejected; not used.
+            config: `keras.quantizers.Int8QuantizationConfig`, whose weight quantizer is
+                used. Activations are not quantized.
         """
         if mode != "int8":
-            # Keras warns, and goes on with the next layer.
+            # Keras warns, and continues with the next layer.
             super().quantize(mode, type_check, config)
         self._use_integers("int8", getattr(config, "weight_quantizer", None))
         self.dtype_policy = keras.dtype_policies.get(
@@ -75,7 +75,7 @@ class Int8Kernel(layers.Layer):
     def _use_integers(self, mode: str, quantizer: Any) -> None:
         if mode != "int8":
             raise ValueError(
-                f"1x1 convolutions are quantized to 'int8' only. {received(mode=mode)}"
+                f"1x1 convolutions support only 'int8'. {received(mode=mode)}"
             )
         integers, scale = _rounded(self._kernel, quantizer)
         untrack(self, self._kernel)
@@ -98,7 +98,7 @@ class Int8Kernel(layers.Layer):
             super().save_own_variables(store)
             return
         integers, scale = self._kernel, self.kernel_scale
-        if self.lora_enabled:  # the saved kernel includes it, as those of Keras do
+        if self.lora_enabled:  # the saved kernel includes it, as in Keras
             integers, scale = _rounded(self.kernel, None)
         values = [integers, self.bias, scale]
         for name, value in enumerate(v for v in values if v is not None):
@@ -112,7 +112,7 @@ class Int8Kernel(layers.Layer):
         variables = [v for v in variables if v is not None]
         if len(store.keys()) != len(variables):
             raise ValueError(
-                f"{len(variables)} weights are expected for a kernel of 8 bits. "
+                f"An 8-bit kernel needs {len(variables)} weights. "
                 + received(weights=sorted(store.keys()))
             )
         for name, variable in enumerate(variables):
@@ -123,7 +123,7 @@ class Int8Kernel(layers.Layer):
 
 
 class HoldsPointwise(layers.Layer):
-    """A layer of layers, of which the 1x1 convolutions may be quantized."""
+    """A composite layer whose 1x1 convolutions may be quantized."""
 
     def __init__(self, *, dtype: Any = None, **kwargs: Any) -> None:
         super().__init__(dtype=float_policy(dtype), **kwargs)
@@ -136,7 +136,7 @@ class HoldsPointwise(layers.Layer):
 
 
 def float_policy(dtype: Any) -> Any:
-    """The policy that a quantized one was made of; others as they are."""
+    """The floating-point policy of a quantized policy; other policies unchanged."""
     policy = keras.dtype_policies.get(dtype)
     if policy.quantization_mode is None:
         return policy
@@ -144,10 +144,10 @@ def float_policy(dtype: Any) -> Any:
 
 
 def policy_with_pointwise(holder: Any, otherwise: Any) -> Any:
-    """The policy that builds `holder` with its 1x1 convolutions as they are.
+    """The policy that rebuilds `holder` with its 1x1 convolutions unchanged.
 
     Raises:
-        ValueError: If some of them are quantized and others are not.
+        ValueError: If only some of them are quantized.
     """
     pointwise = [la for la in flat_layers(holder) if isinstance(la, Int8Kernel)]
     policies = {layer.dtype_policy.name: layer.dtype_policy for layer in pointwise}
@@ -155,15 +155,16 @@ def policy_with_pointwise(holder: Any, otherwise: Any) -> Any:
         return otherwise
     if len(policies) > 1:
         raise ValueError(
-            "A layer or network is saved with all of its 1x1 convolutions quantized, "
-            f"or none. {received(name=holder.name, policies=sorted(policies))}"
+            "To save a layer or network, either all of its 1x1 convolutions must be "
+            "quantized, or none. "
+            + received(name=holder.name, policies=sorted(policies))
         )
     [policy] = policies.values()
     return policy
 
 
 def _rounded(kernel: Any, quantizer: Any) -> tuple[Any, Any]:
-    """Integers of the shape of `kernel`, and what they are to be divided by."""
+    """Integers of the shape of `kernel`, and the scale to divide them by."""
     shape = tuple(kernel.shape)
     quantizer = quantizer or quantizers.AbsMaxQuantizer(axis=0)
     matrix = keras.ops.convert_to_numpy(kernel).reshape(shape[-2:])

@@ -1,12 +1,12 @@
-"""A convolution and what follows it, computed in as few passes over its map as can be.
+"""A convolution and the operations after it, in few passes over the feature map.
 
-Normalization by fixed statistics scales and shifts each channel. Where the kernel has
-fewer numbers than the map, the scale is multiplied into the kernel and the shift is the
-bias; where the map is the smaller one, it is scaled. Both are made of the weights in
-every call, so that they are those of the moment. The sum and the ReLU of a residual
-block change the map in place where nobody needs the gradients.
+Normalization by fixed statistics scales and shifts each channel. If the kernel has
+fewer elements than the feature map, the scale is multiplied into the kernel and the
+shift is the bias. Otherwise the feature map is scaled. Scale and shift are computed
+from the weights in every call, so they are always current. The sum and the ReLU of a
+residual block are computed in place if no gradients are needed.
 
-XLA makes as few passes of the layers themselves, so JAX has no use for this.
+XLA fuses the layers itself, so this is not used on JAX.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from keras_involution._typing import Tensor
 from keras_involution.layers._batch_normalization import scale_and_offset
 from keras_involution.layers._pointwise import PointwiseConv2D
 
-# On JAX the layers run one after the other.
+# On JAX the layers run one after another.
 HAS_NORMALIZED = keras.config.backend() in ("tensorflow", "torch")
 
 
@@ -32,15 +32,15 @@ def normalized(
     shortcut: Tensor | None = None,
     relu: bool = False,
 ) -> Tensor:
-    """`relu(norm(convolution(inputs)) + shortcut)` by the fixed statistics, float32.
+    """`relu(norm(convolution(inputs)) + shortcut)` with fixed statistics, in float32.
 
     Args:
         inputs: Tensor (B, H, W, C).
         norm: Batch normalization of the last axis.
-        convolution: Two-dimensional convolution, channels last, without bias and
-            activation; `None` for the inputs themselves.
-        shortcut: Tensor to add, of the shape of the outputs.
-        relu: Boolean.
+        convolution: Two-dimensional convolution, channels last, without bias or
+            activation; `None` normalizes the inputs themselves.
+        shortcut: Tensor to add, with the shape of the outputs.
+        relu: Boolean, whether to apply ReLU.
 
     Returns:
         Tensor of the shape of the layers' outputs.
@@ -56,7 +56,7 @@ def normalized(
 
 
 def _is_smaller_than_map(kernel: Tensor, inputs: Tensor, strides: Any) -> bool:
-    """Per filter, and for one image: TensorFlow may not know how many there are."""
+    """Per filter, and for one image, because the batch size may be unknown."""
     sides = tuple(inputs.shape[1:-1])
     if None in sides:
         return False
@@ -82,7 +82,7 @@ def _torch(
         offset = offset if bias is None else None
     elif is_new:
         x = convolution.convolution_op(x, kernel)
-    # A trace is compared with one that is made without gradients.
+    # Tracing compares the trace with one made without gradients.
     in_place = not (torch.is_grad_enabled() or torch.jit.is_tracing())
     if scale is not None and not (is_new and in_place):
         x = torch.addcmul(offset, x, scale)
@@ -106,7 +106,7 @@ def _tensorflow(
     shortcut: Any,
     relu: bool,
 ) -> Any:
-    """In an order of operations that TensorFlow's graphs join into one kernel."""
+    """In an order of operations that TensorFlow's graphs fuse into one kernel."""
     import tensorflow as tf
 
     shape = None

@@ -1,9 +1,9 @@
-"""Convolutions with a window of one: a product of the channels with a matrix.
+"""Pointwise convolutions: a product of the channels with a matrix.
 
-With its channels last, an image is a matrix of positions by channels as it lies in
-memory. Keras's convolution on PyTorch copies such an image twice before it computes,
-to channels first and back; the product reads it where it is. Channels first it is a
-product too on TensorFlow, which convolves so on some processors only.
+With channels last, an image in memory is a matrix of positions by channels. On PyTorch,
+Keras's convolution copies the image to channels first and back; the product reads it in
+place. With channels first, a product is also used on TensorFlow, which supports this
+convolution on some processors only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BACKEND = keras.config.backend()
 
 
 class _Pointwise(Int8Kernel):
-    """Replaces what a convolution of Keras computes with; all else is Keras's."""
+    """Replaces the computation of a Keras convolution; everything else is inherited."""
 
     data_format: str
     strides: tuple[int, ...]
@@ -38,8 +38,8 @@ class _Pointwise(Int8Kernel):
             bias = ops.convert_to_tensor(self.bias, dtype=x.dtype)
             if self.data_format == "channels_first":
                 bias = ops.reshape(bias, (-1, *(1,) * len(self.strides)))
-            # Not `ops.add`: on TensorFlow, Keras 3.15 adds a bias along the columns
-            # where there are as many of them as channels, channels first or not.
+            # Not `ops.add`: on TensorFlow, Keras 3.15 adds a bias along the columns if
+            # there are as many columns as channels, in either data format.
             x = x + bias
         return x if self.activation is None else self.activation(x)
 
@@ -49,39 +49,39 @@ class _Pointwise(Int8Kernel):
         if not self._is_product(inputs):
             return super().convolution_op(inputs, kernel)
         rows, matrix = self.rows(inputs), ops.reshape(kernel, kernel.shape[-2:])
-        # Keras 3.15 promotes two float64 tensors of PyTorch to float32.
+        # Keras 3.15 promotes two float64 tensors to float32 on PyTorch.
         return rows @ matrix if _BACKEND == "torch" else ops.matmul(rows, matrix)
 
     def _is_product(self, inputs: Tensor) -> bool:
-        # Sizes that an exported program leaves open: JAX could not tell the size of a
-        # slice from that of a window, and torch would allow only some.
+        # Symbolic sizes of an exported program: JAX cannot compare the size of a slice
+        # with the size of a window, and torch would allow only some sizes.
         is_open = any(not isinstance(n, int | None) for n in inputs.shape[1:-1])
         strided = max(self.strides) > 1
         return self.data_format == "channels_last" and not (strided and is_open)
 
     def rows(self, inputs: Tensor) -> Tensor:
-        """The positions (B, Ho, Wo, C) that a product with channels last reads."""
+        """The positions (B, Ho, Wo, C) that a channels-last product reads."""
         if max(self.strides) == 1:
             return inputs
         steps = (slice(None, None, step) for step in self.strides)
         return inputs[(slice(None), *steps)]
 
     def _product_with_bias(self, inputs: Tensor) -> Tensor:
-        """As one operation of PyTorch; the bias costs no pass over the outputs."""
+        """One PyTorch operation; the bias needs no extra pass over the outputs."""
         import torch
 
         kernel = ops.convert_to_tensor(self.kernel, dtype=inputs.dtype)
         bias = ops.convert_to_tensor(self.bias, dtype=inputs.dtype)
         matrix = kernel.reshape(kernel.shape[-2:]).T
         x = torch.nn.functional.linear(self.rows(inputs), matrix, bias)
-        # A trace is compared with one that is made without gradients.
+        # Tracing compares the trace with one made without gradients.
         in_place = not (torch.is_grad_enabled() or torch.jit.is_tracing())
         if self.activation is keras.activations.relu and in_place:
             return x.relu_()
         return x if self.activation is None else self.activation(x)
 
     def _product_of_planes(self, inputs: Tensor, kernel: Tensor) -> Tensor:
-        """Channels first: the matrix from the left, planes as its columns."""
+        """Channels first: the matrix times the planes."""
         steps = (slice(None, None, step) for step in self.strides)
         inputs = inputs[(slice(None), slice(None), *steps)]
         batch, channels, *sides = ops.shape(inputs)
@@ -110,5 +110,5 @@ _OF_RANK: dict[int, type] = {1: PointwiseConv1D, 2: PointwiseConv2D, 3: Pointwis
 
 
 def pointwise_convolution(rank: int, filters: int, **kwargs: Any) -> layers.Layer:
-    """A convolution with windows of one over `rank` spatial dimensions."""
+    """A pointwise convolution over `rank` spatial dimensions."""
     return _OF_RANK[rank](filters, 1, **kwargs)

@@ -1,4 +1,4 @@
-"""Averages of images whose size a program leaves open."""
+"""Average pooling of images of unknown size."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from keras_involution._typing import Tensor
 
 
 def means_of_windows(inputs: Tensor, pool: layers.Layer) -> Tensor:
-    """What the average pooling `pool` makes of `inputs`.
+    """The outputs of the average pooling layer `pool` for `inputs`.
 
-    Keras pads by what is missing at the border. For a size that is left open it pads
-    as the example's size needs it, or JAX cannot tell the result's size from another's.
-    Here all are padded alike, and each sum is divided by what its window holds.
+    Keras pads by the amount that is missing at the border. For a symbolic size it pads
+    by the amount for the example's size, or JAX cannot compare the size of the result
+    with other sizes. Here all sizes are padded equally, and each sum is divided by the
+    number of elements in its window.
     """
     axes = range(2, inputs.ndim) if _first(pool) else range(1, inputs.ndim - 1)
-    # TensorFlow's pooling itself takes sizes that are not known, `None`.
+    # TensorFlow's pooling supports unknown sizes (`None`).
     is_open = any(not isinstance(inputs.shape[a], int | None) for a in axes)
-    # Longer windows may begin before the border, by a number that follows the size.
+    # Longer windows may begin before the border, at an offset that depends on the size.
     if not is_open or max(pool.strides) > 2:
         return pool(inputs)
     ones = ops.ones_like(inputs[:1, :1] if _first(pool) else inputs[:1, ..., :1])

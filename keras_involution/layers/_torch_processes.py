@@ -1,4 +1,4 @@
-"""What the processes of a PyTorch job exchange while they train one model."""
+"""Communication between the processes of a PyTorch job that train one model."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch.distributed as dist
 
 
 def world_size() -> int:
-    """Number of processes in the job; 1 where none was started."""
+    """Number of processes in the job; 1 without a process group."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_world_size()
     return 1
 
 
 def add_over_processes(tensors: Sequence[torch.Tensor]) -> None:
-    """Replaces each tensor by its sum over all processes."""
+    """Replaces each tensor with its sum over all processes."""
     for dtype in {tensor.dtype for tensor in tensors}:
         some = [tensor for tensor in tensors if tensor.dtype == dtype]
         # One message for all of them, since every message has a latency.

@@ -1,8 +1,8 @@
-"""Weights of the involution layer of keras.io's example, read into ours.
+"""Loads weights of the involution layer in the keras.io example.
 
-The example (https://keras.io/examples/vision/involution) computes another layer: its
+The layer in the example (https://keras.io/examples/vision/involution) differs: its
 groups are interleaved, its first convolution has a bias, and with strides its "same"
-padding puts the zeros elsewhere.
+padding puts the zeros in other places.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ _EPSILON = 1e-3  # of the example's batch normalization
 def load_keras_example(
     layer: Involution2D, weights: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """Gives a layer the weights of a layer of keras.io's involution example.
+    """Loads weights of the layer in the keras.io involution example.
 
-    A group of the example has every `groups`-th channel, a group of `Involution2D` has
-    channels that lie side by side. With `order`, the result of this function,
-    `layer(x[..., order])` equals `example(x)[..., order]` at inference.
+    A group of the example consists of every `groups`-th channel; a group of
+    `Involution2D` consists of adjacent channels. With `order`, the result of this
+    function, `layer(x[..., order])` equals `example(x)[..., order]` at inference.
 
     Args:
         layer: Built `Involution2D` with strides of 1 and channels last.
-        weights: The 8 arrays of `get_weights()` of the example's layer: kernel and
-            bias, four of batch normalization, kernel and bias.
+        weights: The 8 arrays that `get_weights()` returns for the example's layer:
+            kernel and bias, four arrays of batch normalization, kernel and bias.
 
     Returns:
         Array (C,) of integers, the channels of the example in the order of `layer`.
-        With one group it is 0 to C - 1.
+        With one group they are 0 to C - 1.
 
     Raises:
-        ValueError: If the arrays are not those of such a layer, or `layer` has strides,
-            for which the two layers pad an image differently.
+        ValueError: If the arrays have other shapes, or `layer` has strides above 1, for
+            which the two layers pad an image differently.
 
     Example:
 
@@ -62,7 +62,7 @@ def load_keras_example(
         return np.swapaxes(apart, -1, -2).reshape(array.shape)
 
     layer.reduce.set_weights([kernel[:, :, order]])
-    # Ours has no bias before the normalization, and another number below the root.
+    # `Involution2D` has no bias before the normalization, and another epsilon.
     variance = variance + (_EPSILON - layer.epsilon)
     layer.reduce_norm.set_weights([gamma, beta, mean - bias, variance])
     layer.span.set_weights([by_groups(span_kernel), by_groups(span_bias)])
@@ -76,8 +76,8 @@ def _check_layer(layer: Involution2D) -> None:
         )
     if layer.data_format != "channels_last" or max(layer.strides) > 1:
         raise ValueError(
-            "The example has its channels last, and with strides its padding depends "
-            "on the size of the image. "
+            "The layer must have channels last, as in the example, and strides of 1: "
+            "with strides, the example's padding depends on the size of the image. "
             + received(data_format=layer.data_format, strides=layer.strides)
         )
 

@@ -90,7 +90,7 @@ class InvolutionTower(HoldsPointwise):
         channels = input_shape[1 if self.data_format == "channels_first" else -1]
         if channels is None:
             raise ValueError(
-                "The channels of the inputs must be known. "
+                "The number of channels of the inputs must be known. "
                 + _arguments.received(input_shape=tuple(input_shape))
             )
         groups = _arguments.divisible(

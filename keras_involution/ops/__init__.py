@@ -1,4 +1,4 @@
-"""Operations: `involution`, the same with its kernels, and what can compute it."""
+"""Operations: `involution`, `fused_involution` and their implementations."""
 
 from keras_involution.ops.fused_involution import fused_involution as fused_involution
 from keras_involution.ops.involution import (

@@ -1,4 +1,4 @@
-"""Groups, padding, slices and phases in `keras.ops`, of sizes that may be open."""
+"""Groups, padding, slices and phases in `keras.ops`; sizes may be unknown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def merge_groups(grouped: Tensor, geometry: Geometry) -> Tensor:
 
 
 def merge_window(kernels: Tensor, geometry: Geometry) -> Tensor:
-    """(B, Ho, Wo, G, T) or (B, G, T, Ho, Wo): LiteRT slices five axes at most."""
+    """(B, Ho, Wo, G, T) or (B, G, T, Ho, Wo): LiteRT slices at most five axes."""
     shape = list(ops.shape(kernels))
     axis = 2 if geometry.channels_first else len(shape) - geometry.rank
     shape[axis : axis + geometry.rank] = [math.prod(geometry.kernel_size)]
@@ -43,7 +43,7 @@ def pad(array: Tensor, axes: Sequence[int], widths: Sequence[tuple]) -> Tensor:
 
 
 def pad_borders(grouped: Tensor, geometry: Geometry) -> Tensor:
-    """The zeros that windows read outside of the image."""
+    """Adds the zeros that windows read outside the image."""
     widths = [(size, size) for size in geometry.padding]
     return pad(grouped, geometry.grouped_axes, widths)
 
@@ -62,14 +62,14 @@ def cut(
 
 
 def windows(padded: Tensor, sizes: Sequence, geometry: Geometry) -> Iterator[Tensor]:
-    """For each tap, what the outputs of these sizes read of the padded inputs."""
+    """For each tap, the slice of the padded inputs that the outputs read."""
     for tap in geometry.taps():
         start = geometry.offset(tap)
         yield cut(padded, geometry.grouped_axes, start, sizes, geometry.strides)
 
 
 def split_phases(grouped: Tensor, geometry: Geometry) -> Tensor:
-    """Pads, and puts one axis a spatial dimension, its phase, behind the batch."""
+    """Pads, and adds one phase axis per spatial dimension after the batch axis."""
     axes = geometry.grouped_axes
     shape: list = []
     widths, phase_axes, other_axes = [], [], []
@@ -88,7 +88,7 @@ def split_phases(grouped: Tensor, geometry: Geometry) -> Tensor:
 
 
 def merge_phases(phases: list[Tensor], geometry: Geometry) -> Tensor:
-    """One grid a phase, in the order of `itertools.product`, to the whole grid."""
+    """Merges one grid per phase, in `itertools.product` order, into the whole grid."""
     shape = list(ops.shape(phases[0]))
     stacked = ops.reshape(ops.stack(phases), [*geometry.strides, *shape])
     order: list[int] = []
@@ -102,6 +102,6 @@ def merge_phases(phases: list[Tensor], geometry: Geometry) -> Tensor:
 
 
 def wide(array: Tensor) -> Tensor:
-    """In the dtype of sums."""
+    """Casts to the dtype of the sums."""
     dtype = keras.backend.standardize_dtype(array.dtype)
     return array if dtype == "float64" else ops.cast(array, "float32")

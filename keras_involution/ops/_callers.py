@@ -1,10 +1,9 @@
-"""Who asks for a program: Keras's exporters, Keras's training loop, or somebody else.
+"""Finds out who traces a program: a Keras exporter, Keras's training loop, or neither.
 
-A program that is written down may hold standard operations only, and one that Keras
-makes of `fit`, `evaluate` or `predict` is never written down. Keras 3.15 tells layers
-neither, so it is read off the modules whose functions are running. It is asked only
-while a program is traced, and `tests/ops/test_callers.py` fails when one of the names
-is gone.
+An exported program may contain standard operations only. A program that Keras traces
+for `fit`, `evaluate` or `predict` is never exported. Keras 3.15 does not report either
+case to layers, so the modules on the call stack are inspected. This happens only during
+tracing, and `tests/ops/test_callers.py` fails when one of the module names changes.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ TRACER = "tensorflow.python.eager.polymorphic_function."
 
 
 def keras_exporter() -> str | None:
-    """The exporter of Keras that traces, such as `"onnx"`, or `None`."""
+    """The Keras exporter that is tracing, such as `"onnx"`, or `None`."""
     exporter = None
     for module in _running_modules():
-        if module.startswith(EXPORTERS):  # the outermost is the one that was called
+        if module.startswith(EXPORTERS):  # the outermost one was called by the user
             exporter = module.removeprefix(EXPORTERS)
     return exporter
 
 
 def is_keras_step() -> bool:
-    """Whether the innermost `tf.function` is one that Keras made to run its steps.
+    """Whether the innermost `tf.function` is one of Keras's training-loop steps.
 
-    A function of somebody else that such a step calls might be saved by itself.
+    Any other function that such a step calls might be saved separately.
     """
     for module in _running_modules():
         if module == TRAINER:

@@ -1,4 +1,4 @@
-"""Where the windows of an involution lie: integers only, no arrays.
+"""Positions of the windows of an involution: integers only, no arrays.
 
 The window of output position p has its center at input position p * strides, so
 every spatial size shrinks to ceil(size / strides). Positions outside the input
@@ -77,15 +77,15 @@ class Geometry:
         return itertools.product(*(range(k) for k in self.kernel_size))
 
     def offset(self, tap: tuple[int, ...]) -> tuple[int, ...]:
-        """Where the tap of the first window lies in the padded input."""
+        """Position of the tap of the first window in the padded input."""
         return tuple(t * d for t, d in zip(tap, self.dilation_rate))
 
     def steps(self, tap: tuple[int, ...]) -> tuple[int, ...]:
-        """The whole strides in the tap's offset."""
+        """Number of whole strides in the tap's offset."""
         return tuple(o // s for o, s in zip(self.offset(tap), self.strides))
 
     def phase(self, tap: tuple[int, ...]) -> tuple[int, ...]:
-        """What is left of the tap's offset: which sub-grid of the input it reads."""
+        """Remainder of the tap's offset: the sub-grid of the input that it reads."""
         return tuple(o % s for o, s in zip(self.offset(tap), self.strides))
 
     def tap_index(self, tap: tuple[int, ...]) -> tuple:
@@ -95,8 +95,8 @@ class Geometry:
         return (Ellipsis, *tap)
 
     def output_sizes(self, sizes: Shape) -> Shape:
-        # ceil(size / s), in the words that convolutions and slices with an end use: two
-        # sizes that a program leaves open are equal only where they read the same.
+        # ceil(size / s), written as convolutions and slices write it: symbolic sizes
+        # are equal only if their expressions are the same.
         return tuple(
             None if size is None else (size - 1) // s + 1
             for size, s in zip(sizes, self.strides)
@@ -125,7 +125,11 @@ def geometry_of(
     dilation_rate: int | tuple[int, ...],
     data_format: str | None,
 ) -> Geometry:
-    """The geometry that fits the two shapes, or an error that says what does not."""
+    """The geometry that fits the two shapes.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+    """
 
     def shapes() -> str:  # only for errors: symbolic sizes cannot always be printed
         return received(
@@ -148,7 +152,9 @@ def geometry_of(
     groups, *window = kernels_shape[first : first + 1 + rank]
     channels = input_shape[1 if data_format == "channels_first" else -1]
     if channels is None or groups is None or None in window:
-        raise ValueError(f"Channels, groups and window must be known sizes. {shapes()}")
+        raise ValueError(
+            f"The sizes of channels, groups and window must be known. {shapes()}"
+        )
     _arguments.divisible(channels, groups, "channels", "groups")
     geometry = Geometry(
         kernel_size=_arguments.odd_window(tuple(window), rank),

@@ -1,4 +1,4 @@
-"""What an implementation of the operator is, and how one is chosen."""
+"""The description of an implementation, and the choice among several."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Implementation:
     """One way to compute the operator.
 
     Args:
-        name: The word that selects it: `implementation="portable"`.
+        name: Name that selects it: `implementation="portable"`.
         run: `(inputs, kernels, geometry) -> outputs`. The two inputs have one
             floating-point dtype, which is that of the outputs; sums are kept in
             float32 or wider.
         unsupported_reason: `(inputs, kernels, geometry) -> str | None`: a sentence
-            that says why it cannot run on these tensors here, or `None`.
-        is_chosen: Whether it may be taken where nobody names an implementation.
+            that explains why it cannot run on these tensors here, or `None`.
+        is_chosen: Whether it may be used if no implementation is named.
     """
 
     name: str
@@ -37,7 +37,7 @@ def select(
     kernels: Tensor,
     geometry: Geometry,
 ) -> Implementation:
-    """The named implementation, or the first that can run; never silently another."""
+    """The named implementation, or without a name the first one that can run."""
     if name is None:
         return next(
             i

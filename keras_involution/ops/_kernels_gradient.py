@@ -1,12 +1,12 @@
 """The gradient for the kernels, for XLA: sums over the channels of a group.
 
-XLA does not vectorize a sum over the innermost axis on a CPU, so there the channels are
-moved outwards and the loop runs over the positions, an image and a tap at a time: an
-image stays in the cache and the program is one small loop body. Elsewhere every tap's
-product is reduced in place, which XLA fuses.
+On a CPU, XLA does not vectorize a sum over the innermost axis. There the channels are
+moved outwards, and the loop runs over the positions for one image and one tap at a
+time: an image stays in the cache, and the program is one small loop body. On other
+devices each tap's product is reduced in place, which XLA fuses.
 
-Both leave the axes of the window as one, and the loops those of the row and the groups
-too: the caller knows the shape.
+Both return the axes of the window merged into one. The loops also return the axes of
+the row and the groups merged. The caller restores the shape.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from keras_involution.ops._arrays import (
 )
 from keras_involution.ops._geometry import Geometry
 
-# Longest sum over channels that is written out; longer ones loop over blocks.
+# Longest sum over channels that is unrolled; longer ones loop over blocks.
 _UNROLLED_CHANNELS = 16
 
 
@@ -43,14 +43,14 @@ def by_reduction(geometry: Geometry, x: Tensor, dy: Tensor) -> Tensor:
 
 
 def by_loops(geometry: Geometry, x: Tensor, dy: Tensor, loop: Callable) -> Tensor:
-    """Loops over images and taps around a sum over channels, along the positions.
+    """Loops over images and taps; each step sums over channels along the positions.
 
     Args:
         geometry: `Geometry`.
-        x: Tensor, the inputs, of one image at least.
+        x: Tensor, the inputs, at least one image.
         dy: Tensor, the upstream gradient.
-        loop: Function of a function and a tuple of tensors, which calls it on their
-            rows and stacks what it gives, of the dtype of `x`.
+        loop: Function `(function, tensors)` that calls `function` on the rows of a
+            tuple of tensors and stacks the results, which have the dtype of `x`.
     """
     taps = list(geometry.taps())
     phases = ops.convert_to_tensor([geometry.phase(tap) for tap in taps], "int32")
@@ -72,11 +72,11 @@ def by_loops(geometry: Geometry, x: Tensor, dy: Tensor, loop: Callable) -> Tenso
 def _channels_outwards(
     geometry: Geometry, x: Tensor, dy: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The padded input by phases, and the upstream, ready for sums along positions.
+    """The padded input split into phases, and the upstream, for sums along positions.
 
     Channels last: (B, phases, H, c, W * G) and (B, Ho, c, Wo * G), where c runs over
     the channels of a group. Channels first: (B, phases, G, c, H, W) and
-    (B, G, c, Ho, Wo), which is how they come.
+    (B, G, c, Ho, Wo), the layout in which they are given.
     """
     grid = wide(split_phases(split_groups(x, geometry), geometry))
     dy = wide(split_groups(dy, geometry))

@@ -1,4 +1,4 @@
-"""How tensors lie in memory, as kernels need it: one step for each kind of index."""
+"""Memory layout of tensors for the kernels: one step for each type of index."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def three(values: tuple[T, ...], missing: T) -> list[T]:
-    """The values of one to three spatial dimensions, as those of three."""
+    """Extends the values of one to three spatial dimensions to three."""
     return [missing] * (3 - len(values)) + list(values)
 
 
@@ -35,6 +35,6 @@ def window_axes(geometry: Geometry) -> tuple[int, ...]:
 
 
 def tap_step(steps: Steps, geometry: Geometry) -> int:
-    """The step of the last axis of the window that has one."""
+    """The step of the last axis of the window with more than one tap."""
     sides = list(zip(window_axes(geometry), geometry.kernel_size))
     return next((steps[axis] for axis, side in reversed(sides) if side > 1), 1)

@@ -14,11 +14,11 @@ from keras_involution.ops._sums import outputs
 
 def involution(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
     dtype = keras.backend.standardize_dtype(inputs.dtype)
-    # Cast before the taps part, so that the gradients too are summed in `wide`.
+    # Cast before the taps are split, so that gradients are also summed in `wide`.
     kernels = wide(kernels)
     grouped = outputs(geometry, wide(inputs), kernels)
-    # The sizes as the kernels have them: two that a program leaves open are equal only
-    # where they read the same.
+    # The sizes come from the kernels: two symbolic sizes are equal only if their
+    # expressions are the same.
     shape = [ops.shape(kernels)[axis] for axis in (0, *geometry.kernel_spatial_axes)]
     shape.insert(1 if geometry.channels_first else len(shape), geometry.channels)
     return ops.cast(ops.reshape(grouped, shape), dtype)

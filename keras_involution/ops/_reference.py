@@ -2,8 +2,8 @@
 
     y[b, p, c] = sum over t of kernels[b, p, g, t] * x[b, p * s + (t - center) * d, c]
 
-with g = c // (C / G), and x zero outside its borders. Everything is computed in
-float64, by gathering indices: nothing here is shared with the fast formulations.
+with g = c // (C / G), and x is zero outside its borders. Everything is computed in
+float64 by gathering indices. No code is shared with the fast implementations.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def involution(
 def gradients(
     inputs: np.ndarray, kernels: np.ndarray, upstream: np.ndarray, geometry: Geometry
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gradients of sum(outputs * upstream) for the inputs and for the kernels."""
+    """Gradients of sum(outputs * upstream) for the inputs and the kernels."""
     x, k = _inputs_last(inputs, geometry), _kernels_last(kernels, geometry)
     dy = _inputs_last(upstream, geometry)
     dx, dk = np.zeros_like(x), np.zeros_like(k)
@@ -62,7 +62,7 @@ def fused_gradients(
     upstream: np.ndarray,
     geometry: Geometry,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients of sum(outputs * upstream) for all four."""
+    """Gradients of sum(outputs * upstream) for all four tensors."""
     kernels = _kernels(features, matrix, bias, geometry)
     dx, dk = gradients(inputs, kernels, upstream, geometry)
     rows = _kernels_last(dk, geometry).reshape(-1, bias.size)
@@ -106,7 +106,7 @@ def _gather(x: np.ndarray, tap: tuple[int, ...], geometry: Geometry) -> np.ndarr
 
 
 def _tap_kernel(k: np.ndarray, tap: tuple[int, ...], geometry: Geometry) -> np.ndarray:
-    """One tap's weight for every channel: a group's weight serves its channels."""
+    """One tap's weight for every channel; the channels of a group share it."""
     return np.repeat(k[_tap_index(tap)], geometry.group_channels, axis=-1)
 
 

@@ -1,10 +1,10 @@
 """Outputs and the gradient for the inputs in `keras.ops`: sums over the taps.
 
-Forward, the input is padded once; the sum over the taps of a shifted slice times that
-tap's weights is one expression: nothing of K * K times the input exists at any time,
-and a compiler fuses it into one loop with the sum in a register. The gradient for the
-inputs is the same sum gathered at the mirrored offsets; with strides, each phase of the
-input's grid is such a sum by itself.
+The forward pass pads the input once. It then adds, for each tap, a shifted slice times
+that tap's weights. This is one expression, so no tensor of K * K times the input size
+exists, and a compiler fuses it into one loop with the sum in a register. The gradient
+for the inputs is the same sum, gathered at the mirrored offsets. With strides, each
+phase of the input's grid is a separate sum.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from keras_involution.ops._geometry import Geometry
 
 
 def outputs(geometry: Geometry, inputs: Tensor, kernels: Tensor) -> Tensor:
-    """The outputs by groups, in the dtype of sums: (B, Ho, Wo, G, C/G)..."""
+    """The outputs by group, in the dtype of the sums: (B, Ho, Wo, G, C/G)..."""
     padded = pad_borders(split_groups(inputs, geometry), geometry)
     sizes = [ops.shape(kernels)[axis] for axis in geometry.kernel_spatial_axes]
     weights = merge_window(kernels, geometry)
@@ -47,12 +47,12 @@ def outputs(geometry: Geometry, inputs: Tensor, kernels: Tensor) -> Tensor:
 def input_gradient(
     geometry: Geometry, sizes: Sequence, kernels: Tensor, upstream: Tensor
 ) -> Tensor:
-    """The phases of the padded input's grid, each gathered by itself, merged.
+    """The gradient for the inputs, gathered phase by phase and merged.
 
     Args:
         geometry: `Geometry`.
         sizes: The spatial sizes of the inputs.
-        kernels: Tensor, as the forward pass had them.
+        kernels: Tensor, the kernels of the forward pass.
         upstream: Tensor of the shape of the outputs.
 
     Returns:
@@ -88,7 +88,7 @@ def _gather_phases(
         weight = cut(k[geometry.tap_index(tap)], geometry.spatial_axes, back, count)
         phase = geometry.phase(tap)
         totals[phase] = _add(totals[phase], _product(window, weight, geometry))
-    # The first tap has phase zero, so there is a shape for the phases without taps.
+    # The first tap has phase zero; its shape is used for phases without taps.
     zero = ops.zeros_like(next(iter(totals.values())))
     return [zero if total is None else total for total in totals.values()]
 
@@ -103,5 +103,5 @@ def _add(total: Tensor | None, term: Tensor) -> Tensor:
 
 
 def _at_least_zero(size: Any) -> Any:
-    """Of an integer, or of a scalar tensor where a size is open."""
+    """The maximum of zero and an integer, or a scalar tensor for an unknown size."""
     return ops.maximum(size, 0) if ops.is_tensor(size) else max(size, 0)

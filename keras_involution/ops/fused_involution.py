@@ -1,8 +1,8 @@
-"""Involution with kernels that are generated on the way and never kept.
+"""Involution with kernels that are generated during the computation and not stored.
 
 The kernels of a batch are the largest tensor of an involution layer: K * K * G numbers
-a position, made by a product of the features with a matrix and read once. Here they are
-made for a few images at a time, and made again for the gradients.
+per position, computed by a product of the features with a matrix and read once. Here
+they are computed for a few images at a time, and again for the gradients.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ elif keras.config.backend() == "jax":
 else:
     from keras_involution.ops.torch._pieces import in_pieces
 
-# The kernels of one piece of a batch; less, and the calls take longer than the work.
+# Size of the kernels of one piece of a batch. With smaller pieces, the calls take more
+# time than the computation.
 PIECE_BYTES = 1 << 22
-# Where a training step of RedNet-50 took less memory and no more time (RESULTS.md).
+# Backends on which a training step of RedNet-50 took less memory and no more time
+# (RESULTS.md).
 BACKENDS_OF_LAYERS = ("jax", "torch")
 
 
@@ -54,24 +56,25 @@ def fused_involution(
 ) -> Tensor:
     """`involution` with the kernels `features @ span_kernel + span_bias`.
 
-    This is what an involution layer computes of the features that its `reduce` gives.
-    The kernels of the whole batch never exist: those of a few images (4 MiB, or one
-    image) are made, applied and dropped, and made again for the gradients. That takes
-    less memory in training, and the time of one more product.
+    An involution layer applies this operation to the features after its `reduce`.
+    The kernels of the whole batch never exist at once: kernels for a few images (4 MiB,
+    or one image) are computed, applied and discarded, and computed again for the
+    gradients. This takes less memory in training, and the time of one more product.
 
     Args:
         inputs: Floating-point tensor with one, two or three spatial dimensions.
-        features: Floating-point tensor, R numbers for each output position.
+        features: Floating-point tensor, R features for each output position.
         span_kernel: Floating-point tensor, the matrix from features to kernels. Its
-            columns are ordered by group, then by the taps of the window.
+            columns are ordered by group, then by tap of the window.
         span_bias: Floating-point tensor, added to every kernel.
         kernel_size: Odd integer or tuple, the window.
-        groups: Integer, number of groups of channels; a group shares a kernel.
+        groups: Integer, number of groups of channels. The channels of a group share a
+            kernel.
         strides: Integer or tuple, the step between windows.
         dilation_rate: Integer or tuple, the spacing of the taps of a window.
-        data_format: `"channels_last"` or `"channels_first"`, which is transposed;
-            `None` takes Keras's global setting.
-        implementation: What applies the kernels, as for `involution`.
+        data_format: `"channels_last"` or `"channels_first"`; the latter is transposed.
+            `None` uses Keras's global setting.
+        implementation: Implementation that applies the kernels, as for `involution`.
 
     Input shape:
         With two spatial dimensions, `inputs` (B, H, W, C), `features` (B, Ho, Wo, R),
@@ -79,12 +82,13 @@ def fused_involution(
         Ho = ceil(H / strides). Channels first: (B, C, H, W) and (B, R, Ho, Wo).
 
     Returns:
-        Tensor (B, Ho, Wo, C), or (B, C, Ho, Wo) channels first, of the dtype that
-        Keras promotes the tensors to; half-precision sums are kept in float32.
+        Tensor (B, Ho, Wo, C), or (B, C, Ho, Wo) channels first, with the dtype to
+        which Keras promotes the tensors. Half-precision sums are kept in float32.
 
     Raises:
-        ValueError: If shapes do not fit, a window side is even, the groups do not
-            divide the channels, or the named implementation cannot run here.
+        ValueError: If the shapes do not fit, a side of the window is even, the number
+            of groups does not divide the number of channels, or the named
+            implementation cannot run here.
 
     Example:
 
@@ -164,7 +168,7 @@ def _compute(
     geometry = _geometry(
         tensors, kernel_size, groups, strides, dilation_rate, data_format
     )
-    # All of it in float32 where the numbers are halves; the result is rounded once.
+    # Half precision is computed in float32, so the result is rounded once.
     x, f, matrix, bias = (wide(ops.cast(tensor, dtype)) for tensor in tensors)
     first = geometry.channels_first
     if first:
@@ -183,14 +187,14 @@ def _result_dtype(tensors: Any) -> str:
 def takes_less(
     inputs: Tensor, geometry: Geometry, features: int, implementation: str | None
 ) -> bool:
-    """Whether a training step takes less memory and no more time than with kernels that
-    are kept, as far as was measured: in C++, float32, channels last."""
+    """Whether a training step takes less memory and no more time than with stored
+    kernels, in the measured cases: C++, float32, channels last."""
     if keras.config.backend() not in BACKENDS_OF_LAYERS or geometry.channels_first:
         return False
     if keras.backend.standardize_dtype(inputs.dtype) != "float32":
         return False
-    # Making kernels costs as many operations a tap as there are features, applying
-    # them as many as there are channels in a group.
+    # Per tap, computing kernels takes one operation per feature, and applying them
+    # takes one operation per channel of a group.
     if features > geometry.group_channels or exported_form(inputs) is not None:
         return False
     return _chosen(inputs, geometry, implementation).name == "cpp"
@@ -203,7 +207,7 @@ def _chosen(inputs: Tensor, geometry: Geometry, name: str | None) -> Implementat
 
 
 def _images(features: Tensor, geometry: Geometry) -> int:
-    """How many images a piece has: a divisor of their number, if that is known."""
+    """Number of images in a piece: a divisor of the batch size, if that is known."""
     batch, *sizes = features.shape[:-1]
     if not all(isinstance(size, int) for size in (batch, *sizes)):
         return 1
@@ -230,7 +234,7 @@ def _geometry(
     if len(of_features) != len(shape) or (matrix, bias) != ((*channels, taps), (taps,)):
         raise ValueError(
             "`features` must have as many dimensions as `inputs` and R channels, "
-            f"`span_kernel` the shape (R, {taps}) and `span_bias` ({taps},). "
+            f"`span_kernel` the shape (R, {taps}) and `span_bias` the shape ({taps},). "
             + received(
                 inputs_shape=shape,
                 features_shape=of_features,

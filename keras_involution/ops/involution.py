@@ -1,4 +1,4 @@
-"""The public operator: checks its arguments and hands over to an implementation."""
+"""The public operator: checks its arguments and calls an implementation."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def available_implementations() -> tuple[str, ...]:
     """Names of the implementations on the running backend, best first.
 
     Returns:
-        A tuple of names that `involution(..., implementation=name)` knows. One of
-        them may still be unable to run on given tensors; asked for by name it then
-        raises with the reason.
+        Tuple of names that `involution(..., implementation=name)` accepts. An
+        implementation may not support the given tensors; naming it then raises an
+        error with the reason.
 
     Example:
 
@@ -48,7 +48,7 @@ def involution(
     data_format: str | None = None,
     implementation: str | None = None,
 ) -> Tensor:
-    """Applies to every position its own kernel, shared by the channels of a group.
+    """Applies a different kernel at each position, shared by the channels of a group.
 
     `y[p, c] = sum over taps t of kernels[p, g(c), t] * x[p * strides + (t - center) *
     dilation_rate, c]` with `g(c) = c // (C / G)`; outside the borders `x` is zero.
@@ -56,16 +56,17 @@ def involution(
     Args:
         inputs: Floating-point tensor with one, two or three spatial dimensions.
         kernels: Floating-point tensor, the weights of each output position. The
-            window and the number of groups are read off its shape.
+            window and the number of groups are taken from its shape.
         strides: Integer or tuple, the step between windows.
         dilation_rate: Integer or tuple, the spacing of the taps of a window.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
+        data_format: `"channels_last"` or `"channels_first"`; `None` uses Keras's
             global setting.
-        implementation: `None` chooses; a name of `available_implementations()`
-            runs that one or raises. On TensorFlow `"cpp"`, whose graphs run where this
-            package is loaded only, is chosen eagerly and in `fit`, `evaluate` and
-            `predict`, not in other functions, which might be saved. What an exporter
-            traces always holds standard operations.
+        implementation: `None` chooses the best available implementation. A name from
+            `available_implementations()` runs that one or raises an error. On
+            TensorFlow, graphs with `"cpp"` run only where this package is loaded. It is
+            therefore chosen in eager mode and in `fit`, `evaluate` and `predict`, but
+            not in other functions, which might be saved. Exported programs always
+            contain standard operations only.
 
     Input shape:
         With two spatial dimensions, `inputs` (B, H, W, C) and `kernels`
@@ -73,14 +74,14 @@ def involution(
         (B, C, H, W) and (B, G, Kh, Kw, Ho, Wo).
 
     Returns:
-        Tensor (B, Ho, Wo, C), or (B, C, Ho, Wo) channels first, of the dtype that
-        Keras promotes the two inputs to; half-precision sums are kept in float32.
-        Derivatives of any order and mode can be taken of it.
+        Tensor (B, Ho, Wo, C), or (B, C, Ho, Wo) channels first, with the dtype to
+        which Keras promotes the two inputs. Half-precision sums are kept in float32.
+        It has derivatives of any order, in forward and reverse mode.
 
     Raises:
-        ValueError: If shapes do not fit, a window side is even, the groups do not
-            divide the channels, the numbers are complex, or the named implementation
-            cannot run here.
+        ValueError: If the shapes do not fit, a side of the window is even, the number
+            of groups does not divide the number of channels, the tensors are complex,
+            or the named implementation cannot run here.
 
     Example:
 
@@ -98,12 +99,12 @@ def involution(
     arguments = (strides, dilation_rate, data_format, implementation)
     if isinstance(inputs, keras.KerasTensor) or isinstance(kernels, keras.KerasTensor):
         return InvolutionOperation(*arguments).symbolic_call(inputs, kernels)
-    # No `keras.Operation` for numbers: making one costs as much as a small involution.
+    # No `keras.Operation` for arrays: creating one takes as long as a small involution.
     return _compute(inputs, kernels, *arguments)
 
 
 class OperatorNode(keras.Operation):
-    """What operators are as nodes of functional models: their arguments, kept."""
+    """An operator with its arguments, as a node of a functional model."""
 
     def __init__(
         self,
@@ -168,7 +169,7 @@ def _compute(
 
 
 def result_dtype(**tensors: Tensor) -> str:
-    """The dtype that Keras promotes tensors to; float64 stays float64.
+    """The dtype to which Keras promotes the tensors; float64 stays float64.
 
     Raises:
         ValueError: If a tensor is complex.
@@ -177,7 +178,7 @@ def result_dtype(**tensors: Tensor) -> str:
     if any(dtype.startswith("complex") for dtype in dtypes):
         names = ", ".join(f"`{name}`" for name in tensors)
         given = {f"{name}_dtype": tensor.dtype for name, tensor in tensors.items()}
-        raise ValueError(f"{names} must be real numbers. {received(**given)}")
+        raise ValueError(f"{names} must be real. {received(**given)}")
     if dtypes == {"float64"}:  # Keras's promotion would narrow it to float32
         return "float64"
     return keras.backend.result_type(*dtypes, float)

@@ -114,5 +114,5 @@ def test_what_has_no_policy_is_refused():
     model.quantize("int8", filters="span")
     with pytest.raises(ValueError, match=r"all of its 1x1 .*Received: name="):
         layer.get_config()
-    with pytest.raises(ValueError, match=r"'int8' only. Received: mode='float8'"):
+    with pytest.raises(ValueError, match=r"only 'int8'. Received: mode='float8'"):
         built(PointwiseConv2D(3, 1, dtype="float8_from_float32", **LAST), 5, 6, 4)

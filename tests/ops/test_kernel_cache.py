@@ -116,7 +116,7 @@ DAMAGE = {
     "no digest": lambda path: path.with_suffix(".sha256").unlink(),
     "wrong digest": lambda path: path.with_suffix(".sha256").write_text("0" * 64),
     "digest of bytes": lambda path: path.with_suffix(".sha256").write_bytes(b"\xff"),
-    "others may write": lambda path: path.chmod(0o666),
+    "others can write": lambda path: path.chmod(0o666),
     "a link": lambda path: (
         path.rename(path.with_name("other")),
         path.symlink_to("other"),
@@ -174,10 +174,10 @@ def test_an_unusable_folder_gives_way_to_that_of_temporary_files(folder, source,
 def test_no_folder_is_a_reason_with_one_warning(folder, source):
     open_to_others(folder)
     open_to_others(folder.parents[1] / "tmp" / f"keras_involution-{os.geteuid()}")
-    with pytest.warns(RuntimeWarning, match="'native' computes instead") as warned:
+    with pytest.warns(RuntimeWarning, match="the slower 'native' is used") as warned:
         reasons = {compiler.compiled(source, ("-DANSWER=42",)) for _ in range(3)}
     [reason] = reasons
-    assert "others may write to it (mode 777)" in reason and len(warned) == 1
+    assert "other users can write to it (mode 777)" in reason and len(warned) == 1
 
 
 def test_a_folder_that_can_only_be_read_is_used(folder, source, monkeypatch):

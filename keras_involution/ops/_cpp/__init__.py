@@ -1,4 +1,4 @@
-"""The operator in C++ for CPUs: the kernels, their compiler, and what they are told.
+"""The operator in C++ for CPUs: the kernels, the compiler and the call arguments.
 
-It knows no framework; `ops/<backend>/cpp_kernel.py` hands it the tensors of one.
+It depends on no framework; `ops/<backend>/cpp_kernel.py` passes it the tensors.
 """

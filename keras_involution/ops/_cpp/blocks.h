@@ -31,8 +31,8 @@ void in_blocks(Size width, Body body) {
   }
 }
 
-// The kernels after the block at hand: far too many for the cache, and each row of a
-// group's a stride away from the next, which the hardware does not foresee.
+// Prefetches the kernels after the current block: they do not fit into the cache, and
+// the hardware does not predict the stride between the rows of a group.
 template <int N, class Real>
 void prefetch(const Real* k, Size k_step, Size taps) {
   for (Size n = block; n < block + N; ++n)
@@ -40,8 +40,8 @@ void prefetch(const Real* k, Size k_step, Size taps) {
       __builtin_prefetch(k + n * k_step + tap);
 }
 
-// How many vectors of a position are at work at once: as many as leave all sums of a
-// block in registers, with a position of the inputs and a weight.
+// Number of vectors of a position that are processed at once: the most for which all
+// sums of a block, a position of the inputs and a weight fit into registers.
 constexpr Size together(Size outputs, Size vectors) {
   Size some = vectors;
   while (some > 1 && (vectors % some || (outputs + 1) * some + 1 > registers)) --some;
@@ -87,8 +87,9 @@ void in_parts(const W& window, Body body) {
   }
 }
 
-// The tap through which output n of a block reads position i of a row of the window of
-// known width, negative if none. So each position is read once, for all outputs.
+// The tap through which output n of a block reads position i of a row, or a negative
+// number if there is none. The width of the window is known, so each position is read
+// once for all outputs.
 template <class W>
 constexpr Size tap_of(Size i, Size n) {
   const Size tap = i - n * W::stride;

@@ -1,10 +1,10 @@
 """Folders of compiled libraries that are safe to load.
 
-Loading a library runs its code, so a file is loaded only from a folder and with a mode
-that let nobody else write it, and only if its content has the digest that was stored
-when it was made. Threads, processes and containers that share a folder make a library
-once: a lock keeps the others waiting. The work is done in a draft folder of a random
-name and the finished file moved into place, so a crash leaves nothing half written.
+Loading a library runs its code. A file is therefore loaded only if no other user can
+write to it or to its folder, and only if its content has the digest that was stored
+when it was compiled. Threads, processes and containers that share a folder compile a
+library once: a lock keeps the others waiting. The library is written to a draft folder
+with a random name and then moved into place, so a crash leaves no partial file.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-# The longest that one compilation takes on a busy machine. After it a process no longer
-# waits for another: doing the work twice is harmless.
+# The longest time that one compilation takes on a busy machine. A process does not wait
+# longer for another one: compiling twice is harmless.
 _LOCK_SECONDS = 300
 _OLD_DRAFT_SECONDS = 3600
 _UNUSED_SECONDS = 60 * 24 * 3600
@@ -34,18 +34,18 @@ _warned = False
 
 
 class CompilerError(Exception):
-    """The library cannot be made, in whichever folder."""
+    """The library cannot be compiled in any folder."""
 
 
 class _Unusable(Exception):
-    """This folder cannot be used; another may do."""
+    """This folder cannot be used; another one might work."""
 
 
 def library_file(name: str, make: Callable[[Path], None]) -> Path | str:
-    """The file of a library that is safe to load, or the reason why there is none.
+    """The file of a library that is safe to load, or the reason there is none.
 
     Args:
-        name: Of the file. It depends on all that the content depends on.
+        name: File name. It depends on everything that the content depends on.
         make: Function that writes the library to a path, or raises `CompilerError`.
     """
     reasons = []
@@ -57,15 +57,15 @@ def library_file(name: str, make: Callable[[Path], None]) -> Path | str:
                 return str(error)
             except (_Unusable, OSError, NotImplementedError) as error:
                 reasons.append(f"{folder}: {error}")
-    reason = f"No folder can keep the compiled library ({'; '.join(reasons)})."
+    reason = f"No folder can hold the compiled library ({'; '.join(reasons)})."
     _warn_once(reason)
     return reason
 
 
 def _folders() -> Iterator[Path]:
-    """The user's cache, then one folder of this user among the temporary files."""
+    """The user's cache, then a folder of this user in the temporary directory."""
     base = os.environ.get("XDG_CACHE_HOME")
-    with contextlib.suppress(RuntimeError):  # a user without a home
+    with contextlib.suppress(RuntimeError):  # a user without a home directory
         yield Path(base or Path.home() / ".cache") / "keras_involution"
     yield Path(tempfile.gettempdir()) / f"keras_involution-{os.geteuid()}"
 
@@ -75,7 +75,7 @@ def _in_folder(folder: Path, name: str, make: Callable[[Path], None]) -> Path:
     _check_folder(folder)
     path = folder / name
     if _is_whole(path):
-        with contextlib.suppress(OSError):  # a folder that is only read
+        with contextlib.suppress(OSError):  # a read-only folder
             os.utime(path)
         return path
     with _locked(folder):
@@ -92,19 +92,19 @@ def _check_folder(folder: Path) -> None:
     if (reason := _distrust(status)) is not None:
         raise _Unusable(reason)
     if os.statvfs(folder).f_flag & os.ST_NOEXEC:
-        raise _Unusable("its file system does not let programs run")
+        raise _Unusable("its file system does not allow executable files (noexec)")
 
 
 def _distrust(status: os.stat_result) -> str | None:
     if status.st_uid not in (os.geteuid(), 0):
-        return f"it belongs to the user {status.st_uid}"
+        return f"it belongs to user {status.st_uid}"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f"others may write to it (mode {stat.S_IMODE(status.st_mode):o})"
+        return f"other users can write to it (mode {stat.S_IMODE(status.st_mode):o})"
     return None
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether the library is there, is ours, and has the digest of when it was made."""
+    """Whether the library exists, is ours, and has the digest stored with it."""
     digest = _digest_file(path)
     try:
         for file in (path, digest):
@@ -140,7 +140,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _write(path: Path, make: Callable[[Path], None]) -> None:
-    """Moves the library into place when it is on the disk, then its digest."""
+    """Moves the library into place once it is on disk, then its digest."""
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=path.parent))
     try:
         library, digest = draft / path.name, _digest_file(draft / path.name)
@@ -164,7 +164,7 @@ def _sync(path: Path) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Drafts of processes that were killed, and libraries that nobody uses any more."""
+    """Removes drafts of killed processes and libraries that are no longer used."""
     now = time.time()
     for path in folder.iterdir():
         with contextlib.suppress(OSError):
@@ -181,15 +181,15 @@ def _warn_once(reason: str) -> None:
     if not _warned:
         _warned = True
         warnings.warn(
-            f"The implementation 'cpp' cannot be used, and 'native' computes instead, "
-            f"more slowly. {reason}",
+            f"The implementation 'cpp' cannot be used; the slower 'native' is used "
+            f"instead. {reason}",
             RuntimeWarning,
             stacklevel=2,
         )
 
 
 def _new_lock() -> None:
-    """A process that was forked while another thread held the lock starts free."""
+    """Gives a forked process a free lock, even if another thread held it."""
     global _lock
     _lock = threading.Lock()
 

@@ -1,6 +1,6 @@
-// What the calls of XLA and of TensorFlow share to reach the library of the kernels. A
-// call names the library's file, so that a program that is kept for another process
-// finds it again there.
+// Shared code with which calls of XLA and TensorFlow find the library of the kernels. A
+// call names the library's file, so that a program stored for another process can find
+// the library there.
 
 #include <dlfcn.h>
 
@@ -22,13 +22,13 @@ static void* function_of(const std::string& library, const char* name,
   if (!handle) {
     void* fresh = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!fresh) {
-      reason = "The compiled involution is gone: " + library;
+      reason = "The compiled involution no longer exists: " + library;
       return nullptr;
     }
     auto describe =
         reinterpret_cast<contract::Describe*>(dlsym(fresh, "involution_contract"));
     if (!describe || std::strcmp(describe(), contract::description())) {
-      reason = "The compiled involution is of another version: " + library;
+      reason = "The compiled involution has a different version: " + library;
       return nullptr;
     }
     if (team) *static_cast<contract::Team**>(dlsym(fresh, "involution_team")) = team;

@@ -1,8 +1,8 @@
-"""Libraries of C++: those that the wheel brings, or compiled here once and kept.
+"""C++ libraries: included in the wheel, or compiled once on this machine and cached.
 
-`cache.py` keeps them, under a name made of the sources, the version of the package, the
-compiler, its options and the processor's instructions, so that several computers and
-versions may share a folder.
+`cache.py` stores them under a name that depends on the sources, the version of the
+package, the compiler, its options and the processor's instructions, so that several
+computers and versions can share a folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from keras_involution.ops._cpp import cache, prebuilt
 
 _FOLDER = Path(__file__).parent
 
-# The first of these that the compiler knows: without OpenMP there is one thread.
+# The first one that the compiler supports is used; without OpenMP there is one thread.
 _OPTIONS = (("-march=native", "-fopenmp"), ("-march=native",), ("-fopenmp",), ())
 _ALWAYS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-pthread")
 
@@ -32,14 +32,14 @@ Loaded = TypeVar("Loaded")
 def loaded(
     load: Callable[[Path], Loaded | str], source: Path, options: tuple[str, ...] = ()
 ) -> Loaded | str:
-    """What `load` makes of the library, or the reason why there is none.
+    """The result of `load` for the library, or the reason there is none.
 
-    One that the wheel brings and that cannot be loaded gives way to one compiled here.
+    If the library in the wheel cannot be loaded, one is compiled on this machine.
 
     Args:
-        load: Function of the library's file; returns a reason where it fails.
-        source: A C++ file.
-        options: What the compiler is told besides: macros, folders, libraries.
+        load: Function that loads the library's file; returns a reason if it fails.
+        source: C++ source file.
+        options: Further compiler options: macros, folders, libraries.
     """
     path = prebuilt.library(source)
     refusal = None if path is None else load(path)
@@ -55,7 +55,7 @@ def compiled(
     source: Path,
     options: tuple[str, ...] = (),
 ) -> Path | str:
-    """The file of a library compiled here, or the reason why there can be none."""
+    """The file of a library compiled on this machine, or the reason there is none."""
     toolchain = _toolchain()
     if isinstance(toolchain, str):
         return toolchain
@@ -71,17 +71,17 @@ def compiled(
 
 @functools.cache
 def _toolchain() -> tuple[tuple[str, ...], str] | str:
-    """(compiler with its options, what identifies it), or why there is none.
+    """(compiler with its options, its identification), or the reason there is none.
 
     The compiler is identified by its version and by the macros that it defines, which
-    tell the instructions of the processor.
+    include the processor's instruction sets.
     """
     if os.name != "posix":
-        return "It is compiled with GCC or Clang, which this system does not use."
+        return "It needs GCC or Clang, which this system does not use."
     names = (os.environ.get("CXX"), "c++", "g++", "clang++")
     compiler = next(filter(None, (shutil.which(name) for name in names if name)), None)
     if compiler is None:
-        return "There is no C++ compiler (c++, g++, clang++ or the variable CXX)."
+        return "No C++ compiler was found (c++, g++, clang++ or the variable CXX)."
     for options in _OPTIONS:
         macros = (compiler, *options, "-dM", "-E", "-x", "c++", os.devnull)
         answer = _run(macros)

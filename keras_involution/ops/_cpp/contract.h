@@ -1,6 +1,6 @@
-// The definition of what a caller passes to the kernels. C++ callers use this struct;
-// Python reads its description from the loaded library and fills it by name. A library
-// whose description differs from a caller's is refused when it is loaded.
+// The definition of the arguments that a caller passes to the kernels. C++ callers use
+// this struct; Python reads its description from the loaded library and fills it by
+// name. A library whose description differs from a caller's is rejected when loaded.
 
 #pragma once
 
@@ -15,8 +15,8 @@ constexpr int version = 2;
 
 typedef int64_t Number;
 
-// Of depth, height and width. Fewer dimensions have their values last, after sizes,
-// windows and strides of one and steps of zero.
+// Values for depth, height and width. With fewer dimensions, the missing leading values
+// are one for sizes, windows and strides, and zero for steps.
 struct Three {
   Number at[3];
   Number operator[](int axis) const { return at[axis]; }
@@ -34,8 +34,8 @@ struct Layout {
 };
 
 // `double_precision` is one for float64 and zero for float32; `channels` are those of one
-// group; `threads` of zero means as many as OpenMP's settings say. The layouts are those
-// of inputs, kernels, outputs (or upstream), and of both gradients.
+// group; with zero `threads`, OpenMP's settings apply. The layouts are those of inputs,
+// kernels, outputs (or upstream), and both gradients.
 #define INVOLUTION_FIELDS(FIELD)                                              \
   FIELD(Number, double_precision) FIELD(Number, threads) FIELD(Number, images) \
   FIELD(Number, groups) FIELD(Number, channels)                               \
@@ -50,7 +50,7 @@ struct Problem {
 };
 
 // A line for the version, and one for each field: its name, first number and length.
-// Not `inline`: of such a function all libraries of a process would share one text.
+// Not `inline`: all libraries of a process would share the text of an inline function.
 [[maybe_unused]] static const char* description() {
   static const std::string text = [] {
     std::string lines = "version " + std::to_string(version) + " 0\n";
@@ -67,12 +67,12 @@ struct Problem {
   return text.c_str();
 }
 
-// Calls a part of the work in several threads at a time, or in one.
+// Calls a part of the work in several threads at once, or in one.
 typedef void Team(void (*part)(void*), void* work, ptrdiff_t threads);
 
-// What a library exports: `involution_contract` describes it, and `involution_team` is a
-// pointer that the caller may set to threads of its own. The others return zero, or one
-// if there is no memory; gradients that are null are not computed.
+// The exports of a library: `involution_contract` describes the arguments, and
+// `involution_team` is a pointer that the caller can set to its own threads. The other
+// functions return zero, or one if memory runs out; null gradients are not computed.
 typedef const char* Describe();
 typedef int Forward(const Problem*, const void* x, const void* k, void* y);
 typedef int Gradients(const Problem*, const void* x, const void* k, const void* dy,

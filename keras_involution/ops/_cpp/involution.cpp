@@ -1,11 +1,11 @@
 // Involution and its gradients on a CPU, for any sizes and windows (`contract.h` says
 // what is exported).
 //
-// The channels of a group are the lanes of vectors, and its inputs lie in a padded
-// copy that fits the cache, so that a tap is one multiply-add of a vector and a
-// number: no patch is written anywhere. A row is done in blocks of up to eight
-// outputs, whose sums stay in registers while a row of the window goes by. The common
-// windows are written out by the compiler; all others take loops.
+// The channels of a group are the lanes of vectors, and its inputs are in a padded copy
+// that fits into the cache. A tap is therefore one multiply-add of a vector and a number,
+// and no patches are written. A row is computed in blocks of up to eight outputs, whose
+// sums stay in registers during a row of the window. The compiler unrolls the common
+// windows; all others use loops.
 
 #include <atomic>
 
@@ -21,7 +21,7 @@ Size threads_of(const Problem& p) {
   return p.threads > 0 ? p.threads : threads_of_process();
 }
 
-// The threads take one task after the other until none is left.
+// The threads take one task after another until none is left.
 template <class Work>
 int in_team(Size threads, Size count, const Work& work) {
   std::atomic<Size> next{0};
@@ -34,8 +34,8 @@ int in_team(Size threads, Size count, const Work& work) {
   return failed;
 }
 
-// Calls `body` with what the compiler knows of this problem. Each window written out
-// takes seconds to compile; these are the published networks' and the smallest.
+// Calls `body` with the sizes that are known at compile time. Each unrolled window takes
+// seconds to compile; these are the windows of the published networks and the smallest.
 template <class Body>
 int with_window(const Problem& p, Body body) {
   constexpr Size lanes = smaller(16, register_bytes / sizeof(float)), all = 16 / lanes;
@@ -47,7 +47,7 @@ int with_window(const Problem& p, Body body) {
     return body(Window<float, lanes, all, 7, 2>(p));
   if (p.channels == 16 && width == 3 && p.strides[2] == 1)
     return body(Window<float, lanes, all, 3, 1>(p));
-  // Groups of few channels take shorter vectors.
+  // Groups with few channels use shorter vectors.
   if (p.channels <= 4) return body(Window<float, 4, 0, 0, 0>(p));
   return body(Window<float, lanes, 0, 0, 0>(p));
 }

@@ -1,7 +1,7 @@
-"""The library of the kernels, and what it is told, as `contract.h` defines it.
+"""The compiled kernels and their arguments, as `contract.h` defines them.
 
 One library computes every window, stride, dilation and number of groups. It describes
-the fields of its argument block, and the block is filled by their names.
+the fields of its argument block, and Python fills the block by field name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from keras_involution.ops._layout import channels_layout, taps_layout, three
 Steps = tuple[int, ...]
 
 SOURCE = Path(__file__).with_name("involution.cpp")
-# That of `contract.h`, and the fields that `problem` fills.
+# The version in `contract.h`, and the fields that `problem` fills.
 _VERSION = 2
 _LENGTHS = {
     "double_precision": 1,
@@ -40,11 +40,12 @@ class Kernels:
     """The loaded library.
 
     Args:
-        path: Its file, by which programs of XLA and TensorFlow find it.
-        involution: `(problem, x, k, y) -> int`, of addresses; not zero without memory.
-        gradients: `(problem, x, k, dy, dx, dk) -> int`; a gradient at `None` is left
-            out.
-        places: Field of the argument block -> the number that it begins with.
+        path: Library file, by which programs of XLA and TensorFlow find it.
+        involution: `(problem, x, k, y) -> int`; the arguments are addresses. The result
+            is not zero if memory runs out.
+        gradients: `(problem, x, k, dy, dx, dk) -> int`; a gradient whose address is
+            `None` is not computed.
+        places: Field of the argument block -> index of its first number.
     """
 
     path: str
@@ -63,11 +64,12 @@ class Kernels:
         """The argument block of one call.
 
         Args:
-            geometry: The operator's.
+            geometry: Geometry of the operator.
             double: Whether the numbers are float64; otherwise float32.
-            shape: That of the inputs.
-            steps: Of inputs, kernels, outputs (or upstream), and of both gradients.
-            threads: How many to use; zero for what OpenMP's settings say.
+            shape: Shape of the inputs.
+            steps: Memory steps of inputs, kernels, outputs (or upstream), and of both
+                gradients.
+            threads: Number of threads; zero uses OpenMP's settings.
         """
         sizes = tuple(shape[axis] for axis in geometry.spatial_axes)
         x, k, y, dx, dk = steps
@@ -98,15 +100,15 @@ class Kernels:
 
 @functools.cache
 def kernels() -> Kernels | str:
-    """The library, or the reason why it cannot be had here."""
+    """The library, or the reason it is not available here."""
     return compiler.loaded(loaded, SOURCE)
 
 
 def loaded(path: Path) -> Kernels | str:
-    """The library in this file, or the reason why it cannot be loaded.
+    """The library in this file, or the reason it cannot be loaded.
 
     Raises:
-        RuntimeError: If it is not what this version of the package calls.
+        RuntimeError: If the library does not fit this version of the package.
     """
     try:
         library = ctypes.CDLL(str(path))
@@ -123,7 +125,7 @@ def loaded(path: Path) -> Kernels | str:
 
 
 def reason() -> str | None:
-    """Why there is no library here."""
+    """The reason the library is not available here, or `None`."""
     answer = kernels()
     return answer if isinstance(answer, str) else None
 
@@ -136,9 +138,9 @@ def _places(library: ctypes.CDLL, path: Path) -> dict[str, int]:
     lengths = {name: length for name, (_, length) in described.items()}
     if (version, lengths) != (_VERSION, _LENGTHS):
         raise RuntimeError(
-            "The compiled kernels and this package differ in what a call says: the "
-            f"package is of version {_VERSION} with the fields {_LENGTHS}; delete the "
-            f"library or install the package again. "
+            "The compiled kernels and this package use different call arguments: the "
+            f"package has version {_VERSION} with the fields {_LENGTHS}. Delete the "
+            f"library or reinstall the package. "
             + received(version=version, fields=lengths, library=str(path))
         )
     return {name: place for name, (place, _) in described.items()}

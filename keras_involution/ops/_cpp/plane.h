@@ -1,4 +1,4 @@
-// Copies of inputs and rows in our own order.
+// Copies of inputs and rows in the internal order.
 
 #pragma once
 

@@ -1,5 +1,5 @@
-// Threads of our own. TensorFlow calls operators from changing threads: OpenMP starts a
-// team for each of them, and the teams wait for work by spinning.
+// A thread pool for TensorFlow, which calls operators from changing threads: OpenMP would
+// start a team for each of them, and the teams spin while they wait for work.
 
 #pragma once
 
@@ -14,8 +14,8 @@
 
 class Pool {
  public:
-  // The caller has a part itself, and others have one if they come while there is work:
-  // nobody waits for a thread that has not begun.
+  // The caller works too, and other threads join if they arrive while there is work, so
+  // no call waits for a thread that has not started.
   void run(void (*part)(void*), void* work, ptrdiff_t threads) {
     if (threads < 2) return part(work);
     Job job{part, work, threads - 1};
@@ -57,7 +57,7 @@ class Pool {
     if (place != open.end()) open.erase(place), --count;
   }
 
-  // Asleep, but for the first moments: waking a thread takes as long as a small
+  // Spins briefly before it sleeps: waking a thread takes as long as a small
   // involution.
   template <class Condition>
   void until(std::unique_lock<std::mutex>& guard, std::condition_variable& signal,
@@ -80,6 +80,6 @@ class Pool {
 
 // Not `inline`: libraries of several versions would share the pool.
 [[maybe_unused]] static void team_of_pool(void (*part)(void*), void* work, ptrdiff_t threads) {
-  static Pool* pool = new Pool;  // its threads outlive whatever ends the process
+  static Pool* pool = new Pool;  // never deleted: its threads keep running
   pool->run(part, work, threads);
 }

@@ -1,8 +1,8 @@
-"""The libraries that a wheel for Linux on x86-64 brings, compiled where it was built.
+"""The compiled libraries that a wheel for Linux on x86-64 contains.
 
-The kernels are there for three levels of x86-64, of which the best that the processor
-knows is taken. `hatch_build.py` compiles them and reads this file without installing
-the package, so nothing but Python's own library is imported here.
+The kernels are compiled for three levels of x86-64; the best one that the processor
+supports is used. `hatch_build.py` compiles them and reads this file without installing
+the package, so only the Python standard library is imported here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).with_name("prebuilt")
 
 _V3 = {"abm", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"}
 _V4 = {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"}
-# Best first, with the names that Linux has for what each needs.
+# Best first, with Linux's names for the processor features that each level needs.
 LEVELS = {"x86-64-v4": _V3 | _V4, "x86-64-v3": _V3, "x86-64": set()}
 SOURCES = {
     _OPERATIONS / "_cpp" / "involution.cpp": tuple(LEVELS),
@@ -25,7 +25,7 @@ SOURCES = {
 
 
 def library(source: Path) -> Path | None:
-    """The library of this C++ file for this processor, or `None` without one."""
+    """The library of this C++ file for this processor, or `None`."""
     for level in SOURCES.get(source, ()):
         path = FOLDER / name(source, level)
         if path.is_file() and LEVELS[level] <= _processor_flags():
@@ -39,7 +39,7 @@ def name(source: Path, level: str) -> str:
 
 @functools.cache
 def _processor_flags() -> frozenset[str]:
-    """What the processor and the system know, as Linux tells it."""
+    """The features of the processor that Linux reports."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:

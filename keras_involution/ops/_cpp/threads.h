@@ -11,8 +11,8 @@
 #if defined(_OPENMP)
 #include <omp.h>
 #elif defined(__linux__)
-// A library for many machines is linked with no runtime of OpenMP. It takes the one that
-// the process shows to all, as PyTorch's, so that its teams and ours are the same threads.
+// A portable library is not linked with an OpenMP runtime. It uses the runtime that the
+// process has loaded globally, such as PyTorch's, so that both use the same threads.
 extern "C" {
 [[gnu::weak]] void GOMP_parallel(void (*part)(void*), void* work, unsigned threads,
                                  unsigned flags);
@@ -34,7 +34,7 @@ inline void team_of_process(void (*part)(void*), void* work, ptrdiff_t threads) 
 #endif
 }
 
-// What OpenMP's settings say.
+// The number of threads in OpenMP's settings.
 inline ptrdiff_t threads_of_process() {
 #if defined(_OPENMP)
   return omp_get_max_threads();

@@ -1,4 +1,4 @@
-// What the compiler knows of an involution, and what is known only when it runs.
+// Sizes of an involution that are known at compile time, and sizes known at run time.
 
 #pragma once
 
@@ -31,7 +31,7 @@ inline Size halo(const Problem& p, int axis) {
   return (p.kernel_size[axis] - 1) * p.dilation_rate[axis];
 }
 
-// Zero leaves a number to the time when it runs.
+// A number of zero is known only at run time.
 //   lanes    channels of one vector
 //   vectors  vectors of one position
 //   width    taps of a row of the window, which then lie side by side
@@ -67,7 +67,7 @@ inline void store(Real* to, Vector v) {
   std::memcpy(to, &v, sizeof v);
 }
 
-// Rows of `n` positions by `m` minor elements, to and from our own order.
+// Copies rows of `n` positions by `m` minor elements to and from the internal order.
 template <class Real>
 void gather(Real* to, Size pitch, const Real* from, Size n, Size step, Size m,
             Size minor) {

@@ -1,4 +1,4 @@
-// What each thread does: tasks of some groups of some rows of one image.
+// The work of each thread: tasks of some groups of some rows of one image.
 
 #pragma once
 
@@ -9,9 +9,9 @@
 
 namespace {
 
-// Which part of the work one task does: some groups of some rows of one image, few
-// enough that its planes stay in the cache and that every thread has work, and
-// neighboring groups together because their kernels share lines of the cache.
+// The part of the work that one task does: some groups of some rows of one image. They
+// are few enough that their planes stay in the cache and that every thread has work.
+// Neighboring groups stay together because their kernels share cache lines.
 template <class W>
 struct Tasks {
   const W& window;
@@ -56,7 +56,7 @@ struct Task {
         bottom(smaller(top + all.rows, all.window.p.output_sizes[1])) {}
 };
 
-// The kernels of a row with their taps side by side, as they lie or copied.
+// The kernels of a row with contiguous taps, in place or copied.
 template <class W>
 struct Weights {
   const typename W::Real* at;
@@ -191,7 +191,7 @@ struct Gradients {
     const Size pixel = window.pixel(), stride = W::width ? W::stride : p.strides[2];
     const Real* at = inputs.row(g, d * p.strides[0], h * p.strides[1]);
     Real* result = dk + p.dk.row(task.image, task.group + g, d, h);
-    const bool direct = p.dk.minor == 1;  // else the buffer, free again by now
+    const bool direct = p.dk.minor == 1;  // otherwise the buffer, which is free again
     for (Size w = 0; w < p.output_sizes[2]; ++w)
       kernel_gradient<W, W::lanes>(
           window, 0, at + w * stride * pixel, offsets.data(), buffer.y + w * pixel,

@@ -13,10 +13,10 @@ IMPLEMENTATIONS: tuple[Implementation, ...] = (CPP, NATIVE, PALLAS, PORTABLE)
 
 
 def exported_form(inputs: jax.Array) -> str | None:
-    """The implementation of programs that Keras's exporters write down.
+    """The implementation to use in programs that a Keras exporter traces.
 
-    All that `jax.export` writes is StableHLO (`_primitives.py`). The others
-    read the program before it is lowered, and know the operations of JAX only.
+    `jax.export` writes StableHLO only (`_primitives.py`). The other exporters read the
+    program before it is lowered, and support only JAX's own operations.
     """
     if not isinstance(inputs, jax.core.Tracer):
         return None

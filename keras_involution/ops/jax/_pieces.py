@@ -1,4 +1,4 @@
-"""Involution of a few images after the others, whose kernels are made twice."""
+"""Involution of a few images at a time; the kernels are computed twice."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def in_pieces(
     if images == x.shape[0]:
         return jax.checkpoint(piece)((x, f))
     split = [t.reshape(-1, images, *t.shape[1:]) for t in (x, f)]
-    # Within a loop nothing else could merge the two times that the kernels are made.
+    # Inside a loop XLA cannot merge the two computations of the kernels anyway.
     y = jax.lax.map(jax.checkpoint(piece, prevent_cse=False), tuple(split))
     return y.reshape(-1, *y.shape[2:])

@@ -1,14 +1,14 @@
-"""Involution as operations of JAX of its own, with derivatives of any order and mode.
+"""Involution as JAX primitives, with derivatives of any order and mode.
 
 It is linear in each of its two inputs. With `I(x, k)` the outputs and
 `G(x, k, dy) = (X(k, dy), K(x, dy))` the gradients, its tangent is
 `T(x, k, dx, dk) = I(dx, k) + I(x, dk)`, the transpose of `T` is `G`, and that of `G` is
-`T`. So the three close under `jvp` and transposition, and `jax.jvp`, `jax.grad`,
-`jax.linearize` and `jax.hessian` are all made of them. Functions of `jax.custom_vjp`
-would refuse the forward mode.
+`T`. The three are therefore closed under `jvp` and transposition, and `jax.jvp`,
+`jax.grad`, `jax.linearize` and `jax.hessian` are composed of them. Functions with
+`jax.custom_vjp` do not support forward mode.
 
-The program of an operation is chosen when it is lowered: `jax.export` writes programs
-down for other machines, which know no function of this package.
+The implementation of a primitive is chosen when it is lowered: `jax.export` writes
+programs for other machines, where no function of this package is available.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Pair = tuple[Forward, Gradients]
 
 
 def operation(name: str, own: Pair, exported: Pair | None = None) -> Callable[..., Any]:
-    """The involution that two functions compute.
+    """Defines the primitives of an involution that is computed by two functions.
 
     Args:
-        name: What it is called in programs.
+        name: Name in programs.
         own: `(geometry, x, k) -> y`, and `(geometry, x, k, dy) -> (dx, dk)`.
-        exported: Both as they are written down by `jax.export`; `None` for the same.
+        exported: The two functions that `jax.export` writes; `None` uses `own`.
 
     Returns:
         Function from inputs, kernels and geometry to outputs.
@@ -85,7 +85,7 @@ def _primitive(
         return mlir.lower_fun(function, multiple_results=many)(ctx, *operands)
 
     def batch(operands: Sequence, axes: Sequence, geometry: Geometry) -> tuple:
-        """Images do not know of each other, so one more axis joins the batch."""
+        """Images are independent, so the new axis is merged into the batch."""
         sizes = {o.shape[a] for o, a in zip(operands, axes) if a is not None}
         [size] = sizes
         folded = [_fold(operand, axis, size) for operand, axis in zip(operands, axes)]
@@ -146,7 +146,7 @@ def _define_tangents(
 
 
 def _halves(primals: Sequence, tangents: Sequence, split: int) -> list[list]:
-    """The operands with the tangents of the one half, then of the other, in place."""
+    """The operands, first with one half replaced by its tangents, then the other."""
     halves = []
     for part in (range(split), range(split, len(primals))):
         if any(not isinstance(tangents[index], ad.Zero) for index in part):
@@ -196,7 +196,7 @@ def _array(cotangent: Any) -> Array:
 
 
 def _known(*operands: Any) -> list[Array]:
-    """Zeros stand for what is not known: only their shape is read."""
+    """Replaces unknown operands by zeros: only their shape is read."""
     return [
         jnp.zeros(operand.aval.shape, operand.aval.dtype)
         if ad.is_undefined_primal(operand)

@@ -1,11 +1,11 @@
-"""The operator and its gradients in C++ for the CPU, called by XLA's programs.
+"""The operator and its gradients in C++ for the CPU, called by XLA programs.
 
-`_cpp/involution.cpp` says how it computes. A wheel brings it, or it is compiled
-on first use, once on a machine. XLA's own code for the gradients, `native`, takes
-several times as long.
+`_cpp/involution.cpp` describes the algorithm. The library is included in the wheel, or
+it is compiled on first use, once per machine. XLA's own code for the gradients,
+`native`, takes several times as long.
 
-A program with such calls runs only where they are registered, so what `jax.export`
-writes for another place is made of `native`, and sizes that are not known choose it.
+A program with these calls runs only where they are registered. `jax.export` therefore
+writes `native`, and `native` is also chosen if sizes are unknown.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _gradients(geometry: Geometry, x: jax.Array, k: jax.Array, dy: jax.Array):
 def _call(
     function: str, geometry: Geometry, shapes: tuple, *tensors: jax.Array
 ) -> list[jax.Array]:
-    """Runs the compiled function on the tensors; the results have their dtype."""
+    """Runs the compiled function on the tensors; the results have the same dtype."""
     dtype = tensors[0].dtype
     if 0 in shapes[0] or 0 in tensors[0].shape:
         return [jnp.zeros(shape, dtype) for shape in shapes]
@@ -62,7 +62,7 @@ def _call(
 
 @functools.lru_cache(maxsize=1024)
 def _problem(geometry: Geometry, double: bool, shape: tuple[int, ...]) -> np.ndarray:
-    """Every tensor of an XLA program lies row after row."""
+    """The argument block; every tensor of an XLA program is stored row by row."""
     x = _steps(shape)
     k = _steps(geometry.kernels_shape(shape))
     y = _steps(geometry.output_shape(shape))
@@ -83,7 +83,7 @@ def _library() -> loading.Kernels:
 
 @functools.cache
 def _register() -> str | None:
-    """Tells XLA how to call the libraries, or says why that is impossible."""
+    """Registers the calls with XLA, or returns the reason this is impossible."""
     answer = compiler.loaded(_registered, _SOURCE)
     return answer if isinstance(answer, str) else None
 
@@ -104,13 +104,13 @@ def _unsupported_reason(
     inputs: jax.Array, kernels: jax.Array, geometry: Geometry
 ) -> str | None:
     if jax.default_backend() != "cpu":
-        return f"It computes on CPUs, and JAX on a {jax.default_backend().upper()}."
+        return f"It runs on CPUs, and JAX uses a {jax.default_backend().upper()}."
     if jax.device_count() > 1:
-        return "XLA cannot part its calls among several devices."
+        return "XLA cannot distribute its calls among several devices."
     if str(inputs.dtype) not in _DTYPES:
-        return f"It computes on {_DTYPES}, and the tensors are {inputs.dtype}."
+        return f"It supports {_DTYPES}, and the tensors are {inputs.dtype}."
     if not all(isinstance(size, int) for size in inputs.shape):
-        return f"The sizes must be known, and they are {inputs.shape}."
+        return f"All sizes must be known, and the inputs have shape {inputs.shape}."
     return loading.reason() or _register()
 
 

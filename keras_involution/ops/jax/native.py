@@ -35,7 +35,7 @@ _gradient_of_inputs = jax.jit(_sums.input_gradient, static_argnums=(0, 1))
 @functools.partial(jax.jit, static_argnums=0)
 def _gradient_of_kernels(geometry: Geometry, x: jax.Array, dy: jax.Array) -> jax.Array:
     shape = geometry.kernels_shape(x.shape)
-    if x.shape[0] == 0:  # no loop goes over nothing
+    if x.shape[0] == 0:  # XLA does not allow an empty loop
         return jnp.zeros(shape, x.dtype)
 
     def by_loops(x, dy):

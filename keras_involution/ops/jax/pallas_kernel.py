@@ -1,13 +1,13 @@
 """The forward pass as a Pallas kernel for TPUs; gradients as in `native`.
 
-One program computes a few output rows of one image, with the channels along the
-lanes. A tap's weights, one a group, are spread over the channels by a product with
-the groups' indicator matrix, which the matrix unit does while the vector unit
-multiplies and adds; neither patches nor widened weights are ever written.
-Strides are taken out first: every phase of the input's grid is read unit-strided.
+One program computes a few output rows of one image, with the channels along the lanes.
+A tap has one weight per group. A product with the indicator matrix of the groups
+expands these weights to all channels: the matrix unit computes it while the vector unit
+multiplies and adds. Neither patches nor expanded weights are written to memory.
+The input is first split into phases by the strides; each phase is read with stride 1.
 
-Elsewhere than on a TPU it runs only in Pallas's interpreter, to be tested, when the
-environment variable KERAS_INVOLUTION_INTERPRET is 1.
+On other devices it runs only in Pallas's interpreter, for tests, if the environment
+variable KERAS_INVOLUTION_INTERPRET is 1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from keras_involution.ops._implementation import Implementation
 from keras_involution.ops.jax import native
 from keras_involution.ops.jax._primitives import operation
 
-# Rows of outputs that one program computes.
+# Number of output rows that one program computes.
 _TILE_ROWS = 8
 # The padded image of one program must fit into a core's fast memory of 16 MiB.
 _LARGEST_IMAGE = 8 * 2**20
@@ -39,10 +39,10 @@ def _forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
     tiles = -(-rows // _TILE_ROWS)
     grid = split_phases(split_groups(x, geometry), geometry)
     grid = grid.reshape(*grid.shape[:-2], geometry.channels)
-    # The last tile may reach below the image.
+    # The last tile may extend below the image.
     missing = tiles * _TILE_ROWS - rows
     grid = jnp.pad(grid, [(0, 0)] * 3 + [(0, missing)] + [(0, 0)] * 2)
-    # (B, T, Ho, Wo, G): a tap's weights in one piece.
+    # (B, T, Ho, Wo, G): a tap's weights are contiguous.
     weights = jnp.moveaxis(k.reshape(*k.shape[:4], -1), -1, 1)
     return pl.pallas_call(
         functools.partial(_tile, geometry),
@@ -81,7 +81,7 @@ def _tile(geometry: Geometry, grid_ref, weights_ref, out_ref) -> None:
 
 
 def _indicator(geometry: Geometry) -> jax.Array:
-    """(G, C): one where the channel belongs to the group."""
+    """(G, C): 1 where the channel belongs to the group, 0 elsewhere."""
     shape = (geometry.groups, geometry.channels)
     group = jax.lax.broadcasted_iota(jnp.int32, shape, 0)
     channel = jax.lax.broadcasted_iota(jnp.int32, shape, 1)
@@ -97,11 +97,11 @@ def _unsupported_reason(
     inputs: jax.Array, kernels: jax.Array, geometry: Geometry
 ) -> str | None:
     if not _on_tpu() and os.environ.get("KERAS_INVOLUTION_INTERPRET") != "1":
-        return "It needs a TPU (elsewhere KERAS_INVOLUTION_INTERPRET=1 interprets it)."
+        return "It needs a TPU (or KERAS_INVOLUTION_INTERPRET=1 to interpret it)."
     if geometry.rank != 2 or geometry.channels_first:
-        return "It computes two spatial dimensions with the channels last."
+        return "It supports two spatial dimensions with channels last only."
     if inputs.dtype == jnp.float64:
-        return "It has no float64."
+        return "It does not support float64."
     rows, columns, channels = inputs.shape[1:]
     high, wide = geometry.padding
     size = (rows + 2 * high) * (columns + 2 * wide) * channels * inputs.dtype.itemsize

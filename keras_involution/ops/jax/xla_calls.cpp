@@ -1,4 +1,4 @@
-// Calls that an XLA program makes on a CPU to libraries made of `_cpp/involution.cpp`.
+// Calls from XLA programs on a CPU to libraries compiled from `_cpp/involution.cpp`.
 
 #include "calls.h"
 
@@ -6,7 +6,7 @@
 
 #include "xla_c.h"
 
-// XLA keeps the argument block as an array of numbers.
+// XLA stores the argument block as an array of numbers.
 static const contract::Problem* problem_of(const xla_c::Attributes& attributes) {
   auto array = static_cast<const xla_c::Array*>(attributes.find("problem"));
   const bool fits =
@@ -24,7 +24,7 @@ static xla_c::Error* run(const xla_c::Call* call, const char* name,
   if (!library || !problem || call->arguments.count != sizeof...(argument) ||
       call->results.count != sizeof...(result))
     return call->error(xla_c::invalid_argument,
-                       "The argument block of involution is of another version.");
+                       "The argument block of involution has a different version.");
   std::string reason;
   auto function = reinterpret_cast<Function*>(
       function_of(std::string(*library), name, reason));
@@ -32,7 +32,7 @@ static xla_c::Error* run(const xla_c::Call* call, const char* name,
   if (function(problem, call->arguments.at[argument]->data...,
                call->results.at[result]->data...))
     return call->error(xla_c::resource_exhausted,
-                       "No memory for the copies of involution's inputs.");
+                       "Not enough memory to copy the inputs of the involution.");
   return nullptr;
 }
 

@@ -12,9 +12,9 @@ IMPLEMENTATIONS: tuple[Implementation, ...] = (CPP, NATIVE, PORTABLE)
 
 
 def exported_form(inputs: tf.Tensor) -> str | None:
-    """The implementation of programs that are written down to run elsewhere.
+    """The implementation to use in programs that are exported to run elsewhere.
 
-    ONNX, LiteRT and OpenVINO do not know functions that XLA compiles.
+    ONNX, LiteRT and OpenVINO do not support functions that XLA compiles.
     """
     if tf.executing_eagerly() or _callers.keras_exporter() is None:
         return None

@@ -1,4 +1,4 @@
-"""Involution of a few images after the others, whose kernels are made twice."""
+"""Involution of a few images at a time; the kernels are computed twice."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""The operator and its gradients in C++ for the CPU, as operations of TensorFlow.
+"""The operator and its gradients in C++ for the CPU, as TensorFlow operations.
 
-`_cpp/involution.cpp` says how it computes. A wheel brings it, or it is compiled
-on first use, once on a machine. XLA's own code, `native`, takes several times as long.
+`_cpp/involution.cpp` describes the algorithm. The library is included in the wheel, or
+it is compiled on first use, once per machine. XLA's own code, `native`, takes several
+times as long.
 
-A graph with such operations runs only where they are registered. By itself it is
-therefore chosen where nothing is written down: eagerly, and in the programs of
-`fit`, `evaluate` and `predict`. Elsewhere it has to be asked for by name.
+A graph with these operations runs only where they are registered. The implementation is
+therefore chosen automatically only where no program is saved: in eager mode, and in the
+programs of `fit`, `evaluate` and `predict`. Elsewhere it must be named.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _attributes(geometry: Geometry) -> dict[str, Any]:
 
 @functools.cache
 def _operations() -> Any:
-    """TensorFlow's module of the two operations, or a string: why there is none."""
+    """TensorFlow's module of the two operations, or the reason there is none."""
     return compiler.loaded(_loaded, _SOURCE, tuple(tf.sysconfig.get_link_flags()))
 
 
@@ -79,7 +80,7 @@ def _gradients(operation: tf.Operation, upstream: tf.Tensor) -> tuple:
 
 
 # Involution I(x, k) is linear in both, so the derivatives of its gradients X(k, dy) and
-# K(x, dy) are the same functions once more:
+# K(x, dy) are again the same functions:
 # <u, X(k, dy)> = <I(u, k), dy> and <v, K(x, dy)> = <I(x, v), dy>.
 
 
@@ -104,17 +105,17 @@ def _unsupported_reason(
 ) -> str | None:
     others = {device.device_type for device in tf.config.list_physical_devices()}
     if others != {"CPU"}:
-        return f"It computes on CPUs, and TensorFlow has {sorted(others)}."
+        return f"It runs on CPUs, and TensorFlow uses {sorted(others)}."
     if inputs.dtype not in _DTYPES:
-        return f"It computes on {_DTYPES}, and the tensors are {inputs.dtype}."
+        return f"It supports {_DTYPES}, and the tensors are {inputs.dtype}."
     if not tf.executing_eagerly() and _private.is_compiled_by_xla():
-        return "XLA, which compiles this program, does not know it."
+        return "XLA compiles this program and does not support custom operations."
     operations = _operations()
     return operations if isinstance(operations, str) else loading.reason()
 
 
 def _runs_here() -> bool:
-    """Whether the operation is run at once, or in a step that Keras runs."""
+    """Whether the operation runs eagerly, or in a step of Keras's training loop."""
     return tf.executing_eagerly() or _callers.is_keras_step()
 
 

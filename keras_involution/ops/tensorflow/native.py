@@ -1,7 +1,7 @@
 """The operator for XLA through TensorFlow, with gradients written by hand.
 
-TensorFlow runs shifted slices one kernel after the other unless XLA fuses them, so the
-operator compiles itself (`jit_compile=True`), also inside other functions.
+Unless XLA fuses them, TensorFlow runs one kernel per shifted slice. The operator is
+therefore compiled by XLA (`jit_compile=True`), also inside other functions.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def involution(inputs: tf.Tensor, kernels: tf.Tensor, geometry: Geometry) -> tf.
 
 
 # Involution is linear in each of its two inputs, so the derivatives of its gradients,
-# X(k, dy) and K(x, dy), are the same functions once more:
+# X(k, dy) and K(x, dy), are again the same functions:
 # <u, X(k, dy)> = <I(u, k), dy> and <v, K(x, dy)> = <I(x, v), dy>.
 
 
 def _gradient_of_inputs(
     x: tf.Tensor, k: tf.Tensor, dy: tf.Tensor, geometry: Geometry
 ) -> tf.Tensor:
-    """X(k, dy); of x only the sizes are read."""
+    """X(k, dy); only the sizes of x are read."""
 
     def pull_back(x, k, dy, u):
         return None, _gradient_of_kernels(u, dy, geometry), involution(u, k, geometry)
@@ -85,7 +85,7 @@ def _weights_gradient_by_loops(
 
 
 def _one_image_at_least(images: tf.Tensor) -> tf.Tensor:
-    """XLA has no loop over nothing."""
+    """Adds an image to an empty batch: XLA does not allow an empty loop."""
     missing = 1 - tf.minimum(ops.shape(images)[0], 1)
     return pad(images, [0], [(0, missing)]) if images.shape[0] in (0, None) else images
 
@@ -93,15 +93,15 @@ def _one_image_at_least(images: tf.Tensor) -> tf.Tensor:
 def _run(
     function: Callable, geometry: Geometry, pull_back: Callable, *tensors: tf.Tensor
 ) -> tf.Tensor:
-    """Runs the compiled function, out of sight of the tapes.
+    """Runs the compiled function without recording it on gradient tapes.
 
-    A tape that watched it would keep all that the program computes on its way.
+    A tape that records it would keep all intermediate results of the program.
     """
     program = _compiled(function, geometry)
     if not tf.executing_eagerly():
         if _is_traced_without_gradients(tensors):
             return program(*tensors)
-        # A gradient inside of `tf.cond` finds only what the branch itself has made.
+        # A gradient inside `tf.cond` can use only tensors created in the branch.
         tensors = tuple(map(tf.identity, tensors))
 
     @tf.custom_gradient
@@ -113,16 +113,16 @@ def _run(
 
 
 def _is_traced_without_gradients(tensors: tuple[tf.Tensor, ...]) -> bool:
-    """Whether this graph will forget a gradient of our own.
+    """Whether this graph will lose a custom gradient.
 
-    The body of a `tf.vectorized_map` or of a jacobian does, once vectorized; and in a
-    graph a `tf.autodiff.ForwardAccumulator` does not ask for it.
+    The body of a `tf.vectorized_map` or of a Jacobian loses it when vectorized. In a
+    graph, a `tf.autodiff.ForwardAccumulator` ignores it.
     """
     scopes = (graph.get_name_scope() for graph in _private.graphs())
     return any(map(_VECTORISED.search, scopes)) or _private.has_tangents(tensors)
 
 
-# The name scope of what TensorFlow is going to vectorize.
+# The name scope of operations that TensorFlow is going to vectorize.
 _VECTORISED = re.compile(r"(^|/)loop_body(_\d+)?(/|$)")
 
 

@@ -1,5 +1,5 @@
-// Operations of TensorFlow that call libraries made of `_cpp/involution.cpp`, through
-// TensorFlow's C interface: its headers are small, and stay the same for years.
+// TensorFlow operations that call libraries compiled from `_cpp/involution.cpp`. They use
+// TensorFlow's C interface: its headers are small and rarely change.
 
 #include "calls.h"
 
@@ -94,7 +94,7 @@ static const char* run(const Involution& node, TF_OpKernelContext* context,
   if (TF_GetCode(status) != TF_OK) return nullptr;
   const Call call(node, x.shape(), k.shape());
   if (!call.fits || (gradients && dy.shape() != call.channels_shape(call.outputs)))
-    return "The shapes of involution's inputs and kernels do not fit each other.";
+    return "The shapes of the involution's inputs and kernels do not match.";
   const Numbers result = call.channels_shape(gradients ? call.sizes : call.outputs);
   void* to = allocate(context, 0, result, first, status);
   void* other = gradients && TF_GetCode(status) == TF_OK
@@ -108,7 +108,7 @@ static const char* run(const Involution& node, TF_OpKernelContext* context,
           ? reinterpret_cast<contract::Gradients*>(node.function)(
                 &problem, xs, ks, TF_TensorData(dy.it), to, other)
           : reinterpret_cast<contract::Forward*>(node.function)(&problem, xs, ks, to);
-  return failed ? "No memory for the copies of involution's inputs." : nullptr;
+  return failed ? "Not enough memory to copy the inputs of the involution." : nullptr;
 }
 
 static void compute(void* node, TF_OpKernelContext* context) {
@@ -118,7 +118,7 @@ static void compute(void* node, TF_OpKernelContext* context) {
   if (status.failed()) TF_OpKernelContext_Failure(context, status);
 }
 
-// That of the outputs depends on attributes, which this interface does not show.
+// The shape of the outputs depends on attributes, which this interface does not provide.
 static void unknown_shape(TF_ShapeInferenceContext* context, TF_Status* status) {
   TF_ShapeInferenceContextSetUnknownShape(context, status);
 }

@@ -13,10 +13,10 @@ IMPLEMENTATIONS: tuple[Implementation, ...] = (CPP, TRITON, NATIVE, PORTABLE)
 
 
 def exported_form(inputs: torch.Tensor) -> str | None:
-    """The implementation of programs that are written down to run elsewhere.
+    """The implementation to use in programs that are exported to run elsewhere.
 
-    `torch.export`, and with it ONNX and LiteRT, says that it is at work; the exporters
-    that came before it trace modules of TorchScript.
+    `torch.export`, which the ONNX and LiteRT exporters use, reports that it is running.
+    Older exporters trace TorchScript modules.
     """
     if torch.compiler.is_exporting() or torch.jit.is_tracing():
         return "portable"

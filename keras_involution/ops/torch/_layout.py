@@ -1,4 +1,4 @@
-"""What the kernels ask of torch tensors before they read them as they lie."""
+"""Dtype and layout of the torch tensors that the kernels read without a copy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras_involution.ops._layout import tap_step, window_axes
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
-    """The dtype of sums."""
+    """The dtype of the sums."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 

@@ -1,11 +1,11 @@
-"""Makes a torch operator, with all that torch asks of one, out of two functions.
+"""Makes a complete torch operator from two functions.
 
-An operator of the dispatcher is opaque to `torch.compile`, `torch.export` and autocast,
-so none of them looks into the kernels behind it. Involution is linear in each of its
-two inputs, hence every higher derivative is made of the same two functions: with
-`I(x, k)` the outputs and `G(x, k, dy) = (X(k, dy), K(x, dy))` the gradients,
-`<u, X(k, dy)> = <I(u, k), dy>` and `<v, K(x, dy)> = <I(x, v), dy>`, so those of
-`<u, X> + <v, K>` are `G(u, v, dy)` and `I(u, k) + I(x, v)`.
+A registered operator is opaque to `torch.compile`, `torch.export` and autocast, so none
+of them traces the kernels behind it. Involution is linear in each of its two inputs, so
+every higher derivative is composed of the same two functions. With `I(x, k)` the
+outputs and `G(x, k, dy) = (X(k, dy), K(x, dy))` the gradients,
+`<u, X(k, dy)> = <I(u, k), dy>` and `<v, K(x, dy)> = <I(x, v), dy>`. The gradients of
+`<u, X> + <v, K>` are therefore `G(u, v, dy)` and `I(u, k) + I(x, v)`.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def define(
     """Registers `keras_involution::<name>` and its gradients; returns the operator.
 
     Args:
-        name: What the operator is called in programs.
+        name: Name of the operator in programs.
         forward: `(inputs, kernels, geometry) -> outputs`.
         gradients: `(inputs, kernels, upstream, geometry, of_inputs, of_kernels)` to
-            the gradients of both; of one that is not wanted, a tensor of no elements.
+            both gradients. A gradient that is not requested is an empty tensor.
         device_type: `"cpu"`, `"cuda"`, or `"default"` for any device.
     """
     name = f"keras_involution::{name}"
@@ -88,12 +88,12 @@ def define(
     def involution(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
         layout = (geometry.strides, geometry.dilation_rate, geometry.data_format)
         if is_transformed():
-            if torch.compiler.is_compiling():  # it knows none of the functions' rules
+            if torch.compiler.is_compiling():  # it ignores the rules of `function`
                 return _portable.involution(inputs, kernels, geometry)
             return function(inputs, kernels, *layout)
         return operator(inputs, kernels, *layout)
 
-    # Both gradients without the outputs, for who needs no others (`_pieces.py`).
+    # Both gradients without the outputs, for `_pieces.py`.
     involution.gradients = of_both  # type: ignore[attr-defined]
     return involution
 
@@ -151,7 +151,8 @@ def _register_derivatives(name: str, operator: Any, operator_gradients: Any) -> 
     def double_backward(ctx: Any, u: Tensor, v: Tensor) -> tuple:
         x, k, dy = ctx.saved_tensors
         of_x, of_k = ctx.wanted
-        # An upstream of what nobody wanted has no elements: anything stands for it.
+        # The upstream of a gradient that was not requested is empty; its value does
+        # not matter.
         u, v = (u if of_x else x), (v if of_k else k)
         need_x, need_k = ctx.needs_input_grad[:2]
         wanted = (of_k and need_x, of_x and need_k)
@@ -168,7 +169,7 @@ def _register_derivatives(name: str, operator: Any, operator_gradients: Any) -> 
 
 
 def _register_operations(operator: Any, operator_gradients: Any) -> None:
-    """What `torch.utils.flop_counter` counts: a product and a sum for each tap."""
+    """Counts a product and a sum per tap for `torch.utils.flop_counter`."""
 
     def of_one(inputs: Any, kernels: Any, strides: Any, rate: Any, format: str) -> int:
         geometry = geometry_of(inputs, kernels, strides, rate, format)
@@ -187,7 +188,7 @@ def _register_operations(operator: Any, operator_gradients: Any) -> None:
 
 
 def _register_vmap(name: str, operator: Any, operator_gradients: Any) -> None:
-    """Images do not know of each other, so one more dimension joins the batch."""
+    """Images are independent, so the new dimension is merged into the batch."""
 
     def fold(info: Any, in_dims: tuple, values: tuple) -> list:
         return [
@@ -203,7 +204,7 @@ def _register_vmap(name: str, operator: Any, operator_gradients: Any) -> None:
     @torch.library.register_vmap(f"{name}_gradients")
     def _(info: Any, in_dims: tuple, *values: Any) -> tuple:
         both = operator_gradients(*fold(info, in_dims, values))
-        size = info.batch_size  # not -1 for the rest, which may be nothing
+        size = info.batch_size  # not -1 for the other size, which may be zero
         return tuple(g.unflatten(0, (size, len(g) // size)) for g in both), (0, 0)
 
 

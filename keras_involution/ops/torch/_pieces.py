@@ -1,4 +1,4 @@
-"""Involution of a few images after the others, whose kernels are made twice."""
+"""Involution of a few images at a time; the kernels are computed twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def in_pieces(
 ) -> Tensor:
     """The outputs (B, Ho, Wo, C), channels last, `images` at a time."""
     work = _Work(implementation, geometry, images)
-    # Compilers plan the memory themselves, and transforms differentiate as they like.
+    # Compilers plan the memory themselves, and transforms need differentiable code.
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or is_transformed():
         return work.at_once(x, f, matrix, bias)
     outputs: Tensor = _InPieces.apply(work, x, f, matrix, bias)
@@ -49,7 +49,7 @@ class _Work:
     def gradients(
         self, x: Tensor, f: Tensor, matrix: Tensor, bias: Tensor, dy: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Of x, and of the kernels as rows of a matrix."""
+        """Gradients of x, and of the kernels as rows of a matrix."""
         kernels = self._kernels(x, f, matrix, bias)
         known = getattr(self.implementation.run, "gradients", None)
         if known is not None:
@@ -77,7 +77,7 @@ class _InPieces(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple:
         work, saved = ctx.work, ctx.saved_tensors
-        if torch.is_grad_enabled():  # somebody differentiates the gradients
+        if torch.is_grad_enabled():  # the gradients are differentiated
             y = work.at_once(*saved)
             wanted = [t for t, w in zip(saved, ctx.needs_input_grad[1:]) if w]
             found = iter(torch.autograd.grad(y, wanted, dy, create_graph=True))

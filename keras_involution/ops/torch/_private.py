@@ -1,6 +1,6 @@
-"""What torch 2.13 tells only in private: each fact, and why it is needed.
+"""Private interfaces of torch 2.13, and the reason each one is needed.
 
-`tests/ops/test_torch_transforms.py` fails when one of them is gone.
+`tests/ops/test_torch_transforms.py` fails when one of them is removed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 
 
 def is_transformed() -> bool:
-    """Whether a transformation of `torch.func` or a dual level is at work, in which the
-    registered operator loses derivatives: nothing public tells it."""
+    """Whether a transform of `torch.func` or a dual level is active. The registered
+    operator loses derivatives there, and no public function reports it."""
     active: Callable[[], bool] = torch._C._are_functorch_transforms_active
     return active() or forward_ad._current_level >= 0

@@ -1,8 +1,8 @@
-"""The operator under `torch.func` and in forward mode, where torch leaves its own out.
+"""The operator for `torch.func` and forward mode, which registered operators lack.
 
-What `torch.library.register_autograd` makes is refused by `torch.func.grad`, and loses
-tangents without a word: `torch.func.jvp` through it is zero. Functions of autograd that
-keep their context apart know both, and here they are made of the same two operators.
+`torch.func.grad` rejects operators with `torch.library.register_autograd`, and
+`torch.func.jvp` silently returns zero for them. Autograd functions with a separate
+`setup_context` support both. Here they are composed of the same two operators.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Tensor = torch.Tensor
 
 @dataclass(frozen=True)
 class _Layout:
-    """Strides, dilation rate and data format: one thing for torch, not a tree of it."""
+    """Strides, dilation rate and data format, as one object that torch keeps whole."""
 
     arguments: tuple
 
@@ -92,7 +92,7 @@ def _save(ctx: Any, inputs: tuple) -> None:
 
 
 def _known(tangents: tuple, tensors: tuple) -> list[Tensor]:
-    """A tangent that is not there is zero."""
+    """Replaces missing tangents by zeros."""
     return [
         torch.zeros_like(tensor) if tangent is None else tangent
         for tangent, tensor in zip(tangents, tensors)

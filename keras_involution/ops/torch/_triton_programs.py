@@ -1,8 +1,8 @@
-"""What the Triton kernel runs on the device; imported only by those that launch it.
+"""The Triton programs that run on the device; imported only when they are launched.
 
-A program does BLOCK_P positions by BLOCK_C channels of one group. The steps of every
-tensor are arguments, so both data formats and views share the programs. Positions run
-over the whole batch, so small maps fill the blocks too.
+A program computes BLOCK_P positions by BLOCK_C channels of one group. The steps of
+every tensor are arguments, so both data formats and views use the same programs.
+Positions are counted over the whole batch, so small feature maps also fill the blocks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import triton.language as tl
 
 @triton.jit
 def _place(p, d_size, h_size, w_size, INDEX: tl.constexpr):
-    """(image, depth, row, column) of positions numbered through the batch."""
+    """(image, depth, row, column) of positions that are counted over the batch."""
     row = p // w_size
     plane = row // h_size
     image = (plane // d_size).to(tl.int64)
@@ -74,7 +74,7 @@ def inputs_gradient(
     CHANNELS: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
     SUM: tl.constexpr, INDEX: tl.constexpr,
 ):  # fmt: skip
-    """Positions are those of the inputs; each gathers the outputs that have read it."""
+    """Each input position gathers the gradients of the outputs that have read it."""
     p = tl.program_id(0).to(INDEX) * BLOCK_P + tl.arange(0, BLOCK_P)
     g = tl.program_id(1).to(INDEX)
     c = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)

@@ -1,7 +1,8 @@
-"""The operator and its gradients in C++ for the CPU (`_cpp/involution.cpp` says how).
+"""The operator and its gradients in C++ for the CPU.
 
-A wheel brings it, or it is compiled on first use, once on a machine. Tensors are read
-as they lie in memory, and half precision is widened before.
+`_cpp/involution.cpp` describes the algorithm. The library is included in the wheel, or
+it is compiled on first use, once per machine. Tensors are read in their own memory
+layout; half precision is converted to float32 first.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ def _call(
         tuple(tensor.stride() for tensor in layouts),
         torch.get_num_threads(),
     )
-    # What has no elements is not wanted: a null pointer.
+    # A tensor without elements is not requested: it is passed as a null pointer.
     places = (tensor.data_ptr() if tensor.numel() else None for tensor in tensors)
     if getattr(library, function)(block, *places):
-        raise MemoryError("No memory for the copies of involution's inputs.")
+        raise MemoryError("Not enough memory to copy the inputs of the involution.")
 
 
 @functools.lru_cache(maxsize=1024)
@@ -89,10 +90,10 @@ def _unsupported_reason(
     inputs: Tensor, kernels: Tensor, geometry: Geometry
 ) -> str | None:
     if inputs.device.type != "cpu":
-        return f"It computes on the CPU, and the tensors are on {inputs.device}."
+        return f"It runs on CPUs, and the tensors are on {inputs.device}."
     if inputs.dtype not in _DTYPES:
-        return f"It computes on {_DTYPES}, and the tensors are {inputs.dtype}."
-    if torch.compiler.is_compiling():  # sizes may be symbols then
+        return f"It supports {_DTYPES}, and the tensors are {inputs.dtype}."
+    if torch.compiler.is_compiling():  # sizes may be symbolic
         return _compiler_reason()
     return loading.reason()
 

@@ -1,9 +1,9 @@
 """The operator and its gradients in plain torch, for any device and any dtype.
 
-Channels come before positions, so that the inner loops of torch run along the rows of
-the image; each tap is one `addcmul_` of a slice of the padded inputs into a single
-buffer. Automatic differentiation would keep a tensor for each tap; the gradients are
-windowed sums of the same kind instead.
+Channels come before positions, so that torch's inner loops run along the rows of the
+image. Each tap is one `addcmul_` of a slice of the padded inputs into a single buffer.
+Automatic differentiation would keep a tensor for each tap, so the gradients are
+computed as similar windowed sums instead.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _taps_back(taps: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _windows(padded: Tensor, sizes: torch.Size, geometry: Geometry) -> Iterator[Tensor]:
-    """For each tap, the slice of the padded inputs that it meets."""
+    """For each tap, the slice of the padded inputs that it reads."""
     for tap in geometry.taps():
         window = padded
         places = zip(geometry.offset(tap), sizes, geometry.strides)

@@ -1,10 +1,10 @@
 """The operator and its gradients in Triton, for CUDA devices.
 
-One program computes a tile of positions by channels with its sums in registers;
-windows overlap in the cache, and nothing but the results is written. Every result is
-summed by one program in one order, so that runs repeat to the bit. Triton is imported
-when a kernel is first launched. With `TRITON_INTERPRET=1` set before that, the same
-programs run on the CPU, for tests.
+One program computes a tile of positions by channels with its sums in registers.
+Overlapping windows are read from the cache, and only the results are written. Every
+result is summed by one program in a fixed order, so results are bitwise reproducible.
+Triton is imported when a kernel is first launched. If `TRITON_INTERPRET=1` is set
+before that, the same programs run on the CPU, for tests.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _launch(
 
 
 def _types(tensors: tuple[Tensor, ...]) -> tuple[Any, Any]:
-    """The dtype of the sums, and one for indices that holds any offset."""
+    """The dtype of the sums, and an index dtype that can hold every offset."""
     import triton.language as tl
 
     large = any(t.numel() >= 2**31 for t in tensors)
@@ -139,7 +139,7 @@ def _types(tensors: tuple[Tensor, ...]) -> tuple[Any, Any]:
 
 
 def _device(tensor: Tensor) -> Any:
-    """Triton launches on the current device, which need not be the tensors'."""
+    """Selects the tensor's device: Triton launches on the current device."""
     return torch.cuda.device(tensor.device if tensor.is_cuda else -1)
 
 
@@ -148,7 +148,7 @@ def _place_reason(device_type: str) -> str | None:
     if not _installed():
         return "Triton is not installed."
     if device_type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
-        return f"It computes on CUDA devices, and the tensors are on {device_type!r}."
+        return f"It runs on CUDA devices, and the tensors are on {device_type!r}."
     return None
 
 
@@ -161,7 +161,7 @@ def _unsupported_reason(
     inputs: Tensor, kernels: Tensor, geometry: Geometry
 ) -> str | None:
     if inputs.dtype not in _DTYPES:
-        return f"It computes on {_DTYPES}, and the tensors are {inputs.dtype}."
+        return f"It supports {_DTYPES}, and the tensors are {inputs.dtype}."
     return _place_reason(inputs.device.type)
 
 
