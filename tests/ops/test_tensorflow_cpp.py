@@ -154,5 +154,5 @@ def test_sizes_known_when_it_runs(data_format):
     for axis in (0, *geometry.spatial_axes):
         fewer = np.take(x32, range(x.shape[axis] - 2), axis)
         for function in (forward, backward):
-            with pytest.raises(tf.errors.InvalidArgumentError, match="do not fit"):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="do not match"):
                 function(fewer, k32)

@@ -80,16 +80,16 @@ WRONG = {
     "unknown photo": ([("accept", "Z_9", "A")], "not in the table"),
     "two animals": (
         [("accept", "A_0", "B"), ("accept", "A_0", "C")],
-        "one photo two animals",
+        "one photo to different animals",
     ),
     "merge of nobody": ([("merge", "", "Z", "A")], "The animal is not in the table"),
     "merge into nobody": ([("merge", "", "A", "Z")], "The animal is not in the table"),
-    "rename to another": ([("rename", "", "A", "B")], "that of an animal in the table"),
-    "split of another": ([("split", "A_0", "B", "Luna")], "another animal than"),
-    "split into another": ([("split", "A_0", "A", "B")], "that of an animal in"),
-    "new with a known name": ([("new", "unknown_0", "A")], "that of an animal in"),
-    "a name of new animals": ([("accept", "A_0", "new_whale")], "stands for new"),
-    "no such decision": ([("maybe", "A_0", "B")], "A decision is one of"),
+    "rename to another": ([("rename", "", "A", "B")], "already used in the table"),
+    "split of another": ([("split", "A_0", "B", "Luna")], "different animal than"),
+    "split into another": ([("split", "A_0", "A", "B")], "already used in"),
+    "new with a known name": ([("new", "unknown_0", "A")], "already used in"),
+    "a name of new animals": ([("accept", "A_0", "new_whale")], "reserved for new"),
+    "no such decision": ([("maybe", "A_0", "B")], "A decision must be one of"),
     "accept nobody": ([("accept", "A_0", "")], "accept needs identity"),
 }
 
@@ -108,7 +108,7 @@ def test_history_goes_on_and_undo_goes_back_step_by_step():
     assert identities(back) == identities(one)
     back, history = undo_decisions(back, history)
     assert identities(back) == identities(TABLE)
-    with pytest.raises(ValueError, match="no decision to take back"):
+    with pytest.raises(ValueError, match="no decision to undo"):
         undo_decisions(back, history)
     assert sorted(set(history["step"])) == [1, 2, 3, 4]
     again, history = apply_decisions(back, decided(("rename", "", "A", "Z")), history)
@@ -118,7 +118,7 @@ def test_history_goes_on_and_undo_goes_back_step_by_step():
 def test_undo_refuses_a_table_that_has_changed():
     table, history = apply_decisions(TABLE, decided(("accept", "unknown_0", "A")))
     table["identity"] = "B"
-    with pytest.raises(ValueError, match=r"another animal than.*expected='A'"):
+    with pytest.raises(ValueError, match=r"different animal than.*expected='A'"):
         undo_decisions(table, history)
 
 
@@ -179,7 +179,7 @@ def test_photos_of_a_further_table_are_joined(tmp_path):
     write_table(asked, tmp_path / "asked.csv")
     (tmp_path / "d.csv").write_text(HEAD + "unknown_0,accept,A,1,0.5,,,\n")
     paths = (tmp_path / "d.csv", tmp_path / "known.csv")
-    assert "`--add` joins" in run("apply", *paths, status=1)
+    assert "`--add` adds" in run("apply", *paths, status=1)
     run("apply", *paths, "--add", tmp_path / "asked.csv")
     table = read_table(tmp_path / "known_decided.csv")
     assert table["identity"].to_list() == ["A", "A", "A"]

@@ -51,7 +51,7 @@ def test_evaluate(file, tmp_path):
         assert diagram.size == (675, 675)
     assert "30, of them 12 of animals not in the database" in text
     assert "15 validation photos, 40% of them new" in text
-    assert "The photos are not there" in text
+    assert "The photos are missing" in text
     for name in (
         "top-1",
         "MAP@5 of new",
@@ -85,7 +85,7 @@ def test_nothing_is_learned_from_the_test(file, tmp_path):
     for column in ("split", "all"):
         options = ("--validation", column, "--out", tmp_path / "m.json")
         text = run("evaluate", tmp_path / "f.npz", *options, status=1)
-        assert "of the validation are in the test too" in text
+        assert "The test split contains validation photos" in text
         assert f"Received: validation='{column}', split='split'" in text
     assert not (tmp_path / "m.json").exists()
 
@@ -118,7 +118,7 @@ def test_new_animals_are_known_from_an_open_validation_only(file, tmp_path):
     assert rows[rows["group"] == "open"]["name"].to_list() == ["AUROC of new"]
     options = ("--calibration", saved)
     text = run("submit", closed, closed, tmp_path / "s.csv", *options, status=1)
-    assert "does not know new animals" in text and "Received: calibration=" in text
+    assert "does not include new animals" in text and "Received: calibration=" in text
     assert "new_individual" not in run("identify", closed, *options)
 
 
@@ -258,4 +258,4 @@ def test_submit(file, tmp_path):
 def test_a_database_without_known_animals_is_refused_before_it_is_read(tmp_path):
     (tmp_path / "loose.png").write_bytes(b"it would not even be read")
     text = run("identify", tmp_path, "--database", tmp_path / "loose.png", status=1)
-    assert "A folder needs one folder for each animal" in text
+    assert "one subfolder for each animal" in text

@@ -115,7 +115,7 @@ def test_only_new_rows_are_embedded(source, tmp_path):
         (("--devices", "0"), "devices=0", 1),
         (("--devices", "many"), "neither a number nor auto", 2),
         (("--shard-size", "0"), "shard_size=0", 1),
-        (("--mean", "1,2"), "neither one number nor three", 2),
+        (("--mean", "1,2"), "not one number or three", 2),
     ],
 )
 def test_options_that_make_no_sense(source, tmp_path, options, words, status):

@@ -199,7 +199,7 @@ def test_a_repair_that_leaves_nothing_is_no_repair(tmp_path):
     (tmp_path / "fixed.csv").write_text("old")
     options = ("--fix", tmp_path / "fixed.csv", "--force")
     text = run("check", tmp_path / "t.csv", *options, status=1)
-    assert "row 1 (B_0): undecodable" in text and "Nothing would be left" in text
+    assert "row 1 (B_0): undecodable" in text and "No row would be left" in text
     assert (tmp_path / "fixed.csv").read_text() == "old"
 
 

@@ -1,4 +1,4 @@
-"""A catalog of animals that follows from the decisions of people, with its history."""
+"""A catalog of animals, updated by the decisions of reviewers, with its history."""
 
 from keras_involution.whale_id.catalog.apply import apply_decisions as apply_decisions
 from keras_involution.whale_id.catalog.apply import undo_decisions as undo_decisions

@@ -1,4 +1,4 @@
-"""The table that follows from decisions."""
+"""Applies decisions to a table."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def apply_decisions(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Applies decisions to a table.
 
-    All of them count, in the order of the file, or none: where one cannot be applied
-    nothing changes.
+    Decisions are applied in the order of the file. If one of them cannot be applied,
+    none is.
 
     Args:
-        table: DataFrame as `read_table` gives it.
-        decisions: DataFrame as `read_decisions` gives it.
-        history: DataFrame, the history of the table; `None` begins one.
-        who: String, the person, where the decisions do not say who.
-        when: String, the time, where they do not say when; `None` is now.
+        table: DataFrame as returned by `read_table`.
+        decisions: DataFrame as returned by `read_decisions`.
+        history: DataFrame, the history of the table; `None` starts a new one.
+        who: String, the person, for decisions that do not name one.
+        when: String, the time, for decisions without a time; `None` is now.
 
     Returns:
         The table and its history, which has one more step.
 
     Raises:
-        ValueError: If a photo is not in the table or twice in it, two decisions
-            give a photo two animals, an animal to merge, rename or split is not in
-            the table, or a new name is taken.
+        ValueError: If a photo is missing from the table or occurs twice, two
+            decisions assign a photo to different animals, an animal to merge, rename
+            or split is not in the table, or a new name is already used.
 
     Example:
 
@@ -76,11 +76,11 @@ def undo_decisions(
     who: str = "",
     when: str | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Takes back the last step of a history that was not taken back before.
+    """Undoes the last step of a history that has not been undone yet.
 
     Args:
         table: DataFrame that the history belongs to.
-        history: DataFrame as `read_history` gives it.
+        history: DataFrame as returned by `read_history`.
         who: String, the person.
         when: String, the time; `None` is now.
 
@@ -88,12 +88,12 @@ def undo_decisions(
         The table and its history, which has one more step: nothing is removed from it.
 
     Raises:
-        ValueError: If there is nothing to take back, or the table has changed since.
+        ValueError: If there is nothing to undo, or the table has changed since.
     """
     step = histories.last_step(history)
     if step is None:
         raise ValueError(
-            f"There is no decision to take back. {received(steps=len(history))}"
+            f"There is no decision to undo. {received(steps=len(history))}"
         )
     work = _Work(table, pd.DataFrame(columns=list(kinds.COLUMNS)))
     now = _now() if when is None else when
@@ -113,7 +113,7 @@ def undo_decisions(
 
 
 class _Work:
-    """A copy of the table whose identities change."""
+    """A copy of the table in which the identities are changed."""
 
     def __init__(self, table: pd.DataFrame, decisions: pd.DataFrame) -> None:
         self.table = table.copy()
@@ -121,12 +121,12 @@ class _Work:
         for row, name in zip(table.index, table["image_id"].astype(str)):
             if name in self.rows:
                 raise ValueError(
-                    "A photo is twice in the table; `whale-id check` names all. "
+                    "A photo occurs twice in the table; `whale-id check` lists all. "
                     + received(image_id=name)
                 )
             self.rows[name] = row
         self.decided: dict[str, str] = {}
-        # Names that the file gives to new animals, once or several times.
+        # Names of new animals in the file; a name may occur several times.
         self.fresh: set[str] = set()
         self.taken = set(table["identity"]) | set(decisions["identity"])
 
@@ -155,7 +155,7 @@ class _Work:
         after = self._new(identity) if kind == kinds.NEW else _usable(identity)
         if self.decided.setdefault(image_id, after) != after:
             raise ValueError(
-                "Two decisions give one photo two animals. "
+                "Two decisions assign one photo to different animals. "
                 + received(
                     image_id=image_id, identities=[self.decided[image_id], after]
                 )
@@ -163,11 +163,11 @@ class _Work:
         yield kind, image_id, self.move(image_id, before, after), after
 
     def move(self, image_id: str, before: str, after: str) -> str:
-        """Gives a photo another animal; the one before must be as expected."""
+        """Assigns a photo to another animal; the previous one must be as expected."""
         found = self._identity(image_id)
         if found != before:
             raise ValueError(
-                "The photo has another animal than the decision expects. "
+                "The photo shows a different animal than the decision expects. "
                 + received(image_id=image_id, identity=found, expected=before)
             )
         self.table.at[self.rows[image_id], "identity"] = after
@@ -176,7 +176,7 @@ class _Work:
     def _identity(self, image_id: str) -> str:
         if image_id not in self.rows:
             raise ValueError(
-                "The photo is not in the table; `--add` joins the table that has "
+                "The photo is not in the table; `--add` adds the table that has "
                 f"it. {received(image_id=image_id)}"
             )
         return str(self.table.at[self.rows[image_id], "identity"])
@@ -193,8 +193,8 @@ class _Work:
             self._check_animal(into)
         elif known and into not in self.fresh:
             raise ValueError(
-                f"The new name of the decision {kind} is that of an animal in the "
-                f"table. {received(into=into)}"
+                f"The new name in the decision {kind} is already used in the table. "
+                f"{received(into=into)}"
             )
         if kind == kinds.SPLIT:
             self.fresh.add(into)
@@ -206,7 +206,7 @@ class _Work:
                 identity not in self.fresh
             ):
                 raise ValueError(
-                    "The name of a new animal is that of an animal in the table. "
+                    "The name of a new animal is already used in the table. "
                     + received(identity=identity)
                 )
             self.fresh.add(identity)
@@ -221,7 +221,7 @@ class _Work:
 def _usable(identity: str) -> str:
     if identity in OPEN_CLASS and identity != UNKNOWN:
         raise ValueError(
-            f"This name stands for new animals. {received(identity=identity)}"
+            f"This name is reserved for new animals. {received(identity=identity)}"
         )
     return identity
 

@@ -1,4 +1,4 @@
-"""Files of decisions, as the report and people write them."""
+"""Files of decisions, written by the report or by hand."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 def read_decisions(path: str | Path) -> pd.DataFrame:
     """Reads decisions from a CSV file.
 
-    | decision | what it says |
+    | decision | meaning |
     | --- | --- |
     | `accept` | the photo `image_id` shows the animal `identity` |
     | `new` | it shows an animal that is not in the table, called `identity` if given |
-    | `reject` | it does not show `identity`; this is kept in the history |
+    | `reject` | it does not show `identity`; this is recorded in the history |
     | `merge` | `identity` and `into` are one animal, called `into` |
     | `rename` | `identity` is now called `into` |
     | `split` | `image_id` does not show `identity`, but another animal `into` |
 
-    A report puts an apostrophe before names that a spreadsheet would run as a formula;
-    it is taken away here.
+    A report puts an apostrophe before names that a spreadsheet would run as a formula.
+    The apostrophe is removed here.
 
     Args:
-        path: CSV file with the columns `decision`, `image_id` and `identity`, and where
-            needed `into`, `who` and `when`.
+        path: CSV file with the columns `decision`, `image_id` and `identity`, and
+            optionally `into`, `who` and `when`.
 
     Returns:
-        DataFrame of strings with those columns; empty where nothing is said.
+        DataFrame of strings with those columns; missing values are empty strings.
 
     Raises:
-        ValueError: If the file is damaged or a decision is another.
+        ValueError: If the file is damaged or a decision is unknown or incomplete.
     """
     with reading(path, "The decisions"):
         frame = read_cells(Path(path))
@@ -57,7 +57,7 @@ def read_decisions(path: str | Path) -> pd.DataFrame:
 
 
 def check_decisions(frame: pd.DataFrame) -> None:
-    """Raises `ValueError` where a decision is unknown or lacks what it needs."""
+    """Raises `ValueError` if a decision is unknown or lacks a value that it needs."""
     needed = {
         ASSIGN: ("image_id", "identity"),
         NEW: ("image_id",),
@@ -69,7 +69,7 @@ def check_decisions(frame: pd.DataFrame) -> None:
     for row, decision in frame["decision"].items():
         if decision not in needed:
             raise ValueError(
-                f"A decision is one of {', '.join(DECISIONS)}. "
+                f"A decision must be one of {', '.join(DECISIONS)}. "
                 f"{received(row=row, decision=decision)}"
             )
         missing = [name for name in needed[decision] if not frame.at[row, name]]

@@ -1,4 +1,4 @@
-"""Who decided what, when, and how it was before."""
+"""The history of a table: persons, decisions, times and previous identities."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ UNDO = "undo"
 
 
 def history_path(table: str | Path) -> Path:
-    """The file of a table's history, which lies beside it."""
+    """The path of a table's history, in the same folder."""
     return Path(table).with_suffix(".history.csv")
 
 
 def read_history(path: str | Path) -> pd.DataFrame:
-    """Reads a history; one without rows where there is no such file.
+    """Reads a history; it has no rows if the file does not exist.
 
     Args:
         path: CSV file that `write_history` wrote.
@@ -47,13 +47,13 @@ def empty_history() -> pd.DataFrame:
 
 
 def write_history(history: pd.DataFrame, path: str | Path) -> None:
-    """Writes a history in place of the one before."""
+    """Writes a history, replacing the previous one."""
     with atomic_write(path, force=True, suffixes=(".csv",)) as draft:
         write_csv(history, draft)
 
 
 def last_step(history: pd.DataFrame) -> int | None:
-    """The last step that was not taken back, `None` where there is none."""
+    """The last step that has not been undone, or `None`."""
     steps: list[int] = []
     for step, rows in history.groupby("step", sort=True):
         if (rows["decision"] == UNDO).all():

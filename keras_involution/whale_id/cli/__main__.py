@@ -1,4 +1,4 @@
-"""`python -m keras_involution.whale_id.cli`, where the command is not on the path."""
+"""`python -m keras_involution.whale_id.cli`, if the command is not on the path."""
 
 from keras_involution.whale_id.cli import main
 

@@ -1,4 +1,4 @@
-"""The answers for QUERIES, which several commands write down in forms of their own."""
+"""The answers for QUERIES, which several commands write in different formats."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answers:
-    """Rankings and what they count in.
+    """Rankings with their queries and database.
 
     Attributes:
         ranking: `Ranking` of the queries.
         queries: `Embeddings` of the queries.
         database: `Embeddings` of the known photos.
-        probabilities: Array like the labels, of being right; or `None`.
-        protocol: Where the probabilities come from, or why there are none.
-        left: Queries beyond the limit, which have no answer.
+        probabilities: Array with the shape of the labels, or `None`.
+        protocol: Source of the probabilities, or the reason there are none.
+        left: Number of queries beyond the limit, which have no answer.
     """
 
     ranking: Ranking
@@ -41,7 +41,7 @@ class Answers:
 answer_options = cloup.option_group(
     "Answers",
     calibration_option(
-        ": probabilities, and the place of a new animal. Without it there are ranks "
+        ": probabilities, and the rank of a new animal. Without it there are ranks "
         "only."
     ),
     cloup.option("--leave-one-out", is_flag=True, help="No photo matches itself."),
@@ -51,7 +51,7 @@ answer_options = cloup.option_group(
 def find_answers(
     leave_one_out: bool = False, limit: int | None = None, **options: Any
 ) -> Answers:
-    """The animals of the database for the first queries, by all evidence there is."""
+    """Ranks the animals of the database for the first queries by all evidence."""
     from keras_involution.whale_id.fusion.scorers import with_models
 
     models, databases = load_pairs(options)

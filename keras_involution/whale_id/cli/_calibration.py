@@ -1,4 +1,4 @@
-"""What a database teaches about its own scores, kept beside its file."""
+"""Calibration from a database, stored next to its file."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _GROWTH = 0.1
 
 
 def calibrate(matcher: Matcher, file: str | None = None) -> None:
-    """Calibrates a matcher on its own database, which takes minutes, once.
+    """Calibrates a matcher on its own database. This takes minutes, but only once.
 
     Args:
         matcher: `Matcher`.
-        file: Path of the embeddings of the database. The calibration is kept beside it
-            and taken from there while it holds. `None` keeps nothing.
+        file: Path of the embeddings of the database. The calibration is stored next to
+            it and reused while it is valid. `None` does not store it.
     """
     path = None if file is None else Path(file).with_suffix(_SUFFIX)
     kept = None if path is None else _kept(path, matcher)
     if kept is not None:
         matcher.calibration, matcher.reason = kept, ""
-        click.echo(f"{path}: calibration of an earlier call")
+        click.echo(f"{path}: using the calibration of an earlier run")
         return
     learn(matcher)
     if path is not None and matcher.calibration is not None:
@@ -36,11 +36,11 @@ def calibrate(matcher: Matcher, file: str | None = None) -> None:
 
 
 def learn(matcher: Matcher, queries: Embeddings | None = None) -> None:
-    """Fits a matcher, to validation photos if there are any; shows how far it is.
+    """Fits a matcher to validation photos or to its database, with a progress bar.
 
     Args:
         matcher: `Matcher`.
-        queries: `Embeddings`; `None` takes photos of the database.
+        queries: `Embeddings`; `None` uses photos of the database.
     """
     from keras_involution.whale_id.cli._progress import Progress
     from keras_involution.whale_id.fusion import LocalScorer
@@ -49,7 +49,7 @@ def learn(matcher: Matcher, queries: Embeddings | None = None) -> None:
     if queries is None:
         count, what = min(CALIBRATION_QUERIES, len(matcher.database)), "of the database"
     else:
-        count, what = len(queries), "of the validation"
+        count, what = len(queries), "of the validation split"
     others = min(matcher.comparison.shortlist, len(matcher.database))
     scorers = [s for s in matcher.scorers if isinstance(s, LocalScorer)]
     click.echo(
@@ -67,7 +67,7 @@ def learn(matcher: Matcher, queries: Embeddings | None = None) -> None:
 
 
 def _kept(path: Path, matcher: Matcher) -> FusionCalibration | None:
-    """The calibration of an earlier call, where it still holds."""
+    """The calibration of an earlier run, if it is still valid."""
     from keras_involution.whale_id.fusion import FusionCalibration
     from keras_involution.whale_id.fusion.pairs import RELATIVE
 
@@ -79,7 +79,7 @@ def _kept(path: Path, matcher: Matcher) -> FusionCalibration | None:
     count, had = now.pop("photos"), before.pop("photos", 0)
     names = {scorer.name for scorer in matcher.scorers}
     same = before == now and set(found.scorers) == names | {n + RELATIVE for n in names}
-    # A season's photos change a large catalog little.
+    # One season's photos hardly change a large catalog.
     return found if same and abs(count - had) <= _GROWTH * count else None
 
 
@@ -87,6 +87,6 @@ def _keep(calibration: FusionCalibration, path: Path) -> None:
     try:
         calibration.save(path, force=True)
     except OSError as error:
-        click.echo(f"{path}: not kept for the next call: {error}", err=True)
+        click.echo(f"{path}: not stored for later runs: {error}", err=True)
     else:
-        click.echo(f"{path}: kept for the next call")
+        click.echo(f"{path}: stored for later runs")

@@ -29,18 +29,18 @@ def load_collection(
     Args:
         source: Path.
         rows: Sequence of `COLUMN=VALUE,...`.
-        like: `Embeddings` that photos are described like; `None` describes them
-            as the options say.
-        known: Boolean, whether one of the photos must show a known animal.
-        **options: What `describe_options` give; with `add` the photos that `like`
-            holds already are taken from it.
+        like: `Embeddings` whose network and extractor describe the photos; `None`
+            uses the options.
+        known: Boolean, whether at least one photo must show a known animal.
+        **options: Options of `describe_options`. With `add`, photos that `like`
+            already contains are taken from it.
 
     Returns:
         `Embeddings`.
 
     Raises:
-        ValueError: If two photos have one `image_id`, no animal is known that
-            must be, or `like` is of another network.
+        ValueError: If two photos have the same `image_id`, `known` is true and no
+            animal is known, or `like` comes from another network.
     """
     from keras_involution.whale_id.cli._models import usable
     from keras_involution.whale_id.cli._rows import load_part, part_of
@@ -62,7 +62,7 @@ def load_collection(
 
 
 def build_matcher(database: Embeddings, options: dict[str, Any]) -> Matcher:
-    """The `Matcher` of `match_options`, with the calibration if one is given."""
+    """Builds the `Matcher` from `match_options`, with the calibration if given."""
     from keras_involution.whale_id.fusion import FusionCalibration, Matcher
     from keras_involution.whale_id.fusion.scorers import default_scorers
 
@@ -76,26 +76,26 @@ def build_matcher(database: Embeddings, options: dict[str, Any]) -> Matcher:
 
 
 def matching(options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `Matcher` beside the scorers, of `match_options`."""
+    """The arguments of `Matcher` in `match_options`, except the scorers."""
     return {name: options[name] for name in ("shortlist", "reduce", "sides")}
 
 
 def _check_distinct(table: pd.DataFrame) -> None:
-    """Refuses an answer that could mean either of two photos."""
+    """Rejects duplicate ids: an answer could mean either of two photos."""
     from keras_involution._arguments import received
 
     twice = table["image_id"][table["image_id"].duplicated()].unique().tolist()
     if twice:
         raise ValueError(
-            "Each photo needs an `image_id` of its own; `whale-id check` names "
-            f"all that are there twice. {received(image_id=twice[:5])}"
+            "Each photo needs a unique `image_id`; `whale-id check` lists all "
+            f"duplicates. {received(image_id=twice[:5])}"
         )
 
 
 def _described_like(
     like: Embeddings, table: pd.DataFrame, options: dict[str, Any]
 ) -> Embeddings:
-    """The photos of a table, those that `like` holds already from there."""
+    """Describes the photos of a table; photos that `like` contains are reused."""
     from keras_involution._arguments import received
     from keras_involution.whale_id import Embeddings
 
@@ -117,7 +117,7 @@ def _described_like(
     described = _described(table[~known].reset_index(drop=True), options)
     if settings and described.settings["model"] != settings["model"]:
         raise ValueError(
-            "The database was described by another network; name it with --model. "
+            "The database was embedded with another network; name it with --model. "
             + received(model=options["model"])
         )
     if not rows:
@@ -126,7 +126,7 @@ def _described_like(
 
 
 def _keypoints(local: dict[str, Any] | None) -> dict[str, Any]:
-    """The options that give the arguments `local` of `build_extractor`."""
+    """The options for the arguments `local` of `build_extractor`."""
     if local is None:
         return {"local": "none"}
     names = ("side", "keypoints", "region")
@@ -163,7 +163,7 @@ def _described(table: pd.DataFrame, options: dict[str, Any]) -> Embeddings:
 
 
 def local_arguments(options: dict[str, Any]) -> dict[str, Any] | None:
-    """The arguments of `build_extractor` that `keypoint_options` give."""
+    """The arguments of `build_extractor` in `keypoint_options`."""
     if options["local"] == "none":
         return None
     names = ("side", "keypoints", "region")
@@ -171,7 +171,7 @@ def local_arguments(options: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def holds_embeddings(source: str) -> bool:
-    """Whether a file holds embeddings and is no table of photos."""
+    """Whether a file contains embeddings instead of a table of photos."""
     suffix = Path(source).suffix.lower()
     if suffix == ".npz" or any(Path(source).glob("*.npz")):
         return True
@@ -186,13 +186,13 @@ def holds_embeddings(source: str) -> bool:
 
 
 def _check_known(table: pd.DataFrame, source: str) -> None:
-    """Refuses a database that can name nothing, before its photos are read."""
+    """Rejects a database without known animals before its photos are read."""
     from keras_involution._arguments import received
     from keras_involution.whale_id.tables import UNKNOWN
 
     if (table["identity"] == UNKNOWN).all():
         raise ValueError(
-            "The database holds no photo of a known animal. A folder needs one "
-            "folder for each animal, a table the column `identity`. "
+            "The database has no photo of a known animal. A folder needs one "
+            "subfolder for each animal, and a table needs the column `identity`. "
             + received(source=source, rows=len(table))
         )

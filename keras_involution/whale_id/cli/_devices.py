@@ -29,14 +29,14 @@ devices_options = cloup.option_group(
     cloup.option(
         "--devices",
         type=_Devices(),
-        help="Processes, each with a GPU of its own if there are any; auto takes all "
-        "GPUs, or half of the cores.",
+        help="Number of processes, each with its own GPU if there are any; auto uses "
+        "all GPUs, or half of the cores.",
     ),
     cloup.option(
         "--shard-size",
         default=256,
         show_default=True,
-        help="Photos that are finished together.",
+        help="Number of photos in a shard.",
     ),
     cloup.option(
         "--ray",
@@ -51,7 +51,7 @@ devices_options = cloup.option_group(
 def worker_command(
     table: str, images: str | None, boxes: bool, options: dict[str, Any]
 ) -> list[str]:
-    """The command line of a worker process: this one's, and the hidden option."""
+    """The command line of a worker process: this command with the hidden option."""
     command = [*_WHALE_ID, "embed", "--worker"]
     command += [f"--images={images}"] if images is not None else []
     command += [] if boxes else ["--no-boxes"]
@@ -67,13 +67,13 @@ def worker_command(
 
 
 def trained_in_processes(devices: str) -> bool:
-    """Becomes torchrun with this very command, where PyTorch needs several processes.
+    """Replaces this process with torchrun if PyTorch needs several processes.
 
-    Other backends use all devices from one process, and on a host with a CPU alone
-    they are told to see it as several devices.
+    Other backends use all devices from one process. On a host without a GPU, the CPU is
+    split into several virtual devices for them.
 
     Returns:
-        `False`; where it becomes torchrun it does not return.
+        `False`; it does not return if the process is replaced.
     """
     import keras
 
@@ -97,7 +97,7 @@ def trained_in_processes(devices: str) -> bool:
         return False
     if not gpus:
         os.environ.update(threads_per_process(number))
-    # Of the devices that it sees, each process takes what there is.
+    # Each process uses the device that belongs to its local rank.
     command = bound_command([*_WHALE_ID, *sys.argv[1:], "--devices=auto"])
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     torchrun += [f"--nproc-per-node={number}", "--no-python"]

@@ -1,4 +1,4 @@
-"""Embeddings that commands read, row by row usable or named."""
+"""Embeddings that commands read; unusable rows are skipped and reported."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _row_options = cloup.option_group(
         nargs=2,
         multiple=True,
         type=_FILE,
-        help="QUERIES and DATABASE of another model, whose evidence is added.",
+        help="QUERIES and DATABASE of another model; its evidence is added.",
     ),
     on_error_option("stop", "rows"),
     cloup.option(
         "--query-rows",
         metavar="COLUMN=VALUE,...",
         multiple=True,
-        help="Part of QUERIES. A value with a comma in it is found as it stands; "
-        "given again: further values of the column, or another column that must "
-        "hold as well.",
+        help="Use only these rows of QUERIES. A value can contain a comma. Repeat the "
+        "option for more values of the column, or for another column that must also "
+        "match.",
     ),
     cloup.option(
         "--database-rows",
         metavar="COLUMN=VALUE,...",
         multiple=True,
-        help="Part of DATABASE, as --query-rows.",
+        help="Use only these rows of DATABASE, as with --query-rows.",
     ),
 )
 
@@ -56,7 +56,7 @@ def pair_options(command: Command) -> Command:
 
 
 def files_of(search: dict[str, Any]) -> list[str]:
-    """The files that the options above and `answer_options` name."""
+    """The files named by the options above and by `answer_options`."""
     named = [search["queries"], search["database"]]
     named += [path for pair in search["also"] for path in pair]
     return named + [search["calibration"]] * (search.get("calibration") is not None)
@@ -65,7 +65,7 @@ def files_of(search: dict[str, Any]) -> list[str]:
 def load_pairs(
     options: dict[str, Any],
 ) -> tuple[list[Embeddings], list[Embeddings]]:
-    """The queries and the database of every model of `pair_options`, usable rows."""
+    """The usable rows of queries and database, for every model in `pair_options`."""
     pairs = [(options["queries"], options["database"]), *options["also"]]
     asked = [load_part(q, options["query_rows"]) for q, _ in pairs]
     known = [load_part(d, options["database_rows"]) for _, d in pairs]
@@ -73,7 +73,7 @@ def load_pairs(
 
 
 def check_same_photos(models: Sequence[Embeddings]) -> None:
-    """Raises where models saw other photos, or in another order."""
+    """Raises an error if the models have different photos or another order."""
     from keras_involution._arguments import received
 
     first = models[0].table["image_id"].to_list()
@@ -86,7 +86,7 @@ def check_same_photos(models: Sequence[Embeddings]) -> None:
 
 
 def usable(models: list[Embeddings], on_error: str) -> list[Embeddings]:
-    """Leaves out, in all models, what is not usable in one, and names it."""
+    """Removes rows that are unusable in one model from all models, and reports them."""
     from keras_involution._arguments import received
 
     if on_error == "stop":
@@ -99,5 +99,5 @@ def usable(models: list[Embeddings], on_error: str) -> list[Embeddings]:
     left = [m.rows(~m.table["image_id"].isin(list(bad))) for m in models]
     if bad and not len(left[0]):
         rows = len(models[0])
-        raise ValueError(f"No row of a file can be used. {received(rows=rows)}")
+        raise ValueError(f"A file has no usable row. {received(rows=rows)}")
     return left

@@ -13,7 +13,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 images_option = cloup.option(
     "--images",
     type=click.Path(exists=True, file_okay=False),
-    help="Folder that the paths of tables start from; else that of the table.",
+    help="Base folder of the paths in tables (default: the folder of the table).",
 )
 _boxes_option = cloup.option(
     "--no-boxes",
@@ -21,28 +21,26 @@ _boxes_option = cloup.option(
     flag_value=False,
     default=True,
     show_default=False,
-    help="Leave boxes out, where they belong to other images.",
+    help="Ignore boxes, for example if they belong to other images.",
 )
-force_option = cloup.option(
-    "--force", is_flag=True, help="Replace files that are there."
-)
+force_option = cloup.option("--force", is_flag=True, help="Replace existing files.")
 reduce_option = cloup.option(
     "--reduce",
     type=click.Choice(["best", "several"]),
     default="best",
-    help="Score of an animal: its best photo, or up to three of them.",
+    help="Score of an animal: its best photo, or the mean of up to three photos.",
 )
 shortlist_option = cloup.option(
     "--shortlist",
     default=300,
-    help="Photos whose keypoints are compared with those of a query.",
+    help="Number of photos whose keypoints are compared with those of a query.",
 )
 pairs_option = cloup.option(
     "--pairs",
     type=click.Choice(["all", "verified"]),
     default="all",
-    help="Pairs of keypoints that count: all, for what bends, such as faces, or those "
-    "that one transform explains, for fins and flukes.",
+    help="Pairs of keypoints that count: all pairs, for flexible parts such as faces, "
+    "or pairs that fit one transform, for fins and flukes.",
 )
 sides_option = cloup.option(
     "--sides",
@@ -53,7 +51,7 @@ sides_option = cloup.option(
 
 
 def on_error_option(default: str, what: str = "photos") -> Callable[..., Any]:
-    """What happens to photos, or rows, that cannot be used."""
+    """The option for photos, or rows, that cannot be used."""
     return cloup.option(
         "--on-error",
         type=cloup.Choice(["skip", "stop"]),
@@ -63,7 +61,7 @@ def on_error_option(default: str, what: str = "photos") -> Callable[..., Any]:
 
 
 def calibration_option(otherwise: str, **settings: Any) -> Callable[..., Any]:
-    """The file that says what scores mean, and what holds without it."""
+    """The option for a calibration file; `otherwise` describes the default."""
     return cloup.option(
         "--calibration",
         type=click.Path(exists=True, dir_okay=False),
@@ -76,32 +74,33 @@ _table_options = cloup.option_group("Table", images_option, _boxes_option)
 
 
 def table_source(command: Command) -> Command:
-    """TABLE, `--images` and `--no-boxes`: what `read_table` takes."""
+    """TABLE, `--images` and `--no-boxes`: the arguments of `read_table`."""
     return _table_options(
         click.argument("table", type=click.Path(exists=True))(command)
     )
 
 
-# Keypoints, which are matched beside the features of a network.
+# Keypoints, which are matched in addition to the features of a network.
 keypoint_options = cloup.option_group(
     "Keypoints",
     cloup.option(
         "--local",
         type=click.Choice(["xfeat", "sift", "none"]),
         default="xfeat",
-        help="Keypoints that are matched beside the features of the network.",
+        help="Keypoints to match in addition to the features of the network.",
     ),
     cloup.option("--side", default=640, help="Longest side for keypoints, in pixels."),
-    cloup.option("--keypoints", default=800, help="Keypoints of a photo."),
+    cloup.option("--keypoints", default=800, help="Number of keypoints per photo."),
     cloup.option(
         "--region",
         type=click.Choice(["auto", "middle", "whole"]),
         default="auto",
-        help="Where keypoints lie: auto is the box, else the middle 70 % of each side.",
+        help="Region of the keypoints: auto uses the box, or without a box the middle "
+        "70 % of each side.",
     ),
 )
 
-# How photos are described where they are not embedded yet.
+# How photos are embedded if they are not embedded yet.
 _photo_options = cloup.option_group(
     "Photos",
     cloup.option(
@@ -113,9 +112,9 @@ _photo_options = cloup.option_group(
         "--flip",
         type=click.Choice(["none", "average"]),
         default="none",
-        help="Average adds the mirrored photo, where the two sides look alike.",
+        help="average also uses the mirrored photo, for animals with similar sides.",
     ),
-    cloup.option("--batch-size", default=32, help="Photos a step."),
+    cloup.option("--batch-size", default=32, help="Number of photos per step."),
     images_option,
     _boxes_option,
     on_error_option("skip"),
@@ -123,14 +122,14 @@ _photo_options = cloup.option_group(
 
 
 def describe_options(command: Command) -> Command:
-    """How photos are described: features and keypoints."""
+    """Options for the features and keypoints of photos."""
     return _photo_options(keypoint_options(command))
 
 
 # How animals are compared.
 match_options = cloup.option_group(
     "Matching",
-    cloup.option("--top", default=5, help="Animals to name for a query."),
+    cloup.option("--top", default=5, help="Number of animals listed for each query."),
     shortlist_option,
     reduce_option,
     sides_option,
@@ -138,7 +137,8 @@ match_options = cloup.option_group(
     cloup.option(
         "--rerank",
         type=click.Choice(["aqe", "k-reciprocal"]),
-        help="A second look at the features: average query expansion, or neighbors in "
-        "common. Neither gained on harbor seals. A calibration counts for one choice.",
+        help="Second ranking by features: average query expansion, or common "
+        "neighbors. Neither improved results on harbor seals. A calibration is valid "
+        "for one choice.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Progress on standard error, where a person looks at it."""
+"""Progress bars on standard error, if it is a terminal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import click
 
 
 class Progress:
-    """A bar that counts what it passes on; silent where nobody looks.
+    """A progress bar around an iterator; it is silent unless a terminal shows it.
 
     Args:
         label: String before the bar.
-        length: Integer, how many items will come.
+        length: Integer, number of items.
     """
 
     def __init__(self, label: str, length: int) -> None:

@@ -1,4 +1,4 @@
-"""Parts of files, as `COLUMN=VALUE,...` names them."""
+"""Parts of files, selected by `COLUMN=VALUE,...`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def part_of(table: pd.DataFrame, rows: Sequence[str], path: str) -> pd.DataFrame
 
 
 def chosen_rows(table: pd.DataFrame, rows: Sequence[str], path: str) -> pd.Series:
-    """For each row whether every `COLUMN=VALUE,...` holds.
+    """For each row, whether every `COLUMN=VALUE,...` holds.
 
-    Options of the same column add to each other.
+    Values in several options for the same column are combined.
     """
     from keras_involution._arguments import received
 
@@ -38,18 +38,18 @@ def chosen_rows(table: pd.DataFrame, rows: Sequence[str], path: str) -> pd.Serie
         column, sign, value = text.partition("=")
         if not sign or column not in table:
             asked = received(rows=text, columns=list(table))
-            raise ValueError(f"Rows are named as COLUMN=VALUE,VALUE. {asked}")
+            raise ValueError(f"Rows are selected as COLUMN=VALUE,VALUE. {asked}")
         wanted.setdefault(column, []).extend(_values(table[column], value))
     chosen = table["image_id"].notna()
     for column, values in wanted.items():
         chosen &= _holds(table[column], values)
     if not chosen.any():
-        raise ValueError(f"{path} has no such rows. {received(rows=list(rows))}")
+        raise ValueError(f"{path} has no matching rows. {received(rows=list(rows))}")
     return chosen
 
 
 def _values(column: pd.Series, text: str) -> list[str]:
-    """The values that a text names: itself where an animal is called so."""
+    """The values in a text: the whole text if the column contains it."""
     return [text] if (column.astype(str) == text).any() else text.split(",")
 
 

@@ -1,4 +1,4 @@
-"""`whale-id apply`: the table that follows from the decisions of a person."""
+"""`whale-id apply`: applies a reviewer's decisions to a table."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _PAIR: dict[str, Any] = {"nargs": 2, "multiple": True}
     "added",
     multiple=True,
     type=click.Path(exists=True),
-    help="Further table whose photos were decided on, joined to TABLE.",
+    help="Another table with reviewed photos, added to TABLE.",
 )
-@click.option("--merge", metavar="A B", help="A is the animal B.", **_PAIR)
+@click.option("--merge", metavar="A B", help="A is the same animal as B.", **_PAIR)
 @click.option("--rename", metavar="A B", help="A is now called B.", **_PAIR)
 @click.option(
     "--split",
@@ -37,9 +37,13 @@ _PAIR: dict[str, Any] = {"nargs": 2, "multiple": True}
     help="The photo shows another animal, NEW.",
     **_PAIR,
 )
-@click.option("--undo", is_flag=True, help="Take the last step back.")
-@click.option("--who", help="Who decides, where DECISIONS does not say; else the user.")
-@click.option("--out", type=click.Path(), help="The table; else TABLE_decided.csv.")
+@click.option("--undo", is_flag=True, help="Undo the last step.")
+@click.option(
+    "--who", help="Name of the reviewer, if not in DECISIONS (default: user)."
+)
+@click.option(
+    "--out", type=click.Path(), help="Output table (default: TABLE_decided.csv)."
+)
 @force_option
 def command(
     paths: tuple[str, ...],
@@ -53,11 +57,11 @@ def command(
     out: str | None,
     force: bool,
 ) -> None:
-    """Write the table that follows from DECISIONS, the file of a report.
+    """Apply DECISIONS, a file from a report, to TABLE.
 
     Decisions assign a photo to an animal, name a new animal, merge, rename or
-    split animals. OUT.history.csv holds who decided what and when, and continues that
-    of TABLE; --undo takes its last step back.
+    split animals. OUT.history.csv records who decided what and when, and continues the
+    history of TABLE; --undo undoes its last step.
     """
     with reported():
         from keras_involution._files import check_outputs
@@ -81,7 +85,7 @@ def command(
             rows, history = catalog.apply_decisions(
                 rows, decisions, history, who=person
             )
-        # The history is written first: it may say more than the table, never less.
+        # The history is written first: it may be ahead of the table, but never behind.
         catalog.write_history(history, catalog.history_path(target))
         write_table(rows, target, force=force)
     click.echo(f"{target}: {_summary(history)}")
@@ -104,7 +108,7 @@ def _rows(kind: str, pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]
 def _decisions(
     given: list[str], rows: list, split: tuple, table: pd.DataFrame
 ) -> pd.DataFrame:
-    """The decisions of the file, then those of the options."""
+    """The decisions in the file, then those in the options."""
     import pandas as pd
 
     from keras_involution.whale_id import catalog

@@ -1,4 +1,4 @@
-"""`whale-id check`: what is wrong with a table."""
+"""`whale-id check`: lists the problems of a table."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from keras_involution.whale_id.cli._options import force_option, table_source
 
 @cloup.command(cls=Command, extras=("whale-id",), backend=False)
 @table_source
-@click.option("--fix", "fixed", type=click.Path(), help="Write a table without them.")
+@click.option(
+    "--fix", "fixed", type=click.Path(), help="Write a table without broken rows."
+)
 @force_option
-@click.option("--workers", type=int, help="Images decoded at once.")
+@click.option("--workers", type=int, help="Number of images decoded at once.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -26,11 +28,12 @@ def command(
     force: bool,
     workers: int | None,
 ) -> None:
-    """Name every broken row of TABLE; status 1 if there are any and no --fix.
+    """List every broken row of TABLE.
 
-    TABLE is a CSV, parquet or COCO file or a folder with one folder per animal. Names
-    that a spreadsheet would run as a formula, and animals whose name is written like
-    that of another but for capitals and blanks, are named too, but are not broken.
+    The exit status is 1 if there are broken rows and --fix is not given. TABLE is a
+    CSV, parquet or COCO file, or a folder with one subfolder per animal. Names that a
+    spreadsheet would run as a formula, and names of animals that differ only in case or
+    blanks, are listed too, but do not count as broken.
     """
     with reported():
         from keras_involution._arguments import received
@@ -57,7 +60,7 @@ def command(
             kept = fix_table(rows, problems)
             if kept.empty:
                 asked = received(rows=len(rows), fix=fixed)
-                raise ValueError(f"Nothing would be left; no table is written. {asked}")
+                raise ValueError(f"No row would be left; no table is written. {asked}")
             write_table(kept, fixed, force=force)
             click.echo(f"{fixed}: {len(kept)} of {len(rows)} rows")
         elif any(problem.kind not in WARNINGS for problem in problems):
@@ -66,4 +69,4 @@ def command(
 
 def _summary(rows: int, kinds: Counter[str]) -> str:
     counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-    return f"{rows} rows: {counts or 'nothing wrong'}"
+    return f"{rows} rows: {counts or 'no problems'}"

@@ -1,4 +1,4 @@
-"""`whale-id cluster`: which photos of unknown animals belong together."""
+"""`whale-id cluster`: groups photos of unknown animals."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from keras_involution.whale_id.cli._options import (
 @cloup.command(cls=Command, extras=("whale-id",))
 @click.argument("source", type=click.Path(exists=True))
 @click.argument("out", type=click.Path())
-@click.option("--rows", metavar="COLUMN=VALUE,...", multiple=True, help="Part of it.")
+@click.option("--rows", metavar="COLUMN=VALUE,...", multiple=True, help="Rows to use.")
 @click.option(
     "--threshold",
     default=0.5,
-    help="Groups are joined while two of their photos show one animal with this "
-    "mean probability.",
+    help="Groups are merged while the mean probability that their photos show the same "
+    "animal is at least this value.",
 )
 @click.option(
     "--anchored/--not-anchored",
     default=True,
-    help="Keep photos of one known animal together and of two apart; else known "
-    "identities only judge the groups.",
+    help="Keep photos of one known animal together and photos of two known animals "
+    "apart. By default, known identities only evaluate the groups.",
 )
 @calibration_option(
-    "; else learned from known animals of SOURCE, and kept beside a file."
+    " (default: learned from the known animals of SOURCE and stored next to a file)."
 )
 @shortlist_option
 @sides_option
@@ -50,8 +50,8 @@ from keras_involution.whale_id.cli._options import (
 def command(source: str, out: str, **options: Any) -> None:
     """Group the photos of SOURCE by animal; write proposals to OUT (CSV).
 
-    SOURCE is a folder, a table, or a file of `whale-id embed`. A person reviews the
-    proposals: nothing is changed.
+    SOURCE is a folder, a table, or a file of `whale-id embed`. The proposals are for
+    review: SOURCE is not changed.
     """
     with reported():
         from keras_involution._files import check_outputs
@@ -96,7 +96,7 @@ def _probabilities(embeddings: Any, file: str | None, options: dict[str, Any]) -
     calibrate(matcher, file)
     if matcher.calibration is None:
         raise ValueError(
-            "Groups need probabilities: give --calibration, a file of `evaluate "
+            "Groups need probabilities: use --calibration with a file of `evaluate "
             f"--save-calibration`. {received(reason=matcher.reason)}"
         )
     click.echo(f"probabilities from {matcher.calibration.protocol}")

@@ -1,4 +1,4 @@
-"""`whale-id eda`: a look at a table."""
+"""`whale-id eda`: exploratory analysis of a table."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from keras_involution.whale_id.cli._options import (
 @cloup.command(cls=Command, extras=("whale-id", "plots"), backend=False)
 @table_source
 @click.option("--out", default="eda.html", type=click.Path(), help="The page.")
-@click.option("--title", help="Heading of the page; else the name of TABLE.")
+@click.option("--title", help="Heading of the page (default: name of TABLE).")
 @click.option(
-    "--track", type=click.Choice(["wandb"]), help="Also log the counts there."
+    "--track", type=click.Choice(["wandb"]), help="Also log the counts to this tracker."
 )
 @click.option("--project", default="whale-id", help="Project of the tracker.")
 @on_error_option("skip")

@@ -1,4 +1,4 @@
-"""`whale-id embed`: what a network sees in the photos of a table."""
+"""`whale-id embed`: computes embeddings of the photos of a table."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Color(click.ParamType):
         except ValueError:
             numbers = []
         if len(numbers) not in (1, 3):
-            self.fail(f"{value!r} is neither one number nor three.", param, context)
+            self.fail(f"{value!r} is not one number or three.", param, context)
         return tuple(numbers * (3 // len(numbers)))
 
 
@@ -44,22 +44,22 @@ _onnx_options = cloup.option_group(
     cloup.option(
         "--model",
         "model_file",
-        help="The network, instead of the argument MODEL; also an .onnx file.",
+        help="The network, instead of the argument MODEL; can be an .onnx file.",
     ),
-    cloup.option("--size", type=int, help="Height and width, of an .onnx file."),
+    cloup.option("--size", type=int, help="Image height and width for an .onnx file."),
     cloup.option(
         "--mean",
         type=_Color(),
         default=_IMAGENET_MEAN,
         show_default=True,
-        help="Subtracted from pixels of 0 to 1, of an .onnx file.",
+        help="Mean to subtract from pixels in [0, 1], for an .onnx file.",
     ),
     cloup.option(
         "--std",
         type=_Color(),
         default=_IMAGENET_STD,
         show_default=True,
-        help="What pixels are then divided by, of an .onnx file.",
+        help="Standard deviation to divide by, for an .onnx file.",
     ),
     cloup.option(
         "--features",
@@ -71,7 +71,7 @@ _onnx_options = cloup.option_group(
     cloup.option(
         "--ids",
         type=click.Path(exists=True, dir_okay=False),
-        help="Text file with the image_id of every vector, one a line.",
+        help="Text file with the image_id of every vector, one per line.",
     ),
 )
 
@@ -79,7 +79,7 @@ _onnx_options = cloup.option_group(
 @cloup.command(
     cls=Command,
     extras=("whale-id",),
-    resume="The same command goes on with what is missing.",
+    resume="Run the same command again to continue.",
 )
 @table_source
 @click.argument("model", required=False)
@@ -88,13 +88,17 @@ _onnx_options = cloup.option_group(
     "--flip",
     type=click.Choice(["average", "keep", "none"]),
     default="average",
-    help="Mirrored photos: average both embeddings, keep both, or none.",
+    help="Mirrored photos: average both embeddings, keep both, or do not use them.",
 )
-@click.option("--head/--no-head", default=False, help="Add the logits of the head.")
-@click.option("--box-margin", type=float, help="Widens boxes; else as in training.")
-@click.option("--batch-size", default=32, help="Photos a step.")
+@click.option(
+    "--head/--no-head", default=False, help="Also write the logits of the head."
+)
+@click.option(
+    "--box-margin", type=float, help="Margin around boxes (default: as in training)."
+)
+@click.option("--batch-size", default=32, help="Number of photos per step.")
 @on_error_option("stop")
-@click.option("--append", is_flag=True, help="Embed only what OUT does not hold.")
+@click.option("--append", is_flag=True, help="Embed only photos that are not in OUT.")
 @force_option
 @keypoint_options
 @_onnx_options
@@ -106,19 +110,19 @@ def command(table: str, images: str | None, boxes: bool, **options: Any) -> None
     hf://user/name) or an `.onnx` file; it can also be given as --model. OUT is an .npz,
     .parquet or .csv file, or a folder that grows with every TABLE.
 
-    An .npz file and a folder also hold keypoints and their descriptors as int8 (58 kB a
-    photo with 800 of them), so that later commands need not find them again;
-    .parquet and .csv hold the embeddings alone.
+    An .npz file or a folder also stores keypoints with int8 descriptors (58 kB per
+    photo for 800 keypoints), so that later commands do not extract them again. .parquet
+    and .csv files store only the embeddings.
 
     With --features no photo is read. A file of `whale-id embed` keeps its
     keypoints; MODEL, a run of `whale-id train --embeddings`, projects the vectors.
 
-    Finished photos are kept in the folder OUT.shards until all are finished: where
-    the command is interrupted or a process dies, the same command goes on with what is
-    missing.
+    Results are stored in the folder OUT.shards until all photos are done. If the
+    command is interrupted or a process dies, the same command continues with the
+    missing photos.
     """
     if options["model_file"] and options["out"] is not None:
-        raise click.UsageError("MODEL and --model exclude each other.")
+        raise click.UsageError("MODEL and --model cannot be used together.")
     if options["model_file"] or (options["features"] and options["out"] is None):
         options["out"] = options["model"]
         options["model"] = options["model_file"]

@@ -1,4 +1,4 @@
-"""`whale-id evaluate`: how good the answers are."""
+"""`whale-id evaluate`: measures the accuracy of the answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLOTS = (".png", ".svg", ".pdf")
 @match_options
 @cloup.option_group(
     "Splits",
-    cloup.option("--split", default="split", help="Column of the test."),
+    cloup.option("--split", default="split", help="Column of the test split."),
     cloup.option(
         "--validation",
         default="val_split",
@@ -48,13 +48,13 @@ PLOTS = (".png", ".svg", ".pdf")
     cloup.option(
         "--baselines/--no-baselines",
         default=True,
-        help="Rank the same queries by what needs no training.",
+        help="Also rank the queries by methods without training.",
     ),
 )
 @cloup.option_group(
     "Files to write",
     cloup.option("--out", type=click.Path(), help="Metrics, as .json or .csv."),
-    cloup.option("--per-query", type=click.Path(), help="One row a query, as .csv."),
+    cloup.option("--per-query", type=click.Path(), help="One row per query, as .csv."),
     cloup.option(
         "--reliability",
         type=click.Path(),
@@ -63,27 +63,27 @@ PLOTS = (".png", ".svg", ".pdf")
     cloup.option(
         "--save-calibration",
         type=click.Path(),
-        help="What scores mean, for identify, report, serve, submit and cluster.",
+        help="Calibration for identify, report, serve, submit and cluster.",
     ),
     cloup.option(
-        "--save-embeddings", type=click.Path(), help="What was seen, as .npz."
+        "--save-embeddings", type=click.Path(), help="The embeddings, as .npz."
     ),
     force_option,
 )
 def command(sources: tuple[str, ...], **options: Any) -> None:
-    """Measure the answers for the photos of SOURCES.
+    """Measure the accuracy of the answers for the photos of SOURCES.
 
-    A source is a folder, a table, or a file of `whale-id embed`; several files are
-    several models of the same photos. The database is what trains, the queries
-    are what tests. All that is learned comes from the validation split, or from the
-    database alone where there is none.
+    A source is a folder, a table, or a file of `whale-id embed`. Several files are
+    several models of the same photos. The database consists of the training photos, the
+    queries are the test photos. The calibration is learned from the validation split,
+    or from the database if there is none.
     """
     with reported():
         from keras_involution.whale_id import write_results
         from keras_involution.whale_id.fusion.scorers import with_models
 
         _check_written(sources, options)
-        # What one model cannot use is left out of all.
+        # Photos that one model cannot use are removed from all models.
         whole = options | {"on_error": "stop"} if len(sources) > 1 else options
         models = [load_collection(source, **whole) for source in sources]
         models = usable(models, options["on_error"])
@@ -118,7 +118,7 @@ def _check_written(sources: tuple[str, ...], options: dict[str, Any]) -> None:
 def _measure(
     embeddings: Embeddings, options: dict[str, Any]
 ) -> tuple[Matcher, Evaluation]:
-    """The calibrated matcher of the test, and what it is worth."""
+    """The calibrated matcher of the test, and its evaluation."""
     from keras_involution._arguments import positive_integer, received
     from keras_involution.whale_id import evaluate
     from keras_involution.whale_id.evaluation_rows import RANKS
@@ -126,9 +126,11 @@ def _measure(
 
     parts = _split(embeddings, options["split"])
     if parts is None:
-        raise ValueError(f"There is no such column. {received(split=options['split'])}")
+        raise ValueError(
+            f"The column does not exist. {received(split=options['split'])}"
+        )
     queries, database = parts
-    # An animal that is not kept would pass for one that was not found.
+    # An animal that is cut off would count as not found.
     top = max(positive_integer(options["top"], "top"), *RANKS)
     matcher = build_matcher(database, options)
     _calibrate(matcher, embeddings, options)
@@ -156,7 +158,7 @@ def _measure(
 def _calibrate(
     matcher: Matcher, embeddings: Embeddings, options: dict[str, Any]
 ) -> None:
-    """From the validation split, or from the database itself."""
+    """Calibrates on the validation split, or on the database itself."""
     from keras_involution.whale_id.fusion import Matcher
 
     parts = _split(embeddings, options["validation"])
@@ -194,8 +196,8 @@ def _baselines(
             )
     if not any(Path(path).is_file() for path in queries.table["path"]):
         click.echo(
-            "The photos are not there, so that oriented gradients and the frozen "
-            "preset cannot be compared.",
+            "The photos are missing, so oriented gradients and the frozen preset "
+            "cannot be compared.",
             err=True,
         )
         return found
@@ -217,7 +219,7 @@ def _save(
         if options[name] is not None:
             if content is None:
                 asked = received(**{name: options[name]})
-                raise ValueError(f"There is nothing to learn it from. {asked}")
+                raise ValueError(f"There is no data to calibrate on. {asked}")
             content.save(options[name], force=options["force"])
 
 
@@ -229,7 +231,7 @@ def _plot(matcher: Matcher, result: Evaluation, options: dict[str, Any]) -> None
     path = options["reliability"]
     if result.reliability is None:
         raise ValueError(
-            "Without calibration there are no probabilities to draw. "
+            "Without calibration there are no probabilities to plot. "
             f"{received(reliability=path, reason=matcher.reason)}"
         )
     with atomic_write(path, options["force"], PLOTS) as draft:
@@ -237,7 +239,7 @@ def _plot(matcher: Matcher, result: Evaluation, options: dict[str, Any]) -> None
 
 
 def _split(embeddings: Embeddings, column: str) -> tuple[Embeddings, Embeddings] | None:
-    """Queries and database as a column says, `None` where there is no such column."""
+    """Queries and database according to a column, `None` if it does not exist."""
     from keras_involution.whale_id import split_table
 
     table = embeddings.table
@@ -249,7 +251,7 @@ def _split(embeddings: Embeddings, column: str) -> tuple[Embeddings, Embeddings]
 
 
 def _check_apart(table: pd.DataFrame, validation: str, test: str) -> None:
-    """What is chosen on photos of the test says nothing about them."""
+    """Checks that the validation photos are not test photos."""
     from keras_involution._arguments import received
     from keras_involution.whale_id import split_table
 
@@ -262,7 +264,7 @@ def _check_apart(table: pd.DataFrame, validation: str, test: str) -> None:
     both = int((tested[0] & tested[1]).sum())
     if both:
         raise ValueError(
-            "Photos of the validation are in the test too; `whale-id split "
+            "The test split contains validation photos; `whale-id split "
             "--column val_split --within split=train` keeps them apart. "
             + received(validation=validation, split=test, photos=both)
         )
@@ -279,6 +281,6 @@ def _print(result: Evaluation) -> None:
         interval = f"[{row.low:.3f}, {row.high:.3f}]"
         click.echo(f"  {row.name:<30} {row.value:.3f}  {interval}  {row.n:>6}")
     if result.reliability is not None:
-        click.echo("\nreliability of the first answer: said, came true, n")
+        click.echo("\nreliability of the first answer: confidence, accuracy, n")
         for row in result.reliability.itertuples():
             click.echo(f"  {row.probability:.3f}  {row.right:.3f}  {row.n:>6}")

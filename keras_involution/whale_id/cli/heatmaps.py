@@ -1,4 +1,4 @@
-"""`whale-id heatmaps`: where a network looks."""
+"""`whale-id heatmaps`: kernel heat maps of photos."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from keras_involution.whale_id.cli._options import (
 @table_source
 @click.argument("model", type=click.Path(exists=True))
 @click.argument("out", type=click.Path(dir_okay=False))
-@click.option("--layer", help="Name of an involution; else in the last stage but one.")
-@click.option("--batch-size", default=32, help="Photos a step.")
+@click.option(
+    "--layer", help="Name of an involution (default: in the last but one stage)."
+)
+@click.option("--batch-size", default=32, help="Number of photos per step.")
 @on_error_option("stop")
 @force_option
 def command(
@@ -34,7 +36,7 @@ def command(
 ) -> None:
     """Write the kernel heat maps of the photos of TABLE to OUT (.npz).
 
-    `whale-id report --heatmaps OUT` lays them over the photos. MODEL is the folder
+    `whale-id report --heatmaps OUT` draws them over the photos. MODEL is the folder
     of `whale-id train` or a `.keras` file.
     """
     with reported():

@@ -1,4 +1,4 @@
-"""`whale-id identify`: which animals the photos may show."""
+"""`whale-id identify`: ranks the animals that photos may show."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ _LINES = 200
     cloup.option(
         "--database",
         type=click.Path(exists=True),
-        help="Photos of known animals; else each photo of QUERIES is "
-        "compared with the others.",
+        help="Photos of known animals. Without it, each photo of QUERIES is compared "
+        "with the others.",
     ),
     cloup.option(
         "--query-rows",
         metavar="COLUMN=VALUE,...",
         multiple=True,
-        help="Part of QUERIES.",
+        help="Use only these rows of QUERIES.",
     ),
     cloup.option(
         "--database-rows",
         metavar="COLUMN=VALUE,...",
         multiple=True,
-        help="Part of the database.",
+        help="Use only these rows of the database.",
     ),
     cloup.option(
         "--encounters",
         is_flag=True,
-        help="Photos of one value of the column encounter are one query.",
+        help="Treat photos with the same value in the column encounter as one query.",
     ),
 )
 @describe_options
@@ -64,35 +64,38 @@ _LINES = 200
 @cloup.option_group(
     "Answers",
     calibration_option(
-        "; else photos of the database are compared with each other for it, once "
-        "where the database is a file of embeddings: the result is kept beside it."
+        ". By default, photos of the database are compared with each other. If the "
+        "database is a file of embeddings, this is done once, and the result is stored "
+        "next to it."
     ),
     cloup.option(
         "--no-calibration",
         is_flag=True,
-        help="Ranks only: compare no photos of the database with each other.",
+        help="Ranks only: do not compare photos of the database with each other.",
     ),
     cloup.option(
         "--add",
         is_flag=True,
-        help="Add the photos of QUERIES to the database, a file of `whale-id "
-        "embed`; those that it holds already are not described again.",
+        help="Add the photos of QUERIES to the database, a file of `whale-id embed`. "
+        "Photos that it already contains are not embedded again.",
     ),
     cloup.option("--out", type=click.Path(), help="Answers as .csv, .parquet or .npz."),
     cloup.option(
-        "--save-queries", type=click.Path(), help="What was seen in QUERIES, as .npz."
+        "--save-queries", type=click.Path(), help="Embeddings of QUERIES, as .npz."
     ),
     cloup.option(
-        "--save-database", type=click.Path(), help="What was seen in it, as .npz."
+        "--save-database",
+        type=click.Path(),
+        help="Embeddings of the database, as .npz.",
     ),
     force_option,
 )
 def command(queries: str, **options: Any) -> None:
-    """Name the animals that the photos of QUERIES may show.
+    """List the animals that the photos of QUERIES may show.
 
-    QUERIES and the database are folders (with one folder for each animal in the
-    database), tables, or files of `whale-id embed`. Nothing needs to be trained: the
-    features of a preset and the keypoints of XFeat are compared.
+    QUERIES and the database are folders (a database has one subfolder per animal),
+    tables, or files of `whale-id embed`. No training is needed: the command compares
+    the features of a preset and the keypoints of XFeat.
     """
     with reported():
         _check_outputs(queries, options)
@@ -118,7 +121,7 @@ def command(queries: str, **options: Any) -> None:
 def _loaded(
     queries: str, options: dict[str, Any]
 ) -> tuple[Embeddings, Embeddings, bool]:
-    """Queries, database, and whether they are the same photos."""
+    """Queries, database, and whether both are the same photos."""
     parts, rows = options.pop("query_rows"), options.pop("database_rows")
     if options["database"] is None and not rows:
         asked = load_collection(queries, parts, **options)
@@ -126,14 +129,14 @@ def _loaded(
         return asked, asked, True
     source = options["database"] or queries
     database = load_collection(source, rows, known=True, **options)
-    # Photos are described as a stored database was.
+    # Photos are embedded in the same way as the stored database.
     like = database if database.settings else None
     asked = load_collection(queries, parts, like=like, **options)
     return asked, database, options["database"] is None
 
 
 def _database_file(queries: str, options: dict[str, Any]) -> str | None:
-    """The file of the whole database, beside which its calibration is kept."""
+    """The file of the whole database; its calibration is stored next to it."""
     if options["database_rows"] or (options["query_rows"] and not options["database"]):
         return None
     source = options["database"] or queries
@@ -141,7 +144,7 @@ def _database_file(queries: str, options: dict[str, Any]) -> str | None:
 
 
 def _add(asked: Embeddings, path: str) -> None:
-    """Writes the database with the queries that it did not hold."""
+    """Writes the database with the queries that it did not contain."""
     from keras_involution.whale_id import Embeddings
 
     before = Embeddings.load(path)
@@ -159,7 +162,7 @@ def _check_outputs(queries: str, options: dict[str, Any]) -> None:
     database = options["database"]
     if options["add"] and (database is None or not database.endswith(".npz")):
         raise ValueError(
-            "--add needs a database that `whale-id embed` has written as .npz. "
+            "--add needs a database in an .npz file of `whale-id embed`. "
             + received(database=database)
         )
     named = [queries, options["database"], options["calibration"]]
@@ -204,7 +207,7 @@ def _print(table: pd.DataFrame, found: Candidates) -> None:
     grouped = dict(list(table.groupby("image_id", sort=False)))
     for image_id in ids[:_LINES]:
         rows = grouped.get(image_id)
-        names = "nobody to compare with" if rows is None else _names(rows)
+        names = "no animal to compare with" if rows is None else _names(rows)
         click.echo(f"{image_id}: {names}")
     if len(ids) > _LINES:
         click.echo(f"... and {len(ids) - _LINES} more; --out writes all")

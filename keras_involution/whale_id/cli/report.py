@@ -1,4 +1,4 @@
-"""`whale-id report`: answers for a person."""
+"""`whale-id report`: a page for reviewing answers."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 @click.option(
     "--heatmaps",
     type=click.Path(exists=True),
-    help="npz of maps by image_id, or folder of image_id.png.",
+    help="An .npz file of maps by image_id, or a folder of image_id.png files.",
 )
 @click.option(
     "--points/--no-points",
     default=True,
-    help="Draw the points that a photo and a candidate have in common, where "
-    "keypoints are stored with both.",
+    help="Draw the matched points of a photo and a candidate, if keypoints are stored "
+    "with both.",
 )
 @click.option(
     "--limit",
@@ -49,10 +49,10 @@ def command(
     force: bool,
     **search: Any,
 ) -> None:
-    """Write one HTML page: every photo of QUERIES beside its best candidates.
+    """Write an HTML page that shows QUERIES next to their best candidates.
 
-    On the page a person accepts, rejects or marks a new animal, and downloads the
-    decisions as CSV.
+    On the page, a reviewer accepts or rejects candidates or marks new animals, and
+    downloads the decisions as CSV.
     """
     with reported():
         from keras_involution import whale_id
@@ -89,8 +89,8 @@ def _points(found: Answers) -> MatchedPoints | None:
     if all(has_local_features(embeddings) for embeddings in both):
         return MatchedPoints(*both)
     click.echo(
-        "No points are drawn: the files hold no keypoints, which `whale-id embed` "
-        "stores in .npz.",
+        "No points are drawn: the files contain no keypoints. `whale-id embed` stores "
+        "them in .npz files.",
         err=True,
     )
     return None

@@ -17,7 +17,7 @@ from keras_involution.whale_id.cli._options import (
     shortlist_option,
 )
 
-# Flag, field of `Limits`, default, and what it bounds.
+# Flag, field of `Limits`, default, and the limited quantity.
 _LIMITS = (
     ("max-files", "files", 20, "Photos of a request."),
     ("max-megabytes", "file_bytes", 30, "Of a photo's file."),
@@ -54,31 +54,31 @@ def _limit_option(flag: str, _: str, default: float, words: str) -> Any:
         "--port",
         default=8000,
         type=click.IntRange(0, 65535),
-        help="Port to listen on; 0 takes a free one.",
+        help="Port to listen on; 0 selects a free port.",
     ),
     cloup.option(
         "--token",
         envvar="WHALE_ID_TOKEN",
-        help="Bearer token; better as WHALE_ID_TOKEN.",
+        help="Bearer token; better set in WHALE_ID_TOKEN.",
     ),
     cloup.option(
         "--allowed-host",
         "hosts",
         multiple=True,
         metavar="NAME",
-        help="Name that browsers may call this server by, beside its addresses, its "
-        "host name and localhost; * allows all.",
+        help="Additional host name that browsers may use for this server, besides its "
+        "addresses, its host name and localhost; * allows all.",
     ),
     cloup.option(
         "--reload",
         is_flag=True,
-        help="Take DATABASE again whenever the file changes.",
+        help="Reload DATABASE when the file changes.",
     ),
 )
 @cloup.option_group(
     "Answers",
     reduce_option,
-    calibration_option(": ratings become probabilities, and animals can be new."),
+    calibration_option(": enables probabilities and detection of new animals."),
     shortlist_option,
     pairs_option,
 )
@@ -100,10 +100,10 @@ def command(
     """Answer which animal a photo shows, over HTTP.
 
     MODEL is the folder of `whale-id train` or a preset (name, folder or
-    hf://user/name), DATABASE the file of `whale-id embed` with the known animals.
-    Outside of this machine (--host) a token is needed: `POST /match`
-    and `GET /metrics` ask for it as `Authorization: Bearer TOKEN`, and so does the
-    upload page at `/`. `GET /health` is open.
+    hf://user/name). DATABASE is a file of `whale-id embed` with the known animals.
+    If other machines can reach the server (--host), a token is required: `POST /match`,
+    `GET /metrics` and the upload page at `/` require `Authorization: Bearer TOKEN`.
+    `GET /health` needs no token.
     """
     with reported():
         if token is None and host not in ("127.0.0.1", "localhost", "::1"):
@@ -139,7 +139,7 @@ def command(
             hosts=hosts,
             watch=database if reload else None,
         )
-    # uvicorn sends itself the signal again when it has finished. Python would end at
-    # once, and leave the temporary folder of the processes that decode.
+    # uvicorn raises the signal again when it has finished. Python would exit at once
+    # and leave the temporary folder of the decoder processes behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     build_server(app, host=host, port=port).run()

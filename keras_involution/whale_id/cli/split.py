@@ -1,4 +1,4 @@
-"""`whale-id split`: who trains and who tests."""
+"""`whale-id split`: splits a table into training and test."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ _ENCOUNTERS = "_encounter_"
     "--protocol",
     default="closed",
     type=click.Choice(["closed", "open", "disjoint", "folds", "time", "given"]),
-    help="What the test holds: known animals (closed), known and new ones (open), "
+    help="Content of the test: known animals (closed), known and new ones (open), "
     "new ones only (disjoint), one of --folds, the last days (time), or what --given "
     "says.",
 )
-@click.option("--test", default=0.2, help="Fraction in the test.")
+@click.option("--test", default=0.2, help="Fraction of photos in the test split.")
 @click.option("--new", default=0.1, help="Fraction of new animals.")
-@click.option("--seed", default=0, help="Another split.")
+@click.option("--seed", default=0, help="Seed; another value gives another split.")
 @click.option(
     "--encounters",
     default="auto",
-    help="Column whose values stay on one side; auto takes encounter, date, the time "
-    "in the photos or the counter of the camera; none leaves encounters apart.",
+    help="Column whose values are not divided between the sides. auto uses encounter, "
+    "date, the time in the photos or the frame counter; none ignores encounters.",
 )
 @click.option("--hours", default=1.0, help="Gap that ends an encounter, by time.")
 @click.option("--frames", default=10, help="Gap that ends an encounter, by counter.")
 @click.option(
     "--duplicates/--no-duplicates",
     default=True,
-    help="Find copies and near copies, and keep them on one side.",
+    help="Find copies and near copies, and keep them on the same side.",
 )
 @click.option("--folds", default=5, help="Number of folds.")
 @click.option("--fold", default=0, help="The fold that is tested.")
-@click.option("--cutoff", help="First day of the test; else by --test.")
-@click.option("--given", default="split", help="Column for the protocol given.")
+@click.option("--cutoff", help="First day of the test split (default: from --test).")
+@click.option("--given", default="split", help="Column for --protocol given.")
 @click.option("--column", default="split", help="Column to write.")
-@click.option("--within", help="COLUMN=VALUE: split these rows only.")
+@click.option("--within", help="COLUMN=VALUE: split only these rows.")
 @force_option
 def command(
     table: str,
@@ -64,10 +64,10 @@ def command(
     duplicates: bool,
     **options: Any,
 ) -> None:
-    """Write TABLE to OUT (CSV or parquet) with a column that says train or test.
+    """Split TABLE into train and test, and write it to OUT (CSV or parquet).
 
-    Hashes decide: the result is the same on every machine. A validation split inside
-    the training part: --column val_split --within split=train.
+    The split depends on hashes, so it is the same on every machine. For a validation
+    split inside the training part, use --column val_split --within split=train.
     """
     with reported():
         from keras_involution._files import check_outputs
@@ -96,25 +96,25 @@ def command(
 def _with_encounters(
     rows: pd.DataFrame, encounters: str, hours: float, frames: int
 ) -> pd.DataFrame:
-    """The table with the encounter of every row in a column of its own."""
+    """The table with an additional column for the encounter of every row."""
     from keras_involution.whale_id.splits import find_encounters
 
     asked = None if encounters == "none" else encounters
     found = find_encounters(rows, asked, hours=hours, frames=frames, files=True)
     if found.found:
         count = found.names.nunique()
-        click.echo(f"{count} encounters by {found.source} stay on one side each")
+        click.echo(f"{count} encounters by {found.source}, each kept on one side")
     else:
         click.echo(
-            "Encounters are not known: photos of one sighting may stand on both "
-            "sides, and the scores may be too high.",
+            "Encounters are not known: photos of one sighting may be on both sides, "
+            "and the scores may be too high.",
             err=True,
         )
     return rows.assign(**{_ENCOUNTERS: found.names})
 
 
 def _duplicates(rows: pd.DataFrame) -> pd.DataFrame:
-    """Copies, named."""
+    """Finds copies and reports them."""
     from keras_involution.whale_id.cli._progress import Progress
     from keras_involution.whale_id.splits import find_copies
 
@@ -127,7 +127,7 @@ def _duplicates(rows: pd.DataFrame) -> pd.DataFrame:
         ]
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         shown = ", ".join(names[:5])
-        click.echo(f"{len(names)} {kind} pairs stay on one side each: {shown}{more}")
+        click.echo(f"{len(names)} {kind} pairs, each kept on one side: {shown}{more}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""`whale-id submit`: a file for Kaggle."""
+"""`whale-id submit`: writes a submission file for Kaggle."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from keras_involution.whale_id.cli._options import (
     help="Columns of the competition.",
 )
 @calibration_option(
-    ", learned from an open validation split: new animals stand where they are likely.",
+    " from an open validation split: new animals are ranked by their probability.",
     required=True,
 )
 @click.option(
     "--pseudo-labels",
     type=(float, click.Path()),
-    help="PROBABILITY FILE: also write a table of the sure answers, for a second "
+    help="PROBABILITY FILE: also write a table of confident answers, for a second "
     "round.",
 )
 @click.option(
     "--sample",
     type=click.Path(exists=True, dir_okay=False),
-    help="The competition's sample_submission.csv: OUT has its photos, in its "
-    "order; those without an answer are called new.",
+    help="The competition's sample_submission.csv. OUT has its photos in its order; "
+    "photos without an answer are labeled as new.",
 )
 @force_option
 def command(
@@ -75,7 +75,7 @@ def command(
         found = find_answers(top=max(top, submission.PLACES), **search)
         if NEW_LABEL not in found.ranking.labels:
             raise ValueError(
-                "The calibration does not know new animals: it needs an open "
+                "The calibration does not include new animals: it needs an open "
                 f"validation split. {received(calibration=search['calibration'])}"
             )
         ranking, table = found.ranking, found.queries.table
@@ -84,11 +84,13 @@ def command(
         missing = 0 if wanted is None else len(wanted) - len(ids)
         click.echo(f"{out}: {len(ids) + missing} photos")
         if missing:
-            click.echo(f"{missing} of them have no answer and are called new", err=True)
+            click.echo(f"{missing} photos without an answer are labeled new", err=True)
         if least is not None and sure_out is not None:
             sure = whale_id.pseudo_labels(ranking, table, least)
             if sure.empty:
                 asked = received(pseudo_labels=pseudo_labels)
-                raise ValueError(f"No answer is so sure; no table is written. {asked}")
+                raise ValueError(
+                    f"No answer reaches this probability; no table is written. {asked}"
+                )
             whale_id.write_table(sure, sure_out, force=force)
-            click.echo(f"{sure_out}: {len(sure)} sure answers")
+            click.echo(f"{sure_out}: {len(sure)} confident answers")

@@ -1,4 +1,4 @@
-"""`whale-id train`: a network from photos of known animals."""
+"""`whale-id train`: trains a network on photos of known animals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOGS = ("csv", "tensorboard", "wandb", "trackio")
 @cloup.command(
     cls=Command,
     extras=("whale-id",),
-    resume="Go on with the same command and --resume.",
+    resume="To continue, run the same command with --resume.",
 )
 @table_source
 @click.argument("folder", type=click.Path(file_okay=False))
@@ -34,24 +34,27 @@ LOGS = ("csv", "tensorboard", "wandb", "trackio")
     "--also",
     multiple=True,
     type=click.Path(exists=True),
-    help="Further table, as of `submit --pseudo-labels`, read like TABLE.",
+    help="Another table, such as one of `submit --pseudo-labels`, read like TABLE.",
 )
 @click.option(
     "--embeddings",
     type=click.Path(exists=True, dir_okay=False),
-    help="Vectors of the photos, as of `embed --features`: a projection of them "
-    "is trained, in seconds, and no photo is read.",
+    help="Vectors of the photos, as for `embed --features`. Trains a projection of "
+    "them in seconds; no photo is read.",
 )
 @click.option(
     "--ids",
     type=click.Path(exists=True, dir_okay=False),
-    help="Text file with the image_id of every vector, one a line.",
+    help="Text file with the image_id of every vector, one per line.",
 )
 @click.option("--resume", is_flag=True, help="Continue the run in FOLDER.")
 @click.option("--force", is_flag=True, help="Replace the run in FOLDER.")
 @click.option("--devices", help="auto, a number, gpu, or names: gpu:0,gpu:1.")
 @click.option(
-    "--log", multiple=True, type=click.Choice(LOGS), help="A log; repeat for more."
+    "--log",
+    multiple=True,
+    type=click.Choice(LOGS),
+    help="Type of log; repeat for several.",
 )
 @setting_options(TrainConfig)
 def command(
@@ -71,21 +74,22 @@ def command(
 ) -> None:
     """Train a network on the photos of TABLE and write it to FOLDER.
 
-    By default it fine-tunes the preset rednet_26_tiny_imagenet, which comes with the
-    package, for at most 15 minutes. It says how long that takes before it begins.
+    By default it fine-tunes the preset rednet_26_tiny_imagenet, which is included in
+    the package, for at most 15 minutes. It prints the expected time before it starts.
 
-    With --embeddings the network that made the vectors stays as it is, and a projection
-    of them is trained. `whale-id embed TABLE FOLDER OUT --features FILE` applies it.
+    With --embeddings, the network that computed the vectors does not change; a
+    projection of the vectors is trained. `whale-id embed TABLE FOLDER OUT --features
+    FILE` applies it.
 
-    Pseudo-labels are a second round: `submit --pseudo-labels` writes what the first
-    one is sure of, and `train --also` takes it.
+    Pseudo-labels enable a second round: `submit --pseudo-labels` writes the confident
+    answers of the first round, and `train --also` adds them to the training photos.
 
-    Options replace what --config says; all settings are written to FOLDER/config.yaml.
-    Rows of the split "val" are what --early-stop looks at.
+    Options override --config. All settings are written to FOLDER/config.yaml.
+    --early-stop monitors the rows of the split "val".
 
-    --devices distributes every batch over several devices of this host, in processes of
-    their own where the backend needs that. Processes that srun, torchrun or Kubernetes
-    have started train together; all of them must see FOLDER.
+    --devices distributes every batch over several devices of this host, in separate
+    processes if the backend needs them. Processes started by srun, torchrun or
+    Kubernetes train together; all of them need access to FOLDER.
     """
     with reported():
         given = {name: value for name, value in settings.items() if value is not None}
@@ -100,7 +104,7 @@ def command(
         from keras_involution.whale_id.train import train
 
         if ids is not None and embeddings is None:
-            raise click.UsageError("--ids belongs to --embeddings.")
+            raise click.UsageError("--ids needs --embeddings.")
         read = [read_table(path, images, boxes=boxes) for path in (table, *also)]
         rows = join_tables(read)
         vectors = None
@@ -125,6 +129,6 @@ def command(
             distribution=spread, on_start=on_start,
             on_step=lambda progress: shown[0](progress),
         )  # fmt: skip
-    # One of several processes prints.
+    # Only one of several processes prints.
     for line in shown:
         click.echo(f"{folder}: {line.summary}")

@@ -1,3 +1,3 @@
-"""A look at a table before anything is trained on it."""
+"""Exploratory analysis of a table before training."""
 
 from keras_involution.whale_id.eda.page import write_eda as write_eda

@@ -1,4 +1,4 @@
-"""What there is how often, as tables."""
+"""Counts of animals, photos and species, as tables."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def count_tables(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Counts of a table of photos, each sorted for reading.
 
     Args:
-        table: DataFrame as `read_table` gives it.
+        table: DataFrame as returned by `read_table`.
 
     Returns:
         Dictionary of DataFrames with a `name` and counts: "animals" (known ones, most
-        photographed first), "photos per animal", and where the columns are there
-        "species", "whale or dolphin", "split", "viewpoint", "years".
+        photographed first), "photos per animal", and, if the table has the columns,
+        "species", "whale or dolphin", "split", "viewpoint" and "years".
     """
     known = table[table["identity"] != UNKNOWN]
     counts = {"animals": _sizes(known["identity"])}

@@ -1,4 +1,4 @@
-"""The page of a table."""
+"""The HTML page about a table."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ def write_eda(
 ) -> list[str]:
     """Writes one HTML file that shows a table: counts, sizes, photos.
 
-    Everything is inside the file. Sizes are those of at most 2,000 photos, and 24
-    stand for all; hashes of their ids choose them.
+    The file is self-contained. Sizes are measured on at most 2,000 photos, and 24
+    photos are shown as a sample. Both are chosen by hashes of the ids.
 
     Args:
-        table: DataFrame as `read_table` gives it.
+        table: DataFrame as returned by `read_table`.
         path: File.
         title: String.
-        on_error: String: a photo that cannot be read is left out and named
-            (`"skip"`), or stops the work (`"stop"`).
-        warn: Function that is told of every photo that is left out.
-        force: Boolean, whether to replace a file that is there.
+        on_error: String. If a photo cannot be read, `"skip"` leaves it out and reports
+            it, and `"stop"` raises an error.
+        warn: Function that is called with a message for every photo left out.
+        force: Boolean, whether to replace an existing file.
 
     Returns:
-        List of strings, the photos that were left out, with the reasons.
+        List of strings, the photos that were left out and the reasons.
 
     Raises:
-        ValueError: If the name does not end in `.html`, the file is there and `force`
-            is false, matplotlib is missing, or a photo cannot be read and
-            `on_error` is "stop".
+        ValueError: If the name does not end in `.html`, the file exists and `force` is
+            false, matplotlib is missing, or a photo cannot be read and `on_error` is
+            "stop".
     """
     check_outputs(force, path=(path, SUFFIXES))
     require_matplotlib()
@@ -97,8 +97,8 @@ def _plots(
 ) -> Iterator[Plot]:
     if "whale or dolphin" in counts:
         note = (
-            "By name, not by descent: killer, pilot, false killer and melon-headed "
-            "whales are oceanic dolphins, and stand here with the whales."
+            "By name, not by taxonomy: killer, pilot, false killer and melon-headed "
+            "whales are oceanic dolphins, and are counted here as whales."
         )
         yield _bars("Whale or dolphin", counts["whale or dolphin"], note=note)
     if "species" in counts:

@@ -24,8 +24,8 @@ class Plot:
 
     Args:
         heading: String.
-        note: String, a sentence below the heading, or nothing.
-        uri: String, address that holds the SVG image.
+        note: String, a sentence below the heading, or an empty string.
+        uri: String, data URI of the SVG image.
         alt: String, what the plot shows.
     """
 
@@ -36,7 +36,7 @@ class Plot:
 
 
 def bars(heading: str, names: list[str], values: list[int], note: str = "") -> Plot:
-    """Horizontal bars, the first on top, each with its value."""
+    """Horizontal bars with their values, the first one on top."""
     figure, axes = _axes(0.5 + 0.27 * len(names))
     places = np.arange(len(names))[::-1]
     axes.barh(places, values, height=0.72, color=ACCENT)
@@ -54,7 +54,7 @@ def bars(heading: str, names: list[str], values: list[int], note: str = "") -> P
 
 
 def photos_per_animal(heading: str, counts: pd.DataFrame, note: str = "") -> Plot:
-    """Animals by how many photos there are of them; both axes logarithmic."""
+    """Number of animals by their number of photos; both axes are logarithmic."""
     figure, axes = _axes(2.9)
     photos = counts["photos"].to_numpy()
     animals = counts["animals"].to_numpy()
@@ -114,7 +114,7 @@ def _uri(figure: Figure) -> str:
 
 
 def _whole_edges(most: int) -> np.ndarray:
-    """Edges between whole numbers, every number up to 8 and then wider and wider."""
+    """Bin edges between whole numbers: width 1 up to 8, then increasingly wide."""
     edges = [0.5 + n for n in range(min(most, 8) + 1)]
     while edges[-1] < most:
         edges.append(np.floor(edges[-1] * 1.35) + 0.5)
@@ -126,6 +126,6 @@ def _described(names: list[str], values: list[int]) -> str:
 
 
 def _short(name: str) -> str:
-    # matplotlib reads a dollar as the beginning of a formula.
+    # matplotlib reads a dollar sign as the beginning of a formula.
     text = name if len(name) <= 32 else f"{name[:31]}\u2026"
     return text.replace("$", r"\$")

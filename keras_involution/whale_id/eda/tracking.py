@@ -1,4 +1,4 @@
-"""The tables of a look at the data, sent to a tracker."""
+"""Logs the counts of a table to an experiment tracker."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ TRACKERS = ("wandb",)
 
 
 def track_eda(table: pd.DataFrame, tracker: str, project: str = "whale-id") -> None:
-    """Logs the counts of a table of photos as tables of Weights & Biases.
+    """Logs the counts of a table of photos as Weights & Biases tables.
 
     Args:
-        table: DataFrame as `read_table` gives it.
+        table: DataFrame as returned by `read_table`.
         tracker: String, `"wandb"`.
-        project: String, the project there.
+        project: String, the project name.
 
     Raises:
         ValueError: If the tracker is unknown or not installed.

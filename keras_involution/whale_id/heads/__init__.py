@@ -1,4 +1,4 @@
-"""Heads that are trained on the identities and dropped afterwards."""
+"""Heads that are trained on the identities and discarded afterwards."""
 
 from keras_involution.whale_id.heads.arcface import ArcFace as ArcFace
 from keras_involution.whale_id.heads.centers import load_centers as load_centers

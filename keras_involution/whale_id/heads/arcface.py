@@ -1,4 +1,4 @@
-"""Logits with an angular margin, with one or several centers an identity."""
+"""Logits with an angular margin, and one or several centers per identity."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class ArcFace(keras.layers.Layer):
     """Additive angular margin: `scale * cos(angle + margin)` for the true identity,
     `scale * cos(angle)` for the others.
 
-    The angle is the one between an embedding and the nearest of an identity's
-    `sub_centers`. Where angle + margin passes 180 degrees the cosine would rise again;
-    there the logit goes on falling as `cos(angle) - margin * sin(margin)`.
+    The angle is measured between an embedding and the nearest of an identity's
+    `sub_centers`. Where angle + margin exceeds 180 degrees, the cosine would rise
+    again. There the logit is `cos(angle) - margin * sin(margin)`, which keeps falling.
 
     Args:
         num_classes: Integer, number of identities.
-        margins: Float, or one float an identity, in radians; see `count_margins`.
+        margins: Float, or one float per identity, in radians; see `count_margins`.
         scale: Float, factor of the cosines.
-        sub_centers: Integer, centers an identity has; 1 is plain ArcFace.
+        sub_centers: Integer, number of centers per identity; 1 is plain ArcFace.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
     Call arguments:
         inputs: Floating-point tensor, embeddings; they need not be normalized.
-        identities: Integer tensor (B,), the true classes; `None` leaves the margins
-            away, as for prediction.
+        identities: Integer tensor (B,), the true classes; `None` omits the margins, as
+            for prediction.
 
     Input shape:
         (B, D)
@@ -45,8 +45,8 @@ class ArcFace(keras.layers.Layer):
         Tensor, logits.
 
     Raises:
-        ValueError: If a size is not a positive integer, the margins are not as many as
-            the classes or outside 0 to pi, or `scale` is not positive.
+        ValueError: If a size is not a positive integer, the number of margins differs
+            from `num_classes`, a margin is outside 0 to pi, or `scale` is not positive.
 
     Example:
 
@@ -69,7 +69,7 @@ class ArcFace(keras.layers.Layer):
         sub_centers: int = 1,
         **kwargs: Any,
     ) -> None:
-        # Cosines near 1 differ in the last bits of half precision.
+        # Half precision cannot resolve cosines near 1.
         kwargs["dtype"] = kwargs.get("dtype") or "float32"
         super().__init__(**kwargs)
         check = _arguments.positive_integer
@@ -135,7 +135,7 @@ class ArcFace(keras.layers.Layer):
 def _shifted(cosines: Tensor, margins: Tensor) -> Tensor:
     """cos(angle + margin), and its continuation past 180 degrees."""
     ops = keras.ops
-    # The slope of the root is infinite at 0 degrees, where a gradient must be finite.
+    # The slope of the root is infinite at 0 degrees, but the gradient must be finite.
     sines = ops.sqrt(ops.clip(1.0 - ops.square(cosines), 1e-7, 1.0))
     turned = cosines * ops.cos(margins) - sines * ops.sin(margins)
     beyond = cosines < -ops.cos(margins)
@@ -149,11 +149,11 @@ def _check_margins(
     values = [float(m) for m in np.atleast_1d(np.asarray(margins, "float64"))]
     if not single and len(values) != num_classes:
         raise ValueError(
-            f"`margins` must hold {num_classes} numbers, one an identity. "
+            f"`margins` must contain {num_classes} numbers, one per identity. "
             + received(margins=len(values))
         )
     if not all(0 <= value < math.pi for value in values):
         raise ValueError(
-            f"`margins` must lie between 0 and pi. {received(margins=margins)}"
+            f"`margins` must be between 0 and pi. {received(margins=margins)}"
         )
     return values[0] if single else values

@@ -1,4 +1,4 @@
-"""The centers of a trained head as a file."""
+"""Files of the centers of a trained head."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_involution.whale_id.heads.arcface import ArcFace
 
 
 def save_centers(path: str | Path, head: ArcFace, identities: Sequence[str]) -> None:
-    """Writes the centers of a trained head, for `load_centers`.
+    """Writes the centers of a trained head for `load_centers`.
 
     Args:
         path: Path of the file, "*.npz".
@@ -29,14 +29,14 @@ def save_centers(path: str | Path, head: ArcFace, identities: Sequence[str]) -> 
 
 
 def load_centers(path: str | Path, size: int) -> tuple[np.ndarray, list[str]]:
-    """The centers of a trained head: `max(features @ centers, axis=0)` are its cosines.
+    """Loads centers of a trained head; `max(features @ centers, axis=0)` are cosines.
 
     Args:
         path: Path of the file.
-        size: Integer D, size of the embeddings that they are for.
+        size: Integer D, size of the embeddings.
 
     Returns:
-        Array (sub_centers, D, K) as a stack of matrices, and K identities.
+        Array (sub_centers, D, K), a stack of matrices, and list of K identities.
 
     Raises:
         ValueError: If the file is damaged or for embeddings of another size.
@@ -49,7 +49,7 @@ def load_centers(path: str | Path, size: int) -> tuple[np.ndarray, list[str]]:
         arrays = npz_arrays(file)
         centers, identities = arrays["centers"], arrays["identities"].tolist()
         if centers.ndim != 3 or centers.shape[-1] != len(identities):
-            raise ValueError("its centers are not those of its identities")
+            raise ValueError("its centers do not match its identities")
     if centers.shape[0] != size:
         raise ValueError(
             "The head belongs to another network. "

@@ -1,4 +1,4 @@
-"""Margins from the number of photos of each identity."""
+"""Margins that depend on the number of photos of each identity."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ def count_margins(
     power: float = -0.364399,
     offset: float = 0.05,
 ) -> list[float]:
-    """Margins `coefficient * n ** power + offset`: larger for animals seen rarely.
+    """Margins `coefficient * n ** power + offset`, larger for rarely seen animals.
 
     Args:
-        counts: Photos of each identity, in the order of the classes.
+        counts: Number of photos of each identity, in the order of the classes.
         coefficient: Float.
         power: Float, negative.
         offset: Float.
 
     Returns:
-        List of floats, one margin an identity, in radians.
+        List of floats, one margin per identity, in radians.
 
     Raises:
-        ValueError: If a count is below one.
+        ValueError: If a count is below 1.
 
     Example:
 
@@ -35,6 +35,6 @@ def count_margins(
     """
     if any(count < 1 for count in counts):
         raise ValueError(
-            f"Every identity needs a photo. {received(counts=list(counts))}"
+            f"Every identity needs at least one photo. {received(counts=list(counts))}"
         )
     return [coefficient * float(count) ** power + offset for count in counts]

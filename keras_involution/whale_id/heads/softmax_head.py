@@ -1,4 +1,4 @@
-"""Plain logits, to compare the margins with."""
+"""A head without margins, for comparison."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_involution._typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class SoftmaxHead(keras.layers.Dense):
-    """Plain logits with bias: the head that ArcFace is compared with.
+    """Logits with a bias and without margins, for comparison with ArcFace.
 
     Args:
         num_classes: Integer, number of identities.
@@ -20,7 +20,7 @@ class SoftmaxHead(keras.layers.Dense):
 
     Call arguments:
         inputs: Floating-point tensor, embeddings.
-        identities: Not used; here so that heads can be exchanged.
+        identities: Not used; accepted so that heads are interchangeable.
 
     Input shape:
         (B, D)

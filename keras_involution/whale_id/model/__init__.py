@@ -1,4 +1,4 @@
-"""Networks that turn photos into embeddings."""
+"""Networks that compute embeddings of photos."""
 
 from keras_involution.whale_id.model.backbones import (
     INVOLUTION_BASELINE as INVOLUTION_BASELINE,

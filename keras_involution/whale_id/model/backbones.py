@@ -35,7 +35,7 @@ def build_backbone(
         `keras.Model`.
 
     Raises:
-        ValueError: If there is no such backbone.
+        ValueError: If the backbone is unknown.
 
     Example:
 
@@ -58,7 +58,7 @@ def build_backbone(
 def involution_baseline(
     image_shape: tuple[int, int, int], dtype: Any = None
 ) -> keras.Model:
-    """Three involutions of three channels and one dense layer: a floor for any network.
+    """Three involutions of three channels and one dense layer, as a lower bound.
 
     Args:
         image_shape: Tuple of 3, (H, W, 3).

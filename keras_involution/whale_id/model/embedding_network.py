@@ -1,4 +1,4 @@
-"""The network that turns photos into embeddings."""
+"""The network that computes embeddings of photos."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from keras_involution.whale_id.unit import unit
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
-    """Backbone -> generalized means of its last stages -> batch normalization.
+    """Backbone, generalized means of its last stages, and batch normalization.
 
-    It is a plain Keras model of prepared tensors. `embed` does it all, from images
-    to embeddings of length one.
+    The Keras model itself takes preprocessed tensors. `embed` takes images and returns
+    embeddings of length one.
 
     Args:
-        backbone: `RedNetBackbone`, another model with `pyramid_outputs`, or one whose
-            output is a vector for each image and is taken as it is.
-        levels: Integer, how many of the last stages are pooled and put side by side.
+        backbone: `RedNetBackbone`, another model with `pyramid_outputs`, or a model
+            whose output is one vector per image, which is used unchanged.
+        levels: Integer, number of last stages that are pooled and concatenated.
         p: Float, power of the generalized mean.
-        cells: Integer or tuple of 2, rows and columns that the maps are pooled in.
-        embedding_size: Integer, puts a dense layer in front of the normalization;
-            `None` leaves the pooled channels as they are.
+        cells: Integer or tuple of 2, rows and columns of the grid of pooling cells.
+        embedding_size: Integer, size of a dense layer before the normalization; `None`
+            leaves the pooled channels unchanged.
         dropout: Float, rate of the dropout before the dense layer.
-        preprocessor: `RedNetImageConverter` that prepares images; `None` stretches
-            them to the backbone's image size.
+        preprocessor: `RedNetImageConverter` that preprocesses images; `None` resizes
+            them to the backbone's image size without keeping the aspect ratio.
         **kwargs: `name` and `trainable`.
 
     Call arguments:
-        inputs: Floating-point tensor, prepared as by `preprocessor`.
+        inputs: Floating-point tensor, preprocessed as by `preprocessor`.
         training: Boolean, whether batch normalization uses the statistics of the batch.
 
     Input shape:
@@ -96,7 +96,7 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
         # === Functional model ===
         x = pooled_stages(backbone, levels, p, (rows, columns))
         if dropout:
-            # Without a seed PyTorch would draw from a state that no checkpoint holds.
+            # Without a seed PyTorch would use a random state that checkpoints omit.
             x = layers.Dropout(dropout, seed=1, name="neck_dropout")(x)
         if embedding_size:
             x = layers.Dense(embedding_size, use_bias=False, name="neck_dense")(x)
@@ -113,12 +113,12 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
         self.embedding_size = embedding_size
         self.dropout = dropout
         preprocessor = preprocessor or stretching_converter(backbone)
-        # Past Keras's tracking: it prepares images, it is no layer of the network.
+        # Not tracked by Keras: it preprocesses images and is no layer of the network.
         object.__setattr__(self, "preprocessor", preprocessor)
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width of the images that the network is made for."""
+        """Height and width of the images that the network expects."""
         return self.preprocessor.image_size
 
     @property
@@ -130,16 +130,16 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
         """Embeddings of a batch of images, each of length one.
 
         Args:
-            images: Images of values 0 to 255, an array (B, H, W, 3) or a list of
-                images of any sizes.
+            images: Images with values from 0 to 255: an array (B, H, W, 3) or a list
+                of images of any sizes.
             flip: `"none"`; `"mirrored"` for the mirrored images; `"average"` for the
-                sum of both, of length one again.
+                normalized sum of both.
 
         Returns:
             Array (B, D), float32.
 
         Raises:
-            ValueError: If `flip` is none of these.
+            ValueError: If `flip` is unknown.
         """
         _arguments.one_of(flip, ("none", "mirrored", "average"), "flip")
         x = keras.ops.convert_to_numpy(self.preprocessor(images))
@@ -168,15 +168,15 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
     def save_to_preset(
         self, folder: str | Path, max_shard_size: float | None = 5.0
     ) -> None:
-        """Writes the network as a preset folder, which also loads as its backbone.
+        """Writes the network to a preset folder, which its backbone can also load.
 
         Args:
-            folder: Path of the folder, which appears complete or not at all.
-            max_shard_size: Number of GB above which the weights become several files.
+            folder: Path of the folder. It is written completely or not at all.
+            max_shard_size: Number of GB above which the weights are split into files.
 
         Raises:
-            ValueError: If `folder` holds other files than a preset, or the network is
-                around another backbone than a `RedNetBackbone`.
+            ValueError: If `folder` contains files that do not belong to a preset, or
+                the backbone is not a `RedNetBackbone`.
         """
         preset_folder.save_to_preset(self, folder, max_shard_size)
 
@@ -191,21 +191,22 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
     ) -> EmbeddingNetwork:
-        """Builds the network as a preset describes it; nothing in it is executed.
+        """Builds the network from a preset; no code in the preset is executed.
 
         Args:
             preset: A folder, or a handle `"hf://user/name"`.
             load_weights: Boolean; `False` leaves the weights random.
             revision: Branch, tag or commit of a Hub repository; `None` is `main`.
-            token: Hub token; `None` takes `HF_TOKEN` or the saved login.
-            cache_dir: Folder for downloads; `None` takes that of huggingface_hub.
+            token: Hub token; `None` uses `HF_TOKEN` or the saved login.
+            cache_dir: Folder for downloads; `None` uses the huggingface_hub cache.
 
         Returns:
             The network.
 
         Raises:
             TypeError: If an argument is unknown.
-            ValueError: If the preset is out of reach, damaged, or of another kind.
+            ValueError: If the preset cannot be reached, is damaged, or has another
+                type.
         """
         return preset_folder.from_preset(
             cls, preset, load_weights, revision, token, cache_dir
@@ -223,22 +224,22 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
         """Publishes the network as a preset in a Hub repository, in one commit.
 
         Args:
-            repo_id: String, "user/name"; the repository is made if there is none.
+            repo_id: String, "user/name"; the repository is created if necessary.
             tags: Sequence of strings for the card.
-            license: String, the license's id on the Hub, as "apache-2.0".
-            model_card: `keras_involution.hub.CardFacts` to write the card from, or its
-                whole text; `None` writes what the network itself shows.
+            license: String, the license's id on the Hub, such as "apache-2.0".
+            model_card: `keras_involution.hub.CardFacts` for the card, or its whole
+                text; `None` writes the facts that the network itself provides.
             **kwargs: As for `RedNetImageClassifier.push_to_hub`: `private`, `token`,
                 `commit_message`, `create_pr`, `revision`, `overwrite_card`,
                 `max_shard_size`.
 
         Returns:
-            String, the address of the commit or pull request.
+            String, the URL of the commit or pull request.
 
         Raises:
             TypeError: If an argument is unknown.
-            ValueError: If the preset would not load back, or the Hub cannot be reached
-                or refuses.
+            ValueError: If the preset could not be loaded again, or the Hub cannot be
+                reached or rejects the upload.
         """
         own = _strict.arguments_of(EmbeddingNetwork.push_to_hub)
         names = (*own, *_strict.arguments_of(PresetMethods.push_to_hub))

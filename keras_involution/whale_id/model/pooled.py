@@ -1,4 +1,4 @@
-"""From the stages of a backbone to one vector, and from images to its input."""
+"""Pooling of a backbone's stages into one vector, and its default preprocessing."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from keras_involution.whale_id.pooling import GeneralizedMeanPooling2D
 def pooled_stages(
     backbone: keras.Model, levels: int, p: float, cells: tuple[int, int]
 ) -> keras.KerasTensor:
-    """Generalized means of the last stages of a backbone, side by side.
+    """Concatenates generalized means of the last stages of a backbone.
 
-    A backbone whose output is a vector is taken as it is.
+    If the output of the backbone is a vector, it is used unchanged.
     """
     if len(backbone.output_shape) == 2:
         return backbone.output
     pyramid = getattr(backbone, "pyramid_outputs", None) or {"P1": backbone.output}
     if levels > len(pyramid):
         raise ValueError(
-            f"`levels` must be at most {len(pyramid)}, the stages of the backbone. "
+            f"`levels` must be at most {len(pyramid)}, the number of stages. "
             + received(levels=levels)
         )
     last = list(pyramid.items())[-levels:]
@@ -41,7 +41,7 @@ def pooled_stages(
 def _check_cells(
     cells: tuple[int, int], x: keras.KerasTensor, data_format: str | None, level: str
 ) -> None:
-    """More cells than positions would repeat positions, as often as one likes."""
+    """Rejects more cells than positions, which would only repeat positions."""
     sides = x.shape[2:] if data_format == "channels_first" else x.shape[1:3]
     if any(side is not None and n > side for n, side in zip(cells, sides)):
         raise ValueError(
@@ -51,7 +51,7 @@ def _check_cells(
 
 
 def stretching_converter(backbone: keras.Model) -> RedNetImageConverter:
-    """What stretches images to the size that a backbone is made for."""
+    """A converter that resizes images to the size that a backbone expects."""
     data_format = getattr(backbone, "data_format", None)
     sides = backbone.input_shape[1:]
     sides = sides[1:] if data_format == "channels_first" else sides[:2]

@@ -1,8 +1,8 @@
-"""An embedding network as a preset folder, and back; on the Hub, too.
+"""Preset folders of embedding networks, local and on the Hub.
 
-The folder is that of its backbone, and `RedNetBackbone.from_preset` reads it as one,
-with the preprocessing and two files more: `embedding.json` holds the plain values that
-the network is built from, `embedding.weights.h5` the weights behind the backbone.
+The folder is a preset of the backbone, with its preprocessing, that
+`RedNetBackbone.from_preset` can load. Two files are added: `embedding.json` contains
+the arguments of the network, and `embedding.weights.h5` the weights after the backbone.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _LARGEST_SIDE, _LARGEST_EMBEDDING = 64, 2**16
 _CARD_SECTION = """
 ## Which animal is this?
 
-The repository holds an embedding network around the backbone above: images become
-vectors, and the nearest vectors of known animals say which animal it is.
+The repository contains an embedding network with the backbone above. It maps images to
+vectors; the nearest vectors of known animals identify the animal.
 
 ```python
 from keras_involution.whale_id import EmbeddingNetwork
@@ -44,12 +44,12 @@ def save_to_preset(network: Any, folder: str | Path, max_shard_size: Any) -> Non
     backbone, converter = network.backbone, network.preprocessor
     if not isinstance(backbone, RedNetBackbone):
         raise ValueError(
-            "A preset keeps the backbone as data, so it must be a `RedNetBackbone`. "
+            "A preset stores the backbone as data, so it must be a `RedNetBackbone`. "
             + received(backbone=backbone.name)
         )
     if not isinstance(converter, RedNetImageConverter):
         raise ValueError(
-            "A preset keeps its preprocessing as data, so the preprocessor must be a "
+            "A preset stores preprocessing as data, so the preprocessor must be a "
             f"`RedNetImageConverter`. {received(preprocessor=converter)}"
         )
     contents = save.documents(backbone)
@@ -77,8 +77,9 @@ def from_preset(
     source = locate(preset, load_weights, revision, token, cache_dir)
     if not source.has(_format.EMBEDDING_FILE):
         raise PresetError(
-            "The preset holds no embedding network; `RedNetBackbone.from_preset` may "
-            f"read what it holds. {received(preset=source.preset)}"
+            "The preset contains no embedding network; use "
+            "`RedNetBackbone.from_preset` to load a backbone. "
+            + received(preset=source.preset)
         )
     backbone = load.backbone_of(source, load_weights, {})
     with source.damage_reported(_format.PREPROCESSOR_FILE):
@@ -95,7 +96,7 @@ def from_preset(
 def card_of(
     network: Any, repo_id: str, facts: Any = None, tags: Any = (), license: Any = None
 ) -> str:
-    """The card of its backbone, and how the whole is loaded."""
+    """The card of the backbone, and how to load the embedding network."""
     text = model_card(network.backbone, repo_id, facts, tags, license)
     size = network.output_shape[-1]
     return text.rstrip() + "\n" + _CARD_SECTION.format(repo_id=repo_id, size=size)
@@ -110,9 +111,9 @@ def _load_weights(network: Any, source: Source) -> None:
 
 
 def _checked(data: Any) -> dict[str, Any]:
-    """The arguments that a file of a stranger may set, each within its limits."""
+    """The arguments in an untrusted file, each checked against its limits."""
     if not isinstance(data, dict) or set(data) != set(_KEYS):
-        raise ValueError(f"it must hold {_KEYS}")
+        raise ValueError(f"it must contain {_KEYS}")
     cells = data["cells"]
     if not (isinstance(cells, list) and len(cells) == 2):
         raise ValueError("`cells` must be two integers")
@@ -135,4 +136,4 @@ def _checked(data: Any) -> dict[str, Any]:
 def _integer(key: str, value: Any, most: int) -> None:
     plain = isinstance(value, int) and not isinstance(value, bool)
     if not (plain and 1 <= value <= most):
-        raise ValueError(f"`{key}` must hold integers from 1 to {most}")
+        raise ValueError(f"`{key}` must contain integers from 1 to {most}")

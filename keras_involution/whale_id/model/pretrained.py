@@ -1,4 +1,4 @@
-"""The embedding network of a preset, also of one that holds a backbone alone."""
+"""The embedding network of a preset, or one built on the backbone of a preset."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _LEAST_SIDE = 96
 
 
 def network_from_preset(preset: str | Path) -> Any:
-    """The embedding network of a preset, or the pooled features of its backbone.
+    """The embedding network of a preset, or a network that pools its backbone.
 
     Args:
         preset: Name of a built-in preset, folder, or `"hf://user/name"`.
 
     Returns:
-        `EmbeddingNetwork`. Around a backbone alone it pools the last two stages, of
-        images of 96 pixels at least: small presets find more in them than in images
-        of the size they were trained on.
+        `EmbeddingNetwork`. If the preset contains only a backbone, the network pools
+        the last two stages, and images have at least 96 pixels: small presets give
+        better features at this size than at their training size.
 
     Raises:
-        ValueError: If the preset is out of reach, damaged, or of another kind.
+        ValueError: If the preset cannot be reached, is damaged, or has another type.
     """
     source = locate(preset, True, None, None, None)
     if source.has(_format.EMBEDDING_FILE):

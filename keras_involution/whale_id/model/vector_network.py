@@ -1,4 +1,4 @@
-"""The network that turns stored vectors into better ones."""
+"""The network that projects stored vectors to embeddings."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ _BLOCK = 4096
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class VectorNetwork(DataParallelSteps, keras.Model):
-    """Dense layer -> batch normalization, on vectors that another network has made.
+    """Dense layer and batch normalization on vectors of another network.
 
-    A head for a frozen network: it is trained on stored embeddings, so that no image
-    is read. It begins as a random projection that keeps angles as far as it can.
+    It is a head for a frozen network: it is trained on stored embeddings, and no image
+    is read. It is initialized with an orthogonal projection, which approximately
+    preserves angles.
 
     Args:
         input_size: Integer, length D of the vectors.
         embedding_size: Integer, length E of an embedding.
-        hidden_size: Integer, units of a ReLU layer before; `None` for a linear
-            projection.
-        dropout: Float, rate of the dropout of the vectors.
+        hidden_size: Integer, units of a ReLU layer before the projection; `None` for a
+            linear projection.
+        dropout: Float, dropout rate of the input vectors.
         **kwargs: `name` and `trainable`.
 
     Call arguments:
-        inputs: Floating-point tensor of any length; only the direction counts.
+        inputs: Floating-point tensor. Vectors may have any length; only the direction
+            matters.
         training: Boolean, whether batch normalization uses the statistics of the batch.
 
     Input shape:
@@ -46,7 +48,8 @@ class VectorNetwork(DataParallelSteps, keras.Model):
         Tensor, embeddings before they are normalized to length one.
 
     Raises:
-        ValueError: If a size is not a positive integer or `dropout` not a rate.
+        ValueError: If a size is not a positive integer, or `dropout` is not a valid
+            rate.
 
     Example:
 
@@ -56,9 +59,9 @@ class VectorNetwork(DataParallelSteps, keras.Model):
     (3, 4)
 
     Reference:
-        The neck of `EmbeddingNetwork`; the projection that it begins with is that of
-        Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep
-        linear neural networks", ICLR 2014, https://arxiv.org/abs/1312.6120
+        The neck of `EmbeddingNetwork`. Initialization: Saxe et al., "Exact solutions to
+        the nonlinear dynamics of learning in deep linear neural networks", ICLR 2014,
+        https://arxiv.org/abs/1312.6120
     """
 
     def __init__(
@@ -77,10 +80,10 @@ class VectorNetwork(DataParallelSteps, keras.Model):
         # === Functional model ===
         inputs = keras.Input((size,), name="vectors")
         x = layers.UnitNormalization(name="unit")(inputs)
-        # Values near 1, so that the epsilon of the normalization stays small beside.
+        # Values near 1, so that the epsilon of the normalization is relatively small.
         x = layers.Rescaling(size**0.5, name="rescaled")(x)
         if dropout:
-            # Without a seed PyTorch would draw from a state that no checkpoint holds.
+            # Without a seed PyTorch would use a random state that checkpoints omit.
             x = layers.Dropout(dropout, seed=1, name="dropout")(x)
         if hidden_size is not None:
             units = _arguments.positive_integer(hidden_size, "hidden_size")
@@ -112,13 +115,13 @@ class VectorNetwork(DataParallelSteps, keras.Model):
             Array (N, E), float32.
 
         Raises:
-            ValueError: If the vectors are of another length.
+            ValueError: If the vectors do not have length D.
         """
         x = np.asarray(vectors, "float32")
         if x.ndim != 2 or x.shape[1] != self.input_size:
             raise ValueError(
-                f"`vectors` must be (N, {self.input_size}), of the network that made "
-                f"those of the training. {received(vectors=x.shape)}"
+                f"`vectors` must have shape (N, {self.input_size}) and come from the "
+                f"same network as the training vectors. {received(vectors=x.shape)}"
             )
         starts = range(0, len(x), _BLOCK)
         parts = [unit(self.predict_on_batch(x[s : s + _BLOCK])) for s in starts]

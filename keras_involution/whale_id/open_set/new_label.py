@@ -15,7 +15,7 @@ NEW_LABEL = "new_individual"
 def open_truths(
     identities: Sequence[str], known: Collection[str], new_label: str = NEW_LABEL
 ) -> list[str]:
-    """The right labels: the identity, or `new_label` where it is not among the known.
+    """The true labels: the identity, or `new_label` if the identity is not known.
 
     Args:
         identities: Sequence of Q strings.
@@ -38,21 +38,21 @@ def open_truths(
 def insert_new(
     ranking: Ranking, threshold: float | np.ndarray, new_label: str = NEW_LABEL
 ) -> Ranking:
-    """A ranking in which new animals have a constant score.
+    """Inserts the label of new animals into a ranking, with a constant score.
 
-    The label stands before the first animal with a score below the threshold, and
-    after those with the same score.
+    The label is placed before the first animal with a score below the threshold, after
+    animals with the same score.
 
     Args:
         ranking: `Ranking` (Q, K) of known animals.
-        threshold: Float, or array (Q,) with one for each query.
+        threshold: Float, or array (Q,) with one threshold per query.
         new_label: String.
 
     Returns:
         `Ranking` (Q, K + 1).
 
     Raises:
-        ValueError: If there is not one threshold, or one a query.
+        ValueError: If the number of thresholds is neither 1 nor Q.
 
     Example:
 
@@ -64,7 +64,7 @@ def insert_new(
     values = np.asarray(threshold, "float64")
     if values.shape not in ((), (count,)):
         raise ValueError(
-            "`threshold` must be a float or have one value a query. "
+            "`threshold` must be a float or have one value per query. "
             f"{received(threshold=values.shape, queries=count)}"
         )
     column = np.broadcast_to(values, (count,))[:, None]

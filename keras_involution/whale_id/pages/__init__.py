@@ -1,4 +1,4 @@
-"""What the HTML pages share: templates, one style, thumbnails, a security policy."""
+"""Shared parts of the HTML pages: templates, style, thumbnails, security policy."""
 
 from keras_involution.whale_id.pages.render import SUFFIXES as SUFFIXES
 from keras_involution.whale_id.pages.render import Thumbnail as Thumbnail

@@ -1,4 +1,4 @@
-"""Matched points of two photos as they are shown on a page."""
+"""Matched points of two photos, as shown on a page."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _MOST_POINTS = 60
 
 
 class MatchedPoints:
-    """The points that two photos have in common, by their stored keypoints.
+    """Finds matching points of two photos from their stored keypoints.
 
     Args:
         queries: `Embeddings` with keypoints.
         database: `Embeddings` with keypoints by the same extractor.
 
     Raises:
-        ValueError: If one of them holds no keypoints.
+        ValueError: If one of them has no keypoints.
     """
 
     def __init__(self, queries: Embeddings, database: Embeddings) -> None:
@@ -30,14 +30,15 @@ class MatchedPoints:
         self._matcher = LocalMatcher()
 
     def __call__(self, query: Any, found: Any) -> np.ndarray:
-        """The points of a row of each table, the most similar first.
+        """The matched points of two rows, the most similar first.
 
         Args:
-            query: Series of the table of the queries, with its number as `name`.
-            found: The same of the database.
+            query: Series, a row of the table of the queries, with its number as `name`.
+            found: Series, a row of the table of the database.
 
         Returns:
-            Array (M, 4), x and y in both as fractions of the sides of what is shown.
+            Array (M, 4), x and y in both photos, as fractions of the sides of the
+            displayed image.
         """
         first, second = self._asked[int(query.name)], self._known[int(found.name)]
         match = self._matcher.match(first, second)

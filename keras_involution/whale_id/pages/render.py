@@ -1,4 +1,4 @@
-"""Pages from templates. Jinja escapes every text that is put into them."""
+"""Pages from templates. Jinja escapes every text that is inserted."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".html", ".htm")
 _COMPARING = ("report", "upload")
-"""Pages that show two photos in large."""
+"""Pages that show two photos in large size."""
 _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """An image of a page, and the words for those who do not see it.
+    """An image of a page with its alternative text.
 
     Args:
-        pixels: Array of bytes (h, w, 3), `None` for a photo that is not readable.
+        pixels: Array of bytes (h, w, 3), `None` for a photo that cannot be read.
         alt: String.
         caption: String.
     """
@@ -50,15 +50,15 @@ class Thumbnail:
 
 
 def render(name: str, **parts: Any) -> str:
-    """The page of `templates/<name>.html`, with its style and its script inside.
+    """Renders `templates/<name>.html` with its style and script included.
 
-    The page has a Content-Security-Policy: the style and the script run by their
-    hashes, and nothing that a table or a server puts into the page does.
+    The page has a Content-Security-Policy: only the style and the script with the given
+    hashes are allowed. Nothing that a table or a server inserts into the page can run.
 
     Args:
-        name: String, also that of `static/<name>.css` and `static/<name>.js`, which
-            are optional.
-        **parts: What the template names.
+        name: String, the name of the template and of the optional files
+            `static/<name>.css` and `static/<name>.js`.
+        **parts: Variables of the template.
 
     Returns:
         String.
@@ -80,7 +80,7 @@ def write_page(path: str | Path, page: str, *, force: bool = False) -> None:
 
 
 def _policy(style: str, script: str) -> str:
-    """Images and requests stay inside of the page and of its own server."""
+    """Allows images inside the page and requests to its own server only."""
     scripts = f"'{_digest(script)}'" if script else "'none'"
     return (
         f"default-src 'none'; img-src data: blob:; style-src '{_digest(style)}'; "
@@ -105,7 +105,7 @@ def _environment() -> Environment:
         import jinja2
     except ImportError as error:
         raise ValueError(
-            'The pages need Jinja: pip install "keras-involution[whale-id]". '
+            'HTML pages need Jinja: pip install "keras-involution[whale-id]". '
             f"{received(jinja2=None)}"
         ) from error
     return jinja2.Environment(

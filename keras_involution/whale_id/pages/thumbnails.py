@@ -1,4 +1,4 @@
-"""Photos, cut to their boxes and shrunk, inside a page."""
+"""Photos for a page, cropped to their boxes and resized."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from keras_involution.data._warnings import large_images_allowed
 
 ON_ERROR = ("skip", "stop")
 MARGIN = 0.05
-"""By what fraction of their sides boxes are widened on pages."""
+"""Fraction of the sides by which boxes are widened on pages."""
 SIDE = 640
-"""Longest side of a photo that is shown large."""
+"""Longest side of a photo that is shown in large size."""
 
 
 class Thumbnails:
-    """Reads the photos of a page and names those that cannot be read.
+    """Reads the photos of a page and lists those that cannot be read.
 
     Args:
-        on_error: String: `"skip"` leaves a photo out, `"stop"` raises.
-        warn: Function that is told of every photo that is left out.
+        on_error: String: `"skip"` leaves a photo out, `"stop"` raises an error.
+        warn: Function that is called with a message for every photo left out.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Thumbnails:
         return self._tried(path, lambda: load_thumbnail(path, box, side))
 
     def size(self, path: str) -> tuple[int, int] | None:
-        """Width and height as people see it, `None` if unreadable.
+        """Width and height after EXIF rotation, `None` if unreadable.
 
         Raises:
             ValueError: If it is unreadable and `on_error` is "stop".
@@ -53,7 +53,7 @@ class Thumbnails:
     def _tried(self, path: str, read: Callable[[], Any]) -> Any:
         try:
             return read()
-        except Exception as error:  # decoders raise whatever they like
+        except Exception as error:  # decoders raise errors of any type
             reason = f"{path} cannot be shown: {error or type(error).__name__}"
             if self.on_error == "stop":
                 raise ValueError(f"{reason}. {received(path=path)}") from error
@@ -64,7 +64,7 @@ class Thumbnails:
 
 
 def load_thumbnail(path: str, box: Any = None, side: int = 240) -> np.ndarray:
-    """A photo as bytes (h, w, 3), cut to a box with a margin and shrunk."""
+    """A photo as bytes (h, w, 3), cropped to a box with a margin and resized."""
     from PIL import ImageOps
 
     from keras_involution.data.images import (
@@ -95,14 +95,14 @@ def load_thumbnail(path: str, box: Any = None, side: int = 240) -> np.ndarray:
 
 
 def fractions_shown(points: np.ndarray, box: Any, whole: tuple[int, int]) -> np.ndarray:
-    """Pixels (M, 2) of a photo as fractions of what `load_thumbnail` shows."""
+    """Converts pixels (M, 2) of a photo to fractions of its `load_thumbnail` image."""
     corners = _corners(box, whole) if isinstance(box, list) else (0.0, 0.0, *whole)
     left, top, right, bottom = corners
     return (points - [left, top]) / [right - left, bottom - top]
 
 
 def photo_size(path: str) -> tuple[int, int]:
-    """Width and height of a photo as people see it."""
+    """Width and height of a photo after EXIF rotation."""
     from keras_involution.data.images import open_image, upright_size
 
     with large_images_allowed(), open_image(path) as image:
@@ -110,7 +110,7 @@ def photo_size(path: str) -> tuple[int, int]:
 
 
 def data_uri(image: np.ndarray, quality: int = 82, format: str = "JPEG") -> str:
-    """An image of bytes (h, w, 3) as an address that holds the whole file."""
+    """An image of bytes (h, w, 3) as a data URI."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -122,18 +122,18 @@ def data_uri(image: np.ndarray, quality: int = 82, format: str = "JPEG") -> str:
 def _enough(
     whole: tuple[int, int], corners: tuple[float, ...], side: int
 ) -> tuple[int, int]:
-    """How small the whole may be decoded, so that the part still has `side` pixels."""
+    """Smallest size for decoding the photo at which the crop has `side` pixels."""
     left, top, right, bottom = corners
     scale = min(1, side / max(right - left, bottom - top))
     return int(whole[0] * scale) + 1, int(whole[1] * scale) + 1
 
 
 def _corners(box: list[float], whole: tuple[int, int]) -> tuple[float, ...]:
-    """Left, top, right and bottom of a box with its margin, within the whole."""
+    """Left, top, right and bottom of a box with its margin, clipped to the photo."""
     x, y, w, h = box
     left, top = max(0, x - MARGIN * w), max(0, y - MARGIN * h)
     right = min(whole[0], x + (1 + MARGIN) * w)
     bottom = min(whole[1], y + (1 + MARGIN) * h)
     if right - left < 1 or bottom - top < 1:
-        raise ValueError(f"the box {box} shows nothing of it")
+        raise ValueError(f"the box {box} lies outside the photo")
     return left, top, right, bottom

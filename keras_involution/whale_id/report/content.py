@@ -1,4 +1,4 @@
-"""What a report holds: queries, candidates, and every photo once."""
+"""The content of a report: queries, candidates, and every photo once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_involution.whale_id.tables import UNKNOWN
 
 Matches: TypeAlias = Callable[[pd.Series, pd.Series], np.ndarray | None]
 
-# Photos of a page, the side of each in pixels, and the quality of its file.
+# Number of photos of a page, side of each in pixels, and JPEG quality.
 _SIZES = ((100, 640, 75), (300, 420, 65), (1000, 280, 55), (2**62, 192, 45))
 _MOST_PHOTOS = 60
 """Photos of one animal on the page; the most similar one is always among them."""
@@ -37,8 +37,8 @@ def report_content(
 
     Returns:
         Dictionary of "queries", each with its candidates; "animals", from identity to
-        the numbers of its photos; "photos", each with its `image_id` and the
-        numbers of its image and heat map; "images", addresses that hold the files.
+        the indices of its photos; "photos", each with its `image_id` and the indices
+        of its image and heat map; "images", data URIs.
     """
     shown = _Photos()
     content = [
@@ -97,10 +97,10 @@ def _query(
 
 
 def _places(labels: np.ndarray, top: int) -> Iterator[int]:
-    """The first `top` animals, and the label of new animals where it is among them."""
+    """The first `top` animals, and the label of new animals if it is among them."""
     known = 0
     for place, label in enumerate(labels):
-        if label == "":  # fewer animals than places may be compared
+        if label == "":  # there may be fewer animals than columns
             continue
         known += label != NEW_LABEL
         if known > top or (known == top and label == NEW_LABEL):
@@ -114,7 +114,7 @@ def _animal(
     database: pd.DataFrame,
     shown: _Photos,
 ) -> list[int]:
-    """The numbers of an animal's photos; those that resemble a query first."""
+    """The indices of an animal's photos; those most similar to a query first."""
     candidates = [c for query in content for c in query["candidates"]]
     best = [c["best"] for c in candidates if c.get("identity") == name]
     numbers = dict.fromkeys(number for number in best if number is not None)
@@ -126,21 +126,21 @@ def _animal(
 
 
 def _facts(query: pd.Series) -> str:
-    """What is known about a query."""
+    """The known facts about a query."""
     names = ("species", "viewpoint", "date")
     values = [query[name] for name in names if name in query]
     return ", ".join(str(v) for v in values if pd.notna(v) and v != "")
 
 
 class _Photos:
-    """The photos of a page, each once."""
+    """The photos of a page, without duplicates."""
 
     def __init__(self) -> None:
         self.rows: list[pd.Series] = []
         self._numbers: dict[tuple[str, str, str], int] = {}
 
     def add(self, row: pd.Series) -> int:
-        """The number of a photo."""
+        """The index of a photo."""
         key = (str(row["image_id"]), row["path"], str(row.get("bbox")))
         if key not in self._numbers:
             self._numbers[key] = len(self.rows)
@@ -150,7 +150,7 @@ class _Photos:
     def read(
         self, thumbnails: Thumbnails, heatmaps: Heatmaps | None
     ) -> tuple[list[str], list[dict[str, Any]]]:
-        """Images, and the photos that they belong to."""
+        """The images, and the photos to which they belong."""
         side, quality = next((s, q) for most, s, q in _SIZES if len(self.rows) <= most)
         images: dict[str, int] = {}
         photos = []

@@ -17,16 +17,15 @@ SUFFIXES = (".npz",)
 
 
 class Heatmaps:
-    """What is laid over photos, by their `image_id`.
+    """Heat maps that are drawn over photos, by `image_id`.
 
     Args:
-        source: Dictionary from `image_id` to an array: a map (h, w), which is laid in
-            color over the photo, or a finished image (h, w, 3) of bytes. Or a
-            file `.npz` with such arrays under those names, or a folder of files
-            `<image_id>.png`.
+        source: Dictionary from `image_id` to an array: a map (h, w), which is drawn in
+            color over the photo, or a finished image (h, w, 3) of bytes. Or an
+            `.npz` file with these arrays, or a folder of files `<image_id>.png`.
 
     Raises:
-        ValueError: If there is no such file or folder, or the file is damaged.
+        ValueError: If the file or folder does not exist, or the file is damaged.
 
     Example:
 
@@ -72,17 +71,17 @@ class Heatmaps:
         )
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Writes the arrays to a file `.npz`.
+        """Writes the arrays to an `.npz` file.
 
         Args:
             path: File.
-            force: Boolean, whether to replace a file that is there.
+            force: Boolean, whether to replace an existing file.
 
         Raises:
-            ValueError: If the file is there and `force` is false, or the name does not
+            ValueError: If the file exists and `force` is false, or the name does not
                 end in `.npz`.
         """
-        # Not by `np.savez`, to which an image_id would be the name of an argument.
+        # Not `np.savez`: there an image_id would be the name of an argument.
         with (
             atomic_write(path, force, SUFFIXES) as draft,
             zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -104,7 +103,7 @@ def _read_png(folder: Path, image_id: str) -> Any:
     from PIL import Image
 
     path = folder / f"{image_id}.png"
-    # An id may hold any text: it must not lead out of the folder.
+    # An id may be any text; its path must stay inside the folder.
     if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
         return None
     with reading(path, "The heat map"), Image.open(path, formats=["PNG"]) as image:

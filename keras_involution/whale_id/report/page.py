@@ -1,4 +1,4 @@
-"""The page on which a person decides."""
+"""The report page for reviewing answers."""
 
 from __future__ import annotations
 
@@ -34,44 +34,46 @@ def write_report(
     warn: Callable[[str], Any] | None = None,
     force: bool = False,
 ) -> list[str]:
-    """Writes one HTML file with every query beside its most likely animals.
+    """Writes one HTML file that shows each query next to its most likely animals.
 
-    The page shows all photos of each candidate animal. A person accepts an animal,
+    The page shows all photos of each candidate animal. A reviewer accepts an animal,
     rejects it, or marks the query as a new animal, with the mouse or the keyboard. The
-    browser keeps the decisions and gives them as a CSV file for `apply_decisions`, in
-    which a name that a spreadsheet would run as a formula has an apostrophe in front.
+    browser stores the decisions and saves them as a CSV file for `apply_decisions`. In
+    this file, a name that a spreadsheet would run as a formula starts with an
+    apostrophe.
 
-    Everything is inside the file; it needs no network. Each photo is in it once.
-    The more photos there are, the smaller they are: 640 pixels for up to 100, 192
-    for more than 1,000.
+    The file is self-contained and needs no network. It contains each photo once. Photos
+    are smaller if there are many: 640 pixels for up to 100 photos, 192 for more than
+    1,000.
 
     Args:
-        ranking: `Ranking` (Q, K) with `images`, as `identify` gives it, with or without
-            the label of new animals.
+        ranking: `Ranking` (Q, K) with `images`, as returned by `identify`, with or
+            without the label of new animals.
         queries: DataFrame, the table of the Q queries.
-        database: DataFrame, the table that `ranking.images` counts in.
+        database: DataFrame, the table that `ranking.images` indexes.
         path: File.
-        top: Integer, how many animals to show beside a query.
+        top: Integer, number of animals to show for each query.
         confidence: Array (Q, K), the probabilities. Without it the page shows ranks
-            and scores, and no percentage.
+            and scores, but no percentages.
         matches: Function from a row of `queries` and one of `database` to an array
-            (M, 4) of matched points, x and y in each photo as fractions of its
-            width and height; `None` where there are none.
+            (M, 4) of matched points, x and y in each photo as fractions of its width
+            and height; `None` draws no points.
         heatmaps: `Heatmaps` of queries and database.
         title: String.
-        protocol: String, how scores and confidence came about.
-        on_error: String: a photo that cannot be read is named in its place
-            (`"skip"`), or stops the work (`"stop"`).
-        warn: Function that is told of every photo that cannot be read.
-        force: Boolean, whether to replace a file that is there.
+        protocol: String, how scores and confidence were computed.
+        on_error: String. If a photo cannot be read, `"skip"` shows its name instead,
+            and `"stop"` raises an error.
+        warn: Function that is called with a message for every photo that cannot be
+            read.
+        force: Boolean, whether to replace an existing file.
 
     Returns:
-        List of strings, the photos that cannot be read, with the reasons.
+        List of strings, the photos that cannot be read and the reasons.
 
     Raises:
-        ValueError: If sizes do not fit, the name does not end in `.html`, the file is
-            there and `force` is false, or a photo cannot be read and `on_error` is
-            "stop".
+        ValueError: If the sizes do not match, the name does not end in `.html`, the
+            file exists and `force` is false, or a photo cannot be read and `on_error`
+            is "stop".
     """
     check_outputs(force, path=(path, SUFFIXES))
     _check(ranking, queries, confidence)
@@ -100,7 +102,7 @@ def write_report(
 
 
 def _key(title: str, queries: pd.DataFrame, ranking: Ranking) -> str:
-    """Under what the browser keeps the decisions: another page, another key."""
+    """The key under which the browser stores the decisions, unique for each page."""
     parts = [title, *queries["image_id"].astype(str)]
     parts += [str(label) for label in ranking.labels.ravel()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
@@ -112,11 +114,11 @@ def _check(
     shape = None if confidence is None else np.shape(confidence)
     if ranking.images is None or len(queries) != len(ranking):
         raise ValueError(
-            "`ranking` must have `images`, and `queries` one row for each query. "
+            "`ranking` must have `images`, and `queries` must have one row per query. "
             f"{received(ranking=len(ranking), queries=len(queries))}"
         )
     if shape not in (None, ranking.labels.shape):
         raise ValueError(
-            "`confidence` must have the shape of the ranking. "
+            "`confidence` must have the same shape as the ranking. "
             f"{received(confidence=shape, ranking=ranking.labels.shape)}"
         )
