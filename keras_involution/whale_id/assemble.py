@@ -1,4 +1,4 @@
-"""From settings and a table to the network, and to the model that trains it."""
+"""Builds the network, and the model that trains it, from settings and a table."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from keras_involution.whale_id.model import (
 from keras_involution.whale_id.splits._given import is_training, says_nothing
 from keras_involution.whale_id.tables import OPEN_CLASS
 
-# A convolution and a pooling of two each, before the stages of a RedNet.
+# The stem of a RedNet: a convolution and a pooling, each with strides of 2.
 _STEM_STRIDES = 4
 NOT_KNOWN = -1
-"""In the place of the number of a class: the photo says nothing about it."""
+"""Class number of photos whose class is not known."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """What the heads tell apart.
+    """The classes of the heads.
 
     Attributes:
         identities: Names, in the order of the classes.
-        counts: Photos of each.
-        species: Names, empty where the table has one or none.
-        species_counts: Photos of each.
+        counts: Number of photos of each identity.
+        species: Names; empty if the table has fewer than two.
+        species_counts: Number of photos of each species.
     """
 
     identities: list[str]
@@ -47,9 +47,9 @@ class Classes:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> Classes:
-        """The identities and species of the photos of training.
+        """The identities and species of the training photos.
 
-        A photo whose species is not known counts for none.
+        A photo of unknown species is not counted for any species.
         """
         identities = table["identity"].astype(str).value_counts().sort_index()
         species = _species_of(table)
@@ -62,9 +62,9 @@ class Classes:
         )  # fmt: skip
 
     def numbers(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
-        """Class numbers of a table: "identity" (N,), and "species" if there are any.
+        """Class numbers of a table: "identity" (N,), and "species" if it has several.
 
-        They are `NOT_KNOWN` where the species is not.
+        The number is `NOT_KNOWN` for an unknown species.
         """
         place = {name: number for number, name in enumerate(self.identities)}
         found = {"identity": table["identity"].astype(str).map(place)}
@@ -75,19 +75,20 @@ class Classes:
 
 
 def training_rows(table: pd.DataFrame, held_out: str = "") -> pd.DataFrame:
-    """The rows that a network may be trained on: known identities of the train split.
+    """Selects the rows for training: known identities of the train split.
 
     Args:
-        table: DataFrame with `identity`, and `split` if some are for something else.
-        held_out: Column of a split inside of train; what is not train there either is
-            left out. No such column leaves nothing out.
+        table: DataFrame with `identity`, and `split` if only some rows are for
+            training.
+        held_out: Column of a split within train; rows that are not train in this column
+            are left out. It is ignored if the column does not exist.
 
     Returns:
-        DataFrame with a fresh index.
+        DataFrame with a new index.
 
     Raises:
-        ValueError: If there are none, all show the same animal, or a split holds a
-            word that says neither train nor test.
+        ValueError: If there are no rows, all show the same animal, or a split contains
+            an unknown word.
     """
     rows = table[~table["identity"].isin(OPEN_CLASS)]
     if "split" in rows:
@@ -95,21 +96,21 @@ def training_rows(table: pd.DataFrame, held_out: str = "") -> pd.DataFrame:
     rows = rows[~is_held_out(rows, held_out)]
     if rows["identity"].nunique() < 2:
         raise ValueError(
-            "Training needs photos of two animals at least. "
+            "Training needs photos of at least two animals. "
             + received(rows=len(rows), identities=rows["identity"].nunique())
         )
     return rows.reset_index(drop=True)
 
 
 def is_held_out(rows: pd.DataFrame, column: str) -> pd.Series:
-    """Which rows a split inside of the training part keeps for validation."""
+    """Whether each row is held out for validation by a split within train."""
     if column not in rows:
         return pd.Series(False, index=rows.index)
     return ~(is_training(rows, column) | says_nothing(rows, column))
 
 
 def build_network(config: TrainConfig) -> EmbeddingNetwork:
-    """The network that the settings describe, with random or preset weights.
+    """Builds the network from the settings, with random or preset weights.
 
     Args:
         config: `TrainConfig`.
@@ -118,7 +119,7 @@ def build_network(config: TrainConfig) -> EmbeddingNetwork:
         `EmbeddingNetwork`.
 
     Raises:
-        ValueError: If the settings fit no network.
+        ValueError: If the settings do not describe a valid network.
     """
     stages = (
         "stackwise_num_filters", "stackwise_num_blocks", "stackwise_strides",
@@ -145,7 +146,7 @@ def build_network(config: TrainConfig) -> EmbeddingNetwork:
 
 
 def _check_size(side: int, backbone: keras.Model) -> None:
-    """Below the product of the strides the last maps are one position of padding."""
+    """Rejects images smaller than the product of the strides."""
     strides = getattr(backbone, "stackwise_strides", None)
     least = 1 if strides is None else _STEM_STRIDES * math.prod(strides)
     if side < least:
@@ -158,7 +159,7 @@ def _check_size(side: int, backbone: keras.Model) -> None:
 def build_training_model(
     network: EmbeddingNetwork | VectorNetwork, classes: Classes, config: TrainConfig
 ) -> keras.Model:
-    """Network, heads, losses and optimizer, compiled.
+    """Builds a compiled model of network, heads, losses and optimizer.
 
     Args:
         network: `EmbeddingNetwork` or `VectorNetwork`.
@@ -166,11 +167,12 @@ def build_training_model(
         config: `TrainConfig`.
 
     Returns:
-        `keras.Model` of "images" or "vectors", "identity" and "species", which it needs
-        to know where the margins belong, to the logits of "identity" and "species".
+        `keras.Model` from "images" or "vectors", "identity" and "species" to the logits
+        of "identity" and "species". The true classes are inputs because the margins
+        depend on them.
 
     Raises:
-        ValueError: If the settings do not fit.
+        ValueError: If the settings do not fit together.
     """
     # === Functional model ===
     if isinstance(network, VectorNetwork):
@@ -198,13 +200,13 @@ def build_training_model(
         for name in outputs
     }
     model.compile(_optimizer(config), losses, loss_weights=weights)
-    # Else Keras on TensorFlow builds it inside of the step, which is then traced twice.
+    # Otherwise Keras on TensorFlow builds it inside the step and traces the step twice.
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 def _normalized(images: keras.KerasTensor, converter: Any) -> keras.KerasTensor:
-    """What a converter makes of images that have the right size."""
+    """The output of a converter for images of the right size."""
     return RedNetImageConverter(
         scale=converter.scale,
         offset=converter.offset,
@@ -239,7 +241,7 @@ def _head(name: str, counts: list[int], config: TrainConfig) -> keras.layers.Lay
 
 
 def build_rate(config: TrainConfig, steps: int) -> Any:
-    """The learning rate of the network for every step, of `steps` per epoch."""
+    """The learning-rate schedule of the network, with `steps` per epoch."""
     total = steps * config.epochs
     return training.build_schedule(
         config.lr_scheduler,
@@ -252,7 +254,7 @@ def build_rate(config: TrainConfig, steps: int) -> Any:
 
 
 def _optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
-    # The Trainer sets the rates; here they only have their proportions.
+    # The Trainer sets the rates; only their ratios are set here.
     optimizer = training.build_optimizer(
         config.optimizer,
         1.0,

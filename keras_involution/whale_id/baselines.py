@@ -1,4 +1,4 @@
-"""What can be had without training, to stand beside every trained model."""
+"""Methods without training, as baselines for trained models."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def oriented_gradients(table: pd.DataFrame) -> np.ndarray:
         table: DataFrame with `path`, and `bbox` if there are boxes.
 
     Returns:
-        Array (N, 1764); a row is constant where a photo cannot be read.
+        Array (N, 1764); a row is constant if its photo cannot be read.
     """
     from PIL import Image
     from skimage.feature import hog
@@ -50,7 +50,7 @@ def oriented_gradients(table: pd.DataFrame) -> np.ndarray:
 
 
 def rank_by_gradients(queries: Embeddings, database: Embeddings, top: int) -> Ranking:
-    """The ranking by the cosine of oriented gradients."""
+    """Ranks by the cosine of oriented gradients."""
     asked, known = (
         Embeddings(oriented_gradients(e.table), e.table) for e in (queries, database)
     )
@@ -58,7 +58,7 @@ def rank_by_gradients(queries: Embeddings, database: Embeddings, top: int) -> Ra
 
 
 def rank_by_preset(queries: Embeddings, database: Embeddings, top: int) -> Ranking:
-    """The ranking by the features of the shipped preset as they are."""
+    """Ranks by the features of the included preset, without training."""
     network = load_run(PRESET).network
     asked, known = (
         embed(network, e.table, on_error="skip", flip="none")[0]
@@ -85,13 +85,13 @@ def rank_by_one(
     top: int,
     **options: Any,
 ) -> Ranking:
-    """The ranking by one of the scorers alone, within the shortlist of the first.
+    """Ranks by one scorer alone, within the shortlist of the first scorer.
 
     Args:
         queries: `Embeddings`.
         database: `Embeddings`.
         scorers: Sequence of `Scorer`.
-        name: String, the scorer that decides.
+        name: String, the scorer to rank by.
         top: Integer.
         **options: Arguments of `Matcher`.
 

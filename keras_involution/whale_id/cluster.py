@@ -1,4 +1,4 @@
-"""Groups of photos that may show one animal each, for a person to review."""
+"""Groups photos that may show the same animal, for review."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def pair_probabilities(
     shortlist: int = 300,
     sides: str = "own",
 ) -> np.ndarray:
-    """How likely each two photos show one animal.
+    """Probabilities that two photos show the same animal, for all pairs.
 
     Args:
         embeddings: `Embeddings` of N photos.
-        calibration: `FusionCalibration`, as of `Matcher.fit`.
-        scorers: As of `Matcher`.
-        shortlist: Integer, as of `Matcher`.
-        sides: String, as of `Matcher`; two sides that may not be compared have
+        calibration: `FusionCalibration` from `Matcher.fit`.
+        scorers: Sequence of `Scorer`, as for `Matcher`.
+        shortlist: Integer, as for `Matcher`.
+        sides: String, as for `Matcher`. Pairs of sides that may not be compared have
             probability 0.
 
     Returns:
@@ -43,11 +43,11 @@ def pair_probabilities(
         embeddings.table.assign(identity=names),
         extras=embeddings.extras,
     )
-    # The photo itself takes a place of the shortlist.
+    # The photo itself occupies one place in the shortlist.
     matcher = Matcher(
         single, scorers, shortlist=shortlist + 1, sides=sides, calibration=calibration
     )
-    # Of the two photos alone: not of how others compare with them.
+    # Only the two photos matter, not their similarity to other photos.
     fused = [
         np.where(block.allowed, calibration.fused(block.values), 0)
         for block in matcher.comparison.blocks(single)
@@ -67,17 +67,17 @@ def cluster(
 
     Args:
         embeddings: `Embeddings` of N photos.
-        probabilities: Array (N, N), of `pair_probabilities`.
-        threshold: Float, groups are joined while the mean probability between them is
-            at least this.
-        anchored: Boolean, whether photos of one known animal stay together and
-            those of two known animals apart.
+        probabilities: Array (N, N) from `pair_probabilities`.
+        threshold: Float. Groups are merged while the mean probability between them is
+            at least this value.
+        anchored: Boolean, whether photos of one known animal stay together and photos
+            of two known animals stay apart.
 
     Returns:
-        DataFrame with a row per photo: `image_id`, `identity` as known, `group`,
-        a number from 0, `proposal`, the known animal of the group or a name such as
-        `"new_1"`, and `probability`, the mean with the others of the group, missing
-        for a group of one.
+        DataFrame with one row per photo: `image_id`; `identity` as known; `group`, a
+        number from 0; `proposal`, the known animal of the group or a name such as
+        `"new_1"`; and `probability`, the mean with the other photos of the group, which
+        is missing for a group of one photo.
 
     Raises:
         ValueError: If the shapes do not fit, or there are too many photos.
@@ -126,11 +126,11 @@ def cluster_metrics(groups: Sequence[int], identities: Sequence[str]) -> dict:
 
     Args:
         groups: Sequence of N groups.
-        identities: Sequence of N true identities; unknown ones do not count.
+        identities: Sequence of N true identities; unknown ones are ignored.
 
     Returns:
-        Dictionary of `"n"`, `"ARI"`, the adjusted Rand index, and the precision and
-        recall of pairs that share a group; `nan` where there are no pairs.
+        Dictionary with `"n"`, the adjusted Rand index `"ARI"`, and the precision and
+        recall of pairs in the same group; `nan` if there are no pairs.
 
     Example:
 
@@ -163,7 +163,7 @@ def _ratio(part: int, whole: int) -> float:
 
 
 def _linked(distances: np.ndarray, most: float) -> np.ndarray:
-    """Average linkage, by scikit-learn; groups in the order of their first rows."""
+    """Average linkage with scikit-learn; groups are ordered by their first rows."""
     from sklearn.cluster import AgglomerativeClustering
 
     if len(distances) < 2:

@@ -1,4 +1,4 @@
-"""The settings of the training of an embedding network, with their defaults."""
+"""The training settings of an embedding network, with their defaults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_involution._settings import Settings, setting
 HEADS = ("sub_center_arcface", "arcface", "softmax")
 AUGMENTATION_NAMES = ("none", "flip", "light", "strong", "happywhale")
 DEFAULT_BACKBONE = "rednet_26_tiny_imagenet"
-# Larger values are typing errors that would only exhaust memory or processes.
+# Larger values are typing errors that would exhaust memory or processes.
 _LARGEST = {
     "image_size": 10_000, "batch_size": 100_000, "sub_centers": 100,
     "embedding_size": 100_000, "hidden_size": 100_000, "num_threads": 1_000,
@@ -23,13 +23,13 @@ _LARGEST = {
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """Settings of `train`; every field is a line of the YAML file and an option.
+    """Settings of `train`; every field is a key in the YAML file and an option.
 
-    The defaults fine-tune the preset that comes with the package, within 15 minutes of
-    two cores.
+    The defaults fine-tune the preset that is included in the package, within 15 minutes
+    on two cores.
 
     Raises:
-        ValueError: If a value is of another type or out of range.
+        ValueError: If a value has the wrong type or is out of range.
 
     Example:
 
@@ -45,28 +45,34 @@ class TrainConfig(Settings):
     )
     held_out: str = setting(
         "val_split",
-        "Column of a split within train, whose other rows validate. Empty: none.",
+        "Column of a split within train; its other rows validate. Empty: none.",
     )
 
     backbone: str = setting(
         DEFAULT_BACKBONE,
-        "Preset, folder or hf://user/name; rednet_26 and so on from scratch.",
+        "Preset, folder or hf://user/name; or rednet_26 etc. to train from scratch.",
     )
     spatial_operator: str = setting(
-        "involution", "Operator of a new one.", choices=("involution", "convolution")
+        "involution",
+        "Operator of a network trained from scratch.",
+        choices=("involution", "convolution"),
     )
     stackwise_num_filters: list[int] | None = setting(
         None, "Channels of the stages of `rednet`."
     )
-    stackwise_num_blocks: list[int] | None = setting(None, "Blocks of its stages.")
-    stackwise_strides: list[int] | None = setting(None, "Strides of its stages.")
-    kernel_size: int | None = setting(None, "Window of its involutions.")
+    stackwise_num_blocks: list[int] | None = setting(
+        None, "Blocks of the stages of `rednet`."
+    )
+    stackwise_strides: list[int] | None = setting(
+        None, "Strides of the stages of `rednet`."
+    )
+    kernel_size: int | None = setting(None, "Window of the involutions of `rednet`.")
     group_channels: int | None = setting(None, "Channels that share a kernel.")
-    levels: int = setting(2, "How many of the last stages are pooled.")
-    cells: int = setting(1, "Rows and columns that the maps are pooled in.")
+    levels: int = setting(2, "Number of last stages that are pooled.")
+    cells: int = setting(1, "Rows and columns of the grid of pooling cells.")
     p: float = setting(3.0, "Power of the generalized mean.")
     embedding_size: int | None = setting(
-        None, "Dense layer before the neck; 512 for stored vectors."
+        None, "Size of a dense layer before the neck; 512 for stored vectors."
     )
     hidden_size: int | None = setting(
         None, "Hidden layer for stored vectors; a linear projection if not given."
@@ -74,15 +80,15 @@ class TrainConfig(Settings):
     dropout: float = setting(0.0, "Dropout before the neck.")
 
     head: str = setting("sub_center_arcface", "Head of the identities.", choices=HEADS)
-    sub_centers: int = setting(2, "Centers per identity, of sub_center_arcface.")
+    sub_centers: int = setting(2, "Centers per identity for sub_center_arcface.")
     scale: float = setting(20.9588, "Factor of the cosines.")
     margin: float | None = setting(
-        None, "Margin in radians; by the counts of the identities if not given."
+        None, "Margin in radians; by default from the photo counts of the identities."
     )
     species_weight: float = setting(
         0.562662, "Weight of the species in the loss, if a table has several."
     )
-    species_scale: float = setting(33.1383, "Factor of the cosines to the species.")
+    species_scale: float = setting(33.1383, "Factor of the cosines of the species.")
 
     epochs: int = setting(30, "Passes over the photos.")
     minutes: float | None = setting(15.0, "Ends the schedule at this wall time.")
@@ -93,33 +99,33 @@ class TrainConfig(Settings):
     augmentation: str = setting(
         "light", "Random changes of the images.", choices=AUGMENTATION_NAMES
     )
-    optimizer: str = setting("adamw", "adamw, sgd or any optimizer of Keras.")
-    optimizer_kwargs: dict = setting({}, "Its arguments: momentum=0.9,nesterov=true.")
-    learning_rate: float = setting(1.6e-3, "Highest rate of the network.")
+    optimizer: str = setting("adamw", "adamw, sgd or any other Keras optimizer.")
+    optimizer_kwargs: dict = setting({}, "Optimizer arguments: momentum=0.9,...")
+    learning_rate: float = setting(1.6e-3, "Peak learning rate of the network.")
     head_lr_multiplier: float = setting(
-        10.0, "Rate of the heads over that of the network."
+        10.0, "Learning rate of the heads relative to the network."
     )
-    weight_decay: float = setting(0.01, "Decay of the kernels.")
+    weight_decay: float = setting(0.01, "Weight decay of the kernels.")
     lr_scheduler: str = setting(
         "cosine", "cosine, linear, step, CosineDecay, StepLR, ExponentialLR and others."
     )
-    lr_scheduler_kwargs: dict = setting({}, "Its arguments: step_size=10,gamma=0.1.")
-    warm_up: float = setting(0.2, "Fraction of the steps in which the rate rises.")
-    clip_norm: float | None = setting(None, "Largest norm of the gradients.")
-    ema_decay: float | None = setting(None, "Moving averages of weights, as 0.999.")
+    lr_scheduler_kwargs: dict = setting({}, "Schedule arguments: step_size=10,...")
+    warm_up: float = setting(0.2, "Fraction of the steps for warm-up.")
+    clip_norm: float | None = setting(None, "Maximum norm of the gradients.")
+    ema_decay: float | None = setting(None, "Decay of averaged weights, such as 0.999.")
     dtype_policy: str = setting(
         "float32",
         "Precision of the computation.",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
     early_stop: int | None = setting(
-        None, "Stops after so many epochs without a better MAP@5."
+        None, "Stops after this number of epochs without a better MAP@5."
     )
-    validate_every: int = setting(1, "Epochs between two validations.")
-    seed: int = setting(0, "Seed of everything random.")
+    validate_every: int = setting(1, "Number of epochs between validations.")
+    seed: int = setting(0, "Seed for all random numbers.")
     num_threads: int = setting(2, "Threads that read images.")
     num_workers: int = setting(0, "Processes that read images.")
-    checkpoint_every: int = setting(100, "Steps between two checkpoints.")
+    checkpoint_every: int = setting(100, "Number of steps between checkpoints.")
 
     def check(self) -> None:
         positive = (
@@ -147,7 +153,7 @@ class TrainConfig(Settings):
         _arguments.not_negative(self.weight_decay, "weight_decay")
 
     def _values(self, name: str) -> list[Any]:
-        """The numbers of a setting: none, one, or those of a list."""
+        """The numbers in a setting: an empty list, one number, or several."""
         value = getattr(self, name)
         if value is None:
             return []
@@ -155,18 +161,17 @@ class TrainConfig(Settings):
 
 
 def load_config(path: str | Path | None = None, **changes: Any) -> TrainConfig:
-    """Settings from a YAML file and from changes to it; the rest are the defaults.
+    """Loads settings from a YAML file, with changes; other settings are defaults.
 
     Args:
         path: Path of the file, or `None`.
-        **changes: Settings that replace those of the file.
+        **changes: Settings that override the file.
 
     Returns:
         `TrainConfig`.
 
     Raises:
-        ValueError: If the file is not a mapping, or a setting is unknown or does not
-            fit.
+        ValueError: If the file is not a mapping, or a setting is unknown or invalid.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Photos described for a matcher: embeddings, and keypoints beside them."""
+"""Embeddings and keypoints of photos for a matcher."""
 
 from __future__ import annotations
 
@@ -27,16 +27,15 @@ def describe(
 
     Args:
         network: `EmbeddingNetwork`.
-        table: DataFrame as of `read_table`.
-        extractor: `Extractor`, such as `XFeatExtractor()`; `None` leaves the
-            keypoints out.
-        on_image: Function that is called with the number of photos done, once
-            for their embeddings and once for their keypoints.
+        table: DataFrame as returned by `read_table`.
+        extractor: `Extractor`, such as `XFeatExtractor()`; `None` skips keypoints.
+        on_image: Function that is called with the number of photos done, once for
+            their embeddings and once for their keypoints.
         **options: Arguments of `embed`.
 
     Returns:
-        `Embeddings` of the photos that could be used, and a dictionary of path ->
-        reason of those left out.
+        `Embeddings` of the usable photos, and a dictionary from the paths of the other
+        photos to the reasons.
 
     Raises:
         ImageError: If a photo cannot be used and `on_error` is `"stop"`.
@@ -48,7 +47,7 @@ def describe(
 def local_extras(
     extractor: Extractor, on_image: Callable[[int], None] | None = None
 ) -> Extras:
-    """What finds the keypoints of the rows of a table, for the `extra` of `embed`.
+    """A function that finds keypoints of a table's rows, for the `extra` of `embed`.
 
     Args:
         extractor: `Extractor`.

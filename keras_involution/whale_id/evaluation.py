@@ -1,4 +1,4 @@
-"""All metrics of a ranking in one table."""
+"""Computes all metrics of a ranking."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ SUFFIXES = (".json", ".csv")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured.
+    """The metrics of a ranking.
 
     Args:
         rows: DataFrame with `group`, `name`, `value`, the bootstrap interval `low`,
             `high`, and the number of queries `n`.
         queries: DataFrame with a row for each query: `image_id`, `identity`, `answer`,
-            `is_new`, `rank` (from 1, infinite where the animal is not in the ranking),
+            `is_new`, `rank` (from 1, infinite if the animal is not in the ranking),
             `average_precision`, and `open_average_precision` with a threshold.
-        protocol: Dictionary of strings: how the metrics came about.
+        protocol: Dictionary of strings that describe how the metrics were computed.
         reliability: DataFrame of `metrics.reliability_table` for the first answers;
             `None` without probabilities.
     """
@@ -66,19 +66,19 @@ class Evaluation:
     reliability: pd.DataFrame | None = None
 
     def value(self, group: str, name: str) -> float:
-        """One value."""
+        """The value of one row."""
         found = self.rows[(self.rows["group"] == group) & (self.rows["name"] == name)]
         if found.empty:
             raise ValueError(
-                f"There is no such row. {received(group=group, name=name)}"
+                f"The row does not exist. {received(group=group, name=name)}"
             )
         return float(found["value"].iloc[0])
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Writes JSON, or the rows alone where the name ends in `.csv`.
+        """Writes JSON, or only the rows if the name ends in `.csv`.
 
         Raises:
-            ValueError: If it ends in neither, or the file is there and `force` is
+            ValueError: If the name ends in neither, or the file exists and `force` is
                 false.
         """
         with atomic_write(path, force, SUFFIXES) as draft:
@@ -103,26 +103,26 @@ def evaluate(
     apart: Ranking | None = None,
     baselines: Mapping[str, Ranking] | None = None,
 ) -> Evaluation:
-    """Measures a ranking.
+    """Computes the metrics of a ranking.
 
-    Queries of animals without a photo in the database are new; they count in the
-    group "open" only. MAP@5 is Kaggle's; "image mAP" ranks photos and is another
-    quantity. Intervals hold 95 % of 1000 draws of the queries. What cannot be computed,
-    for want of known or of new animals, has no row; the protocol says what and why.
+    Queries of animals without a photo in the database are new; they count only in the
+    group "open". MAP@5 is defined as on Kaggle; "image mAP" ranks photos and is a
+    different metric. Intervals contain 95 % of 1000 bootstrap samples of the queries.
+    Metrics that need known or new animals have no row if there are none; the protocol
+    lists them with the reason.
 
     Args:
         ranking: `Ranking` (Q, K) of known animals.
         queries: DataFrame, the table of the Q queries with their true identities.
         database: DataFrame, the table of the database.
         image_precisions: Array (Q,), from `image_average_precisions`.
-        counter: String, the column of the camera's counter, for the rows by the
-            distance to the nearest training frame; left out where there is none.
-        candidates: `Candidates` of the same queries with the same ranking, for the
-            calibration of their probabilities. Unless they say how likely a new animal
-            is, the group "open" has the AUROC only.
-        apart: `Ranking` of the same queries without photos of their own
-            encounter in the database, where a query whose animal has no other is not
-            counted.
+        counter: String, the column of the camera's frame counter, for the rows by the
+            distance to the nearest training frame. It is ignored if missing.
+        candidates: `Candidates` of the same queries with the same ranking, to evaluate
+            the calibration of their probabilities. If they have no probability of a
+            new animal, the group "open" contains only the AUROC.
+        apart: `Ranking` of the same queries without photos of their own encounter in
+            the database. Queries whose animal has no other photos are not counted.
         baselines: Dictionary from a name to the `Ranking` of the same queries by
             another method.
 
@@ -130,7 +130,7 @@ def evaluate(
         `Evaluation`.
 
     Raises:
-        ValueError: If there are not as many queries as rankings.
+        ValueError: If the numbers of queries and rankings differ.
 
     Example:
 
@@ -145,7 +145,7 @@ def evaluate(
     """
     if len(queries) != len(ranking):
         raise ValueError(
-            "`queries` must have a row for each query of the ranking. "
+            "`queries` must have one row per query of the ranking. "
             f"{received(queries=len(queries), ranking=len(ranking))}"
         )
     found = _found(ranking, queries, database)
@@ -176,7 +176,7 @@ def evaluate(
     protocol = _protocol(found, database, candidates)
     if apart is not None:
         known = f"{int(reachable.sum())} queries, encounters by {source}"
-        unknown = "not measured: nothing tells encounters, scores may be too high"
+        unknown = "not measured: encounters are unknown, scores may be too high"
         protocol[APART] = unknown if source == "nothing" else known
     return Evaluation(
         pd.DataFrame(rows, columns=columns),
@@ -191,7 +191,7 @@ def evaluate(
 def _found(
     ranking: Ranking, queries: pd.DataFrame, database: pd.DataFrame
 ) -> pd.DataFrame:
-    """What each query has earned."""
+    """The metrics of each query."""
     known = set(database["identity"]) - {UNKNOWN}
     truths = open_truths(queries["identity"].to_list(), known)
     labels = list(ranking.labels)
@@ -208,7 +208,7 @@ def _found(
 
 
 def _add_probabilities(found: pd.DataFrame, candidates: Candidates) -> None:
-    """What the fusion says of each query, beside what the ranking earns."""
+    """Adds the probabilities of the fusion to the metrics of each query."""
     if candidates.probabilities is None:
         return
     found["probability"] = candidates.probabilities[:, 0]
@@ -224,14 +224,14 @@ def _add_probabilities(found: pd.DataFrame, candidates: Candidates) -> None:
 def other_encounters(
     queries: pd.DataFrame, database: pd.DataFrame
 ) -> tuple[np.ndarray, str]:
-    """Which queries have a photo of their animal from another encounter.
+    """Finds the queries whose animal has a photo from another encounter.
 
     Args:
         queries: DataFrame, the table of the Q queries.
         database: DataFrame, the table of the database.
 
     Returns:
-        Tuple of a boolean array (Q,), and what told encounters apart.
+        Boolean array (Q,), and the source of the encounters.
     """
     both = pd.concat([queries, database], ignore_index=True)
     encounters = find_encounters(both)
@@ -254,9 +254,9 @@ def _protocol(
     animals, new = known["identity"].nunique(), int(found["is_new"].sum())
     floor = new / max(len(found), 1)
     said = {
-        "queries": f"{len(found)}, of them {new} of animals not in the database",
+        "queries": f"{len(found)}, including {new} of animals not in the database",
         "database": f"{len(known)} photos of {animals} animals",
-        "floor": f"calling every query new and nothing else: open MAP@5 {floor:.3f}",
+        "floor": f"labeling every query as new only: open MAP@5 {floor:.3f}",
     }
     if candidates is not None:
         said["probabilities"] = candidates.protocol
@@ -270,6 +270,6 @@ def _left_out(queries: int, new: int) -> str:
     if new == queries:
         return (
             f"{KNOWN}, {SPECIES_ROWS}, {FRAMES}, AUROC, BAKS and MAP@5 of known: every "
-            "query is of an animal without a photo in the database"
+            "query shows an animal without a photo in the database"
         )
-    return "" if new else f"{OPEN}: every query is of an animal in the database"
+    return "" if new else f"{OPEN}: every query shows an animal in the database"

@@ -1,6 +1,6 @@
-"""The rows of an evaluation: values over queries, each with its bootstrap interval.
+"""The rows of an evaluation: values over queries with bootstrap intervals.
 
-`found` is a DataFrame with a row for each query, as `Evaluation.queries` is.
+`found` is a DataFrame with one row per query, like `Evaluation.queries`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Row = tuple[str, str, float, float, float, int]
 
 
 def is_right(found: pd.DataFrame) -> pd.Series:
-    """Whether the answer is the animal, or new where it is new."""
+    """Whether the answer is the right animal, or new for a new animal."""
     return found["answer"] == found["identity"].where(~found["is_new"], NEW_LABEL)
 
 
@@ -47,7 +47,7 @@ def probability_rows(found: pd.DataFrame) -> Iterator[Row]:
 
 
 def _perfect_error(said: np.ndarray) -> Row:
-    """The error where each answer comes true as often as it says: luck alone."""
+    """The error of perfectly calibrated answers, which is due to sampling alone."""
     random = np.random.default_rng(0)
     errors = [
         calibration_error(said, random.random(len(said)) < said) for _ in range(200)

@@ -1,4 +1,4 @@
-"""Where a network looks: the kernels that it generates for photos."""
+"""Heat maps of the kernels that a network generates for photos."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ def kernel_maps(
     on_error: str = "stop",
     on_batch: Callable[[int], None] | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Heat maps of the photos of a table, for `Heatmaps` and `write_report`.
+    """Computes heat maps of photos for `Heatmaps` and `write_report`.
 
     A map is the sum of the kernel generated at each position, averaged over the groups
-    of one involution. Boxes have the margin with which the report shows them.
+    of one involution. Boxes are widened by the same margin as in the report.
 
     Args:
         network: `EmbeddingNetwork` with involutions.
-        table: DataFrame as of `read_table`.
-        layer: String, name of an involution; `None` is the last of the last stage but
-            one, a position for every 16 x 16 pixels.
+        table: DataFrame as returned by `read_table`.
+        layer: String, name of an involution; `None` uses the last one of the last but
+            one stage, which has a position for every 16 x 16 pixels.
         batch_size: Integer.
-        on_error: `"stop"`, or `"skip"` to leave out what cannot be used.
+        on_error: `"stop"`, or `"skip"` to leave out images that cannot be used.
         on_batch: Function that is called with the number of images done.
 
     Returns:
-        Dictionary from `image_id` to an array (Ho, Wo) of float16, and a dictionary of
-        path -> reason of those left out.
+        Dictionary from `image_id` to an array (Ho, Wo) of float16, and a dictionary
+        from the paths of skipped images to the reasons.
 
     Raises:
         ImageError: If an image cannot be used and `on_error` is `"stop"`.
-        ValueError: If the network has no involution of that name, or `batch_size` is no
-            positive integer.
+        ValueError: If the network has no involution of this name, or `batch_size` is
+            not a positive integer.
 
     Example:
 
@@ -72,7 +72,7 @@ def kernel_maps(
     layer = layer or _layer_before_the_last_stage(network)
     maps: dict[str, np.ndarray] = {}
     for rows, images in ordered_batches(photos, batch_size):
-        # The last batch is filled up: another shape would be compiled again.
+        # The last batch is padded: another shape would be compiled again.
         missing = batch_size - len(images)
         filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         found = kernel_heatmaps(

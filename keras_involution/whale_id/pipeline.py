@@ -1,4 +1,4 @@
-"""Streams of photos with grain: shuffled, balanced, resumed anywhere."""
+"""Streams of photos with grain: shuffled or balanced, and resumable at any place."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SAMPLINGS = ("shuffle", "balanced")
 
 
 class Views(Protocol):
-    """What a network is trained on, row by row: `Photos`, or stored vectors."""
+    """Training data by row: `Photos`, or stored vectors."""
 
     kind: str
     """Name of the network's input."""
@@ -41,18 +41,19 @@ class Views(Protocol):
 
 
 class Photos:
-    """Rows of a table as images; what the streams below are made of.
+    """Rows of a table as images, the source of the streams below.
 
     Args:
         table: DataFrame with `path`, and `bbox` if there are boxes.
         image_size: Height and width.
         box_margin: Float, widens boxes by this fraction of their sides.
-        on_error: `"skip"` leaves out images that cannot be used, and names them in
-            the log and in `skipped`; `"stop"` raises.
-        max_pixels: Integer, images with more pixels count as unusable.
+        on_error: `"skip"` leaves out images that cannot be used, and lists them in the
+            log and in `skipped`; `"stop"` raises an error.
+        max_pixels: Integer; images with more pixels are treated as unusable.
 
     Attributes:
-        skipped: Dictionary of row number -> reason, of what this process has left out.
+        skipped: Dictionary from the row numbers that this process has left out to the
+            reasons.
 
     Raises:
         ImageError: When an image cannot be used and `on_error` is `"stop"`, or
@@ -97,7 +98,7 @@ class Photos:
     ) -> np.ndarray | None:
         """A randomly changed image of a row, (H, W, 3) bytes."""
         changes = AUGMENTATIONS[augmentation]
-        # A view needs more pixels than it has where it is cut from a part.
+        # A view that is cropped from a part of the image needs more pixels.
         image = self.read(row, 1.0 if changes.view.keeps_image else 1.25)
         if image is None:
             return None
@@ -116,7 +117,7 @@ class Photos:
 def ordered_batches(
     photos: Photos, batch_size: int, num_threads: int = 2
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """All images once, in order, read a batch ahead.
+    """All images once, in order, with the next batch prefetched.
 
     Args:
         photos: `Photos`.
@@ -124,8 +125,8 @@ def ordered_batches(
         num_threads: Integer, threads that read.
 
     Yields:
-        Row numbers (B,) and images (B, H, W, 3) of bytes. Rows that were left out
-        do not occur; the last batch may be smaller.
+        Row numbers (B,) and images (B, H, W, 3) of bytes. Rows that were left out are
+        missing; the last batch may be smaller.
 
     Raises:
         ValueError: If `batch_size` or `num_threads` is not a positive integer.
@@ -163,30 +164,30 @@ def training_batches(
 ) -> Any:
     """An endless stream of shuffled batches, the same for the same seed.
 
-    The order of every epoch and every random view follow from the seed and the place
-    in the stream alone, so neither threads nor workers change them. `get_state` of the
-    iterator gives its place, in the middle of an epoch too; `set_state` returns to it.
+    The order of every epoch and every random view depend only on the seed and the place
+    in the stream, not on threads or workers. `get_state` of the iterator returns its
+    place, also in the middle of an epoch; `set_state` restores it.
 
     Args:
         photos: `Views`, such as `Photos`.
         identities: Class numbers (N,).
-        batch_size: Integer, of all processes together.
-        sampling: `"shuffle"` takes every image once an epoch; `"balanced"` every
-            identity equally often, and its images by turns.
+        batch_size: Integer, the total of all processes.
+        sampling: `"shuffle"` uses every image once per epoch; `"balanced"` uses every
+            identity equally often, and its images in turn.
         augmentation: Name of an augmentation of `training.AUGMENTATIONS`.
         seed: Integer.
         num_threads: Integer, threads that read.
-        num_workers: Integer, processes that read; 0 reads in this one.
-        hosts: `Hosts`; of every batch each process reads its part. `None` reads all.
-        start: Integer, the place in the stream to begin at.
+        num_workers: Integer, processes that read; 0 reads in this process.
+        hosts: `Hosts`; each process reads its part of every batch. `None` reads all.
+        start: Integer, the place in the stream to start at.
 
     Returns:
         Iterator of dictionaries: "row" (B,), "identity" (B,), and the views under their
         `kind`: "images" (B, H, W, 3) of bytes.
 
     Raises:
-        ValueError: If the sampling is unknown, there are not as many identities as
-            images, or a number is out of range.
+        ValueError: If the sampling is unknown, the numbers of identities and images
+            differ, or a number is out of range.
     """
     import grain
 
@@ -196,7 +197,7 @@ def training_batches(
 
     if len(identities) != len(photos) or not len(photos):
         raise ValueError(
-            "Every photo needs an identity, and there must be one. "
+            "Every photo needs an identity, and there must be at least one photo. "
             + received(photos=len(photos), identities=len(identities))
         )
     stream = _Stream(photos, np.asarray(identities), sampling, augmentation, seed)
@@ -221,7 +222,7 @@ _ENDLESS = 2**48
 
 
 class _Stream:
-    """From a place in the endless stream to the element there."""
+    """Maps a place in the endless stream to its element."""
 
     def __init__(
         self,
@@ -270,7 +271,7 @@ def _order(epoch: int, sampling: str, seed: int, identities: bytes) -> np.ndarra
 
 
 def _box_of(value: Any) -> Any:
-    """A box, or `None` for the several ways in which a table says that it has none."""
+    """A box, or `None` for any value that means that there is no box."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None
     try:

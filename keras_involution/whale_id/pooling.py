@@ -1,4 +1,4 @@
-"""Generalised-mean pooling."""
+"""Generalized-mean pooling."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from keras_involution._typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class GeneralizedMeanPooling2D(keras.layers.Layer):
-    """Generalized mean over the positions of a map.
+    """Generalized mean over the positions of a feature map.
 
     `mean(max(x, epsilon) ** p) ** (1 / p)` is the average for `p=1` and nearly the
     maximum for a large `p`.
 
     Args:
         p: Float, the power.
-        epsilon: Float, the smallest value that a position counts as.
-        cells: Integer or tuple of 2; the map is cut into so many rows and columns,
-            each pooled by itself, so that the place of a mark within the image is
-            kept. 1 pools the whole map.
-        trainable_p: Boolean, whether the power is learnt.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes Keras's
+        epsilon: Float, the lower bound for the values of the map.
+        cells: Integer or tuple of 2, the number of rows and columns into which the map
+            is divided. Each cell is pooled separately, which preserves the position of
+            marks in the image. 1 pools the whole map.
+        trainable_p: Boolean, whether the power is learned.
+        data_format: `"channels_last"` or `"channels_first"`; `None` uses Keras's
             global setting.
         **kwargs: `name`, `dtype` and the other arguments of a Keras layer.
 
@@ -39,7 +39,7 @@ class GeneralizedMeanPooling2D(keras.layers.Layer):
         (B, rows * columns * C)
 
     Returns:
-        Tensor, the cells one after the other, row by row.
+        Tensor, the cells concatenated row by row.
 
     Raises:
         ValueError: If `p` or `epsilon` is not positive, or `cells` is not two positive
@@ -91,7 +91,7 @@ class GeneralizedMeanPooling2D(keras.layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         ops = keras.ops
         power = self.power if self.trainable_p else self.p
-        # Powers of half-precision numbers overflow and vanish.
+        # Powers of half-precision numbers overflow or underflow.
         x = ops.cast(inputs, "float32")
         x = ops.power(ops.maximum(x, self.epsilon), power)
         x = self._means(x)

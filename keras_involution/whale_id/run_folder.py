@@ -1,4 +1,4 @@
-"""The folder of a run: its files, and their replacement by another run."""
+"""The files of a run, and their replacement by another run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_involution.training.trainer import CHECKPOINT
 CONFIG, MODEL = "config.yaml", "model.keras"
 CLASSES, HEAD = "classes.json", "head.npz"
 ASIDE = ".replaced"
-# Without these no step was taken: a start that failed is not a run.
+# Without these files no step was completed: a failed start is not a run.
 _OF_STEPS = (CHECKPOINT, MODEL, HEAD, "steps.csv", "epochs.csv")
 _FILES = (
     CHECKPOINT,
@@ -49,9 +49,9 @@ def replaced_run(folder: Path) -> Iterator[None]:
 
 
 def _settle(folder: Path) -> None:
-    """Ends a replacement, also one whose process was killed.
+    """Completes a replacement, even if its process was killed.
 
-    A checkpoint is that of the new run: the old one is moved aside first.
+    A checkpoint belongs to the new run: the old run is moved aside first.
     """
     aside = folder / ASIDE
     if (folder / CHECKPOINT).exists():
@@ -72,7 +72,7 @@ def _used(folder: Path) -> list[Path]:
 
 
 def finished_run(folder: Path) -> Path:
-    """Where the last finished run is: aside, until its replacement has a checkpoint."""
+    """The folder of the last finished run, which is aside until a new checkpoint."""
     if any((folder / name).exists() for name in (MODEL, CHECKPOINT)):
         return folder
     aside = folder / ASIDE
@@ -80,11 +80,11 @@ def finished_run(folder: Path) -> Path:
 
 
 def prepare(folder: Path, *, resume: bool, force: bool) -> bool:
-    """Makes the folder ready; returns whether the run in it is resumed."""
+    """Prepares the folder; returns whether its run is resumed."""
     used = [name for name in _OF_STEPS if (folder / name).exists()]
     if used and not (resume or force):
         raise ValueError(
-            "The folder already holds a run: `resume` continues it, `force` replaces "
+            "The folder already has a run: `resume` continues it, `force` replaces "
             f"it. {received(folder=str(folder))}"
         )
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The folder of a training run, read back."""
+"""Loads the network of a training run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _BACKBONE = "config.json"
 
 @dataclass(frozen=True)
 class Run:
-    """A trained network and what belongs to it.
+    """A trained network and its settings.
 
     Attributes:
         network: `EmbeddingNetwork`.
-        box_margin: By which boxes were widened in training.
+        box_margin: Margin by which boxes were widened in training.
         head: Path of the centers of the head, or `None`.
     """
 
@@ -36,11 +36,11 @@ class Run:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where a trained network lies, before anything is loaded.
+    """The files of a trained network, before they are loaded.
 
     Attributes:
         model: Path of the `.keras` file.
-        box_margin: By which boxes were widened in training.
+        box_margin: Margin by which boxes were widened in training.
         head: Path of the centers of the head, or `None`.
     """
 
@@ -50,7 +50,7 @@ class RunFiles:
 
 
 def run_files(path: str | Path) -> RunFiles:
-    """What the folder of `train`, or a `.keras` file by itself, consists of.
+    """The files of a `train` folder, or of a single `.keras` file.
 
     Raises:
         ValueError: If there is no finished network.
@@ -61,7 +61,8 @@ def run_files(path: str | Path) -> RunFiles:
     file = path / MODEL if path.is_dir() else path
     if not file.is_file():
         raise ValueError(
-            f"There is no network; the run may not be over. {received(path=str(file))}"
+            f"There is no network; the run may not be finished. "
+            f"{received(path=str(file))}"
         )
     folder = path if path.is_dir() else None
     settings = folder and folder / CONFIG
@@ -75,12 +76,12 @@ def run_files(path: str | Path) -> RunFiles:
 def load_run(path: str | Path) -> Run:
     """Loads a network from a run, a file or a preset.
 
-    Nothing that a file names is executed: Keras loads it in safe mode.
+    No code in a file is executed: Keras loads it in safe mode.
 
     Args:
-        path: Path of the folder of `train`, of a `.keras` file or of a preset; the
-            name of a preset that is shipped; or `"hf://user/name"`. A preset of a
-            backbone gives its pooled features as they are.
+        path: Path of a `train` folder, a `.keras` file or a preset; the name of a
+            built-in preset; or `"hf://user/name"`. For a preset of a backbone, the
+            network returns its pooled features.
 
     Returns:
         `Run`.
@@ -94,7 +95,7 @@ def load_run(path: str | Path) -> Run:
     network = _load(files.model)
     if isinstance(network, VectorNetwork):
         raise ValueError(
-            "The network takes stored vectors and no photos: `whale-id embed "
+            "The network takes stored vectors instead of photos: `whale-id embed "
             f"TABLE RUN OUT --features FILE`. {received(path=str(files.model))}"
         )
     if not isinstance(network, EmbeddingNetwork):
@@ -103,7 +104,7 @@ def load_run(path: str | Path) -> Run:
 
 
 def load_vector_network(path: str | Path) -> VectorNetwork:
-    """The network of a run that was trained on stored vectors.
+    """Loads the network of a run that was trained on stored vectors.
 
     Args:
         path: Path of the folder of `train`, or of a `.keras` file.
@@ -128,11 +129,11 @@ def _load(file: Path) -> Any:
 
 def _other_kind(expected: str, network: Any, file: Path) -> ValueError:
     found = received(path=str(file), found=type(network).__name__)
-    return ValueError(f"The file holds no `{expected}`. {found}")
+    return ValueError(f"The file does not contain a `{expected}`. {found}")
 
 
 def is_preset(path: str | Path) -> bool:
-    """Whether it names a preset: a built-in name, a folder of one, or the Hub."""
+    """Whether the path is a preset: a built-in name, a folder or a Hub repository."""
     if "://" in str(path) or str(path) in RedNetBackbone.presets:
         return True
     return (Path(path) / _BACKBONE).is_file()

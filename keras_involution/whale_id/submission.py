@@ -1,4 +1,4 @@
-"""Files for Kaggle, and a second round on its own answers."""
+"""Submission files for Kaggle, and pseudo-labels for a second round."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def submission_table(
     *,
     sample: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Five labels a photo, between blanks.
+    """A table with five labels per photo, separated by spaces.
 
     Args:
-        ranking: `Ranking` (Q, K); with the label of new animals where it is wanted, see
+        ranking: `Ranking` (Q, K), with the label of new animals if needed; see
             `insert_new`.
         image_ids: Sequence of Q strings, the names of the files.
         form: String, `"happywhale"` (`image, predictions`, `new_individual`) or
             `"humpback"` (`Image, Id`, `new_whale`).
-        sample: Sequence of the names that the competition asks for, as of
-            `read_sample_submission`; those without an answer, of images that nothing
-            can read say, get the label of new animals alone. `None`: the Q answers.
+        sample: Sequence of the photos in the competition's sample, as returned by
+            `read_sample_submission`. Photos without an answer, for example unreadable
+            images, get only the label of new animals. `None` uses the Q queries.
 
     Returns:
-        DataFrame of Q rows, or of those of `sample`, in its order.
+        DataFrame with Q rows, or with the rows of `sample` in its order.
 
     Raises:
-        ValueError: If a label holds a blank, an id occurs twice or is not in `sample`,
-            or the numbers of rankings and ids differ.
+        ValueError: If a label contains a space, an id occurs twice or is not in
+            `sample`, or the numbers of rankings and ids differ.
 
     Example:
 
@@ -67,7 +67,7 @@ def submission_table(
     blank = sorted({name for row in rows for name in row if len(name.split()) != 1})
     if blank:
         raise ValueError(
-            f"Labels with blanks cannot be submitted. {received(labels=blank[:5])}"
+            f"Labels with spaces cannot be submitted. {received(labels=blank[:5])}"
         )
     texts = [" ".join(new_label if n == NEW_LABEL else n for n in row) for row in rows]
     answers = pd.Series(texts, index=ids, dtype=object)
@@ -75,7 +75,7 @@ def submission_table(
         strangers = sorted(set(ids) - set(sample))
         if strangers:
             raise ValueError(
-                "The competition does not ask for these photos. "
+                "These photos are not in the competition's sample. "
                 + received(strangers=len(strangers), first=strangers[:3])
             )
         answers = answers.reindex(list(sample), fill_value=new_label)
@@ -93,7 +93,8 @@ def read_sample_submission(path: str | Path, form: str = "happywhale") -> list[s
         List of names, in the order of the file.
 
     Raises:
-        ValueError: If the file is no CSV, has no column of that name, or a name twice.
+        ValueError: If the file is not a CSV file, the column is missing, or a name
+            occurs twice.
     """
     one_of(form, tuple(FORMS), "form")
     column = FORMS[form][0]
@@ -101,7 +102,7 @@ def read_sample_submission(path: str | Path, form: str = "happywhale") -> list[s
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
         raise ValueError(
-            f"The file is no CSV: {error}. {received(sample=str(path))}"
+            f"The file is not a CSV file: {error}. {received(sample=str(path))}"
         ) from error
     if column not in table or table[column].duplicated().any():
         raise ValueError(
@@ -120,19 +121,19 @@ def write_submission(
     sample: Sequence[str] | None = None,
     force: bool = False,
 ) -> None:
-    """Writes what `submission_table` makes as CSV.
+    """Writes the `submission_table` of a ranking as CSV.
 
     Args:
         ranking: `Ranking` (Q, K).
         image_ids: Sequence of Q strings.
         path: File.
         form: String, `"happywhale"` or `"humpback"`.
-        sample: Sequence of strings, as of `submission_table`.
-        force: Boolean, whether to replace a file that is there.
+        sample: Sequence of strings, as for `submission_table`.
+        force: Boolean, whether to replace an existing file.
 
     Raises:
-        ValueError: As `submission_table`; if the name does not end in `.csv`, or the
-            file is there and `force` is false.
+        ValueError: As for `submission_table`; also if the name does not end in `.csv`,
+            or the file exists and `force` is false.
     """
     table = submission_table(ranking, image_ids, form, sample=sample)
     with atomic_write(path, force, SUFFIXES) as draft:
@@ -142,21 +143,21 @@ def write_submission(
 def pseudo_labels(
     ranking: Ranking, table: pd.DataFrame, least_score: float
 ) -> pd.DataFrame:
-    """Queries whose first label is taken for the truth, to train a second round with.
+    """Queries with their first label as identity, for a second round of training.
 
     Args:
         ranking: `Ranking` (Q, K).
-        table: DataFrame, the table of the Q queries. Never those of a test set whose
-            metrics are to be reported.
-        least_score: Float; only first labels with at least this score count, and never
-            that of new animals.
+        table: DataFrame, the table of the Q queries. Do not use a test set whose
+            metrics are reported.
+        least_score: Float. Only first labels with at least this score are used, and
+            never the label of new animals.
 
     Returns:
-        DataFrame, the rows that count, with `identity` set to the label, `split` to
-        "train", and the columns `pseudo_score` and `pseudo_label` (true).
+        DataFrame of the selected rows, with `identity` set to the label, `split` set
+        to "train", and the columns `pseudo_score` and `pseudo_label` (true).
 
     Raises:
-        ValueError: If there are not as many queries as rankings.
+        ValueError: If the numbers of queries and rankings differ.
 
     Example:
 
@@ -169,7 +170,7 @@ def pseudo_labels(
     """
     if len(table) != len(ranking):
         raise ValueError(
-            "`table` must have a row for each query of the ranking. "
+            "`table` must have one row per query of the ranking. "
             f"{received(table=len(table), ranking=len(ranking))}"
         )
     labels, scores = ranking.labels[:, 0], ranking.scores[:, 0]

@@ -1,4 +1,4 @@
-"""How well a network finds animals, while it is trained."""
+"""Validation of a network during training."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def validate(
     """Closed-set metrics: queries whose animal is in the database.
 
     Args:
-        embed: Function from rows to the `Embeddings` of those that can be used.
+        embed: Function from rows to the `Embeddings` of the usable rows.
         database: DataFrame of known photos.
-        queries: DataFrame of photos to find.
+        queries: DataFrame of query photos.
 
     Returns:
-        Dictionary: "top_1", "top_5", "map_at_5", if a query can be read whose animal
-        is in the database; and "auroc" of telling known animals from new ones, if the
-        queries have both.
+        Dictionary with "top_1", "top_5" and "map_at_5", if there is a readable query
+        whose animal is in the database, and "auroc" for the detection of new animals,
+        if the queries have known and new animals.
     """
     known = database[~database["identity"].isin(OPEN_CLASS)]
     asked = embed(queries)

@@ -218,7 +218,7 @@ def test_rows_that_cannot_be_used(file, tmp_path):
         ("evaluate", pair[0], "--out", tmp_path / "n.json"),
     ):
         text = run(*command, "--on-error", "skip", status=1)
-        assert "can be used. Received: rows=72" in text
+        assert "no usable row. Received: rows=72" in text
     assert not list(tmp_path.glob("n.*"))
     assert pd.read_csv(tmp_path / "r.csv")["image_id"].nunique() == 71
 
@@ -246,7 +246,7 @@ def test_submit(file, tmp_path):
     pd.DataFrame({"image": wanted, "predictions": "x"}).to_csv(sample, index=False)
     queries = ("--query-rows", "split=test_known,test_new", *saved, "--force")
     text = run("submit", file, file, out, *queries, "--sample", sample)
-    assert "1 of them have no answer" in text
+    assert "1 photos without an answer" in text
     assert pd.read_csv(out)["image"].to_list() == wanted
     assert pd.read_csv(out)["predictions"][0] == "new_individual"
     text = run("submit", file, file, sample, *queries, "--sample", sample, status=1)

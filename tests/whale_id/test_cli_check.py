@@ -11,7 +11,7 @@ pytestmark = one_backend
 
 
 def test_nothing_wrong():
-    assert "10 rows: nothing wrong" in run("check", FINS / "metadata.csv")
+    assert "10 rows: no problems" in run("check", FINS / "metadata.csv")
 
 
 def test_broken_rows_are_named_and_repaired(tmp_path):

@@ -65,5 +65,5 @@ def test_dates_that_may_mean_two_days_are_named(tmp_path):
     table = animals(tmp_path, {"A": 2})
     table["date"] = ["05/06/2019", "07/06/2019"]
     assert [p.kind for p in check_table(table)] == ["date", "date"]
-    with pytest.raises(ValueError, match=r"day or month.*Received: rows=\{0: '05/06"):
+    with pytest.raises(ValueError, match=r"day and month.*Received: rows=\{0: '05/06"):
         split_table(listed({"A": 2}, date=table["date"].to_list()), "time")

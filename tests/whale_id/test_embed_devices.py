@@ -106,7 +106,7 @@ def test_only_new_rows_are_embedded(source, tmp_path):
     other = run(
         "embed", table, model, tmp_path / "e.npz", "--append", "--flip=none", status=1
     )
-    assert "made by another network or with other options" in other
+    assert "written by another network or with other options" in other
 
 
 @pytest.mark.parametrize(

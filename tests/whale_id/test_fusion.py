@@ -332,7 +332,7 @@ def test_keypoints_are_stored_with_the_embeddings(tmp_path):
     assert scores.argmax(axis=1).tolist() == [2, 0, 1]
     found = Matcher(database).rank(loaded)
     assert top_1(found, loaded) == 1 and len(Matcher(database).scorers) == 2
-    with pytest.raises(ValueError, match=r"hold no keypoints.*Received: extras="):
+    with pytest.raises(ValueError, match=r"have no keypoints.*Received: extras="):
         LocalScorer()(collection(3, 1), database, None)
 
 

@@ -221,7 +221,7 @@ def test_given():
     split = split_table(table, "given", given="fold")["split"].to_list()
     assert split == ["train", "test", "test_new", "test_known", "", ""]
     unknown = table.assign(identity=["unknown", *"AAAAA"])
-    with pytest.raises(ValueError, match="Nothing would train"):
+    with pytest.raises(ValueError, match="training or test set would be empty"):
         split_table(unknown, "given", given="fold")
     with pytest.raises(ValueError, match=r"words=\['perhaps'\]"):
         split_table(table.assign(fold="perhaps"), "given", given="fold")

@@ -262,6 +262,6 @@ def test_the_commands_lead_from_a_table_to_figures(tmp_path):
         assert result.exit_code == 0, result.output
         assert text in result.output
     result = CliRunner().invoke(main, ["train", *paths[:2], *flags])
-    assert result.exit_code == 1 and "already holds a run" in result.output
+    assert result.exit_code == 1 and "already has a run" in result.output
     result = CliRunner().invoke(main, ["serve", *paths[1:], "--host", "0.0.0.0"])
     assert result.exit_code == 1 and "WHALE_ID_TOKEN" in result.output

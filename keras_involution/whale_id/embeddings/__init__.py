@@ -1,18 +1,18 @@
-"""Embeddings: what a network sees in photos, made, stored and read back.
+"""Computes, stores and loads embeddings of photos.
 
-`Embeddings` holds a table, one vector for each photo, and `extras`: further arrays
-by name, with one row for each photo (`np.ndarray`) or with another number of rows
-for each (`RaggedArray`, such as keypoints and descriptors). Extras keep their dtype, as
-float16 or int8, and are mapped from an `.npz` file, so that a collection whose
-descriptors are larger than the memory can be opened and read where it is needed.
+`Embeddings` contains a table, one vector for each photo, and `extras`: further arrays
+by name, with one row per photo (`np.ndarray`) or a varying number of rows per photo
+(`RaggedArray`, such as keypoints and descriptors). Extras keep their dtype, such as
+float16 or int8, and are memory-mapped from an `.npz` file. A collection whose
+descriptors are larger than memory can therefore be opened and read in parts.
 
     keypoints = RaggedArray.of([array_of_first_photo, array_of_second, ...])
     Embeddings(features, table, extras={"keypoints": keypoints}).save("e.npz")
     Embeddings.load("e.npz").extras["keypoints"][1]  # of the second photo
 
-`Shards` is a folder of `.npz` files that grows: every file holds the embeddings of some
+`Shards` is a growing folder of `.npz` files: every file contains the embeddings of some
 rows with their extras, and marks these rows as finished. `embed_table` fills it, in
-this process or in several, and goes on with what is missing after it was interrupted.
+this process or in several, and continues with the missing rows after an interruption.
 The `extra` argument of `embed_rows` computes extras while photos are embedded.
 """
 

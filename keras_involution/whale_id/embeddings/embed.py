@@ -20,7 +20,7 @@ from keras_involution.whale_id.pipeline import Photos, ordered_batches
 FLIPS = ("average", "keep", "none")
 
 Extras = Callable[[pd.DataFrame], dict[str, np.ndarray | RaggedArray]]
-"""From rows of a table to further arrays about their photos, as `Embeddings`."""
+"""Function from rows of a table to the extras of their `Embeddings`."""
 
 
 def embed_photos(
@@ -32,30 +32,30 @@ def embed_photos(
     on_batch: Callable[[int], None] | None = None,
     fill: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Embeds photos in their order, holding at most three batches at a time.
+    """Embeds photos in their order, with at most three batches in memory.
 
     Args:
         network: `Embedder`, such as an `EmbeddingNetwork`.
         photos: `Photos` of the network's image size.
         batch_size: Integer.
-        flip: `"average"`, `"none"` or `"mirrored"`, as of `EmbeddingNetwork.embed`.
+        flip: `"average"`, `"none"` or `"mirrored"`, as for `EmbeddingNetwork.embed`.
         on_batch: Function that is called with the number of photos done.
-        fill: Boolean, fills up every batch, so that one compiled program serves any
-            number of rows.
+        fill: Boolean, whether to pad every batch, so that one compiled program is
+            used for any number of rows.
 
     Returns:
-        Row numbers (M,) of the photos that could be used, and their embeddings
-        (M, D), float32, each of length one.
+        Row numbers (M,) of the usable photos, and their embeddings (M, D), float32,
+        each of length one.
 
     Raises:
         ImageError: If an image cannot be used and `on_error` is `"stop"`.
-        ValueError: If `batch_size` is no positive integer.
+        ValueError: If `batch_size` is not a positive integer.
     """
     _arguments.positive_integer(batch_size, "batch_size")
     rows: list[np.ndarray] = []
     features: list[np.ndarray] = []
     for numbers, images in ordered_batches(photos, batch_size):
-        # The last batch is filled up: another shape would be compiled again.
+        # The last batch is padded: another shape would be compiled again.
         missing = batch_size - len(images) if features or fill else 0
         filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         features.append(network.embed(filled, flip=flip)[: len(images)])
@@ -80,27 +80,27 @@ def embed_rows(
     fill: bool = False,
     extra: Extras | None = None,
 ) -> tuple[Embeddings, dict[int, str]]:
-    """Embeds rows of a table, of which none may be usable.
+    """Embeds rows of a table; it is not an error if none is usable.
 
     Args:
         network: `Embedder`.
         table: DataFrame as of `read_table`.
-        box_margin: As of `embed`.
-        batch_size: As of `embed`.
-        flip: As of `embed`.
-        head: As of `embed`.
-        on_error: As of `embed`.
-        on_batch: As of `embed`.
-        fill: As of `embed_photos`.
-        extra: As of `embed`.
+        box_margin: As for `embed`.
+        batch_size: As for `embed`.
+        flip: As for `embed`.
+        head: As for `embed`.
+        on_error: As for `embed`.
+        on_batch: As for `embed`.
+        fill: As for `embed_photos`.
+        extra: As for `embed`.
 
     Returns:
-        `Embeddings` of the rows that could be used, and a dictionary of the place in
-        `table` -> reason of the others.
+        `Embeddings` of the usable rows, and a dictionary from the positions of the
+        other rows in `table` to the reasons.
 
     Raises:
         ImageError: If a photo cannot be used and `on_error` is `"stop"`.
-        ValueError: As of `embed`.
+        ValueError: As for `embed`.
     """
     _arguments.one_of(flip, FLIPS, "flip")
     photos = Photos(table, network.image_size, box_margin, on_error)
@@ -151,18 +151,18 @@ def embed(
         table: DataFrame as of `read_table`.
         box_margin: Float, widens boxes by this fraction of their sides.
         batch_size: Integer.
-        flip: `"average"` adds the embedding of the mirrored image to that of the
-            image; `"keep"` puts it beside, in `Embeddings.flipped`; `"none"` leaves
-            it away.
-        head: Path of the `head.npz` of a run, for the cosines to its identities in
-            `Embeddings.logits`; `None` leaves them away.
-        on_error: `"stop"`, or `"skip"` to leave out what cannot be used.
+        flip: `"average"` averages the embeddings of the image and the mirrored image;
+            `"keep"` stores the second one in `Embeddings.flipped`; `"none"` does not
+            compute it.
+        head: Path of the `head.npz` of a run. The cosines to its identities are stored
+            in `Embeddings.logits`; `None` omits them.
+        on_error: `"stop"`, or `"skip"` to leave out photos that cannot be used.
         on_batch: Function that is called with the number of photos done.
         extra: Function from the usable rows to a dictionary of their extras.
 
     Returns:
-        `Embeddings` of the M images that could be used, of length one, and a
-        dictionary of path -> reason of those left out.
+        `Embeddings` of the M usable images, of length one, and a dictionary from the
+        paths of skipped images to the reasons.
 
     Raises:
         ImageError: If an image cannot be used and `on_error` is `"stop"`.

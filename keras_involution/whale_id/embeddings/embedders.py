@@ -1,4 +1,4 @@
-"""What turns photos into vectors: a network of this package, or an ONNX file."""
+"""Embedders of photos: a network of this package, or an ONNX file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Embedder(Protocol):
-    """What `embed` needs of a network; `EmbeddingNetwork` has it."""
+    """The interface that `embed` needs; `EmbeddingNetwork` implements it."""
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width of the photos that it takes."""
+        """Height and width of the input photos."""
 
     @property
     def size(self) -> int:
@@ -41,18 +41,18 @@ class Embedder(Protocol):
 
 
 class OnnxEmbedder:
-    """A network in an ONNX file, computed by onnxruntime on the CPU or a GPU.
+    """A network in an ONNX file, run by onnxruntime on the CPU or a GPU.
 
     Args:
-        path: Path of the file. Its first input takes images, channels first or last,
-            its first output gives vectors.
-        image_size: Integer or tuple of 2, height and width; `None` takes the size that
-            the file fixes.
-        mean: Sequence of 3 floats, subtracted from pixels between 0 and 1.
-        std: Sequence of 3 floats, by which they are then divided.
+        path: Path of the file. Its first input takes images, channels first or last;
+            its first output returns vectors.
+        image_size: Integer or tuple of 2, height and width; `None` uses the fixed size
+            in the file.
+        mean: Sequence of 3 floats, subtracted from pixels in [0, 1].
+        std: Sequence of 3 floats, by which the pixels are then divided.
 
     Raises:
-        ValueError: If the file is no such network, or it fixes another size.
+        ValueError: If the file is not an image network, or has another fixed size.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class OnnxEmbedder:
         import onnxruntime
 
         with reading(path, "The ONNX file"):
-            # From bytes: a file cannot then refer to others beside it.
+            # Loaded from bytes, so the file cannot refer to other files.
             self._session = onnxruntime.InferenceSession(
                 Path(path).read_bytes(), providers=onnxruntime.get_available_providers()
             )
@@ -75,9 +75,9 @@ class OnnxEmbedder:
             )
             shape = given.shape
             if len(shape) != 4 or 3 not in (shape[1], shape[3]):
-                raise ValueError(f"its input {shape} takes no color images")
+                raise ValueError(f"its input {shape} does not take color images")
             if len(output.shape) != 2:
-                raise ValueError(f"its output {output.shape} is no vector")
+                raise ValueError(f"its output {output.shape} is not a vector")
         self.path, self._input, self._output = str(path), given.name, output.name
         self._channels_first = shape[1] == 3
         sides = shape[2:4] if self._channels_first else shape[1:3]
@@ -87,7 +87,7 @@ class OnnxEmbedder:
         self.mean, self.std = np.asarray(mean, "float32"), np.asarray(std, "float32")
         if self.mean.shape != (3,) or self.std.shape != (3,) or not self.std.all():
             raise ValueError(
-                "`mean` and `std` must be 3 numbers each, `std` not zero. "
+                "`mean` and `std` must be 3 numbers each, and `std` not zero. "
                 + received(mean=mean, std=std)
             )
         self._size = 0
@@ -145,14 +145,14 @@ class OnnxEmbedder:
 
 @dataclass(frozen=True)
 class Source:
-    """Where an embedder comes from, so that every process can load it.
+    """The source of an embedder, from which every process can load it.
 
     Args:
-        path: String, an `.onnx` file, or what `load_run` takes: the folder of a run, a
-            `.keras` file, or a preset.
-        image_size: Integer, of an ONNX file; `None` where it fixes its size.
-        mean: Tuple of 3 floats, of an ONNX file.
-        std: Tuple of 3 floats, of an ONNX file.
+        path: String, an `.onnx` file, or an argument of `load_run`: the folder of a
+            run, a `.keras` file, or a preset.
+        image_size: Integer, for an ONNX file; `None` if it has a fixed size.
+        mean: Tuple of 3 floats, for an ONNX file.
+        std: Tuple of 3 floats, for an ONNX file.
     """
 
     path: str
@@ -165,10 +165,10 @@ class Source:
         return Path(self.path).suffix.lower() == ".onnx"
 
     def load(self) -> Embedder:
-        """The embedder.
+        """Loads the embedder.
 
         Raises:
-            ValueError: If the file is damaged or something else.
+            ValueError: If the file is damaged or is not a network.
         """
         if self.is_onnx:
             return OnnxEmbedder(self.path, self.image_size, self.mean, self.std)
@@ -177,7 +177,7 @@ class Source:
         return load_run(self.path).network
 
     def box_margin(self) -> float:
-        """By which boxes were widened in training; 0 where it is not known."""
+        """Margin by which boxes were widened in training; 0 if it is not known."""
         files = self._files()
         return 0.0 if files is None else files.box_margin
 
@@ -187,7 +187,7 @@ class Source:
         return None if files is None else files.head
 
     def settings(self) -> dict[str, Any]:
-        """What its embeddings depend on, as JSON values."""
+        """The settings on which its embeddings depend, as JSON values."""
         if self.is_onnx:
             return {
                 "model": _digest(Path(self.path)),

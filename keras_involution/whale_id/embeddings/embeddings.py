@@ -1,4 +1,4 @@
-"""Embeddings of the photos of a table, as files that other tools read."""
+"""Embeddings of the photos of a table, in files that other tools can read."""
 
 from __future__ import annotations
 
@@ -32,21 +32,22 @@ _NAME = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What a network sees in the photos of a table.
+    """Embeddings of the photos of a table.
 
     Args:
         features: Array (N, D), stored as float32.
-        table: DataFrame of N rows as `read_table` gives it; numbered from 0 here.
-        flipped: Array (N, D), the same of the mirrored photos; `None` without.
-        logits: Array (N, K), cosines of the head without margins; `None` without.
+        table: DataFrame of N rows as returned by `read_table`; rows are renumbered
+            from 0.
+        flipped: Array (N, D), the embeddings of the mirrored photos, or `None`.
+        logits: Array (N, K), cosines of the head without margins, or `None`.
         classes: Sequence of K strings, the identities of the logits.
-        extras: Dictionary of arrays with N rows each, or of `RaggedArray`s of N
-            arrays: further facts about the photos such as their keypoints.
-        settings: Dictionary of JSON values: what the embeddings depend on, such as
-            the network and the size. Empty where it is not known.
+        extras: Dictionary of arrays with N rows each, or of `RaggedArray`s of N arrays:
+            further data about the photos, such as their keypoints.
+        settings: Dictionary of JSON values on which the embeddings depend, such as the
+            network and the size. Empty if it is not known.
 
     Raises:
-        ValueError: If the shapes do not fit, or a column of the table is missing.
+        ValueError: If the shapes do not match, or a column of the table is missing.
 
     Example:
 
@@ -80,11 +81,11 @@ class Embeddings:
 
     @property
     def views(self) -> list[np.ndarray]:
-        """The features, and those of the mirrored photos if there are any."""
+        """The features, and the features of the mirrored photos if there are any."""
         return [self.features] + ([] if self.flipped is None else [self.flipped])
 
     def rows(self, chosen: Any) -> Embeddings:
-        """Some of the rows: a boolean mask (N,) or row numbers."""
+        """Selects rows by a boolean mask (N,) or row numbers."""
         chosen = np.asarray(chosen)
         places = np.arange(len(self))[chosen if chosen.size else slice(0)]
         return Embeddings(
@@ -99,10 +100,10 @@ class Embeddings:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Embeddings]) -> Embeddings:
-        """The rows of several with the same settings, one after the other.
+        """Concatenates the rows of several `Embeddings` with the same settings.
 
         Raises:
-            ValueError: If there are none, or one has what another has not.
+            ValueError: If there are none, or they have different parts.
         """
         kinds = {(p.flipped is None, p.classes, tuple(sorted(p.extras))) for p in parts}
         if len(kinds) != 1:
@@ -127,7 +128,7 @@ class Embeddings:
         )
 
     def unusable_rows(self) -> np.ndarray:
-        """Numbers of the rows with values that are not finite, or nothing but zeros."""
+        """Numbers of the rows with values that are not finite, or with only zeros."""
         good = np.ones(len(self), bool)
         for view in self.views:
             good &= np.isfinite(view).all(axis=1) & view.any(axis=1)
@@ -136,14 +137,14 @@ class Embeddings:
         return np.flatnonzero(~good)
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Writes one file; an interrupted write leaves the old one.
+        """Writes one file; an interrupted write keeps the old file.
 
-        `.npz` holds everything, `features` (N, D) among it, and the table as CSV text
-        in `table`. `.parquet` holds the table with a column `features` of lists,
-        `.csv` with columns `feature_0, feature_1, ...`; both hold nothing else.
+        `.npz` contains everything, including `features` (N, D), and the table as CSV
+        text in `table`. `.parquet` contains the table and a column `features` of lists,
+        `.csv` the table and columns `feature_0, feature_1, ...`, and nothing else.
 
         Raises:
-            ValueError: If the suffix is another, or the file is there and `force` is
+            ValueError: If the suffix is unknown, or the file exists and `force` is
                 false.
         """
         write = {".npz": _to_npz, ".parquet": _to_parquet, ".csv": _to_csv}
@@ -152,12 +153,12 @@ class Embeddings:
 
     @classmethod
     def load(cls, path: str | Path) -> Embeddings:
-        """Reads what `save` wrote, or all shards of a folder of `Shards`.
+        """Reads a file written by `save`, or all shards of a folder of `Shards`.
 
-        The extras of an `.npz` file are mapped: they take memory when they are used.
+        The extras of an `.npz` file are memory-mapped and use memory only when read.
 
         Raises:
-            ValueError: If the file is missing, damaged or something else.
+            ValueError: If the file is missing, damaged or has another content.
         """
         path = Path(path)
         if path.is_dir():
@@ -206,7 +207,7 @@ def _joined(parts: Sequence[np.ndarray | RaggedArray]) -> np.ndarray | RaggedArr
 
 def to_arrays(e: Embeddings) -> dict[str, Any]:
     """Everything as the arrays of an `.npz` file."""
-    # A carriage return inside of a name would end the row if it were not quoted.
+    # A carriage return in a name would end the row if it were not quoted.
     text = plain_table(e.table).to_csv(index=False, quoting=csv.QUOTE_ALL)
     arrays: dict[str, Any] = {"features": e.features, "flipped": e.flipped}
     arrays |= {"logits": e.logits, "table": np.array(text.encode())}
@@ -223,7 +224,7 @@ def to_arrays(e: Embeddings) -> dict[str, Any]:
 
 
 def from_arrays(arrays: dict[str, np.ndarray]) -> Embeddings:
-    """Back from the arrays of an `.npz` file."""
+    """Creates `Embeddings` from the arrays of an `.npz` file."""
     text = io.BytesIO(arrays["table"].item())
     frame = pd.read_csv(text, dtype=str, keep_default_na=False)
     names = ("features", "flipped", "logits", "classes")
@@ -247,7 +248,7 @@ def _from_folder(folder: Path) -> Embeddings:
             parts.append(from_arrays(read_npz(path, mapped=_EXTRA)))
     if not any(map(len, parts)):
         raise ValueError(
-            "The folder holds no embeddings of photos. " + received(folder=str(folder))
+            "The folder contains no embeddings. " + received(folder=str(folder))
         )
     return Embeddings.concatenate([part for part in parts if len(part)])
 
@@ -280,13 +281,13 @@ def _to_csv(e: Embeddings, path: Path) -> None:
 
 
 def check_free(table: pd.DataFrame, suffix: str) -> None:
-    """Refuses a table with columns that a file of this kind needs for itself."""
+    """Rejects a table with columns whose names are reserved in the file format."""
     needed = {".parquet": re.compile("features"), ".csv": _FEATURE}.get(suffix)
     taken = [name for name in map(str, table) if needed and needed.fullmatch(name)]
     if taken:
         raise ValueError(
-            "These columns of the table have names that the file needs for the "
-            f"embeddings; rename them, or write .npz. {received(columns=taken)}"
+            "These column names of the table are reserved for the embeddings in this "
+            f"format; rename them, or write .npz. {received(columns=taken)}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Vectors that other programs have made, as `Embeddings`."""
+"""Reads vectors of other programs as `Embeddings`."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def read_features(
     table: pd.DataFrame,
     ids: Sequence[str] | str | Path | None = None,
 ) -> Embeddings:
-    """Reads vectors and puts them beside the rows of a table.
+    """Reads vectors and assigns them to the rows of a table.
 
     Args:
         path: Path of the file: `.npy` (N, D); `.npz` with `features`, `embeddings` or
             `vectors`; `.parquet` with a column of lists or with numeric columns;
-            `.csv` with numeric columns; `.pkl`, the features of wildlife-tools, of
-            which nothing but arrays and tables is unpickled.
-        table: DataFrame as of `read_table`.
+            `.csv` with numeric columns; `.pkl`, the features of wildlife-tools, from
+            which only arrays and tables are unpickled.
+        table: DataFrame as returned by `read_table`.
         ids: Sequence of N strings, the `image_id` of every vector, or the path of a
-            text file with one a line. `None` takes those of the file; a file without
-            ids must have a vector for every row of the table, in its order.
+            text file with one id per line. `None` uses the ids in the file; a file
+            without ids must have a vector for every row of the table, in its order.
 
     Returns:
-        `Embeddings` of the rows of the table that have a vector, in its order. From a
-        file of `Embeddings.save` they keep what else it holds, such as keypoints.
+        `Embeddings` of the rows of the table that have a vector, in the order of the
+        table. Other data in a file of `Embeddings.save`, such as keypoints, is kept.
 
     Raises:
-        ValueError: If the file is damaged or of another kind, an id occurs twice or is
-            not in the table, or there are more or fewer vectors than ids.
+        ValueError: If the file is damaged or has an unknown format, an id occurs twice
+            or is not in the table, or the numbers of vectors and ids differ.
 
     Example:
 
@@ -76,7 +76,7 @@ def read_features(
         vectors, own = read(path)
         vectors = np.asarray(vectors, "float32")
         if vectors.ndim != 2 or not np.isfinite(vectors).all():
-            raise ValueError(f"{vectors.shape} are no finite vectors (N, D)")
+            raise ValueError(f"{vectors.shape} are not finite vectors (N, D)")
     if isinstance(ids, str | Path):
         with reading(ids, "The ids"):
             ids = Path(ids).read_text("utf-8").split("\n")
@@ -87,7 +87,7 @@ def read_features(
 
 
 def _is_own(path: Path) -> bool:
-    """Whether it is an `.npz` file of `Embeddings.save`."""
+    """Whether the path is an `.npz` file of `Embeddings.save`."""
     if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -97,7 +97,7 @@ def _is_own(path: Path) -> bool:
 def _places(
     names: list[str] | None, count: int, table: pd.DataFrame, path: Path
 ) -> tuple[list[int], list[int]]:
-    """The rows of a table that have one of `count` vectors, and the place of each."""
+    """The rows of a table that have one of `count` vectors, and its position."""
     if names is None:
         names = [str(name) for name in table["image_id"]]
     if len(names) != count:
@@ -110,7 +110,7 @@ def _places(
     unknown = sorted(set(names) - set(known))
     if unknown or len(places) != len(names):
         raise ValueError(
-            "Every id must occur once, and be an `image_id` of the table. "
+            "Every id must occur once, and must be an `image_id` of the table. "
             + received(
                 path=str(path), unknown=unknown[:5], twice=len(names) - len(places)
             )
@@ -147,20 +147,20 @@ def _of_frame(frame: pd.DataFrame) -> tuple[Any, list[str] | None]:
 
 
 def _of_wildlife_tools(path: Path) -> tuple[Any, list[str] | None]:
-    """What `wildlife_tools.data.FeatureDataset.save` writes."""
+    """Reads a file of `wildlife_tools.data.FeatureDataset.save`."""
     with path.open("rb") as file:
         found = _PlainUnpickler(file).load()
     if not isinstance(found, dict) or "features" not in found:
-        raise ValueError("it holds no features of wildlife-tools")
+        raise ValueError("it contains no features of wildlife-tools")
     metadata: Any = found.get("metadata", ())
     ids = next((metadata[n] for n in _IDS if n in metadata), None)
     return found["features"], None if ids is None else [str(name) for name in ids]
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Makes arrays and tables alone: nothing in a file can name another function.
+    """Unpickles only arrays and tables; a file cannot call any other function.
 
-    Columns of Arrow are not among them: a damaged one could crash the process.
+    Arrow columns are not allowed: a damaged one could crash the process.
     """
 
     _NAMES: ClassVar[set[tuple[str, str]]] = {
@@ -189,4 +189,4 @@ class _PlainUnpickler(pickle.Unpickler):
         made = arrays and name in ("_reconstruct", "scalar", "_frombuffer")
         if made or (module, name) in self._NAMES:
             return super().find_class(plain, name)
-        raise ValueError(f"it names {module}.{name}, which is neither array nor table")
+        raise ValueError(f"it contains {module}.{name}, not only arrays and tables")

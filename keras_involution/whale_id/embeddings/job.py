@@ -1,4 +1,4 @@
-"""What embeds a table, how, and the shards that its embeddings are kept in."""
+"""A job: a table, its embedder and settings, and the shards with its embeddings."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from keras_involution.whale_id.local import build_extractor
 
 @dataclass(frozen=True)
 class Job:
-    """A table, what embeds it, and how.
+    """A table, its embedder, and the settings.
 
     Args:
-        table: DataFrame as of `read_table`.
+        table: DataFrame as returned by `read_table`.
         source: `Source` of the embedder.
-        out: Path: an `.npz`, `.parquet` or `.csv` file, whose shards lie in
-            `<out>.shards` until it is complete; or a folder that keeps its shards.
-        flip: As of `embed`.
-        box_margin: As of `embed`; `None` for that of the training.
-        head: Boolean, whether the logits of the run's head are added.
-        on_error: As of `embed`.
+        out: Path: an `.npz`, `.parquet` or `.csv` file, whose shards are in
+            `<out>.shards` until it is complete; or a folder, which keeps its shards.
+        flip: As for `embed`.
+        box_margin: As for `embed`; `None` uses the margin of the training.
+        head: Boolean, whether to add the logits of the run's head.
+        on_error: As for `embed`.
         batch_size: Integer.
-        shard_size: Integer, photos of a shard.
-        local: Dictionary of the arguments of `build_extractor`, whose keypoints are
-            stored with the embeddings, for an `.npz` file or a folder; `None` stores
-            none.
+        shard_size: Integer, number of photos in a shard.
+        local: Dictionary of arguments of `build_extractor`. Its keypoints are stored
+            with the embeddings, in an `.npz` file or a folder. `None` stores no
+            keypoints.
 
     Raises:
         ValueError: If an option is unknown or out of range.
@@ -78,7 +78,7 @@ class Job:
         return Shards(place)
 
     def settings(self) -> dict[str, Any]:
-        """What the embeddings of a row depend on beside its photo."""
+        """The settings on which embeddings depend, besides the photo."""
         own: dict[str, Any] = {"flip": self.flip, "box_margin": self.box_margin}
         own["head"] = self.head
         own["local"] = None if self.local is None else dict(self.local)
@@ -86,13 +86,13 @@ class Job:
 
     @functools.cached_property
     def _extra(self) -> Extras | None:
-        """What finds keypoints: once for a process."""
+        """The function that finds keypoints; built once per process."""
         if self.local is None:
             return None
         return local_extras(build_extractor(**self.local))
 
     def tasks(self, rows: np.ndarray) -> list[dict[str, Any]]:
-        """Rows in shards, with the numbers that these get."""
+        """Rows grouped into shards, with the shard numbers."""
         first = self.shards.next_number()
         starts = range(0, len(rows), self.shard_size)
         return [
@@ -101,7 +101,7 @@ class Job:
         ]
 
     def embed(self, embedder: Embedder, rows: Sequence[int]) -> tuple[Any, Any, Any]:
-        """The rows of a task, their `Embeddings`, and what was left out."""
+        """The rows of a task, their `Embeddings`, and the rows left out."""
         chosen = self.table.iloc[list(rows)].reset_index(drop=True)
         found, left_out = embed_rows(
             embedder,

@@ -1,4 +1,4 @@
-"""`.npz` files whose large arrays are mapped instead of read."""
+"""`.npz` files with memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def read_npz(path: Path, mapped: str = "") -> dict[str, np.ndarray]:
 
     Args:
         path: Path of the file.
-        mapped: String; arrays whose names begin with it are mapped: their bytes are
-            read from the disk when they are used.
+        mapped: String; arrays whose names begin with it are memory-mapped: their bytes
+            are read from disk when used.
 
     Raises:
-        ValueError: If the file holds objects, or an array is incomplete.
+        ValueError: If the file contains objects, or an array is incomplete.
     """
-    # NumPy leaves a file open that it cannot read.
+    # NumPy does not close a file that it cannot read.
     with path.open("rb") as data, np.load(data, allow_pickle=False) as file:
         names = list(file.files)
         large = [name for name in names if mapped and name.startswith(mapped)]
@@ -62,7 +62,7 @@ def _mapped(
     shape, fortran, dtype = read(data)
     offset, count = data.tell(), int(np.prod(shape, dtype=object))
     if dtype.hasobject or offset + count * dtype.itemsize > start + info.file_size:
-        raise ValueError(f"the array {name} is incomplete or holds objects")
+        raise ValueError(f"the array {name} is incomplete or contains objects")
     if not count:
         return np.zeros(shape, dtype)
     order: Literal["F", "C"] = "F" if fortran else "C"

@@ -1,4 +1,4 @@
-"""Stored vectors through the network of a run that was trained on such."""
+"""Projects stored vectors with the network of a run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from keras_involution.whale_id.runs import load_vector_network
 
 
 def projected(embeddings: Embeddings, model: str, head: bool = False) -> Embeddings:
-    """Embeddings by a run of `train(vectors=)` in the place of those it was given.
+    """Replaces embeddings with their projections by a run of `train(vectors=)`.
 
     Args:
-        embeddings: `Embeddings` of the network that made those of the training.
+        embeddings: `Embeddings` of the same network as in the training.
         model: String, path of the folder of the run, or of its `.keras` file.
-        head: Boolean, whether the logits of the run's head are added.
+        head: Boolean, whether to add the logits of the run's head.
 
     Returns:
         `Embeddings` of the same rows, with the same extras.
 
     Raises:
-        ValueError: If the run is of another kind, or the vectors of another length.
+        ValueError: If the run was not trained on vectors, or the vectors have another
+            length.
     """
     network, source = load_vector_network(model), Source(model)
     features, *flipped = [network.embed(view) for view in embeddings.views]
@@ -32,7 +33,7 @@ def projected(embeddings: Embeddings, model: str, head: bool = False) -> Embeddi
     if head and (path := source.head()) is not None:
         centers, classes = load_centers(path, features.shape[1])
         logits = np.max(features @ centers, axis=0)
-    # What photos are described with where they join these; the rest is the run.
+    # Settings for embedding further photos; the run determines the rest.
     before = {"flip": "none", "local": None, **embeddings.settings}
     return replace(
         embeddings,

@@ -1,4 +1,4 @@
-"""Arrays with another number of rows for every photo, such as keypoints."""
+"""Arrays with a varying number of rows per photo, such as keypoints."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from keras_involution._arguments import received
 
 @dataclass(frozen=True)
 class RaggedArray:
-    """N arrays that differ in their first dimension alone, stored end to end.
+    """N arrays that differ only in their first dimension, stored contiguously.
 
     Args:
-        values: Array (T, ...) of any plain dtype, the arrays one after the other. It
-            may be mapped from a file.
+        values: Array (T, ...) of any plain dtype, the concatenated arrays. It may be
+            memory-mapped from a file.
         offsets: Integers (N + 1,), from 0 to T: array `i` is
             `values[offsets[i]:offsets[i + 1]]`.
 
     Raises:
-        ValueError: If the offsets do not fit the values.
+        ValueError: If the offsets do not match the values.
 
     Example:
 
@@ -52,13 +52,13 @@ class RaggedArray:
 
     @classmethod
     def of(cls, arrays: Sequence[np.ndarray]) -> RaggedArray:
-        """From a sequence of at least one array; all have the same dtype."""
+        """Creates it from at least one array; all must have the same dtype."""
         lengths = [len(array) for array in arrays]
         return cls(np.concatenate(arrays), np.concatenate([[0], np.cumsum(lengths)]))
 
     @classmethod
     def concatenate(cls, parts: Sequence[RaggedArray]) -> RaggedArray:
-        """The arrays of several, one after the other."""
+        """Concatenates the arrays of several `RaggedArray`s."""
         values = np.concatenate([part.values for part in parts])
         lengths = np.concatenate([np.diff(part.offsets) for part in parts])
         return cls(values, np.concatenate([[0], np.cumsum(lengths)]).astype("int64"))
@@ -76,7 +76,7 @@ class RaggedArray:
         return (self[row] for row in range(len(self)))
 
     def rows(self, chosen: Any) -> RaggedArray:
-        """Some of the arrays, by their numbers (M,)."""
+        """Selects arrays by their numbers (M,)."""
         chosen = np.asarray(chosen, int)
         lengths = np.diff(self.offsets)[chosen]
         arrays = [self.values[:0], *(self[int(row)] for row in chosen)]

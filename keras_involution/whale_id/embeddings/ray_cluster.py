@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Worker:
-    """An actor of Ray: loads the network once, embeds the rows of one shard a call."""
+    """A Ray actor: loads the network once, and embeds one shard per call."""
 
     job: Job
 
@@ -49,17 +49,17 @@ def run_on_ray(
 ) -> None:
     """Embeds tasks on the hosts of a cluster; this process writes the shards.
 
-    A worker or host that dies is replaced by Ray, which repeats its task. All hosts
-    need to see the photos and the network under the same paths.
+    Ray replaces workers or hosts that die and repeats their tasks. All hosts need
+    access to the photos and the network under the same paths.
 
     Args:
         job: `Job`.
-        tasks: List of tasks of `Job.tasks`.
-        address: String, of a cluster, `"auto"` for the one that this host belongs to,
-            or `"local"` to start one here.
-        devices: Integer, workers in all; `None` or `"auto"` takes one for each GPU, or
-            for every two cores.
-        on_done: Function that is called with every task whose shard is written.
+        tasks: List of tasks from `Job.tasks`.
+        address: String, address of a cluster; `"auto"` for the cluster of this host, or
+            `"local"` to start one here.
+        devices: Integer, total number of workers; `None` or `"auto"` uses one for each
+            GPU, or for every two cores.
+        on_done: Function that is called with every task after its shard is written.
     """
     import ray
     import ray.data

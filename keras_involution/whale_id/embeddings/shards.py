@@ -1,4 +1,4 @@
-"""A folder of embeddings that grows shard by shard and marks the rows it holds."""
+"""A growing folder of embeddings in shards, which records the finished rows."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _SETTINGS = "settings.json"
 class Shards:
     """A folder with `settings.json` and the shards `000000.npz`, `000001.npz`, ...
 
-    A shard is an `.npz` file of `Embeddings`, extras included, with the keys of its
-    rows and of the rows that were left out. It appears complete or not at all, so that
-    finished rows stay finished if the work is interrupted. Numbers of shards are
-    given out by one process.
+    A shard is an `.npz` file of `Embeddings`, including extras, with the keys of its
+    rows and of the rows that were left out. It is written completely or not at all, so
+    finished rows are kept if the work is interrupted. One process assigns the shard
+    numbers.
 
     Args:
         folder: Path of the folder.
@@ -53,11 +53,11 @@ class Shards:
         self.folder = Path(folder)
 
     def open(self, settings: Mapping[str, Any], *, force: bool = False) -> None:
-        """Makes the folder, or goes on with the one that is there.
+        """Creates the folder, or continues an existing one.
 
         Args:
-            settings: Dictionary of JSON values that all rows depend on.
-            force: Boolean, removes shards with other settings.
+            settings: Dictionary of JSON values on which all rows depend.
+            force: Boolean, whether to remove shards with other settings.
 
         Raises:
             ValueError: If there are shards with other settings and `force` is false.
@@ -70,8 +70,8 @@ class Shards:
                 names = sorted(set(found) | set(wanted))
                 other = [n for n in names if found.get(n) != wanted.get(n)]
                 raise ValueError(
-                    f"The folder holds embeddings with another {', '.join(other)}. "
-                    "`--force` removes them and begins anew. "
+                    f"The folder has embeddings with another {', '.join(other)}. "
+                    "`--force` removes them and starts again. "
                     + received(folder=str(self.folder))
                 )
             self.remove()
@@ -80,16 +80,16 @@ class Shards:
             draft.write_text(json.dumps(wanted, indent=2), "utf-8")
 
     def settings(self) -> dict[str, Any]:
-        """What `open` was given.
+        """The settings that were passed to `open`.
 
         Raises:
-            ValueError: If the folder holds no shards.
+            ValueError: If the folder contains no shards.
         """
         path = self.folder / _SETTINGS
         with reading(path, "The folder of embeddings"):
             found = json.loads(path.read_text("utf-8"))
             if not isinstance(found, dict):
-                raise ValueError("the settings are no dictionary")
+                raise ValueError("the settings are not a dictionary")
         return found
 
     def paths(self) -> list[Path]:
@@ -97,7 +97,7 @@ class Shards:
         return shard_paths(self.folder)
 
     def next_number(self) -> int:
-        """The first number that no shard has."""
+        """The first unused shard number."""
         paths = self.paths()
         return int(paths[-1].stem) + 1 if paths else 0
 
@@ -113,25 +113,26 @@ class Shards:
         Args:
             number: Integer.
             rows: DataFrame of the rows that it marks as finished.
-            embeddings: `Embeddings` of those that could be used.
-            left_out: Dictionary of the place in `rows` -> reason, of the others.
+            embeddings: `Embeddings` of the usable rows.
+            left_out: Dictionary from the positions of the other rows in `rows` to the
+                reasons.
         """
         arrays = shard_arrays(rows, embeddings, left_out)
         with atomic_write(self.folder / f"{number:06}.npz", force=True) as draft:
             write_npz(draft, arrays)
 
     def finished(self) -> set[str]:
-        """Keys of the rows that need no more work."""
+        """Keys of the finished rows."""
         return {key for path in self.paths() for key in self._read(path)["keys"]}
 
     def missing(self, table: pd.DataFrame) -> np.ndarray:
-        """Numbers of the rows of a table that no shard has."""
+        """Numbers of the rows of a table that are in no shard."""
         finished = self.finished()
         keys = row_keys(table)
         return np.array([i for i, key in enumerate(keys) if key not in finished], int)
 
     def left_out(self) -> dict[str, str]:
-        """Path -> reason of the photos that could not be used."""
+        """Dictionary from the paths of unusable photos to the reasons."""
         found: dict[str, str] = {}
         for path in self.paths():
             shard = self._read(path)
@@ -139,7 +140,7 @@ class Shards:
         return found
 
     def load(self, table: pd.DataFrame | None = None) -> Embeddings:
-        """All rows; or those of a table, in its order and with its columns.
+        """Loads all rows; or the rows of a table, in its order and with its columns.
 
         Raises:
             ValueError: If a shard is damaged, or no photo could be used.
@@ -192,7 +193,7 @@ def shard_arrays(
 
 
 def row_keys(table: pd.DataFrame) -> list[str]:
-    """What the embedding of a row depends on: its photo and the box in it."""
+    """Keys of rows, made of the photo and its box."""
     boxes = table["bbox"] if "bbox" in table else [None] * len(table)
     columns = zip(table["image_id"], table["path"], boxes, strict=True)
     return [_key(str(name), str(path), box) for name, path, box in columns]

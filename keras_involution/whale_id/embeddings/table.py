@@ -1,4 +1,4 @@
-"""Embeddings of a whole table: shard by shard, in one process or in several."""
+"""Embeds a whole table shard by shard, in one process or in several."""
 
 from __future__ import annotations
 
@@ -40,22 +40,23 @@ def embed_table(
     Args:
         job: `Job`.
         command: Sequence of strings, the command of a worker process.
-        devices: Integer, worker processes; `"auto"` takes one for each GPU, or without
-            GPUs for every two cores; `None` embeds in this process.
-        append: Boolean, keeps the rows of an `.npz` file that is there and adds those
-            of the table with another `image_id`. A folder always grows.
-        force: Boolean, replaces an output, and shards with other settings.
-        ray_address: String, address of a Ray cluster whose hosts embed, or `"local"`.
-        on_rows: Function that is called with the rows done and all rows.
+        devices: Integer, number of worker processes; `"auto"` uses one for each GPU, or
+            without GPUs one for every two cores; `None` embeds in this process.
+        append: Boolean, whether to keep the rows of an existing `.npz` file and add
+            rows of the table with another `image_id`. A folder is always extended.
+        force: Boolean, whether to replace an existing output, and shards with other
+            settings.
+        ray_address: String, address of a Ray cluster to use, or `"local"`.
+        on_rows: Function that is called with the number of finished rows and the total.
 
     Returns:
-        `Embeddings` as written, and a dictionary of path -> reason of the photos
-        that were left out.
+        `Embeddings` as written, and a dictionary from the paths of skipped photos to
+        the reasons.
 
     Raises:
-        ChildProcessError: If a worker fails; finished shards stay.
+        ChildProcessError: If a worker fails; finished shards are kept.
         ImageError: If a photo cannot be used and `on_error` is `"stop"`.
-        ValueError: If the output is there, or belongs to something else.
+        ValueError: If the output exists, or has other settings.
     """
     before = _embedded_before(job, append, force)
     table = job.table
@@ -90,8 +91,8 @@ def _embedded_before(job: Job, append: bool, force: bool) -> Embeddings | None:
     before = Embeddings.load(job.out)
     if dict(before.settings) != job.settings():
         raise ValueError(
-            "The file was made by another network or with other options, or does not "
-            "say how, as only .npz does; without `--append` it is made anew. "
+            "The file was written by another network or with other options, or it is "
+            "not an .npz file, which stores them; write it again without `--append`. "
             + received(out=str(job.out), settings=dict(before.settings))
         )
     return before
@@ -129,13 +130,13 @@ def _run(
             run_workers(command, _environments(workers), tasks, finished)
         except ChildProcessError as error:
             raise ChildProcessError(
-                f"{done} of {total} photos are embedded; the same command goes on "
+                f"{done} of {total} photos are embedded; the same command continues "
                 f"with the others. {error} {received(out=str(job.out))}"
             ) from error
 
 
 def number_of_workers(devices: int | str) -> int:
-    """How many `devices` stands for on this host.
+    """The number of workers for `devices` on this host.
 
     Raises:
         ValueError: If it is neither a positive integer nor `"auto"`.
@@ -151,15 +152,15 @@ def _environments(workers: int) -> list[dict[str, str]]:
         return [threads_per_process(workers)] * workers
     if len(gpus) < workers:
         raise ValueError(
-            "There are fewer GPUs than workers; `CUDA_VISIBLE_DEVICES` says which may "
-            f"be used, none if it is empty. {received(devices=workers, gpus=gpus)}"
+            "There are fewer GPUs than workers; `CUDA_VISIBLE_DEVICES` selects GPUs, "
+            f"or none if it is empty. {received(devices=workers, gpus=gpus)}"
         )
     return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:workers]]
 
 
 def work(job: Job) -> None:
-    """What a worker process does: tasks from standard input, until it ends."""
-    # What libraries print must not be taken for an answer.
+    """Runs a worker process: it does tasks from standard input until its end."""
+    # The output of libraries must not be read as an answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     embedder = job.source.load()

@@ -1,7 +1,7 @@
-"""Worker processes of this host, none of which outlives the process that starts them.
+"""Worker processes on this host, which end with the process that starts them.
 
-A worker reads one task a line from its standard input, and writes one line to its
-standard output when the task is finished; at the end of its input it exits.
+A worker reads one task per line from its standard input, and writes one line to its
+standard output when the task is finished. It exits at the end of its input.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 from keras_involution.distribution.bound import bound_command
 
-_LOOK_EVERY = 0.05  # seconds between two looks at the workers
-_LAST_SECONDS = 5.0  # for what a signal cannot end, such as a disk that hangs
+_LOOK_EVERY = 0.05  # seconds between two checks of the workers
+_LAST_SECONDS = 5.0  # for processes that a signal cannot end, such as on a hanging disk
 
 
 def run_workers(
@@ -28,16 +28,16 @@ def run_workers(
     tasks: Sequence[Any],
     on_done: Callable[[Any], None] = lambda task: None,
 ) -> None:
-    """Has tasks done by several processes of one command.
+    """Distributes tasks among several processes of one command.
 
-    A worker that is killed loses its task alone; the others finish theirs. One that
-    fails by itself stops all. Ctrl-C, SIGTERM and every error end all workers; on
-    Linux they also end with a parent that is killed.
+    If a worker is killed, only its task is lost; the others finish their tasks. If a
+    worker fails, all stop. Ctrl-C, SIGTERM and every error end all workers; on Linux
+    they also end if the parent is killed.
 
     Args:
         command: Sequence of strings.
-        environments: Sequence of dictionaries, one for each worker: variables beside
-            those of this process.
+        environments: Sequence of dictionaries, one for each worker: variables in
+            addition to the environment of this process.
         tasks: Sequence of JSON values.
         on_done: Function that is called with every finished task.
 
@@ -72,7 +72,7 @@ def run_workers(
 
 
 class _Worker:
-    """A process in a group of its own, and the thread that gives it tasks."""
+    """A process in its own group, and the thread that sends it tasks."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C reaches the parent alone.
+            start_new_session=True,  # Ctrl-C reaches only the parent.
         )
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
@@ -112,7 +112,7 @@ class _Worker:
                 if not process.stdout.readline() or not self._told(task):
                     break
         except (queue.Empty, OSError):
-            pass  # nothing is left to do, or the process is gone
+            pass  # no tasks are left, or the process has ended
         with contextlib.suppress(OSError):
             process.stdin.close()
         self.status = process.wait()
@@ -125,7 +125,7 @@ class _Worker:
         return self.error is None
 
     def kill(self) -> None:
-        """Ends it and what it has started, if it still runs."""
+        """Ends the process and its children, if it is still running."""
         if self.status is None:
             self._send_kill()
         self.thread.join(_LAST_SECONDS)
@@ -152,10 +152,10 @@ class _Worker:
 
 @contextlib.contextmanager
 def _signals_kept() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM instead of raising in the middle of a start.
+    """Collects SIGINT and SIGTERM while processes are started.
 
-    An exception between fork and the first line that knows of the new process would
-    leave it behind.
+    An exception between the fork and the assignment of the new process would leave the
+    process running.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():

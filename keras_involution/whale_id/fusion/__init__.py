@@ -1,4 +1,4 @@
-"""Several scorers, calibrated and fused into one answer."""
+"""Calibrates several scorers and fuses them into one answer."""
 
 from keras_involution.whale_id.fusion.calibration import AnswerModel as AnswerModel
 from keras_involution.whale_id.fusion.calibration import (

@@ -1,4 +1,4 @@
-"""From scores to probabilities, for a fusion of several scorers."""
+"""Converts scores to probabilities, for the fusion of several scorers."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ _FLOOR = 0.01
 
 @dataclass(frozen=True)
 class AnswerModel:
-    """How likely each animal of a ranking is right, and that none of them is.
+    """Probabilities that each animal of a ranking is right, or that none is.
 
     A multinomial logistic regression, by scikit-learn, on the logarithm of the score of
-    the best animal and its lead over the second. The outcomes exclude each other: the
-    animal is new, the first answer is right, or a later one is.
+    the best animal and its lead over the second. The outcomes are mutually exclusive:
+    the animal is new, the first answer is right, or a later answer is right.
 
     Args:
-        outcomes: Sequence of `"new"`, `"first"`, `"later"`, those that occurred.
+        outcomes: Sequence of `"new"`, `"first"` and `"later"`; outcomes that did not
+            occur are omitted.
         intercepts: Sequence of floats, one per outcome.
         coefficients: Sequence of sequences of 2 floats, one per outcome.
-        found: Float, how often the right animal of a `"later"` query is listed at all.
-        protocol: String, what it was fitted on.
+        found: Float, fraction of `"later"` queries whose right animal is listed.
+        protocol: String, the data that it was fitted on.
     """
 
     outcomes: Sequence[str]
@@ -45,17 +46,17 @@ class AnswerModel:
 
     @property
     def knows_new(self) -> bool:
-        """Whether some queries of the fit were of new animals, and some not."""
+        """Whether the fit included both new and known animals."""
         return NEW in self.outcomes and len(self.outcomes) > 1
 
     def __call__(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities for the scores (Q, K) of rankings.
 
         Args:
-            scores: Array (Q, K), falling in every row; minus infinity for no animal.
+            scores: Array (Q, K), descending in every row; minus infinity for no animal.
 
         Returns:
-            Tuple of the probabilities of the animals (Q, K) and of a new one (Q,).
+            Tuple of the probabilities of the animals (Q, K) and of a new animal (Q,).
         """
         by_outcome = self._outcomes(scores)
         weights = np.where(np.isfinite(scores), np.maximum(scores, 0) + _FLOOR, 0)
@@ -83,12 +84,12 @@ class AnswerModel:
     def fit(
         cls, scores: np.ndarray, ranks: np.ndarray, is_new: np.ndarray, protocol: str
     ) -> AnswerModel:
-        """Fits it to validation queries.
+        """Fits the model to validation queries.
 
         Args:
-            scores: Array (Q, K), falling in every row.
-            ranks: Array (Q,), the place of the right animal from 0; K or more where it
-                is not listed.
+            scores: Array (Q, K), descending in every row.
+            ranks: Array (Q,), the rank of the right animal from 0; K or more if it is
+                not in the ranking.
             is_new: Boolean array (Q,).
             protocol: String.
 
@@ -102,8 +103,8 @@ class AnswerModel:
         listed = (ranks < scores.shape[1])[later]
         found = float(listed.mean()) if later.any() else 0.0
         inputs = answer_inputs(scores)
-        # Three imagined queries: of the two answers that are always possible, and one
-        # that has nothing in common with any animal, whose first answer is not right.
+        # Three artificial queries: one for each answer that is always possible, and one
+        # without similarity to any animal, whose first answer is wrong.
         middle = np.repeat(inputs.mean(axis=0, keepdims=True), 2, axis=0)
         nothing = answer_inputs(np.zeros((1, 2)))
         inputs = np.concatenate([inputs, middle, nothing])
@@ -111,7 +112,7 @@ class AnswerModel:
         model = LogisticRegression(C=10.0, max_iter=1000).fit(inputs, truths)
         coefficients, intercepts = model.coef_, model.intercept_
         if len(model.classes_) == 2:
-            # scikit-learn gives the second of two classes alone.
+            # For two classes scikit-learn returns only the second one.
             coefficients = np.concatenate([0 * coefficients, coefficients])
             intercepts = np.append(0 * intercepts, intercepts)
         names = [str(name) for name in model.classes_]
@@ -119,7 +120,7 @@ class AnswerModel:
 
 
 def answer_inputs(scores: np.ndarray) -> np.ndarray:
-    """Logarithm of the score of the best animal, its lead over the second: (Q, 2)."""
+    """Logarithm of the best animal's score, and its lead over the second: (Q, 2)."""
     scores = np.where(np.isfinite(scores), scores, 0.0).astype("float64")
     best = scores[:, 0] if scores.shape[1] else np.zeros(len(scores))
     second = scores[:, 1] if scores.shape[1] > 1 else np.zeros(len(scores))
@@ -128,12 +129,13 @@ def answer_inputs(scores: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ScoreCurve:
-    """How likely a score makes it that two photos show one animal.
+    """Maps a score to the probability that two photos show the same animal.
 
     Args:
         x: Sequence of floats, scores in ascending order.
-        y: Sequence of floats, probabilities; linear between, constant beyond.
-        protocol: String, what it was fitted on.
+        y: Sequence of floats, probabilities; interpolated linearly, and constant
+            outside the range.
+        protocol: String, the data that it was fitted on.
 
     Example:
 
@@ -147,16 +149,16 @@ class ScoreCurve:
     protocol: str
 
     def __call__(self, scores: Sequence[float] | np.ndarray) -> np.ndarray:
-        """Probabilities in the shape of `scores`."""
+        """Probabilities with the shape of `scores`."""
         return np.interp(np.asarray(scores, "float64"), self.x, self.y)
 
     @classmethod
     def fit(cls, scores: np.ndarray, same: np.ndarray, protocol: str) -> ScoreCurve:
-        """The nearest curve that never falls: isotonic regression by scikit-learn.
+        """Fits a non-decreasing curve by isotonic regression with scikit-learn.
 
         Args:
             scores: Array (P,) of pairs.
-            same: Boolean array (P,), whether a pair shows one animal.
+            same: Boolean array (P,), whether each pair shows the same animal.
             protocol: String.
 
         Returns:
@@ -172,15 +174,15 @@ class ScoreCurve:
 
 @dataclass(frozen=True)
 class FusionCalibration:
-    """What a `Matcher` learns from pairs of photos and from queries.
+    """The parameters that a `Matcher` learns from pairs of photos and from queries.
 
     Args:
-        scorers: Dictionary from the name of a scorer to its `ScoreCurve`, the
-            probability that two photos show one animal.
-        answers: `AnswerModel`, how likely the animals of a ranking are.
-        protocol: String, what it was fitted on.
-        conditions: Dictionary of JSON values, `Matcher.conditions` where it was fitted
-            on photos of a database; empty where validation photos taught it.
+        scorers: Dictionary from the name of a scorer to its `ScoreCurve`, which gives
+            the probability that two photos show the same animal.
+        answers: `AnswerModel` for the probabilities of a ranking.
+        protocol: String, the data that it was fitted on.
+        conditions: Dictionary of JSON values, `Matcher.conditions` if it was fitted on
+            photos of a database; empty if it was fitted on validation photos.
     """
 
     scorers: Mapping[str, ScoreCurve]
@@ -189,10 +191,10 @@ class FusionCalibration:
     conditions: Mapping[str, Any] = field(default_factory=dict)
 
     def fused(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The mean over the scorers of the probabilities of their scores.
+        """The mean over all scorers of the probabilities of their scores.
 
         Args:
-            scores: Dictionary of arrays of one shape.
+            scores: Dictionary of arrays of the same shape.
 
         Returns:
             Array of that shape.
@@ -204,7 +206,7 @@ class FusionCalibration:
         return fused_probabilities(self.scorers, scores)
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuses scorers whose scores it has not seen.
+        """Rejects scorers that were not calibrated.
 
         Args:
             names: Sequence of names of scorers.
@@ -223,7 +225,7 @@ class FusionCalibration:
         """Writes JSON.
 
         Raises:
-            ValueError: If the name does not end in `.json`, or the file is there and
+            ValueError: If the name does not end in `.json`, or the file exists and
                 `force` is false.
         """
         with atomic_write(path, force, SUFFIXES) as draft:
@@ -231,10 +233,10 @@ class FusionCalibration:
 
     @classmethod
     def load(cls, path: str | Path) -> FusionCalibration:
-        """Reads what `save` wrote.
+        """Reads a file written by `save`.
 
         Raises:
-            ValueError: If the file is missing or something else.
+            ValueError: If the file is missing or is not a calibration.
         """
         with reading(path, "The calibration"):
             content = json.loads(Path(path).read_text("utf-8"))
@@ -246,13 +248,13 @@ class FusionCalibration:
 def fused_probabilities(
     curves: Mapping[str, ScoreCurve], scores: Mapping[str, np.ndarray]
 ) -> np.ndarray:
-    """The mean over scorers of the probability of their scores, of one shape."""
+    """The mean over all scorers of the probabilities of their scores."""
     values = [_probability(curves[name], s) for name, s in scores.items()]
     return np.mean(values, axis=0).astype("float32")
 
 
 def _probability(curve: ScoreCurve, scores: np.ndarray) -> np.ndarray:
-    # Isotonic regression is flat in places; there the score itself decides.
+    # Isotonic regression has flat parts; the score itself breaks these ties.
     span = max(float(np.ptp(curve.x)), 1e-9)
     return curve(scores) + _TIES * np.clip((scores - curve.x[0]) / span, -1, 2)
 
@@ -268,7 +270,7 @@ def _model(content: Mapping[str, Any]) -> AnswerModel:
     coefficients = np.asarray(content["coefficients"], "float64")
     count = len(outcomes)
     if intercepts.shape != (count,) or coefficients.shape != (count, 2):
-        raise ValueError("the model of the answers has other shapes")
+        raise ValueError("the answer model has the wrong shapes")
     return AnswerModel(
         outcomes,
         intercepts.tolist(),

@@ -1,4 +1,4 @@
-"""The answer to queries: which animals, how likely, or a new one."""
+"""The answers to queries: candidate animals and their probabilities."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Candidates:
     """The animals that queries may show, best first.
 
     Args:
-        ranking: `Ranking` (Q, K) of known animals. Where fewer than K may be compared
-            the label is "" and the score minus infinity.
-        queries: DataFrame with a row per query.
-        probabilities: Array (Q, K), how likely each animal is; `None` without
-            calibration, when no percentage may be shown.
-        new_probabilities: Array (Q,), how likely the animal is in no photo of the
-            database; `None` where this is not known.
-        protocol: String, where the probabilities come from, or why there are none.
+        ranking: `Ranking` (Q, K) of known animals. If fewer than K animals can be
+            compared, the remaining labels are "" and their scores minus infinity.
+        queries: DataFrame with one row per query.
+        probabilities: Array (Q, K), the probability of each animal; `None` without
+            calibration, in which case no percentages may be shown.
+        new_probabilities: Array (Q,), the probability that the animal is not in the
+            database; `None` if it is not known.
+        protocol: String, the source of the probabilities, or the reason there are none.
     """
 
     ranking: Ranking
@@ -38,7 +38,7 @@ class Candidates:
 
     @property
     def is_new(self) -> np.ndarray | None:
-        """(Q,), whether a new animal is the likeliest answer; `None` if not known."""
+        """(Q,), whether a new animal is the most likely answer; `None` if not known."""
         if self.new_probabilities is None or self.probabilities is None:
             return None
         if not self.probabilities.shape[1]:
@@ -46,7 +46,7 @@ class Candidates:
         return self.new_probabilities > self.probabilities[:, 0]
 
     def with_new(self, new_label: str = NEW_LABEL) -> tuple[Ranking, np.ndarray]:
-        """The ranking with the label of new animals at the place it is likely at.
+        """The ranking with the label of new animals, inserted by its probability.
 
         Args:
             new_label: String.
@@ -55,16 +55,16 @@ class Candidates:
             Tuple of `Ranking` (Q, K + 1), and the probabilities (Q, K + 1).
 
         Raises:
-            ValueError: If it is not known how likely a new animal is.
+            ValueError: If the probability of a new animal is not known.
         """
         if self.new_probabilities is None or self.probabilities is None:
             raise ValueError(
-                "How likely a new animal is can be learned only from an open "
+                "The probability of a new animal can be learned only from an open "
                 f"validation split. {received(protocol=self.protocol)}"
             )
         count = len(self)
         probabilities = np.column_stack([self.probabilities, self.new_probabilities])
-        # An animal keeps its place before a worse one of the same probability.
+        # For equal probabilities, animals keep their order.
         order = np.argsort(-probabilities, axis=1, kind="stable")
         labels = np.column_stack(
             [self.ranking.labels, np.full((count, 1), new_label, object)]
@@ -78,15 +78,15 @@ class Candidates:
         return Ranking(labels, probabilities, images), probabilities
 
     def table(self, database: pd.DataFrame | None = None) -> pd.DataFrame:
-        """One row per query and animal, as `results_table`.
+        """One row per query and animal, as in `results_table`.
 
         Args:
             database: DataFrame, the table of the database; adds the most similar
                 photo of each animal.
 
         Returns:
-            DataFrame; `probability` only where there is a calibration, and then with
-            a row for a new animal where that is known.
+            DataFrame. With a calibration it has the column `probability`, and a row for
+            a new animal if its probability is known.
         """
         ranking, probabilities = self.ranking, self.probabilities
         if self.new_probabilities is not None:

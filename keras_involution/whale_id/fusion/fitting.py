@@ -1,4 +1,4 @@
-"""How a matcher learns what its scores mean."""
+"""Fits the calibration of a matcher."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def fit_fusion(
     truths: np.ndarray,
     said: str,
 ) -> tuple[FusionCalibration | None, str]:
-    """The calibration of a matcher, or `None` and the reason.
+    """Fits the calibration of a matcher; returns `None` and a reason if it cannot.
 
     Args:
         matcher: `Matcher`.
-        blocks: Sequence of `PairScores` that hold all queries in their order.
+        blocks: Sequence of `PairScores` of all queries, in their order.
         truths: Array (Q,) of identities.
-        said: String, what the queries are.
+        said: String, a description of the queries.
 
     Returns:
         Tuple of `FusionCalibration` or `None`, and a string.
@@ -49,8 +49,8 @@ def fit_fusion(
     ones, twos = int(same[listed].sum()), int((~same)[listed].sum())
     if min(ones, twos) < LEAST_PAIRS or len(truths) < LEAST_QUERIES:
         return None, (
-            f"no calibration: {said} give {ones} pairs of one animal and {twos} of "
-            f"two; {LEAST_PAIRS} of each are needed"
+            f"no calibration: {said} give {ones} pairs of one animal and {twos} pairs "
+            f"of two animals; {LEAST_PAIRS} of each are needed"
         )
     curves = _curves(evidence, listed, same, f"{ones + twos} pairs of {said}")
     fused = np.where(allowed, _held_out(evidence, listed, same, truths), -np.inf)
@@ -59,7 +59,7 @@ def fit_fusion(
 
 
 def _codes(classes: Sequence[str], truths: np.ndarray) -> np.ndarray:
-    """The number of each animal among the classes, -1 for one that is not."""
+    """The class number of each animal, -1 for animals that are not a class."""
     codes = np.searchsorted(classes, truths)
     codes = np.minimum(codes, len(classes) - 1)
     return np.where(np.asarray(classes, object)[codes] == truths, codes, -1)
@@ -80,10 +80,10 @@ def _held_out(
     same: np.ndarray,
     truths: np.ndarray,
 ) -> np.ndarray:
-    """The fused scores of queries by curves that have not seen their animals.
+    """The fused scores of queries, by curves fitted without their animals.
 
-    Curves look better on the pairs that they were fitted to; a model of the answers
-    that learned from those scores would promise too much.
+    Curves fit the pairs that they were fitted on too well. An answer model that learns
+    from these scores would be overconfident.
     """
     from sklearn.model_selection import GroupKFold
 
@@ -103,7 +103,7 @@ def _held_out(
 def _answers(
     matcher: Any, fused: np.ndarray, codes: np.ndarray, said: str
 ) -> AnswerModel:
-    """How likely the best animals are right, and that none of them is."""
+    """Fits the model of the probabilities that an answer is right, or that none is."""
     scores, _ = matcher.animal_scores(fused)
     reachable = np.isfinite(scores[np.arange(len(scores)), codes]) & (codes >= 0)
     columns = best_columns(scores, min(_ANSWERS, scores.shape[1]))

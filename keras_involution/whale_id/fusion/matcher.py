@@ -1,4 +1,4 @@
-"""The matcher: a database of known animals, several scorers, one calibrated answer."""
+"""Matches photos with a database of known animals by several calibrated scorers."""
 
 from __future__ import annotations
 
@@ -35,24 +35,23 @@ _SEVERAL = 3
 class Matcher:
     """Ranks the animals of a database for new photos.
 
-    The first scorer compares a query with all photos and makes a shortlist, the
-    others compare it with the shortlist. `fit` learns from known pairs how likely a
-    score, and how likely its lead over the rest of the shortlist, makes it that two
-    photos show one animal; the score of a pair is the mean of these
-    probabilities, and that of an animal the score of its best photos. Raw scores
-    are never averaged: without `fit` they are first measured in standard deviations
-    over the shortlist of the query.
+    The first scorer compares a query with all photos and makes a shortlist; the other
+    scorers compare it only with the shortlist. `fit` learns from known pairs the
+    probability that two photos show the same animal, given a score and its lead over
+    the rest of the shortlist. The score of a pair is the mean of these probabilities,
+    and the score of an animal is the score of its best photos. Raw scores are never
+    averaged: without `fit` they are first standardized over the shortlist of the query.
 
     Args:
         database: `Embeddings` of the known photos; unknown animals are left out.
-        scorers: Sequence of `Scorer`; `None` takes the features, and the keypoints
-            where they are stored with the embeddings.
-        shortlist: Integer, photos per query that all scorers compare: the budget.
-        reduce: String, an animal has the score of its `"best"` photo, or the mean
-            of up to three of `"several"`.
-        sides: String, `"own"` compares a left side only with left sides and
-            photos whose side is not known; `"any"` compares all.
-        calibration: `FusionCalibration` of an earlier `fit`; `None` for none.
+        scorers: Sequence of `Scorer`; `None` uses the features, and the keypoints if
+            they are stored with the embeddings.
+        shortlist: Integer, number of photos per query that all scorers compare.
+        reduce: String, the score of an animal: of its `"best"` photo, or the mean of up
+            to three photos (`"several"`).
+        sides: String, `"own"` compares left sides only with left sides and photos
+            whose side is not known; `"any"` compares all.
+        calibration: `FusionCalibration` of an earlier `fit`, or `None`.
 
     Raises:
         ValueError: If no animal is known, or an argument is unknown.
@@ -86,7 +85,7 @@ class Matcher:
         known = np.flatnonzero(database.table["identity"] != UNKNOWN)
         if not known.size:
             raise ValueError(
-                "The database holds no photo of a known animal. "
+                "The database has no photo of a known animal. "
                 f"{received(rows=len(database))}"
             )
         names = database.table["identity"].to_numpy(object)[known].astype(str)
@@ -99,7 +98,9 @@ class Matcher:
         self.starts = np.searchsorted(self.codes, np.arange(len(classes)))
         self.scorers = list(default_scorers([database]) if scorers is None else scorers)
         if not self.scorers:
-            raise ValueError(f"A matcher needs a scorer. {received(scorers=scorers)}")
+            raise ValueError(
+                f"A matcher needs at least one scorer. {received(scorers=scorers)}"
+            )
         self.reduce = one_of(reduce, REDUCTIONS, "reduce")
         self.comparison = Comparison(
             self.database,
@@ -115,7 +116,7 @@ class Matcher:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """What a calibration on the own database depends on, beside the scorers."""
+        """Values besides the scorers on which a calibration on the database depends."""
         return {
             "photos": len(self.database),
             "shortlist": self.comparison.shortlist,
@@ -131,19 +132,19 @@ class Matcher:
         leave_out: str = "encounter",
         max_queries: int = CALIBRATION_QUERIES,
     ) -> Matcher:
-        """Learns what the scores mean.
+        """Learns the probabilities of scores.
 
         Args:
             queries: `Embeddings` of validation photos with known identities that
-                are not in the database. `None` takes photos of the database, each
-                compared with those of other encounters.
-            leave_out: String, what of the database does not count for a query:
+                are not in the database. `None` uses photos of the database and compares
+                each one with photos of other encounters.
+            leave_out: String, the part of the database that is ignored for a query:
                 `"nothing"`, the `"photo"` itself, or its whole `"encounter"`.
-            max_queries: Integer, how many photos of the database to take.
+            max_queries: Integer, maximum number of photos of the database to use.
 
         Returns:
-            The matcher. Where there are too few pairs it stays without calibration,
-            and `reason` says why.
+            The matcher. If there are too few pairs, it has no calibration, and `reason`
+            explains why.
         """
         own = queries is None
         if queries is None:
@@ -168,17 +169,17 @@ class Matcher:
         leave_out: str = "nothing",
         encounters: Sequence[Any] | None = None,
     ) -> Candidates:
-        """The animals that queries may show.
+        """Ranks the animals that queries may show.
 
         Args:
             queries: `Embeddings` of Q photos.
-            top: Integer, how many animals to keep.
-            leave_out: String, what of the database does not count for a query:
+            top: Integer, number of animals to keep.
+            leave_out: String, the part of the database that is ignored for a query:
                 `"nothing"`, the `"photo"` with its `image_id`, or its whole
                 `"encounter"`.
-            encounters: Sequence of Q values: photos of one value show one animal
-                and are one query, with the mean of their scores. `None` takes each
-                photo alone.
+            encounters: Sequence of Q values. Photos with the same value show the same
+                animal and form one query, which has the mean of their scores. `None`
+                treats each photo as a query.
 
         Returns:
             `Candidates` of the photos, or of the encounters in the order of their
@@ -206,7 +207,7 @@ class Matcher:
         return self._candidates(queries.table.iloc[firsts], scores, images, top)
 
     def fused(self, block: PairScores) -> np.ndarray:
-        """One score per pair (B, N), minus infinity where it may not be compared."""
+        """One score per pair (B, N), minus infinity if it may not be compared."""
         if self.calibration is not None:
             values = self.calibration.fused(block.evidence())
         else:
@@ -260,7 +261,7 @@ class Matcher:
 
 
 def _groups(encounters: Sequence[Any] | None, count: int) -> tuple:
-    """The number of the query that each photo belongs to, and first rows."""
+    """The query number of each photo, and the first row of each query."""
     if encounters is None:
         return np.arange(count), np.arange(count)
     values = pd.Series(list(encounters), dtype=object)
@@ -278,7 +279,7 @@ def _groups(encounters: Sequence[Any] | None, count: int) -> tuple:
 
 
 def _mean_of_best(scores: np.ndarray) -> np.ndarray:
-    """The mean of up to three best finite scores of each row."""
+    """The mean of the best finite scores of each row, at most three."""
     ordered = -np.sort(-scores, axis=1)[:, :_SEVERAL]
     finite = np.isfinite(ordered)
     total = np.where(finite, ordered, 0).sum(axis=1)

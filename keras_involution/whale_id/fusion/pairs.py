@@ -1,4 +1,4 @@
-"""Scores of pairs of photos: which pairs, by which scorers, block by block."""
+"""Scores of pairs of photos, computed block by block."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ class PairScores:
         }
 
     def evidence(self) -> dict[str, np.ndarray]:
-        """What is calibrated: each score as it is, and beside the query's others."""
+        """The values to calibrate: absolute scores and scores within the shortlist."""
         return self.values | self.relative()
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How queries are compared with a database.
+    """Compares queries with a database.
 
     Attributes:
         database: `Embeddings` of N known photos.
         scorers: Sequence of `Scorer`; the first makes the shortlist.
-        shortlist: Photos per query that all scorers compare.
-        sides: `"own"` compares a left side only with left sides and those that are not
-            known, `"any"` compares all.
+        shortlist: Number of photos per query that all scorers compare.
+        sides: `"own"` compares left sides only with left sides and unknown sides;
+            `"any"` compares all.
     """
 
     database: Embeddings
@@ -64,7 +64,7 @@ class Comparison:
     def blocks(
         self, queries: Embeddings, leave_out: str = "nothing"
     ) -> Iterator[PairScores]:
-        """The scores of queries, a block at a time, so that memory stays bounded."""
+        """The scores of queries, block by block to limit memory."""
         size = max(1, _BLOCK_VALUES // max(len(self.database), 1))
         encounters = _encounters(queries, self.database, leave_out)
         for start in range(0, len(queries), size):

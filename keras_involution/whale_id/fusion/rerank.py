@@ -1,4 +1,4 @@
-"""Second looks at a ranking by features: query expansion, k-reciprocal neighbors."""
+"""Re-ranking by features: query expansion and k-reciprocal neighbors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def expand_queries(
 ) -> np.ndarray:
     """Average query expansion: each query moves towards its nearest neighbors.
 
-    Only for queries whose own photos are not in the database.
+    Use it only for queries whose own photos are not in the database.
 
     Args:
         queries: Array (Q, D), rows of length one.
         database: Array (N, D), rows of length one.
-        neighbors: Integer, how many photos of the database to add.
-        power: Float, a neighbor has the weight of its cosine to this power.
+        neighbors: Integer, number of photos of the database to add.
+        power: Float; the weight of a neighbor is its cosine to this power.
 
     Returns:
         Array (Q, D), rows of length one.
@@ -51,17 +51,18 @@ def k_reciprocal_similarities(
     neighbors: int = 5,
     weight: float = 0.8,
 ) -> np.ndarray:
-    """Cosines mixed with how far the mutual neighbors of two photos agree.
+    """Cosines combined with the agreement of the mutual neighbors of two photos.
 
-    Photos of one animal have neighbors in common; the agreement is the Jaccard
-    index of the sets of mutual nearest neighbors in the database. The queries do not
-    count for each other, so that it does not matter which are asked together.
+    Photos of one animal have common neighbors. The agreement is the Jaccard index of
+    the sets of mutual nearest neighbors in the database. Queries do not affect each
+    other, so results do not depend on the other queries in a call.
 
     Args:
         queries: Array (Q, D), rows of length one.
         database: Array (N, D), rows of length one.
-        neighbors: Integer, how large the neighborhoods are.
-        weight: Float from 0 to 1, of the cosine; the rest is for the agreement.
+        neighbors: Integer, size of the neighborhoods.
+        weight: Float from 0 to 1, the weight of the cosine; the agreement has the
+            rest.
 
     Returns:
         Array (Q, N).
@@ -94,7 +95,7 @@ def k_reciprocal_similarities(
 
 
 def _nearest(database: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` nearest of every photo and itself, and the least cosine."""
+    """The `count` nearest photos of every photo and itself, and their least cosine."""
     count = min(count + 1, len(database))
     places, least = [], []
     for start in range(0, len(database), _BLOCK):
@@ -102,7 +103,7 @@ def _nearest(database: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         best = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
         places.append(best)
         least.append(np.take_along_axis(cosines, best, axis=1).min(axis=1))
-    # Summed in another order, a cosine may be smaller in its last digits.
+    # With another order of summation, a cosine may differ in its last digits.
     return np.concatenate(places), np.concatenate(least) - 1e-6
 
 

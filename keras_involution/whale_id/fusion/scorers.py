@@ -1,4 +1,4 @@
-"""What says how alike two photos are."""
+"""Scorers of the similarity of two photos."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _MOST_REMEMBERED = 1_000_000
 
 
 class Scorer(Protocol):
-    """One kind of evidence; another kind needs these two members only."""
+    """One type of evidence; a new type needs only these two members."""
 
     name: str
 
     def __call__(
         self, queries: Embeddings, database: Embeddings, pairs: np.ndarray | None
     ) -> np.ndarray:
-        """Scores (Q, N); of `pairs` (P, 2) of row numbers (P,)."""
+        """Scores (Q, N); for `pairs` (P, 2) of row numbers, scores (P,)."""
         ...
 
 
@@ -48,14 +48,14 @@ class FeatureScorer:
 
     Args:
         name: String.
-        extra: String, the name of an array in `Embeddings.extras` that holds the
-            embeddings of another model; `None` takes `features`.
-        center: Boolean, whether to subtract the mean of the database, which features
-            of a network that was not trained for this task need.
-        rerank: String, a second look at the cosines: `"aqe"`, average query expansion,
-            or `"k-reciprocal"` neighbors, both of `fusion.rerank`; `None` takes them as
-            they are, which was best on harbor seals (benchmarks/RESULTS.md). It becomes
-            part of `name`, since a calibration holds for one choice.
+        extra: String, the name of an array in `Embeddings.extras` with the embeddings
+            of another model; `None` uses `features`.
+        center: Boolean, whether to subtract the mean of the database. This is needed
+            for features of a network that was not trained for this task.
+        rerank: String, method to re-rank the cosines: `"aqe"`, average query expansion,
+            or `"k-reciprocal"` neighbors, both from `fusion.rerank`. `None` uses the
+            cosines unchanged, which was best on harbor seals (benchmarks/RESULTS.md).
+            It becomes part of `name`, since a calibration is valid for one choice.
 
     Raises:
         ValueError: If `rerank` is unknown.
@@ -104,7 +104,7 @@ class FeatureScorer:
         return (asked[pairs[:, 0]] * known[pairs[:, 1]]).sum(axis=1)
 
     def _prepare(self, database: Embeddings) -> None:
-        """Centers the database, which mostly is that of the last call."""
+        """Centers the database, unless it is the same as in the last call."""
         if self._of is database:
             return
         check_usable(database, "database")
@@ -120,13 +120,12 @@ class FeatureScorer:
 
 
 class LocalScorer:
-    """Scores of keypoints that are stored with the embeddings.
+    """Scores by the keypoints that are stored with the embeddings.
 
-    A score may depend on the other photos that a query is compared with: those of
-    its shortlist.
+    A score may depend on the other photos in the query's shortlist.
 
     Args:
-        matcher: `PhotoMatcher`, such as `LocalMatcher`; `None` is
+        matcher: `PhotoMatcher`, such as `LocalMatcher`; `None` uses
             `DistinctMatcher()`.
         name: String.
 
@@ -160,7 +159,7 @@ class LocalScorer:
         for row in np.unique(pairs[:, 0]).tolist():
             places = np.flatnonzero(pairs[:, 0] == row)
             columns = pairs[places, 1].tolist()
-            # Commands compare the same photos for several purposes.
+            # Commands compare the same photos several times.
             own = _digests(asked, np.array([row]))[row]
             key = _digest(own + b"".join(digests[column] for column in columns))
             if key not in self._known:
@@ -177,7 +176,7 @@ class LocalScorer:
 
 
 def _digests(local: LocalFeatures, rows: np.ndarray) -> dict[int, bytes]:
-    """What tells the keypoints of one photo from those of another, by row."""
+    """Hashes of the keypoints of photos, by row."""
     found = {}
     for row in np.unique(rows).tolist():
         data = local.descriptors[row].tobytes() + local.points[row].tobytes()
@@ -208,7 +207,7 @@ def local_features(embeddings: Embeddings) -> LocalFeatures:
     """
     if not has_local_features(embeddings):
         raise ValueError(
-            "The embeddings hold no keypoints; `whale-id embed` stores them in .npz. "
+            "The embeddings have no keypoints; `whale-id embed` stores them in .npz. "
             f"{received(extras=sorted(embeddings.extras))}"
         )
     extras = embeddings.extras
@@ -217,12 +216,12 @@ def local_features(embeddings: Embeddings) -> LocalFeatures:
 
 
 def local_arrays(local: LocalFeatures) -> dict[str, Any]:
-    """Keypoints under the names that they have in `Embeddings.extras`."""
+    """Keypoints with their names in `Embeddings.extras`."""
     return {LOCAL_PREFIX + name: array for name, array in local.arrays().items()}
 
 
 def with_local_features(embeddings: Embeddings, local: LocalFeatures) -> Embeddings:
-    """Embeddings with keypoints stored beside them.
+    """Adds keypoints to embeddings.
 
     Args:
         embeddings: `Embeddings` of N photos.
@@ -236,10 +235,10 @@ def with_local_features(embeddings: Embeddings, local: LocalFeatures) -> Embeddi
 
 
 def with_models(embeddings: Sequence[Embeddings]) -> Embeddings:
-    """The embeddings of several models of the same photos in one.
+    """Combines the embeddings of several models of the same photos.
 
     Args:
-        embeddings: Sequence of `Embeddings`; the first keeps its place.
+        embeddings: Sequence of `Embeddings`; the first one stays in `features`.
 
     Returns:
         `Embeddings`.
@@ -255,13 +254,13 @@ def with_models(embeddings: Sequence[Embeddings]) -> Embeddings:
 def default_scorers(
     embeddings: Sequence[Embeddings], rerank: str | None = None, pairs: str = "all"
 ) -> list[Scorer]:
-    """The features, re-ranked if asked, and the keypoints where all have them.
+    """Scorers for the features, and for the keypoints if all embeddings have them.
 
     Args:
         embeddings: Sequence of `Embeddings`.
-        rerank: String or `None`, as of `FeatureScorer`.
-        pairs: String, the pairs of keypoints that count: `"all"` by how distinct they
-            are, see `DistinctMatcher`, or the `"verified"`, see `LocalMatcher`.
+        rerank: String or `None`, as for `FeatureScorer`.
+        pairs: String, the pairs of keypoints that count: `"all"`, weighted by their
+            distinctness (`DistinctMatcher`), or `"verified"` (`LocalMatcher`).
 
     Returns:
         List of `Scorer`.
@@ -272,7 +271,7 @@ def default_scorers(
     for name in sorted(n for n in first if n.startswith(MODEL_PREFIX)):
         scorers.append(FeatureScorer(name, name, rerank=rerank))
     if all(has_local_features(e) for e in embeddings):
-        # Another name: a calibration of the one says nothing of the other.
+        # Another name: a calibration of one is not valid for the other.
         if pairs == "all":
             scorers.append(LocalScorer(name="local, distinct"))
         else:

@@ -1,4 +1,4 @@
-"""Left and right sides, which are never compared as if they were one."""
+"""Left and right sides of animals."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def sides_of(table: pd.DataFrame) -> np.ndarray:
     """The side that each photo shows.
 
     Args:
-        table: DataFrame; `viewpoint` says `left`, `right`, `L`, `front_left` and the
-            like. Any other value, or none, is a side that is not known.
+        table: DataFrame with `viewpoint`, such as `left`, `right`, `L` or `front_left`.
+            Any other value, or a missing one, is an unknown side.
 
     Returns:
         Array (N,) of `LEFT`, `RIGHT` and `NO_SIDE`.
@@ -32,7 +32,7 @@ def sides_of(table: pd.DataFrame) -> np.ndarray:
 
 
 def compatible_sides(queries: pd.DataFrame, database: pd.DataFrame) -> np.ndarray:
-    """(Q, N), false where one photo shows the left and the other the right."""
+    """(Q, N), false if one photo shows the left side and the other the right side."""
     asked, known = sides_of(queries)[:, None], sides_of(database)[None]
     return (asked == known) | (asked == NO_SIDE) | (known == NO_SIDE)
 

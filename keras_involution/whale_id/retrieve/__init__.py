@@ -1,4 +1,4 @@
-"""Which animals a photo looks like."""
+"""Ranks known animals by their similarity to photos."""
 
 from keras_involution.whale_id.retrieve.identify import identify as identify
 from keras_involution.whale_id.retrieve.index import Index as Index

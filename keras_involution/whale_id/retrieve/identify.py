@@ -1,4 +1,4 @@
-"""From embeddings to rankings: several models, heads, mirrored views."""
+"""Ranks animals by embeddings of one or several models."""
 
 from __future__ import annotations
 
@@ -23,34 +23,32 @@ def identify(
     leave_one_out: bool = False,
     implementation: str | None = None,
 ) -> Ranking:
-    """Which animals the queries may be.
+    """Ranks the animals that the queries may show.
 
-    The score of an animal is the cosine of `Index`, mixed with the query's logit of
-    the head: `(1 - head_weight) * cosine + head_weight * logit`. An animal that the
-    head does not know has its cosine alone. Of several models the scores are first
-    measured in standard deviations of each query, and then averaged; `fusion.Matcher`
-    averages calibrated probabilities, which is better.
-    Animals with the same score come in the order of their names.
+    The score of an animal is the cosine of `Index`, combined with the query's logit of
+    the head: `(1 - head_weight) * cosine + head_weight * logit`. Animals that are not a
+    class of the head have only the cosine. The scores of several models are first
+    standardized for each query and then averaged; `fusion.Matcher` averages calibrated
+    probabilities, which is better. Animals with the same score are sorted by name.
 
     Args:
-        queries: `Embeddings` of Q photos, or one for each model.
-        database: `Embeddings` of photos of known animals, or an `Index` of them
-            that is kept from call to call; one for each model.
-        top: Integer, how many animals to keep.
+        queries: `Embeddings` of Q photos, or a sequence with one for each model.
+        database: `Embeddings` of photos of known animals, or a reusable `Index` of
+            them; or a sequence with one for each model.
+        top: Integer, number of animals to keep.
         reduce: String, `"best"` photo or `"center"` of an animal.
         head_weight: Float from 0 to 1.
-        leave_one_out: Boolean, whether a photo of the database with the
-            `image_id` of the query does not count. Needs `reduce="best"` and NumPy.
+        leave_one_out: Boolean, whether to ignore photos of the database with the same
+            `image_id` as the query. Needs `reduce="best"` and NumPy.
         implementation: `"numpy"`, `"faiss"` or `None`; see `Index`. This and `reduce`
-            count for `Embeddings`; an `Index` has its own.
+            apply to `Embeddings`; an `Index` has its own settings.
 
     Returns:
-        `Ranking` of Q queries with the most similar photos of the (first)
-        database.
+        `Ranking` of Q queries with the most similar photos of the (first) database.
 
     Raises:
-        ValueError: If models differ in their photos or animals, sizes do not fit,
-            logits are needed and missing, or a row is not usable.
+        ValueError: If the models have different photos or animals, the sizes do not
+            match, logits are needed but missing, or a row is not usable.
 
     Example:
 
@@ -84,7 +82,7 @@ def identify(
             _scores(q, index, columns, block, head_weight, left_out)
             for q, index, columns in zip(models, indexes, head_columns)
         ]
-        # A mean of raw cosines would follow the model whose cosines vary most.
+        # A mean of raw cosines would be dominated by the model with the largest spread.
         standard = single if len(single) == 1 else [_standard(s) for s in single]
         scores = np.mean(standard, axis=0)
         parts.append(_ranking(scores, indexes[0], first, block, top, left_out))
@@ -92,7 +90,7 @@ def identify(
 
 
 def _standard(scores: np.ndarray) -> np.ndarray:
-    """Each row with mean 0 and standard deviation 1."""
+    """Standardizes each row to mean 0 and standard deviation 1."""
     spread = np.maximum(scores.std(axis=1, keepdims=True), 1e-6)
     return (scores - scores.mean(axis=1, keepdims=True)) / spread
 
@@ -103,7 +101,7 @@ def _one_of_each(queries: Any, database: Any) -> tuple[list[Embeddings], list[An
     databases = [database] if single else list(database)
     if not models or len(models) != len(databases):
         raise ValueError(
-            "There must be as many `queries` as `database`, one of each a model. "
+            "`queries` and `database` must both have one item for each model. "
             f"{received(queries=len(models), database=len(databases))}"
         )
     return models, databases
@@ -120,9 +118,9 @@ def _check_models(
         if sizes[0] != sizes[1]:
             reason = f"queries and database have different sizes {sizes}"
         elif queries.table["image_id"].to_list() != ids:
-            reason = "its queries are others than those of the first, or in other order"
+            reason = "its queries differ from those of the first, or in their order"
         elif index.classes != indexes[0].classes:
-            reason = "its database has other animals than that of the first"
+            reason = "its database has other animals than the first"
         elif head_weight and queries.logits is None:
             reason = "`head_weight` needs logits, and the queries have none"
         if reason:
@@ -130,7 +128,7 @@ def _check_models(
 
 
 def _columns(queries: Embeddings, index: Index) -> np.ndarray:
-    """For every class of the index its column in the logits, -1 without."""
+    """The column in the logits for every class of the index, -1 if there is none."""
     place = {name: i for i, name in enumerate(queries.classes or ())}
     return np.array([place.get(name, -1) for name in index.classes])
 

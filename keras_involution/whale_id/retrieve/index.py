@@ -1,4 +1,4 @@
-"""Exact search among the photos of known animals."""
+"""Searches the photos of known animals."""
 
 from __future__ import annotations
 
@@ -22,25 +22,24 @@ _BLOCK_VALUES = 2**24
 
 
 class Index:
-    """The photos of known animals, ready to be compared with others.
+    """An index of the photos of known animals.
 
-    The similarity is the cosine. The score of an animal is that of its most similar
-    photo (`"best"`) or of the center of its photos (`"center"`), the mean
-    over the views of a query. Mirrored photos of the database count as further
-    ones.
+    The similarity is the cosine. The score of an animal is the similarity of its most
+    similar photo (`"best"`) or of the center of its photos (`"center"`), averaged over
+    the views of a query. Mirrored photos of the database are used as further photos.
 
     Args:
         database: `Embeddings`; rows of unknown animals are left out.
         reduce: String, `"best"` or `"center"`.
-        implementation: `"numpy"`, which is exact and holds about 64 MB beside the
-            features; `"faiss"`, which looks at the `neighbors` nearest photos
-            only and gives -1 to animals that are not among them. `None` takes faiss
-            from 200,000 features on, where it is installed.
+        implementation: `"numpy"`, which is exact and needs about 64 MB in addition to
+            the features; `"faiss"`, which considers only the `neighbors` nearest photos
+            and assigns -1 to animals that are not among them. `None` uses faiss from
+            200,000 features, if it is installed.
         neighbors: Integer, for `"faiss"`.
 
     Raises:
-        ValueError: If no animal is known, a row is not usable, or faiss is not
-            installed and asked for.
+        ValueError: If no animal is known, a row is not usable, or `"faiss"` is given
+            but not installed.
 
     Example:
 
@@ -64,7 +63,7 @@ class Index:
         check_usable(database, "database")
         if not known.size:
             raise ValueError(
-                "The database holds no photo of a known animal. "
+                "The database has no photo of a known animal. "
                 f"{received(rows=len(database))}"
             )
         names = database.table["identity"].to_numpy(object)[known]
@@ -93,7 +92,7 @@ class Index:
 
     @property
     def block_size(self) -> int:
-        """How many queries to ask at once, so that memory stays bounded."""
+        """Number of queries in a block, to limit memory."""
         return max(1, _BLOCK_VALUES // len(self.features))
 
     def scores(
@@ -102,19 +101,19 @@ class Index:
         """The score of every animal.
 
         Args:
-            views: List of arrays (B, D): the queries, and if wished mirrored.
-            left_out: Sequence of B ids of photos that do not count for their
-                query, as for a query that is in the database itself.
+            views: List of arrays (B, D): the queries, and optionally mirrored queries.
+            left_out: Sequence of B ids of photos that are ignored for their query, for
+                example if the query itself is in the database.
 
         Returns:
             Array (B, C) of float32.
 
         Raises:
-            ValueError: If something is left out of centers, or of faiss's index.
+            ValueError: If `left_out` is given with centers or with faiss.
         """
         if left_out is not None and (self.reduce == "center" or self._faiss):
             raise ValueError(
-                'To leave a photo out needs `reduce="best"` and NumPy. '
+                'Leaving out a photo needs `reduce="best"` and NumPy. '
                 f"{received(reduce=self.reduce, faiss=self._faiss is not None)}"
             )
         return np.mean(
@@ -127,15 +126,15 @@ class Index:
         codes: np.ndarray,
         left_out: Sequence[str] | None = None,
     ) -> np.ndarray:
-        """The photo of an animal that is most like a query.
+        """The photo of each animal that is most similar to a query.
 
         Args:
-            views: List of arrays (B, D), of which the first counts.
+            views: List of arrays (B, D); only the first is used.
             codes: Array (B, K), numbers of classes.
-            left_out: As in `scores`.
+            left_out: As for `scores`.
 
         Returns:
-            Array (B, K), rows of the database; -1 where nothing is left.
+            Array (B, K), rows of the database; -1 if no photo is left.
         """
         names = left_out or [""] * len(codes)
         ends = np.append(self.starts[1:], len(self.codes))
@@ -189,19 +188,19 @@ class Index:
 
 
 def check_usable(embeddings: Embeddings, name: str) -> None:
-    """Raises `ValueError` with the names of rows that are not finite or all zero."""
+    """Raises `ValueError` with the ids of rows that are not finite or all zero."""
     rows = embeddings.unusable_rows()
     if rows.size:
         ids = embeddings.table["image_id"].iloc[rows[:10]].to_list()
         raise ValueError(
-            f"{rows.size} rows of the {name} hold values that are not finite, or only "
+            f"{rows.size} rows of the {name} have values that are not finite, or only "
             f"zeros. {received(image_ids=ids)}"
         )
 
 
 def _faiss_index(features: np.ndarray) -> Any:
     with warnings.catch_warnings():
-        # Its bindings warn about themselves when they are imported.
+        # The faiss bindings raise warnings when they are imported.
         warnings.simplefilter("ignore", DeprecationWarning)
         import faiss
     index = faiss.IndexFlatIP(features.shape[1])

@@ -1,4 +1,4 @@
-"""Animals in the order in which they may be the one."""
+"""Rankings of animals by score."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keras_involution._arguments import positive_integer, received
 
 @dataclass(frozen=True)
 class Ranking:
-    """For every query the most likely animals, best first.
+    """The most likely animals for every query, best first.
 
     Args:
-        labels: Array (Q, K) of identities, each once in a row.
-        scores: Array (Q, K) of floats, falling in every row.
-        images: Array (Q, K) of integers: the row of the database whose photo of
-            that animal is most similar, -1 for none. `None` where it is not known.
+        labels: Array (Q, K) of identities, unique in each row.
+        scores: Array (Q, K) of floats, descending in each row.
+        images: Array (Q, K) of integers: the row of the database with the most similar
+            photo of the animal, -1 for none. `None` if it is not known.
 
     Raises:
         ValueError: If the shapes differ.
@@ -45,7 +45,7 @@ class Ranking:
         return len(self.labels)
 
     def rows(self, chosen: Any) -> Ranking:
-        """Some of the queries: a boolean mask (Q,) or row numbers."""
+        """Selects queries by a boolean mask (Q,) or row numbers."""
         images = None if self.images is None else self.images[chosen]
         return Ranking(self.labels[chosen], self.scores[chosen], images)
 
@@ -56,18 +56,18 @@ class Ranking:
 
 
 def rank_scores(scores: np.ndarray, classes: Sequence[str], top: int = 10) -> Ranking:
-    """The best of a matrix of class scores.
+    """Ranks classes by a matrix of scores.
 
     Args:
         scores: Array (Q, C).
         classes: Sequence of C strings. Classes with the same score keep this order.
-        top: Integer, how many to keep.
+        top: Integer, number of classes to keep.
 
     Returns:
         `Ranking` of min(`top`, C) animals.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If the shapes do not match.
 
     Example:
 
@@ -88,7 +88,7 @@ def rank_scores(scores: np.ndarray, classes: Sequence[str], top: int = 10) -> Ra
 
 
 def best_columns(scores: np.ndarray, top: int) -> np.ndarray:
-    """(Q, min(top, C)): columns by falling score, equal ones from left to right."""
+    """(Q, min(top, C)): columns by descending score; ties are in column order."""
     top = min(top, scores.shape[1])
     order = np.empty((len(scores), top), "int64")
     for row, values in enumerate(scores):

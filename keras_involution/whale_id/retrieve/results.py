@@ -1,4 +1,4 @@
-"""Rankings as tables and files."""
+"""Writes rankings as tables and files."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def results_table(
     database: pd.DataFrame | None = None,
     confidence: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """A ranking as a table with one row for each query and animal.
+    """Converts a ranking to a table with one row for each query and animal.
 
     Args:
         ranking: `Ranking` of Q queries and K animals.
         queries: DataFrame, the table of the Q queries.
-        database: DataFrame, the table that `ranking.images` counts in; `None` leaves
-            the photos out.
+        database: DataFrame, the table that `ranking.images` indexes; `None` omits the
+            photos.
         confidence: Array (Q, K), the probabilities.
 
     Returns:
-        DataFrame with `image_id`, `rank` from 1, `identity`, `score`, and where known
+        DataFrame with `image_id`, `rank` from 1, `identity` and `score`, and if known
         `confidence` and `candidate`, the `image_id` of the most similar photo.
 
     Raises:
-        ValueError: If there are not as many queries as rankings.
+        ValueError: If the numbers of queries and rankings differ.
     """
     count, top = ranking.labels.shape
     if len(queries) != count:
         raise ValueError(
-            "`queries` must have a row for each query of the ranking. "
+            "`queries` must have one row per query of the ranking. "
             f"{received(queries=len(queries), ranking=count)}"
         )
     columns = {
@@ -61,10 +61,10 @@ def results_table(
 def write_results(
     results: pd.DataFrame, path: str | Path, *, force: bool = False
 ) -> None:
-    """Writes a table of `results_table` as CSV, parquet or npz (an array a column).
+    """Writes a `results_table` as CSV, parquet or npz (one array per column).
 
     Raises:
-        ValueError: If the suffix is another, or the file is there and `force` is false.
+        ValueError: If the suffix is unknown, or the file exists and `force` is false.
     """
     with atomic_write(path, force, SUFFIXES) as draft:
         suffix = draft.suffix.lower()
@@ -79,6 +79,6 @@ def write_results(
 
 
 def _array(column: pd.Series) -> np.ndarray:
-    """Text as text of one width: no pickles."""
+    """Converts text to fixed-width strings, so that no pickle is needed."""
     values = column.to_numpy()
     return values if values.dtype.kind in "if" else values.astype(str)

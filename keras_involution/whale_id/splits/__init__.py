@@ -1,4 +1,4 @@
-"""Which photos train and which test, the same on every machine."""
+"""Splits photos into training and test sets, identically on every machine."""
 
 from keras_involution.whale_id.splits.copies import (
     find_copies as find_copies,

@@ -1,4 +1,4 @@
-"""A split that the table brings along."""
+"""Uses a split that is given in the table."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ _NOTHING = ("", "nan", "none")
 
 
 def given_split(table: pd.DataFrame, given: str) -> pd.Series:
-    """The words of the column in the four of the package, or ""."""
+    """The values of the column, mapped to the four words of the package or ""."""
     return _words(table, given).map(_WORDS).astype(object)
 
 
 def is_training(table: pd.DataFrame, given: str) -> pd.Series:
-    """Which rows the column calls training, in any spelling."""
+    """Whether each row is for training according to the column, in any spelling."""
     return given_split(table, given) == TRAIN
 
 
 def is_validation(table: pd.DataFrame, given: str) -> pd.Series:
-    """Which rows the column keeps for validation, in any spelling."""
+    """Whether each row is for validation according to the column, in any spelling."""
     return _words(table, given).isin(_VALIDATION)
 
 
 def says_nothing(table: pd.DataFrame, given: str) -> pd.Series:
-    """Which rows the column says nothing about."""
+    """Whether each row has no value in the column."""
     return _words(table, given).isin(_NOTHING)
 
 
 def _words(table: pd.DataFrame, given: str) -> pd.Series:
     if given not in table:
-        raise ValueError(f"There is no such column. {received(given=given)}")
+        raise ValueError(f"The column does not exist. {received(given=given)}")
     words = table[given].fillna("").astype(str).str.strip().str.lower()
     strange = sorted(set(words) - set(_WORDS))
     if strange:
         raise ValueError(
-            f"The column {given!r} says neither train nor test. "
+            f"The column {given!r} contains neither train nor test. "
             f"{received(words=strange[:10])}"
         )
     return words

@@ -1,4 +1,4 @@
-"""The earlier photos train, the later ones test."""
+"""Splits by time: earlier photos for training, later photos for testing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keras_involution.whale_id.tables._dates import parse_dates
 def time_split(
     table: pd.DataFrame, unit: pd.Series, test: float, cutoff: str | None
 ) -> pd.Series:
-    """Parts by date; an encounter counts from its first photo."""
+    """Splits by date; the date of an encounter is that of its first photo."""
     days = _days(table)
     days = days.groupby(unit).transform("min").where(days.notna())
     dated = days.notna()
@@ -41,19 +41,19 @@ def _days(table: pd.DataFrame) -> pd.Series:
     if parsed.isna().any():
         rows = {row: written[row] for row in written.index[parsed.isna()][:5]}
         raise ValueError(
-            "Some dates cannot be read, or may have day or month in front; 2019-05-30 "
-            f"is sure. {received(rows=rows)}"
+            "Some dates cannot be read, or the order of day and month is ambiguous; "
+            f"write 2019-05-30. {received(rows=rows)}"
         )
     return parsed.dt.normalize().reindex(table.index)
 
 
 def _cutoff(days: pd.Series, test: float) -> pd.Timestamp:
-    """The day from which on there is a fraction of photos nearest to `test`."""
+    """The first day of the test for which its fraction is nearest to `test`."""
     counts = days.value_counts().sort_index()
     from_day_on = counts[::-1].cumsum()[::-1]
     if len(counts) < 2:
         raise ValueError(
-            f"All photos are of one day. {received(days=list(counts.index))}"
+            f"All photos are from one day. {received(days=list(counts.index))}"
         )
     misses = (from_day_on.iloc[1:] / counts.sum() - test).abs()
     return pd.Timestamp(misses.index[int(misses.argmin())])
@@ -63,5 +63,5 @@ def _day(text: str) -> pd.Timestamp:
     try:
         day = pd.Timestamp(text)
     except ValueError as error:
-        raise ValueError(f"`cutoff` is no date. {received(cutoff=text)}") from error
+        raise ValueError(f"`cutoff` is not a date. {received(cutoff=text)}") from error
     return day.tz_localize("UTC") if day.tzinfo is None else day.tz_convert("UTC")

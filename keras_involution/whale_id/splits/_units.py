@@ -1,4 +1,4 @@
-"""What may not be torn apart, in an order that hashes decide."""
+"""Units that are not divided by a split, in an order determined by hashes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NEITHER = ""
 
 
 def in_hash_order(names: Iterable[str], seed: int) -> list[str]:
-    """Names without repeats, in an order that is random and the same everywhere."""
+    """Unique names, in an order that is random and the same on every machine."""
     return sorted(dict.fromkeys(names), key=lambda name: _hash(name, seed))
 
 
 def animal_groups(table: pd.DataFrame, unit: pd.Series) -> dict[str, str]:
-    """From every animal to the first of those that it shares encounters with."""
+    """Maps every animal to the first animal with which it shares encounters."""
     parent = {animal: animal for animal in sorted(set(table["identity"]))}
 
     def root(animal: str) -> str:
@@ -36,7 +36,7 @@ def animal_groups(table: pd.DataFrame, unit: pd.Series) -> dict[str, str]:
 def take_units(
     table: pd.DataFrame, unit: pd.Series, wanted: float, seed: int
 ) -> set[str]:
-    """Units with about `wanted` photos, so that each animal keeps one unit."""
+    """Units with about `wanted` photos; at least one unit of each animal remains."""
     pairs = pd.DataFrame({"unit": unit, "animal": table["identity"]})
     left = Counter(pairs.drop_duplicates()["animal"])
     animals = pairs.groupby("unit")["animal"].unique().to_dict()
@@ -53,7 +53,7 @@ def take_units(
 
 
 def take_groups(groups: pd.Series, wanted: float, seed: int) -> set[str]:
-    """Groups of animals with about `wanted` photos, one group at least."""
+    """Groups of animals with about `wanted` photos, at least one group."""
     sizes = Counter(groups)
     order = in_hash_order(groups, seed)
     taken: set[str] = set()

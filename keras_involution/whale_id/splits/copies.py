@@ -1,4 +1,4 @@
-"""Photos that are the same, or nearly the same, as another."""
+"""Finds identical and nearly identical photos."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SIDE = 64
 def find_copies(
     table: pd.DataFrame, on_image: Callable[[int], None] | None = None
 ) -> pd.DataFrame:
-    """Finds photos that are copies of another, or look like copies.
+    """Finds photos that are copies or near copies of other photos.
 
     Copies have the same bytes. Near copies, such as frames of a burst or a resized
-    file, have thumbnails that `data.find_duplicates` takes for the same.
+    file, are found by their thumbnails with `data.find_duplicates`.
 
     Args:
-        table: DataFrame with `image_id` and `path`. Files that cannot be read are left
-            out; `check_table` names them.
+        table: DataFrame with `image_id` and `path`. Files that cannot be read are
+            ignored; `check_table` lists them.
         on_image: Function that is called with the number of photos read.
 
     Returns:

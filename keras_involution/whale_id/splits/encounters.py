@@ -1,4 +1,4 @@
-"""Which photos belong to one encounter with an animal."""
+"""Finds photos that belong to the same encounter with an animal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_involution.whale_id.tables._dates import parse_dates
 
 HOURS, FRAMES = 1.0, 10
 COUNTER = "photo_number"
-# DSCN4422, IMG_0012, P1010023, DJI_0042, _MG_1234: what cameras call their files.
+# Camera file names: DSCN4422, IMG_0012, P1010023, DJI_0042, _MG_1234.
 _CAMERA_FILE = re.compile(r"((?:.*[^A-Za-z])?_?[A-Z]{1,5}_?(?:\d{1,3}_)?)(\d{4,8})$")
 _ENOUGH = 0.5
 
@@ -25,9 +25,10 @@ class Encounters:
     """The encounter of every photo.
 
     Args:
-        names: Series of strings; a photo that belongs to none has a name of its
-            own.
-        source: String, what told them: a column, the time, counters or nothing.
+        names: Series of strings, the encounter of each photo; a photo without an
+            encounter has a unique name.
+        source: String, the source of the encounters: a column, the time, counters or
+            nothing.
     """
 
     names: pd.Series
@@ -35,7 +36,7 @@ class Encounters:
 
     @property
     def found(self) -> bool:
-        """Whether anything told encounters apart."""
+        """Whether the table contains information about encounters."""
         return self.source != "nothing"
 
 
@@ -49,16 +50,16 @@ def find_encounters(
 ) -> Encounters:
     """Finds the encounters of the photos of a table.
 
-    The first of these that at least half of the rows have: the column `encounter`; the
-    column `date`, or with `files` the time in the photos themselves; the counter
-    of the camera, in the column `photo_number` or in the names of the files.
-    Photos of one animal with no larger gap than `hours`, or `frames`, between
-    neighbors are one encounter; dates without a time are one for each day.
+    The first source with values for at least half of the rows is used: the column
+    `encounter`; the column `date`, or with `files` the time in the photo files; the
+    camera's frame counter, in the column `photo_number` or in the file names. Photos of
+    one animal belong to one encounter if the gaps between consecutive photos are at
+    most `hours` or `frames`. With dates without a time, each day is one encounter.
 
     Args:
-        table: DataFrame as `read_table` gives it.
-        column: String, a column to take instead; `"auto"` as above; `None` takes every
-            photo alone.
+        table: DataFrame as returned by `read_table`.
+        column: String, a column to use instead; `"auto"` as above; `None` treats every
+            photo as an encounter.
         hours: Float.
         frames: Integer.
         files: Boolean, whether to open the photos for their time.
@@ -83,7 +84,7 @@ def find_encounters(
         return Encounters(alone, "nothing")
     if column != "auto":
         if column not in table:
-            raise ValueError(f"There is no such column. {received(column=column)}")
+            raise ValueError(f"The column does not exist. {received(column=column)}")
         return Encounters(_named(table[column], alone), f"the column {column!r}")
     if "encounter" in table and _said(table["encounter"]).mean() >= _ENOUGH:
         return Encounters(_named(table["encounter"], alone), "the column 'encounter'")
@@ -123,7 +124,7 @@ def _exif_time(path: str | Path) -> str | None:
             taken = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
             return str(taken) if taken else None
     except (ImageError, OSError, ValueError, SyntaxError):
-        return None  # `check` names files that cannot be read.
+        return None  # `check` lists files that cannot be read.
 
 
 def _by_time(
@@ -139,7 +140,7 @@ def _by_time(
 
 
 def _counters(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """The name of a series of files, and the number in it."""
+    """The name of a series of files, and the number of each file in it."""
     if COUNTER in table:
         numbers = pd.to_numeric(table[COUNTER], errors="coerce").astype("float64")
         return pd.Series("", table.index), numbers
@@ -157,7 +158,7 @@ def _chained(
     gap: float,
     alone: pd.Series,
 ) -> pd.Series:
-    """One name while neighbors of an animal lie no farther apart than `gap`."""
+    """Gives consecutive photos of an animal one name if their gap is at most `gap`."""
     frame = pd.DataFrame(
         {"animal": table["identity"].astype(str), "series": series, "value": values}
     ).dropna(subset=["value"])

@@ -1,4 +1,4 @@
-"""The protocols of splitting, and one function for all."""
+"""The split protocols, and one function for all of them."""
 
 from __future__ import annotations
 
@@ -44,43 +44,41 @@ def split_table(
     column: str = "split",
     within: tuple[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Says for every photo whether it trains or tests.
+    """Splits the photos of a table into training and test sets.
 
-    Hashes of the ids decide, not a random generator: the same table gives the same
-    split on every machine and for any order of its rows.
+    The split depends on hashes of the ids instead of random numbers. The same table
+    gives the same split on every machine and for any order of its rows.
 
     | `protocol` | the test photos |
     | --- | --- |
-    | `"closed"` | of animals that also train: `test` |
-    | `"open"` | the same, `test_known`, and all of some animals, `test_new` |
-    | `"disjoint"` | all of some animals: `test` |
-    | `"folds"` | the same, one of `folds` parts of the animals |
-    | `"time"` | the latest: `test_known`, or `test_new` if the animal is new then |
-    | `"given"` | as the column `given` says |
+    | `"closed"` | photos of animals that are also in training: `test` |
+    | `"open"` | as before, `test_known`, and all photos of some animals, `test_new` |
+    | `"disjoint"` | all photos of some animals: `test` |
+    | `"folds"` | as before, for one of `folds` parts of the animals |
+    | `"time"` | the latest photos: `test_known`, or `test_new` for new animals |
+    | `"given"` | as in the column `given` |
 
-    Photos of unknown animals never train. Where the protocol is open they are
-    `test_new`, unless their encounter trains; elsewhere they are in neither part, which
-    is written as "".
+    Photos of unknown animals are never used for training. With an open protocol they
+    are `test_new`, unless their encounter is in training. With other protocols they are
+    in neither part, which is written as "".
 
     Args:
-        table: DataFrame as `read_table` gives it.
+        table: DataFrame as returned by `read_table`.
         protocol: String, one of the above.
-        test: Float, the fraction of the photos in the test; with `"open"`, of
-            known animals.
-        new: Float, the fraction of new animals' photos, for `"open"`.
-        seed: Integer; another one gives another split.
-        encounters: String, a column such as `"encounter"`: photos with the same
-            value stay on one side. `"auto"` finds encounters by `find_encounters`;
-            `None` treats every photo alone, so that frames of one sighting may
-            stand on both sides.
-        together: DataFrame of `find_copies`: pairs of rows that stay on one side.
-            Where the column `given` separates them, the tested one trains.
+        test: Float, the fraction of test photos; with `"open"`, of known animals.
+        new: Float, the fraction of photos of new animals, for `"open"`.
+        seed: Integer; another value gives another split.
+        encounters: String, a column such as `"encounter"`. Photos with the same value
+            are kept on one side. `"auto"` uses `find_encounters`; `None` treats every
+            photo separately, so frames of one sighting may be on both sides.
+        together: DataFrame from `find_copies`: pairs of rows that are kept on one side.
+            If the column `given` separates them, the test photo moves to training.
         folds: Integer, number of folds.
-        fold: Integer, the fold that is tested, from 0.
-        cutoff: String, the first day of the test, for `"time"`; `None` finds the day
-            for which the test comes nearest to the fraction `test`.
+        fold: Integer, the fold used for testing, from 0.
+        cutoff: String, the first day of the test, for `"time"`; `None` uses the day
+            for which the fraction of test photos is nearest to `test`.
         given: String, the column for `"given"`.
-        column: String, the column that is written.
+        column: String, the column to write.
         within: Tuple of a column and a value: only these rows are split, the others
             are in neither part. `("split", "train")` makes a validation split.
 
@@ -89,8 +87,8 @@ def split_table(
         "test_new", "".
 
     Raises:
-        ValueError: If an argument is out of range, a column is missing, or nothing
-            would train or nothing would be tested.
+        ValueError: If an argument is out of range, a column is missing, or the training
+            or test set would be empty.
 
     Example:
 
@@ -106,17 +104,17 @@ def split_table(
     _check_fractions(protocol, test, new)
     if not column or column in _FACTS:
         raise ValueError(
-            "The split needs a column of its own. " + received(column=column)
+            "The split needs a separate column. " + received(column=column)
         )
     for name in (within or ())[:1]:
         if name not in table:
-            raise ValueError(f"There is no such column. {received(column=name)}")
+            raise ValueError(f"The column does not exist. {received(column=name)}")
     rows = table if within is None else table[table[within[0]] == within[1]]
     options: dict[str, Any] = {"test": test, "new": new, "seed": seed}
     options |= {"folds": folds, "fold": fold, "cutoff": cutoff, "given": given}
     known = rows if protocol in ("given", "time") else rows[rows["identity"] != UNKNOWN]
     if known.empty:
-        raise ValueError(f"There is nothing to split. {received(rows=len(table))}")
+        raise ValueError(f"There are no rows to split. {received(rows=len(table))}")
     unit = _units(rows, find_encounters(rows, encounters).names, table, together)
     parts = _PARTS[protocol](known, unit[known.index], options)
     all_parts = pd.Series(NEITHER, table.index, dtype=object)
@@ -139,7 +137,7 @@ _FACTS = (
 def _units(
     rows: pd.DataFrame, unit: pd.Series, table: pd.DataFrame, together: Any
 ) -> pd.Series:
-    """Encounters, joined where photos of two of them are copies."""
+    """Encounters, merged if they contain copies of the same photo."""
     if together is None:
         return unit
     names = unit.to_dict()
@@ -159,7 +157,7 @@ def _units(
 
 
 def _moved(parts: pd.Series, table: pd.DataFrame, together: pd.DataFrame) -> pd.Series:
-    """Tested copies of photos that train train as well."""
+    """Moves test photos that are copies of training photos to training."""
     parts = parts.copy()
     changed = True
     while changed:
@@ -195,7 +193,7 @@ def _disjoint(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Ser
 
 
 def _folds(table: pd.DataFrame, unit: pd.Series, o: dict[str, Any]) -> pd.Series:
-    """The largest group first, each to the fold that has the fewest photos."""
+    """Assigns groups, largest first, to the fold with the fewest photos."""
     number = positive_integer(o["folds"], "folds")
     one_of(o["fold"], range(number), "fold")
     groups = table["identity"].map(animal_groups(table, unit))
@@ -234,7 +232,7 @@ def _where(chosen: pd.Series, part: str) -> pd.Series:
 def _check_fractions(protocol: str, test: float, new: float) -> None:
     if not 0 < test < 1 or (protocol == "open" and not (new > 0 and test + new < 1)):
         raise ValueError(
-            "`test` and `new` must be fractions above 0, together below 1. "
+            "`test` and `new` must be fractions above 0, and their sum below 1. "
             f"{received(test=test, new=new)}"
         )
 
@@ -243,7 +241,7 @@ def _check_sides(parts: pd.Series, protocol: str) -> None:
     counts = parts.value_counts().to_dict()
     if TRAIN not in counts or not set(counts) - {TRAIN, NEITHER}:
         raise ValueError(
-            "Nothing would train or nothing would be tested: too few animals have a "
-            "second photo or encounter, or all are linked by encounters. "
+            "The training or test set would be empty: too few animals have a second "
+            "photo or encounter, or all are linked by encounters. "
             f"{received(protocol=protocol, counts=counts)}"
         )

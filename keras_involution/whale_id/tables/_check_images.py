@@ -1,4 +1,4 @@
-"""What is wrong with the images of a table, and with the boxes in them."""
+"""Finds problems of the images and boxes of a table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ImageFacts:
 
 def look(path: str) -> ImageFacts:
     if not os.path.isfile(path):
-        return ImageFacts(("missing", f"there is no file {path}"))
+        return ImageFacts(("missing", f"the file {path} does not exist"))
     try:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -44,7 +44,7 @@ def look(path: str) -> ImageFacts:
             return ImageFacts(None, upright_size(image), digest)
     except UnidentifiedImageError:
         reason = "it is not an image of a known kind"
-    except Exception as error:  # decoders raise whatever they like
+    except Exception as error:  # decoders raise errors of any type
         reason = str(error) or type(error).__name__
     return ImageFacts(("undecodable", f"{path}: {reason}"))
 
@@ -77,12 +77,12 @@ def _box(row: Any, box: list[float], size: tuple[int, int]) -> Iterator[Problem]
     right, bottom = min(x + w, size[0]), min(y + h, size[1])
     shown = "x".join(map(str, size))
     if right - left < 1 or bottom - top < 1:
-        yield Problem(row, "box", f"the box {box} shows nothing of {shown} pixels")
+        yield Problem(row, "box", f"the box {box} lies outside the {shown} pixels")
         return
     if (left, top, right, bottom) == (x, y, x + w, y + h):
         return
     clipped = [left, top, right - left, bottom - top]
-    what = f"the box {box} leaves the {shown} pixels"
+    what = f"the box {box} extends beyond the {shown} pixels"
     if x < w <= size[0] and y < h <= size[1]:
         what += "; it is read as [x, y, width, height], not as two corners"
     yield Problem(row, "box", what, clipped)
@@ -103,10 +103,10 @@ def two_animals(
             others = {a for _, a, b in rows if a != animal and _overlap(b, box)}
             if others:
                 names = ", ".join(sorted(others))
-                what = f"the same image as {animal} and as {names}"
+                what = f"the same image is listed as {animal} and as {names}"
                 yield Problem(row, "two animals", what)
 
 
 def _overlap(first: str, second: str) -> bool:
-    """Whether two boxes, as text, may show the same animal: a missing box shows all."""
+    """Whether two boxes, as text, may show the same animal; no box means all of it."""
     return first == second or "None" in (first, second)

@@ -1,4 +1,4 @@
-"""What is wrong with the names, species and dates of a table."""
+"""Finds problems of the names, species and dates of a table."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from keras_involution.whale_id.tables._dates import parse_dates
 from keras_involution.whale_id.tables._problem import Problem
 from keras_involution.whale_id.tables.species import SPECIES
 
-# What begins so is a formula to a spreadsheet, unless it is a number.
+# A spreadsheet treats text that starts like this as a formula, unless it is a number.
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d+(\.\d*)?$)")
 
 _ALPHABETS = {"Latin", "Cyrillic", "Greek", "Armenian", "Cherokee"}
-# Of Cyrillic and Greek, what looks like a Latin letter in usual typefaces.
+# Cyrillic and Greek letters that look like Latin letters in common typefaces.
 _LOOK_ALIKES = str.maketrans(
     "АВЕКМНОРСТУХЅІЈаеорсухѕіјԁһԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧονρ",  # noqa: RUF001
     "ABEKMHOPCTYXSIJaeopcyxsijdhqwABEZHIKMNOPTYXovp",
@@ -32,7 +32,7 @@ def repeated_ids(table: pd.DataFrame) -> Iterator[Problem]:
 
 
 def unknown_species(table: pd.DataFrame) -> Iterator[Problem]:
-    """Names that resemble another, and strangers in a table of whales and dolphins."""
+    """Names similar to a known one, and unknown names in a table of cetaceans."""
     if "species" not in table:
         return
     counts = Counter(table["species"].dropna())
@@ -43,7 +43,7 @@ def unknown_species(table: pd.DataFrame) -> Iterator[Problem]:
         if name in SPECIES or not (close or 2 * listed > counts.total()):
             continue
         what = f"the species {name!r} is not known"
-        what += f"; {close[0]!r} may be meant" if close else ""
+        what += f"; did you mean {close[0]!r}?" if close else ""
         for row in table.index[table["species"] == name]:
             yield Problem(row, "species", what, close[0] if close else None)
 
@@ -57,7 +57,7 @@ def unclear_dates(table: pd.DataFrame) -> Iterator[Problem]:
         return
     written = table["date"].dropna()
     for row in written.index[parse_dates(written).isna()]:
-        what = f"{table.at[row, 'date']!r} is no date for sure; 2019-05-30 would be one"
+        what = f"{table.at[row, 'date']!r} is not a clear date; write 2019-05-30"
         yield Problem(row, "date", what)
 
 
@@ -82,13 +82,11 @@ def other_spellings(table: pd.DataFrame) -> Iterator[Problem]:
 
 
 def strange_letters(table: pd.DataFrame) -> Iterator[Problem]:
-    """Identities with letters that nobody sees, or of several alphabets."""
+    """Identities with invisible characters, or letters of several alphabets."""
     for row, name in table["identity"].astype(str).items():
         invisible = sorted({_name_of(c) for c in name if _is_invisible(c)})
         if invisible:
-            what = (
-                f"the identity {name!a} holds {', '.join(invisible)}, which is unseen"
-            )
+            what = f"the identity {name!a} contains invisible {', '.join(invisible)}"
             yield Problem(row, "letters", what)
         alphabets = sorted({_alphabet(c) for c in name if c.isalpha()} & _ALPHABETS)
         if len(alphabets) > 1:
@@ -110,9 +108,9 @@ def _alphabet(letter: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """What a person may not tell apart: `Luna 1`, `luna-1`, `LUNA_1`.
+    """A form that is equal for names that look alike: `Luna 1`, `luna-1`, `LUNA_1`.
 
-    Letters that look like Latin ones count as those, and what nobody sees not at all.
+    Letters that look like Latin letters are replaced, and invisible ones are removed.
     """
     seen = "".join(c for c in name if not _is_invisible(c) or c.isspace())
     latin = unicodedata.normalize("NFKC", seen).translate(_LOOK_ALIKES)

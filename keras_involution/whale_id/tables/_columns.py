@@ -1,4 +1,4 @@
-"""The standard columns, and how every format comes to them."""
+"""The standard columns, and the conversion of other formats to them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNKNOWN = "unknown"
 OPEN_CLASS = frozenset({UNKNOWN, "new_whale", "new_individual"})
 REQUIRED = ("image_id", "identity", "path")
 OPTIONAL = ("bbox", "species", "date", "viewpoint", "encounter", "split")
-# Other names of the same things; the first that is there counts.
+# Other names of the same columns; the first one in the table is used.
 ALIASES = {
     "viewpoint": ("viewpoint", "orientation", "position"),
     "encounter": ("encounter", "encounter_id"),
@@ -29,11 +29,11 @@ ALIASES = {
 def standard_table(
     frame: pd.DataFrame, images: str | Path, boxes: bool = True
 ) -> pd.DataFrame:
-    """The standard columns first, then the others of `frame` as they are.
+    """The standard columns, followed by the other columns of `frame` unchanged.
 
     Args:
         frame: DataFrame with at least `image_id`, `identity` and `path`.
-        images: Folder that relative paths start from.
+        images: Base folder of relative paths.
         boxes: Whether to keep `bbox`.
 
     Returns:
@@ -59,14 +59,14 @@ def standard_table(
         if name in frame and (boxes or name != "bbox"):
             columns[name] = [_CLEANERS.get(name, text)(v) for v in frame[name]]
     used = {*REQUIRED, *OPTIONAL}
-    # One by one, thousands of further columns would take seconds.
+    # Adding thousands of other columns one by one would take seconds.
     others = frame.drop(columns=used.intersection(frame)).reset_index(drop=True)
     table = pd.concat([pd.DataFrame(columns), others], axis=1)
     return table.astype({"bbox": object}) if "bbox" in table else table
 
 
 def check_columns(frame: pd.DataFrame, names: tuple[str, ...]) -> None:
-    """Raises `ValueError` where a column is missing."""
+    """Raises `ValueError` if a column is missing."""
     missing = [name for name in names if name not in frame]
     if missing:
         raise ValueError(
@@ -75,7 +75,7 @@ def check_columns(frame: pd.DataFrame, names: tuple[str, ...]) -> None:
 
 
 def text(value: Any) -> str | None:
-    """`value` as text, whole numbers without a point; `None` where nothing is said."""
+    """`value` as text, whole numbers without a decimal point; `None` if missing."""
     if is_missing(value):
         return None
     if isinstance(value, float) and value.is_integer():
@@ -92,9 +92,9 @@ def is_missing(value: Any) -> bool:
 
 
 def parse_box(value: Any) -> Any:
-    """A list of four floats, `None`, or `value` itself where it is no box.
+    """A list of four floats, `None`, or `value` itself if it is not a box.
 
-    What cannot be read is left for `check_table` to name.
+    `check_table` reports values that cannot be read.
     """
     if is_missing(value):
         return None
@@ -109,7 +109,7 @@ def parse_box(value: Any) -> Any:
 
 
 def is_box(value: Any) -> bool:
-    """Whether `parse_box` has understood it."""
+    """Whether `parse_box` returned a valid box."""
     return (
         isinstance(value, list)
         and len(value) == 4
@@ -118,7 +118,7 @@ def is_box(value: Any) -> bool:
 
 
 def _brackets(text: str) -> str:
-    """`(1, 2, 3, 4)`, as Python writes a tuple, is a box too."""
+    """Converts `(1, 2, 3, 4)`, a Python tuple as text, to a list."""
     text = text.strip()
     return f"[{text[1:-1]}]" if text[:1] + text[-1:] == "()" else text
 
@@ -148,7 +148,7 @@ def _identity(value: Any) -> str:
 
 
 def _absolute(images: str | Path, raw: str, path: str) -> str:
-    """The path, with blanks at its ends only where a file has them in its name.
+    """The path, without spaces at its ends unless a file name has them.
 
     A table from Windows has backslashes between folders; elsewhere they may be part of
     a name.

@@ -1,4 +1,4 @@
-"""Dates as people and cameras write them."""
+"""Parses dates written by people and cameras."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import re
 
 import pandas as pd
 
-# 2019:05:30 12:00:00, as cameras write it; the time is left to pandas.
+# 2019:05:30 12:00:00, as written by cameras; pandas parses the time.
 _CAMERA = re.compile(r"(\d{4}):(\d\d):(\d\d)(?=$|[ T])")
 _NUMBERS = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d\d)(?=$|[ T,])")
-# Of a time alone, or the name of a day, pandas would make a date of today.
+# From a time alone, or the name of a day, pandas would make a date of today.
 _YEAR = re.compile(r"\d{4}|\d[^\d:]+\w+[^\d:]+\d\d")
-# Years before photography are clocks that were never set.
+# Years before photography come from clocks that were not set.
 _FIRST_YEAR = 1826
 
 
 def parse_dates(written: pd.Series) -> pd.Series:
-    """Times in UTC, `NaT` where nothing is said or what is said is no date.
+    """Parses dates to UTC times; missing or invalid dates become `NaT`.
 
-    30.5.2019 has the day in front. So has 30/5/2019, and 5/30/2019 has the month: the
-    other dates of the column follow them. Where they disagree or none of them tells,
-    5/6/2019 is no date.
+    In 30.5.2019 and 30/5/2019 the day comes first, in 5/30/2019 the month. Other dates
+    of the column, such as 5/6/2019, are read in the same order. If the column has both
+    orders or gives no evidence, they are not dates.
 
     Args:
-        written: Series of strings, missing where nothing is said.
+        written: Series of strings or missing values.
 
     Returns:
         Series of timestamps with the same index.
@@ -50,7 +50,7 @@ def _camera(text: str) -> str | None:
 
 
 def _order(match: re.Match[str]) -> str | None:
-    """What a date by itself says comes first; `None` where it says nothing."""
+    """The order of day and month that a date implies; `None` if it is ambiguous."""
     first, second = int(match[1]), int(match[3])
     if match[2] == "." or first == second or (first > 12) == (second > 12):
         return None
@@ -58,12 +58,12 @@ def _order(match: re.Match[str]) -> str | None:
 
 
 def _iso(match: re.Match[str], order: str | None) -> str | None:
-    """The date with the year in front; `None` where day and month are not known."""
+    """The date with the year first; `None` if the order of day and month is unknown."""
     order = "day" if match[2] == "." or match[1] == match[3] else _order(match) or order
     if order is None:
         return None
     day, month = (match[1], match[3]) if order == "day" else (match[3], match[1])
-    # Two digits of a year mean what strptime takes them for.
+    # Two-digit years are interpreted as in strptime.
     century = "" if len(match[4]) == 4 else "20" if int(match[4]) < 69 else "19"
     rest = match.string[match.end() :]
     return f"{century}{match[4]}-{int(month):02}-{int(day):02}{rest}"

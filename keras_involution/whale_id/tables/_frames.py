@@ -1,4 +1,4 @@
-"""Files as DataFrames, every value as it is written."""
+"""Reads files as DataFrames, with every value as written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_involution._arguments import received
 from keras_involution._files import reading
 from keras_involution.whale_id.tables._columns import ALIASES, OPTIONAL, REQUIRED
 
-# Of two columns with one of these names nobody knows which is meant.
+# Two columns with one of these names are ambiguous.
 _MEANINGFUL = {
     *REQUIRED, *OPTIONAL, *(name for names in ALIASES.values() for name in names),
     "image", "Image", "individual_id", "Id", "name", "file_path", "file_name",
@@ -22,12 +22,12 @@ _MEANINGFUL = {
 def read_frame(
     source: str | Path | pd.DataFrame, images: str | Path | None
 ) -> tuple[pd.DataFrame, Path]:
-    """A DataFrame, and the folder that its paths start from."""
+    """A DataFrame, and the base folder of its paths."""
     if isinstance(source, pd.DataFrame):
         return source.reset_index(drop=True), Path(images or ".")
     path = Path(source)
     if not path.is_file():
-        raise ValueError(f"There is no such file. {received(source=str(path))}")
+        raise ValueError(f"The file does not exist. {received(source=str(path))}")
     read = _read_parquet if path.suffix.lower() == ".parquet" else read_cells
     with reading(path, "The table", name="source"):
         frame = read(path)
@@ -40,7 +40,7 @@ def read_cells(path: Path) -> pd.DataFrame:
         with open(path, encoding="utf-8-sig") as file:
             header = file.readline()
         with warnings.catch_warnings():
-            # Rows with more cells than the header would be cut, or moved aside.
+            # Rows with more cells than the header would be cut or shifted.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             cells = pd.read_csv(
                 path,
@@ -59,12 +59,12 @@ def read_cells(path: Path) -> pd.DataFrame:
 
 
 def _headed(cells: pd.DataFrame) -> pd.DataFrame:
-    """The first row as names, without blanks beside them; repeats get a number."""
+    """The first row as stripped column names; repeated names get a number."""
     names = [str(name).strip() for name in cells.iloc[0]]
     counts = Counter(names)
     twice = sorted(name for name in _MEANINGFUL if counts[name] > 1)
     if twice:
-        raise ValueError(f"These columns are there twice. {received(columns=twice)}")
+        raise ValueError(f"These columns occur twice. {received(columns=twice)}")
     seen: dict[str, int] = {}
     for place, name in enumerate(names):
         number = seen[name] = seen.get(name, -1) + 1

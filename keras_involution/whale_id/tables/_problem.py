@@ -1,24 +1,24 @@
-"""What can be wrong with a row of a table."""
+"""Problems of the rows of a table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-# Kinds that break nothing here.
+# Kinds that are only warnings.
 WARNINGS = ("formula", "spelling", "letters")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong in one row of a table.
+    """A problem in one row of a table.
 
     Args:
         row: Label of the row in the table's index.
         kind: String: "missing", "undecodable", "box", "two animals", "repeated id",
             "species", "date", or as a warning "formula", "spelling" or "letters".
-        what: String, a sentence.
-        meant: What should stand there, where that is known: a species or a box.
+        what: String, a description.
+        meant: The correct species or box, if it is known.
     """
 
     row: Any

@@ -1,4 +1,4 @@
-"""What is wrong with a table, row by row."""
+"""Finds the problems of a table, row by row."""
 
 from __future__ import annotations
 
@@ -33,25 +33,26 @@ def check_table(
     workers: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> list[Problem]:
-    """Every broken row of a table, with the reason. Every image is decoded.
+    """Finds every broken row of a table, with the reason. Every image is decoded.
 
     Args:
-        table: DataFrame as `read_table` gives it.
-        workers: Integer, images that are decoded at once; `None` is one for each
+        table: DataFrame as returned by `read_table`.
+        workers: Integer, number of images decoded at once; `None` uses one per
             processor.
-        progress: Function that passes on what it is given, one item an image.
+        progress: Function that takes an iterable of one item per image and returns it,
+            for a progress bar.
 
     Returns:
-        List of `Problem`, by row. An image counts as the same where the bytes of the
-        files are, and then it may be in the table twice under two animals only with
-        two different boxes. A "formula" is an `image_id` or `identity` that is right,
-        but that a spreadsheet would run; a "spelling" an `identity` that differs from a
-        more frequent one in capitals, blanks, hyphens, the encoding of accents, or
-        letters that look alike; "letters" are ones that nobody sees or of several
-        alphabets in one `identity`.
+        List of `Problem`, sorted by row. Two images are the same if their files have
+        the same bytes. The same image may belong to two animals only with two different
+        boxes. A "formula" is a valid `image_id` or `identity` that a spreadsheet would
+        run. A "spelling" is an `identity` that differs from a more frequent one only in
+        case, spaces, hyphens, the encoding of accents, or letters that look alike.
+        "letters" are invisible characters, or letters of several alphabets, in one
+        `identity`.
 
     Raises:
-        ValueError: If `workers` is no positive integer.
+        ValueError: If `workers` is not a positive integer.
 
     Example:
 

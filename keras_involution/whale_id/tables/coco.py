@@ -18,12 +18,12 @@ _IDENTITIES = ("name", "identity", "individual_id")
 def read_coco(
     source: str | Path, images: str | Path | None = None, *, boxes: bool = True
 ) -> pd.DataFrame:
-    """COCO annotations that name animals.
+    """Reads COCO annotations with the names of animals.
 
     Args:
         source: JSON file whose annotations have `name`, `identity` or `individual_id`
-            (unknown where they have none), and where known `bbox`, `viewpoint`,
-            `theta`; a category is a species.
+            (without it the animal is unknown), and optionally `bbox`, `viewpoint` and
+            `theta`. A category is a species.
         images: Folder of the images; `None` is the folder of the file.
         boxes: Boolean, whether to keep the boxes.
 
@@ -33,8 +33,8 @@ def read_coco(
         without annotations has no row.
 
     Raises:
-        ValueError: If the file is not COCO, or an annotation names an image that is
-            not in it.
+        ValueError: If the file is not a COCO file, or an annotation refers to an image
+            that is not in it.
     """
     path = Path(source)
     with reading(path, "The COCO file", name="source"):
@@ -50,7 +50,7 @@ def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:
     for annotation in content["annotations"]:
         if annotation.get("image_id") not in images:
             raise ValueError(
-                "An annotation belongs to no image of the file. "
+                "An annotation refers to an image that is not in the file. "
                 f"{received(annotation=annotation.get('id'))}"
             )
         rows.append(_row(annotation, images[annotation["image_id"]], names))

@@ -1,4 +1,4 @@
-"""A table without its problems."""
+"""Removes the problems of a table."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _BROKEN = ("missing", "undecodable", "box", "two animals")
 def fix_table(
     table: pd.DataFrame, problems: Sequence[Problem] | None = None
 ) -> pd.DataFrame:
-    """A copy of a table that `check_table` finds nothing wrong with.
+    """Returns a copy of a table without the problems that `check_table` finds.
 
-    Boxes are cut at the edge of the image, species are spelled as they are meant, and
-    what is no date is emptied. Rows are left out whose image is missing or cannot be
-    decoded, whose box shows nothing, whose image stands under two animals (all of
-    them: which is right is not known), or whose `image_id` a row above has that stays.
-    A species that resembles no known name stays as it is.
+    Boxes are clipped to the image, misspelled species are corrected, and invalid dates
+    are cleared. A row is removed if its image is missing or cannot be decoded, if its
+    box lies outside the image, if its image is listed under two animals (all such rows
+    are removed, since the right one is not known), or if a kept row above has the same
+    `image_id`. A species that is not similar to a known name does not change.
 
     Args:
-        table: DataFrame as `read_table` gives it.
+        table: DataFrame as returned by `read_table`.
         problems: List of `Problem` of this table; `None` runs `check_table`.
 
     Returns:
-        DataFrame with the labels of the rows that are kept.
+        DataFrame with the remaining rows, which keep their index.
 
     Example:
 
@@ -50,5 +50,5 @@ def fix_table(
         elif problem.kind == "date":
             fixed.at[problem.row, "date"] = None
     fixed = fixed.drop(index=sorted(dropped))
-    # Of those that are left: what stood there first may be gone.
+    # Among the remaining rows: the first occurrence may be removed.
     return fixed[~fixed["image_id"].duplicated()]

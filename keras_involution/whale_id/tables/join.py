@@ -1,4 +1,4 @@
-"""Several tables as one."""
+"""Joins several tables."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from keras_involution.whale_id.tables._columns import OPTIONAL
 
 
 def join_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of several tables, one table after the other.
+    """Concatenates the rows of several tables.
 
     Args:
-        tables: Sequence of DataFrames as `read_table` gives them. The rows of a table
-            without a column `split` train, where another has one.
+        tables: Sequence of DataFrames as returned by `read_table`. If only some tables
+            have a column `split`, the rows of the others are for training.
 
     Returns:
         DataFrame with rows numbered from 0 and all columns of all tables.

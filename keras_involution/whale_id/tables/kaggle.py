@@ -16,11 +16,11 @@ _IDENTITIES = ("individual_id", "Id")
 def read_kaggle(
     source: str | Path | pd.DataFrame, images: str | Path | None = None
 ) -> pd.DataFrame:
-    """The tables of Happy Whale and Dolphin (2022) and Humpback Whale (2018).
+    """Reads tables of Happy Whale and Dolphin (2022) and Humpback Whale (2018).
 
     Args:
         source: CSV file or DataFrame with `image, species, individual_id` or
-            `Image, Id`. With `image` alone, or the sample submission `image,
+            `Image, Id`. With only `image`, or with the sample submission `image,
             predictions`, every identity is unknown.
         images: Folder of the images; `None` is the folder of the CSV file.
 
@@ -29,7 +29,7 @@ def read_kaggle(
         is the file name, as a submission needs it.
 
     Raises:
-        ValueError: If the columns are others.
+        ValueError: If the table has other columns.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Tables of MiewID and Wild Me's tools."""
+"""Reads tables of MiewID and Wild Me's tools."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def read_miewid(
     *,
     boxes: bool = True,
 ) -> pd.DataFrame:
-    """A table as MiewID trains on.
+    """Reads a MiewID training table.
 
     Args:
         source: CSV file or DataFrame with `name` (the animal) and `file_path` or
-            `file_name`, and where known `x, y, w, h`, `species`, `viewpoint`, `theta`.
+            `file_name`, and optionally `x, y, w, h`, `species`, `viewpoint`, `theta`.
         images: Folder of the images; `None` is the folder of the CSV file.
         boxes: Boolean, whether to keep the boxes.
 
@@ -33,7 +33,7 @@ def read_miewid(
         several animals has a row for each, `image_id` `1.jpg`, `1.jpg#1`, ...
 
     Raises:
-        ValueError: If the columns are others.
+        ValueError: If the table has other columns.
 
     Example:
 
@@ -71,7 +71,7 @@ def is_miewid(frame: pd.DataFrame) -> bool:
 
 
 def numbered(ids: pd.Series) -> list[str]:
-    """Ids that occur once: repeats get `#1`, `#2`, ..."""
+    """Makes ids unique: repeated ids get `#1`, `#2`, ..."""
     names = ids.astype(str)
     repeats = names.groupby(names, sort=False).cumcount()
     return [name if n == 0 else f"{name}#{n}" for name, n in zip(names, repeats)]

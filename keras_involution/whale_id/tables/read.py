@@ -1,4 +1,4 @@
-"""Any of the formats, told apart by their columns."""
+"""Reads tables in all formats, which are distinguished by their columns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_table(
 ) -> pd.DataFrame:
     """Reads a table of photos in any of the supported formats.
 
-    | `source` | what tells it |
+    | `source` | recognized by |
     | --- | --- |
     | wildlife-datasets, DataFrame or CSV | `image_id, identity, path` |
     | Happy Whale and Dolphin | `image, species, individual_id` |
@@ -35,20 +35,21 @@ def read_table(
 
     Args:
         source: DataFrame, CSV, parquet or JSON file, or folder.
-        images: Folder that relative paths start from; `None` is the folder of the
-            file, or for a DataFrame the current one.
-        boxes: Boolean; `False` leaves the boxes out, where they belong to other
-            images than those of `path`.
+        images: Base folder of relative paths; `None` uses the folder of the file, or
+            for a DataFrame the current folder.
+        boxes: Boolean; `False` ignores the boxes, for example if they belong to other
+            images than `path`.
 
     Returns:
         DataFrame with rows numbered from 0 and the columns `image_id` (text),
-        `identity` (text; `"unknown"` also where the table says `new_whale`,
-        `new_individual` or nothing) and `path` (text, absolute); where the source has
-        them `bbox` ([x, y, w, h] in pixels or `None`), `species` (as `clean_species`
-        spells it), `date`, `viewpoint`, `encounter`, `split`; then its other columns.
+        `identity` (text; `"unknown"` if the table has `new_whale`, `new_individual` or
+        no value) and `path` (text, absolute). If the source has them, the columns
+        `bbox` ([x, y, w, h] in pixels or `None`), `species` (spelled as in
+        `clean_species`), `date`, `viewpoint`, `encounter` and `split` follow, and then
+        all other columns.
 
     Raises:
-        ValueError: If the format is none of these or the source cannot be read.
+        ValueError: If the format is unknown or the source cannot be read.
 
     Example:
 
@@ -75,7 +76,7 @@ def read_table(
     if is_miewid(frame):
         return read_miewid(frame, root, boxes=boxes)
     raise ValueError(
-        "The table has the columns of no known format: image_id, identity, path; "
+        "The columns of the table match no known format: image_id, identity, path; "
         "image, individual_id; Image, Id; or name, file_path. "
         f"{received(columns=list(frame))}"
     )

@@ -1,4 +1,4 @@
-"""The names of species in the Happywhale table, and their misspellings."""
+"""The species names in the Happywhale table, and their misspellings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPECIES = (
     "spotted_dolphin",
     "white_sided_dolphin",
 )
-# As the winners of 2022 and the competition's forum read them.
+# As interpreted by the winners of 2022 and in the competition's forum.
 _MEANT = {
     "globis": "short_finned_pilot_whale",
     "pilot_whale": "short_finned_pilot_whale",
@@ -44,11 +44,11 @@ _MEANT = {
 
 
 def clean_species(name: str) -> str:
-    """The name of a species in the spelling of the 26 of Happywhale.
+    """Returns a species name in the spelling of the 26 Happywhale species.
 
-    Case, blanks, hyphens and apostrophes do not count; `globis` and `pilot_whale` are
-    short-finned pilot whales, and the table's two misspellings are put right. A name
-    that is none of the 26 comes back in lower case with underscores.
+    Case, spaces, hyphens and apostrophes are ignored; `globis` and `pilot_whale` are
+    short-finned pilot whales, and the table's two misspellings are corrected. Other
+    names are returned in lower case with underscores.
 
     Args:
         name: String.
@@ -70,7 +70,7 @@ def clean_species(name: str) -> str:
 def is_whale_by_name(species: str) -> bool:
     """Whether a species counts as a whale by its name.
 
-    By name, not by descent: killer, pilot, false killer and melon-headed whales are
+    By name, not by taxonomy: killer, pilot, false killer and melon-headed whales are
     oceanic dolphins.
     """
     return "whale" in species or species == "beluga"

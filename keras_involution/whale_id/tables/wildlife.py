@@ -1,4 +1,4 @@
-"""Tables as wildlife-datasets has them."""
+"""Converts tables of wildlife-datasets."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from keras_involution.whale_id.tables._columns import standard_table
 def from_wildlife(
     df: pd.DataFrame, root: str | Path = ".", *, boxes: bool = True
 ) -> pd.DataFrame:
-    """A DataFrame of wildlife-datasets, or any with the same columns, as a table.
+    """Converts a DataFrame with the columns of wildlife-datasets to a table.
 
     Args:
-        df: DataFrame with `image_id`, `identity` and `path`, and where known `bbox`
+        df: DataFrame with `image_id`, `identity` and `path`, and optionally `bbox`
             ([x, y, w, h], a list or JSON text), `species`, `date`, `orientation`,
             `position` or `viewpoint`, `encounter`, `split` or `original_split`.
-        root: Folder that the paths start from.
-        boxes: Boolean; `False` leaves the boxes out, where they belong to other
-            images than those of `path`.
+        root: Base folder of the paths.
+        boxes: Boolean; `False` ignores the boxes, for example if they belong to other
+            images than `path`.
 
     Returns:
         DataFrame, a table with the standard columns; see `read_table`.

@@ -1,4 +1,4 @@
-"""Tables as files."""
+"""Writes tables to files."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ SUFFIXES = (".csv", ".parquet")
 
 
 def write_table(table: pd.DataFrame, path: str | Path, *, force: bool = False) -> None:
-    """Writes a table as CSV, or parquet where the name ends so.
+    """Writes a table as CSV, or as parquet if the name ends in `.parquet`.
 
     Args:
-        table: DataFrame. Boxes are written as JSON text; paths that lead into the
-            folder of the file are written from there, others in full.
+        table: DataFrame. Boxes are written as JSON text. Paths inside the folder of the
+            file are written relative to it; other paths are absolute.
         path: File.
-        force: Boolean, whether to replace a file that is there. An interrupted write
-            leaves the old one.
+        force: Boolean, whether to replace an existing file. An interrupted write keeps
+            the old file.
 
     Raises:
-        ValueError: If the suffix is another, or the file is there and `force` is false.
+        ValueError: If the suffix is unknown, or the file exists and `force` is false.
     """
     plain = plain_table(table)
     if "path" in plain:
@@ -40,20 +40,20 @@ def write_table(table: pd.DataFrame, path: str | Path, *, force: bool = False) -
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Writes CSV that reads back exactly.
+    """Writes CSV that can be read back exactly.
 
-    A name that a spreadsheet would run as a formula, such as `=1+1`, is written as it
-    is: programs read these files, and to them another name is another animal.
-    `check_table` names them.
+    A name that a spreadsheet would run as a formula, such as `=1+1`, is written
+    unchanged: programs read these files, and a changed name would be another animal.
+    `check_table` lists such names.
     """
     table.to_csv(path, index=False, quoting=csv_quoting(table))
 
 
 def csv_quoting(table: pd.DataFrame) -> Literal[0, 1]:
-    """How a table has to be quoted so that it reads back exactly."""
+    """The quoting with which a table can be read back exactly."""
     numeric = pd.api.types.is_numeric_dtype
     texts = [column for _, column in table.items() if not numeric(column)]
-    # Read back, a carriage return would end the row if it were not quoted.
+    # Without quotes, a carriage return would end the row when read back.
     returns = any("\r" in value for column in texts for value in map(str, column))
     return csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
 

@@ -1,4 +1,4 @@
-"""What a run is trained on: photos, or vectors that are stored already."""
+"""The training inputs of a run: photos, or stored vectors."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ _OF_VECTORS = ("hidden_size",)
 
 
 class Inputs(Protocol):
-    """A kind of data, its network, and how that embeds it."""
+    """A type of data, its network, and its embedding."""
 
     def network(self) -> Any:
-        """The network that the settings describe."""
+        """Builds the network from the settings."""
 
     def views(self, rows: pd.DataFrame) -> Views:
-        """The rows as a stream takes them."""
+        """The rows as views for a stream."""
 
     def embed(self, network: Any, rows: pd.DataFrame) -> Embeddings:
-        """Embeddings of the rows that can be used."""
+        """Embeddings of the usable rows."""
 
     def blanks(self, count: int) -> np.ndarray:
-        """An input of the network to measure its time with."""
+        """An input of the network, to measure its time."""
 
     def facts(self, rows: pd.DataFrame) -> bytes:
-        """What tells the data of the rows from other data of the same names."""
+        """Bytes that distinguish the data of the rows from data with the same names."""
 
 
 class PhotoInputs:
-    """Photos, which a backbone sees.
+    """Photos as inputs of a backbone.
 
     Args:
         config: `TrainConfig`.
 
     Raises:
-        ValueError: If a setting belongs to vectors.
+        ValueError: If a setting applies only to vectors.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -81,15 +81,15 @@ class PhotoInputs:
 
 
 class VectorInputs:
-    """Stored vectors, which a projection is trained on.
+    """Stored vectors as inputs of a projection.
 
     Args:
-        embeddings: `Embeddings`; where there are `flipped` ones they are views of the
-            same photos.
+        embeddings: `Embeddings`; if there are `flipped` vectors, they are used as
+            further views of the same photos.
         config: `TrainConfig`.
 
     Raises:
-        ValueError: If a setting belongs to photos.
+        ValueError: If a setting applies only to photos.
     """
 
     def __init__(self, embeddings: Embeddings, config: TrainConfig) -> None:
@@ -100,16 +100,17 @@ class VectorInputs:
         self._places = {n: row for row, n in enumerate(names) if row not in bad}
 
     def usable(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows that have a vector, which all must have unless others are skipped.
+        """The rows that have a vector. All rows need one unless `on_error` is `"skip"`.
 
         Raises:
-            ValueError: If one has none, or only zeros, and `on_error` is `"stop"`.
+            ValueError: If a row has no vector or only zeros, and `on_error` is
+                `"stop"`.
         """
         has = table["image_id"].astype(str).isin(list(self._places))
         if not has.all() and self.config.on_error == "stop":
             raise ValueError(
                 "Every photo of the table needs a vector that is not zero; "
-                "`on_error=skip` leaves out those without. "
+                "`on_error=skip` leaves out the others. "
                 + received(
                     without=int((~has).sum()), first=list(table["image_id"][~has][:3])
                 )
@@ -147,10 +148,10 @@ class VectorInputs:
 
 
 class Vectors:
-    """The `Views` of stored vectors: one of those of a photo at random.
+    """The `Views` of stored vectors: a random view of each photo.
 
     Args:
-        vectors: List of arrays (N, D), of the photos and of their mirror images.
+        vectors: List of arrays (N, D), for the photos and their mirror images.
     """
 
     kind = "vectors"
@@ -169,7 +170,7 @@ class Vectors:
 
 
 def _refuse(config: TrainConfig, names: tuple[str, ...], what: str) -> None:
-    """Refuses settings that have no meaning here and are not left alone."""
+    """Rejects settings that do not apply and are not at their defaults."""
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     given = {n: getattr(config, n) for n in names if getattr(config, n) != defaults[n]}
     if given:

@@ -1,4 +1,4 @@
-"""What the Trainer needs for an embedding network: data, validation, and files."""
+"""The data, validation and files of an embedding network for the `Trainer`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from keras_involution.whale_id.train.subject import (
 )
 from keras_involution.whale_id.validate import validate
 
-# What may change when a run is resumed.
+# Settings that may change when a run is resumed.
 FREE = ("minutes", "num_threads", "num_workers", "checkpoint_every")
 EMBED_BATCH = 32
 
@@ -52,8 +52,8 @@ class Batches:
 
     def seek(self, step: int, state: Any) -> None:
         self.close()
-        # With another number of processes the stream has no state: it begins behind
-        # the steps that were taken. Images left out before are not counted.
+        # With another number of processes the stream has no state: it starts after the
+        # steps that were taken. Images left out before are not counted.
         start = 0 if state is not None else step * self.config.batch_size
         config = self.config
         self.stream = training_batches(
@@ -75,7 +75,7 @@ class Batches:
         batch = next(self.stream)
         rows = batch["row"]
         targets = {name: values[rows] for name, values in self.numbers.items()}
-        # The heads need a class for their margins; an unknown one has no loss.
+        # The heads need a class for their margins; unknown classes have no loss.
         classes = {name: np.maximum(values, 0) for name, values in targets.items()}
         return {self.views.kind: batch[self.views.kind], **classes}, targets
 
@@ -89,7 +89,7 @@ class Batches:
 
 
 class TrainingRun:
-    """A network, its data and its files, and the `Trainer` of them."""
+    """A network, its data and files, and their `Trainer`."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class TrainingRun:
         return self.distribution is None or self.distribution.is_main_process
 
     def estimated_seconds(self) -> float:
-        """How long the whole run takes, from the time of one forward pass.
+        """Estimates the duration of the whole run from the time of one forward pass.
 
         A step takes about as long as three forward passes. A validation embeds every
         known photo and its mirror image.
@@ -164,7 +164,7 @@ class TrainingRun:
         return validate(embed, self.rows, self.validation)
 
     def _save(self, is_best: bool, is_over: bool) -> None:
-        """Writes the best network where the run can stop early, and else the last."""
+        """Writes the best network if the run can stop early, and otherwise the last."""
         stops = self.config.early_stop and self.trainer.progress.best is not None
         if not self._is_main or not (is_best if stops else is_over):
             return

@@ -1,4 +1,4 @@
-"""Training: from a table and settings to a folder with a network in it."""
+"""Trains a network from a table and settings, and writes it to a folder."""
 
 from __future__ import annotations
 
@@ -43,40 +43,40 @@ def train(
     on_start: Callable[[Budget, float], None] | None = None,
     on_step: Callable[[Progress], None] | None = None,
 ) -> EmbeddingNetwork | VectorNetwork:
-    """Trains a network on the photos of a table, or on stored vectors of them.
+    """Trains a network on the photos of a table, or on their stored vectors.
 
-    The folder then holds `model.keras`, the network; `config.yaml`, all settings;
+    The folder then contains `model.keras`, the network; `config.yaml`, all settings;
     `classes.json`, the identities; `head.npz`, the centers of the head; `steps.csv` and
     `epochs.csv`, losses and metrics; and `checkpoint.npz` with its parts, from which an
-    interrupted run is resumed with the losses that it would have had.
+    interrupted run is resumed with the same losses as without the interruption.
 
     Args:
-        table: DataFrame with `path` and `identity`; `bbox`, `species` and `split`
-            where known. Rows of the split "val" are what `early_stop` looks at, and
-            those that the column `held_out` of the settings keeps out of the training.
+        table: DataFrame with `path` and `identity`, and optionally `bbox`, `species`
+            and `split`. `early_stop` monitors rows of the split "val", and rows that
+            the setting `held_out` keeps out of training.
         config: `TrainConfig`.
         folder: Path of the folder.
-        vectors: `Embeddings` of the photos by a network that stays as it is: a
-            projection of them is trained, and no photo is read. `None` trains
-            the network on the photos.
-        resume: Boolean, whether the run in the folder is continued, if there is one.
-        force: Boolean, whether the run in the folder is replaced.
-        log: Sequence of `"csv"`, `"tensorboard"`, `"wandb"` and `"trackio"`; CSV is
-            always written, TensorBoard wherever it is installed.
-        distribution: What `distribute` returns, for several devices. The batch of the
-            settings is that of all of them. With several processes all call this, the
-            first writes, and all see the folder; every one validates by itself.
-        on_start: Function that is called before the first step with the budget and an
-            estimate of the seconds that the run takes.
+        vectors: `Embeddings` of the photos by a fixed network. A projection of them is
+            trained, and no photo is read. `None` trains the network on the photos.
+        resume: Boolean, whether to continue the run in the folder, if there is one.
+        force: Boolean, whether to replace the run in the folder.
+        log: Sequence of `"csv"`, `"tensorboard"`, `"wandb"` and `"trackio"`. CSV is
+            always written, TensorBoard if it is installed.
+        distribution: The result of `distribute`, for several devices. The batch size in
+            the settings is the total of all devices. With several processes, all of
+            them call this function and need access to the folder; the first one writes,
+            and each one validates separately.
+        on_start: Function that is called before the first step with the budget and the
+            estimated seconds of the run.
         on_step: Function that is called with the progress after every step.
 
     Returns:
         `EmbeddingNetwork` as saved, or the `VectorNetwork` of stored vectors.
 
     Raises:
-        ValueError: If the folder holds a run and neither `resume` nor `force` is set,
-            a setting does not fit, the table has nothing to train on, a row of it
-            has no vector, or it is not the one that a resumed run began with.
+        ValueError: If the folder contains a run and neither `resume` nor `force` is
+            set, a setting is invalid, the table has no training rows, a row has no
+            vector, or the table differs from that of the resumed run.
         ImageError: If an image cannot be used and `on_error` is `"stop"`.
     """
     folder = Path(folder)
