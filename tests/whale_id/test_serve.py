@@ -298,7 +298,7 @@ def test_a_client_that_goes_away_is_counted(address):
 
 
 def test_an_empty_token_is_refused(matcher):
-    with pytest.raises(ValueError, match="empty token"):
+    with pytest.raises(ValueError, match="token must not be empty"):
         create_app(matcher, token=" ")
     json.dumps(matcher.matches(np.eye(1, 128), 2))
 

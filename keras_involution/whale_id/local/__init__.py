@@ -1,4 +1,4 @@
-"""Local evidence: keypoints of two photos that show the same marks."""
+"""Local matching: keypoints that show the same marks in two photos."""
 
 from keras_involution.whale_id.local.draw import draw_matches as draw_matches
 from keras_involution.whale_id.local.extract import Extractor as Extractor

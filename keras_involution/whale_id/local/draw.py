@@ -1,4 +1,4 @@
-"""Matched points of two photos as one image."""
+"""Draws the matched points of two photos."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras_involution._arguments import positive_integer
 from keras_involution.whale_id.local.matching import LocalMatch
 
 _GAP = 8
-# Colors that people with color blindness tell apart (Okabe and Ito).
+# Colors that people with color blindness can distinguish (Okabe and Ito).
 _COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 
 
@@ -24,11 +24,11 @@ def draw_matches(
     """Draws two photos side by side, with lines between their matched points.
 
     Args:
-        query: Array (H, W, 3) of bytes, the photo that the query points are in.
+        query: Array (H, W, 3) of bytes, the photo of the query points.
         candidate: Array (H, W, 3) of bytes.
-        match: `LocalMatch` of the two.
-        height: Integer, pixels of the drawing.
-        most: Integer, how many points to draw, the most similar.
+        match: `LocalMatch` of the two photos.
+        height: Integer, height of the drawing in pixels.
+        most: Integer, maximum number of points to draw, most similar first.
 
     Returns:
         Array (height, W, 3) of bytes.

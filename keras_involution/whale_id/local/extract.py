@@ -1,4 +1,4 @@
-"""From photos to keypoints: XFeat, SIFT, and where to look for them."""
+"""Extracts keypoints from photos with XFeat or SIFT."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_involution.whale_id.local.xfeat import CELL, STRIDE, pretrained_xfeat
 from keras_involution.whale_id.unit import unit
 
 MIDDLE = 0.7
-"""Without a box or a mask, keypoints lie in this fraction of each side."""
+"""Without a box or a mask, keypoints are in this middle fraction of each side."""
 
 REGIONS = ("auto", "middle", "whole")
 _LEAST_PROBABILITY = 0.05
@@ -24,7 +24,7 @@ _LARGEST_ENLARGEMENT = 4.0
 
 
 class Extractor(Protocol):
-    """Finds keypoints; another method needs these two members only."""
+    """Finds keypoints; a new method needs only these two members."""
 
     name: str
 
@@ -39,14 +39,14 @@ class Extractor(Protocol):
 
 
 class _Detector(abc.ABC):
-    """Crops and resizes a photo, and keeps keypoints on the animal.
+    """Crops and resizes a photo, and selects keypoints on the animal.
 
     Args:
         side: Integer, the longest side in pixels that keypoints are looked for at.
         keypoints: Integer, how many to keep.
-        region: String, where keypoints may lie in a photo without box or mask:
-            `"middle"` 70 % of each side, or the `"whole"` photo. `"auto"` is
-            the middle, or the whole box where there is one.
+        region: String, the region of keypoints in a photo without box or mask: the
+            `"middle"` 70 % of each side, or the `"whole"` photo. `"auto"` uses the
+            whole box if there is one, and otherwise the middle.
     """
 
     name = ""
@@ -72,7 +72,7 @@ class _Detector(abc.ABC):
             foreground: Boolean array (H, W), true on the animal; `None` if not known.
 
         Returns:
-            `Keypoints`, in pixels of `image`. None at all is a valid answer.
+            `Keypoints`, in pixels of `image`. There may be none.
         """
         height, width = image.shape[:2]
         left, top, right, bottom = _pixels(bbox, width, height)
@@ -92,7 +92,7 @@ class _Detector(abc.ABC):
         foreground: np.ndarray | None,
         box: tuple[int, int, int, int],
     ) -> np.ndarray:
-        """(H, W) of the resized image, where keypoints may lie."""
+        """Mask (H, W) of the resized image, true where keypoints are allowed."""
         width, height = sides
         if foreground is not None:
             part = Image.fromarray(np.asarray(foreground, bool)).crop(box)
@@ -112,7 +112,7 @@ class _Detector(abc.ABC):
 
 
 class XFeatExtractor(_Detector):
-    """Keypoints and descriptors of 64 values by XFeat, without any training.
+    """Keypoints and 64-dimensional descriptors of XFeat, without training.
 
     Args:
         side: Integer, the longest side in pixels that keypoints are looked for at.
@@ -154,7 +154,7 @@ class XFeatExtractor(_Detector):
 
 
 class SiftExtractor(_Detector):
-    """Keypoints and descriptors of 128 values by SIFT of OpenCV (RootSIFT).
+    """Keypoints and 128-dimensional descriptors of OpenCV's SIFT (RootSIFT).
 
     Args:
         side: Integer, the longest side in pixels that keypoints are looked for at.
@@ -195,7 +195,7 @@ EXTRACTORS = {"xfeat": XFeatExtractor, "sift": SiftExtractor}
 
 
 def build_extractor(name: str, **options: Any) -> Extractor:
-    """An extractor by its name.
+    """Builds an extractor by its name.
 
     Args:
         name: String, `"xfeat"` or `"sift"`.
@@ -227,14 +227,14 @@ def _pixels(
     right, bottom = min(int(np.ceil(x + w)), width), min(int(np.ceil(y + h)), height)
     if right <= left or bottom <= top:
         raise ValueError(
-            "The box shows no pixel of the photo. "
+            "The box contains no pixel of the photo. "
             + received(bbox=list(bbox), width=width, height=height)
         )
     return left, top, right, bottom
 
 
 def _network_sides(width: int, height: int, side: int) -> tuple[int, int]:
-    """Width and height for the network: multiples of 32, the longest at most `side`.
+    """Width and height for the network: multiples of 32, at most `side`.
 
     Small photos are enlarged up to four times.
     """
@@ -258,7 +258,7 @@ def _maps(outputs: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _local_maxima(heat: np.ndarray, allowed: np.ndarray) -> tuple:
-    """Rows and columns of the maxima of 5x5 pixels that are probable and allowed."""
+    """Rows and columns of probable and allowed local maxima in 5x5 pixels."""
     import cv2
 
     highest = cv2.dilate(heat, np.ones((5, 5), "uint8"))

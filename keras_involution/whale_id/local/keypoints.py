@@ -1,4 +1,4 @@
-"""Keypoints of photos, and arrays that hold those of a whole collection."""
+"""Keypoints of photos, and arrays for the keypoints of a whole collection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_involution._arguments import received
 from keras_involution.whale_id.embeddings.ragged import RaggedArray
 
 SCALE = 127.0
-"""Descriptors have length one; as int8 a value of one is 127."""
+"""Descriptors have length one; in int8 a value of 1 is stored as 127."""
 
 FIELDS = ("points", "descriptors", "sizes")
 
@@ -37,9 +37,9 @@ class Keypoints:
 
 @dataclass(frozen=True)
 class LocalFeatures:
-    """Keypoints of N photos in arrays that can be stored beside embeddings.
+    """Keypoints of N photos in arrays that can be stored with embeddings.
 
-    With 800 keypoints of 64 values a photo takes 58 kB, 1,000 of them 58 MB.
+    With 800 keypoints of 64 values, a photo needs 58 kB, and 1,000 photos 58 MB.
 
     Args:
         points: `RaggedArray` of N arrays (K, 2), float32.
@@ -47,7 +47,7 @@ class LocalFeatures:
         sizes: Array (N, 2), width and height of each photo.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If the shapes do not match.
 
     Example:
 
@@ -102,13 +102,13 @@ class LocalFeatures:
             `LocalFeatures`.
 
         Raises:
-            ValueError: If there are none, or the descriptors are of several kinds.
+            ValueError: If there are none, or the descriptors have different sizes.
         """
         photos = list(photos)
         widths = sorted({p.descriptors.shape[-1] for p in photos})
         if len(widths) != 1:
             raise ValueError(
-                "All photos need descriptors of one extractor. "
+                "All photos need descriptors of the same extractor. "
                 f"{received(photos=len(photos), widths=widths)}"
             )
         rounded = [np.rint(p.descriptors * SCALE).astype("int8") for p in photos]

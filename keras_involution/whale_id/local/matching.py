@@ -1,4 +1,4 @@
-"""Which keypoints of two photos show the same marks of one animal."""
+"""Finds keypoints that show the same marks in two photos."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _LARGEST_ZOOM = 4.0
 # benchmarks/RESULTS.md.
 MIN_SIMILARITY, TOLERANCE, UNVERIFIED = 0.75, 0.03, 1.0
 COMMON_SIMILARITY, COMMON_QUANTILE = 0.6, 0.95
-_COMMON_PRIOR = 20  # candidates that MIN_SIMILARITY counts as
+_COMMON_PRIOR = 20  # the fixed similarity has the weight of this many candidates
 
 
 class PairMatcher(Protocol):
-    """Proposes pairs of keypoints; a learned matcher needs this method only."""
+    """Proposes pairs of keypoints; a learned matcher needs only this method."""
 
     def __call__(
         self, query: Keypoints, candidate: Keypoints
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs (M, 2) of row numbers, and how sure each is (M,), 0 to 1."""
+        """Pairs (M, 2) of row numbers, and their confidences (M,), 0 to 1."""
         ...
 
 
@@ -39,13 +39,13 @@ class PhotoMatcher(Protocol):
 
 
 class MutualNearest:
-    """Pairs of keypoints that are each other's most similar.
+    """Pairs of keypoints that are mutual nearest neighbors.
 
-    A pair is as sure as its cosine is above `min_similarity`: 0 there, 1 for equal
-    descriptors.
+    The confidence of a pair rises with its cosine from 0 at `min_similarity` to 1 for
+    equal descriptors.
 
     Args:
-        min_similarity: Float, pairs whose cosine is lower do not count.
+        min_similarity: Float; pairs with a lower cosine are ignored.
 
     Example:
 
@@ -70,7 +70,7 @@ class MutualNearest:
         values = cosines[np.arange(len(query)), nearest]
         best = cosines.max(axis=0)[nearest]
         rows = np.flatnonzero((values >= self.min_similarity) & (values == best))
-        # Of equal ones the first, as of a row's columns.
+        # For ties, the first row is used, as for columns.
         rows = rows[np.sort(np.unique(nearest[rows], return_index=True)[1])]
         sure = (values[rows] - self.min_similarity) / (1 - self.min_similarity)
         return np.stack([rows, nearest[rows]], axis=1), sure
@@ -78,13 +78,13 @@ class MutualNearest:
 
 @dataclass(frozen=True)
 class LocalMatch:
-    """What two photos have in common.
+    """The matched points of two photos.
 
     Args:
-        score: Float, 0 for nothing; see `LocalMatcher`.
+        score: Float, 0 for no match; see `LocalMatcher`.
         query_points: Array (M, 2), x and y in pixels of the query.
         candidate_points: Array (M, 2), the same marks in the candidate.
-        similarities: Array (M,), how sure each pair is, 0 to 1.
+        similarities: Array (M,), the confidence of each pair, 0 to 1.
     """
 
     score: float
@@ -99,21 +99,21 @@ class LocalMatch:
 class LocalMatcher:
     """Compares photos by their keypoints.
 
-    Pairs of keypoints are proposed by `pairs`. One transform of the image plane, found
-    by RANSAC of OpenCV, verifies some of them: those are what a person is shown. The
-    score of two photos is the sum over the pairs of how sure they are. Faces and
-    flanks bend, so that by default all pairs count. What is flat and stiff, such as a
-    dorsal fin, gains by `unverified=0`: then only verified pairs count, half where they
-    lie in one spot and whole where they spread as far as the keypoints do.
+    `pairs` proposes pairs of keypoints. A transform of the image plane, estimated by
+    OpenCV's RANSAC, verifies some of them; the verified pairs are shown to the user.
+    The score of two photos is the sum of the confidences of the pairs. Faces and flanks
+    are flexible, so by default all pairs count. Flat and stiff parts, such as dorsal
+    fins, are matched better with `unverified=0`: then only verified pairs count, from
+    half if they are all in one spot to fully if they spread as far as all keypoints.
 
     Args:
-        pairs: `PairMatcher`; `None` is `MutualNearest()`.
+        pairs: `PairMatcher`; `None` uses `MutualNearest()`.
         transform: String, `"similarity"` (4 degrees of freedom), `"homography"` (8),
             or `"none"` to keep all proposed pairs.
-        tolerance: Float, how far a pair may lie from the transform, as a fraction of
-            the extent of the candidate's keypoints.
-        unverified: Float from 0 to 1, the weight of the sum over all pairs; the rest is
-            for the sum over the verified pairs and their spread.
+        tolerance: Float, maximum distance of a pair from the transform, as a fraction
+            of the extent of the candidate's keypoints.
+        unverified: Float from 0 to 1, the weight of the sum over all pairs; the sum
+            over the verified pairs, scaled by their spread, has the rest.
 
     Example:
 
@@ -159,7 +159,7 @@ class LocalMatcher:
 
     def scores(self, query: Keypoints, candidates: Sequence[Keypoints]) -> np.ndarray:
         """Scores (N,) of one photo with N others."""
-        if self.unverified == 1:  # what the transform says does not count
+        if self.unverified == 1:  # the transform is not needed
             found = [self.pairs(query, c)[1].sum() for c in candidates]
         else:
             found = [self.match(query, c).score for c in candidates]
@@ -169,7 +169,7 @@ class LocalMatcher:
         self, one: np.ndarray, other: np.ndarray, extent: float
     ) -> np.ndarray:
         least = {"similarity": 2, "homography": 4, "none": 0}[self.transform]
-        # A transform that as many pairs fix as it takes explains nothing.
+        # A transform with only the minimum number of pairs verifies nothing.
         if len(one) <= least or self.transform == "none":
             return np.full(len(one), self.transform == "none")
         import cv2
@@ -190,7 +190,7 @@ class LocalMatcher:
 
 
 def _is_plausible(transform: np.ndarray) -> bool:
-    """Whether it neither shrinks a photo to a point nor mirrors it."""
+    """Whether the transform neither shrinks a photo to a point nor mirrors it."""
     area = float(np.linalg.det(transform[:2, :2]))
     return _LARGEST_ZOOM**-2 < area < _LARGEST_ZOOM**2
 
@@ -201,22 +201,22 @@ def _extent(points: np.ndarray) -> float:
 
 
 def _spread(inliers: np.ndarray, points: np.ndarray) -> float:
-    """Standard deviation of the inliers over that of all keypoints, at most 1."""
+    """Standard deviation of the inliers relative to all keypoints, at most 1."""
     whole = np.sqrt(points.var(axis=0).sum())
     return float(min(np.sqrt(inliers.var(axis=0).sum()) / max(whole, 1e-6), 1.0))
 
 
 class DistinctMatcher:
-    """Compares a photo with many by what the many do not have in common.
+    """Compares a photo with many candidates by their distinctive keypoints.
 
-    Whiskers, water and waves look alike in every photo. A pair of keypoints counts
-    by how much more similar it is than the pairs that the query's keypoint has in 95 %
-    of the candidates. With few candidates a fixed similarity of 0.75 takes the place of
-    theirs.
+    Whiskers, water and waves look similar in every photo. The score of a pair is the
+    amount by which its similarity exceeds that of the query keypoint's pairs in 95 % of
+    the candidates. With few candidates, a fixed similarity of 0.75 is used instead.
 
     Args:
-        pairs: `PairMatcher`; `None` is `MutualNearest` from a similarity of 0.6.
-        least: Float, how sure a pair must be where there are no candidates to tell.
+        pairs: `PairMatcher`; `None` uses `MutualNearest` with a `min_similarity` of
+            0.6.
+        least: Float, the confidence that a pair must exceed if there are no candidates.
 
     Example:
 

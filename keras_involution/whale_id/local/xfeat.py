@@ -63,10 +63,9 @@ class GrayInstanceNormalization(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class BilinearUpSampling(layers.Layer):
-    """Bilinear enlargement with half-pixel centers.
+    """Bilinear upsampling with half-pixel centers.
 
-    `keras.layers.UpSampling2D` cannot be traced by TensorFlow for sides that are not
-    known in advance.
+    TensorFlow cannot trace `keras.layers.UpSampling2D` for unknown sizes.
 
     Args:
         size: Integer, the factor.
@@ -121,7 +120,7 @@ class BilinearUpSampling(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class XFeat(keras.Model):
-    """The network of XFeat, which describes every 8x8 cell of an image.
+    """The XFeat network, which describes every 8x8 cell of an image.
 
     Args:
         **kwargs: `name` and `trainable`.
@@ -178,7 +177,7 @@ class XFeat(keras.Model):
             _plain(x, 1, 1, "heatmap_head.2")
         )
 
-        # The original folds 8x8 pixels into channels before a 1x1 convolution; one
+        # The original folds 8x8 pixels into channels before a 1x1 convolution. A
         # convolution of 8x8 pixels with stride 8 computes the same.
         x = _basic(gray, 64, CELL, CELL, "keypoint_head.0", padding=0)
         for i in (1, 2):
@@ -200,10 +199,10 @@ class XFeat(keras.Model):
         return cls(**config)
 
     def load_published_weights(self, path: str | Path = WEIGHTS) -> None:
-        """Loads weights with the names and shapes of the published PyTorch state.
+        """Loads weights with the names and shapes of the published PyTorch weights.
 
         Args:
-            path: Path of an `.npz` file; the default is shipped with the package.
+            path: Path of an `.npz` file; the default file is included in the package.
 
         Raises:
             ValueError: If a weight is missing or has another shape.
@@ -217,7 +216,7 @@ class XFeat(keras.Model):
 
 @functools.cache
 def pretrained_xfeat() -> XFeat:
-    """The network with the shipped weights; built once per process."""
+    """The network with the included weights; built once per process."""
     network = XFeat(name="xfeat", trainable=False)
     network.load_published_weights()
     return network
@@ -287,5 +286,5 @@ def _plain(
 
 
 def _named(name: str) -> str:
-    """Keras reads a dot in a name as a level; the file of weights has dots."""
+    """Replaces dots: Keras treats a dot in a name as a level."""
     return name.replace(".", "_at_")

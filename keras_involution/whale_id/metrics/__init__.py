@@ -1,4 +1,4 @@
-"""How good rankings are, in the quantities that the field reports."""
+"""Metrics of rankings, as reported in the literature."""
 
 from keras_involution.whale_id.metrics.bootstrap import (
     bootstrap_interval as bootstrap_interval,

@@ -1,4 +1,4 @@
-"""How far a figure would move with other queries."""
+"""Bootstrap intervals of metrics."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def bootstrap_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """The interval in which a figure lies when queries are drawn anew.
+    """The bootstrap interval of a metric over queries.
 
     Args:
-        values: Array (Q, ...), one entry a query.
-        statistic: Function from drawn entries, as many as there are, to a float; `None`
-            is the mean.
-        repeats: Integer, how often to draw.
-        level: Float, the fraction of draws within the interval.
-        seed: Integer; the same one gives the same interval.
+        values: Array (Q, ...), one entry per query.
+        statistic: Function from Q drawn entries to a float; `None` is the mean.
+        repeats: Integer, number of bootstrap samples.
+        level: Float, the fraction of samples within the interval.
+        seed: Integer; the same seed gives the same interval.
 
     Returns:
-        Tuple of 2 floats, percentiles of the draws; `nan` without queries.
+        Tuple of 2 floats, percentiles of the samples; `nan` without queries.
 
     Raises:
-        ValueError: If `level` is not between 0 and 1, or `repeats` no positive integer.
+        ValueError: If `level` is not between 0 and 1, or `repeats` is not a positive
+            integer.
 
     Example:
 
@@ -67,13 +67,14 @@ def paired_difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, Interval]:
-    """How much better the first of two models is on the same queries.
+    """The mean difference of two models on the same queries, with its interval.
 
     Args:
-        first: Array (Q,), what each query earns with the one, as `average_precisions`.
-        second: Array (Q,), the same with the other.
-        repeats: Integer, how often to draw.
-        level: Float, the fraction of draws within the interval.
+        first: Array (Q,), the metric of each query with the first model, such as
+            `average_precisions`.
+        second: Array (Q,), the same with the second model.
+        repeats: Integer, number of bootstrap samples.
+        level: Float, the fraction of samples within the interval.
         seed: Integer.
 
     Returns:
@@ -91,7 +92,7 @@ def paired_difference(
     """
     if np.shape(first) != np.shape(second):
         raise ValueError(
-            "Both models must have answered the same queries. "
+            "Both models must have the same queries. "
             f"{received(first=np.shape(first), second=np.shape(second))}"
         )
     gain = np.asarray(first, "float64") - np.asarray(second, "float64")

@@ -1,4 +1,4 @@
-"""How far a query is from the nearest training photo of its animal."""
+"""The distance of a query to the nearest training photo of its animal, in frames."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 from keras_involution._arguments import received
 
-# Names and bounds of the rows: up to the bound, more than the one before.
+# Names and upper bounds of the rows.
 BANDS = (("<= 1", 1), ("2 to 4", 4), ("5 to 9", 9), (">= 10", np.inf))
 UNKNOWN_BAND = "not known"
 
@@ -15,18 +15,19 @@ UNKNOWN_BAND = "not known"
 def frame_distances(
     queries: pd.DataFrame, database: pd.DataFrame, column: str = "photo_number"
 ) -> np.ndarray:
-    """The distance in the camera's counter to the nearest photo of the animal.
+    """The distance to the nearest photo of the animal by the camera's frame counter.
 
-    Frames of one burst are nearly the same image. The queries that are ten frames or
-    more away say what a model is worth on another day.
+    Frames of one burst are nearly the same image. Queries at a distance of ten frames
+    or more show how well a model works on another day.
 
     Args:
         queries: DataFrame, a table of Q photos with the camera's counter.
         database: DataFrame, a table with the same column.
-        column: String, the column of the counter; text that is no number is not known.
+        column: String, the column of the counter; values that are not numbers are
+            unknown.
 
     Returns:
-        Array (Q,) of float64; `nan` where a counter or the animal is not known.
+        Array (Q,) of float64; `nan` if a counter or the animal is not known.
 
     Raises:
         ValueError: If the column is missing.
@@ -42,7 +43,7 @@ def frame_distances(
     """
     for table in (queries, database):
         if column not in table:
-            raise ValueError(f"There is no such column. {received(column=column)}")
+            raise ValueError(f"The column does not exist. {received(column=column)}")
     numbers = _numbers(database[column])
     own = {a: n[~np.isnan(n)] for a, n in numbers.groupby(database["identity"])}
     result = np.full(len(queries), np.nan)

@@ -1,4 +1,4 @@
-"""The ranking of photos: another quantity than the ranking of animals."""
+"""Metrics of the ranking of photos, which differ from those of animals."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def image_average_precisions(
 ) -> np.ndarray:
     """The average precision of every query over all photos of the database.
 
-    All photos of the query's animal are looked for, in the order of their cosine:
-    the mean, over them, of the precision down to each. Their mean over
-    queries is the mAP of person re-identification and of MiewID; it is not MAP@5.
+    The photos of the database are sorted by their cosine. The average precision is the
+    mean of the precisions at the ranks of all photos of the query's animal. Its mean
+    over queries is the mAP of person re-identification and of MiewID; it is not MAP@5.
 
     Args:
         queries: Array (Q, D).
@@ -29,10 +29,10 @@ def image_average_precisions(
         database_identities: Sequence of N strings.
 
     Returns:
-        Array (Q,); `nan` where the animal has no photo in the database.
+        Array (Q,); `nan` if the animal has no photo in the database.
 
     Raises:
-        ValueError: If the lengths do not fit.
+        ValueError: If the lengths do not match.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""How well new animals are told from known ones."""
+"""Metrics of the detection of new animals."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from keras_involution.whale_id.metrics.ranks import mean
 def auroc(scores: Sequence[float], is_new: Sequence[bool]) -> float:
     """The probability that a new animal gets a lower score than a known one.
 
-    The area under the ROC curve of telling new animals by the score of their best
-    candidate; equal scores count half. It needs no threshold.
+    This is the area under the ROC curve for detecting new animals by the score of the
+    best candidate; equal scores count half. It needs no threshold.
 
     Args:
         scores: Sequence of Q floats, the score of the first label of each query.
@@ -36,7 +36,7 @@ def auroc(scores: Sequence[float], is_new: Sequence[bool]) -> float:
     new = np.asarray(is_new, bool)
     if len(scores) != len(new):
         raise ValueError(
-            "There must be one score a query. "
+            "There must be one score per query. "
             f"{received(scores=len(scores), is_new=len(new))}"
         )
     if new.all() or not new.any():
@@ -51,8 +51,8 @@ def baks(
 ) -> float:
     """Balanced accuracy on known samples.
 
-    The mean over known animals of the fraction of their photos whose first label
-    is right, so that every animal counts the same.
+    For each known animal, the fraction of its photos with the right first label is
+    computed; the result is the mean over animals, so every animal has the same weight.
 
     Args:
         identities: Sequence of Q identities, the true ones.
@@ -60,7 +60,7 @@ def baks(
         is_new: Sequence of Q booleans: whether the animal is not in the database.
 
     Returns:
-        Float; `nan` if no query is of a known animal.
+        Float; `nan` if no query shows a known animal.
 
     Raises:
         ValueError: If the lengths differ.
@@ -84,8 +84,8 @@ def baus(
 ) -> float:
     """Balanced accuracy on unknown samples.
 
-    The mean over new animals of the fraction of their photos whose first label
-    says that the animal is new.
+    For each new animal, the fraction of its photos whose first label is `new_label` is
+    computed; the result is the mean over animals.
 
     Args:
         identities: Sequence of Q identities, the true ones.
@@ -94,7 +94,7 @@ def baus(
         new_label: String, the label of new animals.
 
     Returns:
-        Float; `nan` if no query is of a new animal.
+        Float; `nan` if no query shows a new animal.
 
     Raises:
         ValueError: If the lengths differ.
@@ -116,7 +116,9 @@ def _table(
     sizes = {"identities": len(identities), "answers": len(answers)}
     sizes |= {"is_new": len(is_new)}
     if len(set(sizes.values())) > 1:
-        raise ValueError(f"There must be one of each a query. {received(**sizes)}")
+        raise ValueError(
+            f"All arguments must have one item per query. {received(**sizes)}"
+        )
     columns = {"identity": list(identities), "answer": list(answers)}
     return pd.DataFrame(columns | {"is_new": np.asarray(is_new, bool)})
 

@@ -1,4 +1,4 @@
-"""Where the right animal stands in its ranking."""
+"""Metrics of the rank of the right animal."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from keras_involution._arguments import positive_integer, received
 def average_precisions(
     truths: Sequence[str], predictions: Sequence[Any], k: int = 5
 ) -> np.ndarray:
-    """The average precision at `k` of every query, as Kaggle computes it.
+    """The average precision at `k` of every query, as computed by Kaggle.
 
-    1 / place of the right label, counted from 1, if it is among the first `k`, else 0.
-    A label that is repeated uses up its places but counts once.
+    It is 1 / rank of the right label, counted from 1, if it is among the first `k`
+    labels, and otherwise 0. Repeated labels occupy ranks but count once.
 
     Args:
         truths: Sequence of Q identities.
-        predictions: Sequence of Q sequences of labels, best first, of any length, or
-            of strings with labels between blanks; the labels of a `Ranking`.
+        predictions: Sequence of Q sequences of labels, best first, of any length, such
+            as the labels of a `Ranking`; or of strings of labels separated by spaces.
         k: Integer.
 
     Returns:
@@ -93,7 +93,7 @@ def cumulative_match(
 
 
 def ranks_of(truths: Sequence[str], predictions: Sequence[Any]) -> np.ndarray:
-    """The place of the right label from 0, infinite where it is not there: (Q,)."""
+    """The rank of the right label from 0, infinite if it is missing: (Q,)."""
     if len(truths) != len(predictions):
         raise ValueError(
             "There must be as many predictions as truths. "
@@ -103,7 +103,7 @@ def ranks_of(truths: Sequence[str], predictions: Sequence[Any]) -> np.ndarray:
 
 
 def mean(values: np.ndarray) -> float:
-    """The mean, `nan` of nothing without a warning."""
+    """The mean; `nan` without a warning if there are no values."""
     return float(np.mean(values)) if len(values) else float("nan")
 
 

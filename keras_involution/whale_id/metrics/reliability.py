@@ -1,4 +1,4 @@
-"""Whether probabilities are as often right as they say."""
+"""Calibration metrics: whether probabilities match the accuracy."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def reliability_table(
 
     Args:
         probabilities: Array (N,), from 0 to 1.
-        right: Boolean array (N,), what came true.
-        bins: Integer, groups of about as many answers each, by falling probability.
+        right: Boolean array (N,), whether each answer is right.
+        bins: Integer, number of groups of about equal size, by descending probability.
 
     Returns:
-        DataFrame with a row per group: `probability`, the mean of what was said;
-        `right`, the fraction that came true; and `n`.
+        DataFrame with one row per group: `probability`, the mean probability; `right`,
+        the fraction of right answers; and `n`.
 
     Raises:
-        ValueError: If the lengths differ, or a value is no probability.
+        ValueError: If the lengths differ, or a value is not a probability.
 
     Example:
 
@@ -59,19 +59,19 @@ def calibration_error(
 ) -> float:
     """The expected calibration error (ECE).
 
-    The mean difference between what was said and what came true, over groups of about
-    as many answers each.
+    It is the mean difference between probability and accuracy, over groups of about
+    equal size.
 
     Args:
         probabilities: Array (N,), from 0 to 1.
-        right: Boolean array (N,), what came true.
-        bins: Integer.
+        right: Boolean array (N,), whether each answer is right.
+        bins: Integer, number of groups.
 
     Returns:
         Float; `nan` without answers.
 
     Raises:
-        ValueError: As `reliability_table`.
+        ValueError: As for `reliability_table`.
 
     Example:
 
@@ -88,14 +88,14 @@ def calibration_error(
 
 
 def plot_reliability(table: pd.DataFrame) -> Figure:
-    """The reliability diagram as a figure of matplotlib.
+    """The reliability diagram as a matplotlib figure.
 
     Args:
-        table: DataFrame of `reliability_table`.
+        table: DataFrame as returned by `reliability_table`.
 
     Returns:
-        `matplotlib.figure.Figure`: one point per group, with the interval that holds
-        95 % of the fractions at its probability and size, beside the diagonal.
+        `matplotlib.figure.Figure` with the diagonal and one point per group, with the
+        interval that contains 95 % of the fractions for its probability and size.
 
     Example:
 
@@ -123,9 +123,9 @@ def plot_reliability(table: pd.DataFrame) -> Figure:
 
 
 def require_matplotlib() -> None:
-    """Raises `ValueError` where matplotlib is missing, before any work."""
+    """Raises `ValueError` if matplotlib is missing, before any work."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ValueError(
-            'The plots need matplotlib: pip install "keras-involution[plots]". '
+            'Plots need matplotlib: pip install "keras-involution[plots]". '
             f"{received(matplotlib=None)}"
         )

@@ -1,4 +1,4 @@
-"""A server that answers which animal a photo shows."""
+"""A server that identifies animals in photos."""
 
 from keras_involution.whale_id.serve.app import create_app as create_app
 from keras_involution.whale_id.serve.limits import Limits as Limits

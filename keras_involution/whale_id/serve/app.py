@@ -1,13 +1,13 @@
-"""The server: an upload page, and `POST /match` as the CRRU Photo ID App asks for it.
+"""The server: an upload page, and `POST /match` for the CRRU Photo ID App.
 
-A request holds photos of one animal as `images[]` and, if the server has a token,
-`Authorization: Bearer TOKEN`. The answer is
+A request contains photos of one animal as `images[]` and, if the server has a token,
+`Authorization: Bearer TOKEN`. The response is
 `{"matches": [{"rank": 1, "id": "...", "rating": 0.97, "details": "..."}, ...]}`.
 `POST /compare`, which the page uses, adds photos and matched points.
-`GET /metrics` asks for the token too; `GET /health` and the page are open.
+`GET /metrics` also requires the token; `GET /health` and the page do not.
 """
 
-# FastAPI reads the annotations of the routes while they are made, so they stay types.
+# FastAPI reads the annotations of routes when they are created, so they must be types.
 import asyncio
 import contextlib
 import hmac
@@ -43,31 +43,33 @@ def create_app(
     hosts: Collection[str] = (),
     watch: str | Path | None = None,
 ) -> FastAPI:
-    """The application, for `build_server` or any other ASGI server.
+    """Creates the application, for `build_server` or any other ASGI server.
 
-    Deadlines of connections belong to the server: `build_server` has them.
+    Connection timeouts are set in the server: `build_server` has them.
 
     Args:
         matcher: `Matcher`.
-        token: String that every request but those to `/` and `/health` must have;
-            `None` asks for none.
+        token: String that every request must have, except to `/` and `/health`; `None`
+            requires no token.
         limits: `Limits`.
-        hosts: Collection of strings, names of this server that a `Host` header may
-            have, beside its addresses, its host name and `localhost`. `"*"` allows all.
-        watch: Path of the file of `whale-id embed` that `matcher` was made of. When the
-            file changes, the server takes the new one without a restart.
+        hosts: Collection of strings, names of this server that are allowed in a `Host`
+            header, in addition to its addresses, its host name and `localhost`. `"*"`
+            allows all.
+        watch: Path of the file of `whale-id embed` from which `matcher` was built. When
+            the file changes, the server reloads it without a restart.
 
     Returns:
         `fastapi.FastAPI` with `/`, `/match`, `/compare`, `/health`, `/metrics` and
-        `/openapi.json`; nothing that it serves needs another server.
+        `/openapi.json`; its pages load nothing from other servers.
 
     Raises:
-        ValueError: If the token is empty, or holds what no header carries.
+        ValueError: If the token is empty, or contains characters that are not allowed
+            in a header.
     """
     if token is not None:
         _check_usable(token)
     service = _Service(matcher, limits or Limits())
-    # FastAPI's own pages load their scripts from elsewhere: on a boat they are blank.
+    # FastAPI's own pages load scripts from other servers: offline they are blank.
     app = FastAPI(
         title="whale-id",
         lifespan=lambda _: service.running(watch),
@@ -121,7 +123,7 @@ def create_app(
 
 
 class _Service:
-    """What the routes share; `matcher` is replaced when its file changes."""
+    """The shared state of the routes; `matcher` is replaced when its file changes."""
 
     def __init__(self, matcher: Matcher, limits: Limits) -> None:
         self.matcher, self.limits, self.metrics = matcher, limits, Metrics()
@@ -140,7 +142,7 @@ class _Service:
 
     @contextlib.asynccontextmanager
     async def running(self, watch: str | Path | None) -> AsyncIterator[None]:
-        # What the network compiles on its first call is not left to the first client.
+        # Compiles the network now, so that the first client does not have to wait.
         await asyncio.to_thread(self.decoders.start)
         blank = np.zeros((*self.matcher.network.image_size, 3), "uint8")
         for size in self.sizes or (1,):
@@ -158,24 +160,24 @@ class _Service:
     async def _follow(self, watch: str | Path | None) -> None:
         if watch is not None:
             async for database in watched_database(Path(watch)):
-                with contextlib.suppress(ValueError):  # the watcher has logged it
+                with contextlib.suppress(ValueError):  # already logged by the watcher
                     self.matcher = self.matcher.with_database(database)
 
     async def embedded(
         self, request: Request, shown: bool = False
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Embeddings of a request's photos, and images of them to show."""
+        """Embeddings of a request's photos, and images to show."""
         try:
             size = self.matcher.network.image_size
             images, larger = await self.uploads(request, size, shown)
             self.metrics.photos.inc(len(images))
             return await self.batcher(images), larger
         except ClientDisconnect:
-            # Nobody reads this: it is for the metrics, and in place of a traceback.
-            raise HTTPException(499, "The client has gone away.") from None
+            # The client is gone: this is for the metrics, and avoids a traceback.
+            raise HTTPException(499, "The client has disconnected.") from None
         except Full:
             raise HTTPException(
-                503, "Too many photos wait.", {"Retry-After": "5"}
+                503, "Too many photos are waiting.", {"Retry-After": "5"}
             ) from None
 
     @contextlib.contextmanager
@@ -194,20 +196,20 @@ class _Service:
 
 
 def _batch_sizes(largest: int) -> tuple[int, ...]:
-    """Sizes that a backend which compiles gets to see; PyTorch takes any as it is."""
+    """Batch sizes for backends that compile; PyTorch uses any size."""
     if keras.config.backend() == "torch":
         return ()
     return tuple(dict.fromkeys((1, max(1, largest // 4), largest)))
 
 
 def _check_usable(token: str) -> None:
-    """The error leaves the token out: it may end up in a log."""
+    """Checks a token. The error omits the token, which might be logged."""
     if not token.strip():
-        raise ValueError("An empty token protects nothing; `None` asks for none.")
+        raise ValueError("The token must not be empty; `None` requires no token.")
     if not all("!" <= sign <= "~" for sign in token):
         raise ValueError(
-            "A token is made of letters, digits and signs of ASCII, without blanks and "
-            f"ends of lines. {received(characters=len(token))}"
+            "A token consists of ASCII letters, digits and signs, without spaces and "
+            f"line breaks. {received(characters=len(token))}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Photos of several requests through the network together."""
+"""Runs photos of several requests through the network in batches."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 
 class Full(Exception):
-    """More photos wait than the server has room for."""
+    """Too many photos are waiting."""
 
 
 class Batcher:
-    """Collects photos while the network works, and sends them in together.
+    """Collects photos while the network is busy, and embeds them together.
 
     Args:
         embed: Function from a list of images to an array (N, D); it is called in a
-            thread of its own, one call at a time.
-        largest: Integer, images a call.
-        waiting: Integer, images that may wait. Where none does, a call may bring
-            more.
+            separate thread, one call at a time.
+        largest: Integer, maximum number of images per call.
+        waiting: Integer, maximum number of waiting images. If none is waiting, one
+            request may contain more.
         on_batch: Function that is called with the size of every batch.
     """
 
@@ -42,7 +42,7 @@ class Batcher:
         """The embeddings of images (N, D).
 
         Raises:
-            Full: If too many wait.
+            Full: If too many images are waiting.
         """
         if self.queue and len(self.queue) + len(images) > self.waiting:
             raise Full
@@ -73,7 +73,7 @@ class Batcher:
 
 def _settle(batch: Sequence, results: Sequence) -> None:
     for (_, future), result in zip(batch, results):
-        if future.done():  # Its client has gone away.
+        if future.done():  # Its client has disconnected.
             continue
         if isinstance(result, Exception):
             future.set_exception(result)

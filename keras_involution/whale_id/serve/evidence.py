@@ -1,4 +1,4 @@
-"""What the upload page shows beside an answer: photos and matched points."""
+"""The evidence that the upload page shows: photos and matched points."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _QUALITY = 70
 
 
 class Evidence:
-    """Makes the answers of the upload page, one at a time.
+    """Computes the answers of the upload page, one at a time.
 
     Args:
         limits: `Limits`.
@@ -38,11 +38,11 @@ class Evidence:
         """The answer to `POST /compare`, from embeddings and images to show.
 
         Returns:
-            Dictionary of "matches", which as in `/match` have "rank", "id", "rating"
-            and "details", and for known animals "photos" and, where keypoints are
-            compared, "points" of the first upload; "images",
-            the uploads; "new", whether a new animal comes first, `None` where no
-            calibration says so; "calibrated", whether ratings are probabilities.
+            Dictionary with "matches", which have "rank", "id", "rating" and "details"
+            as in `/match`, for known animals "photos", and if keypoints are compared
+            "points" of the first upload; "images", the uploads; "new", whether a new
+            animal is the first answer, `None` without calibration; "calibrated",
+            whether ratings are probabilities.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
@@ -59,7 +59,7 @@ class Evidence:
         )
 
     def close(self) -> None:
-        """Lets no further answer begin."""
+        """Starts no further answers."""
         self.thread.shutdown(wait=False, cancel_futures=True)
 
     def _answer(
@@ -92,7 +92,7 @@ class Evidence:
 
 
 def _shown(row: Any, thumbnails: Thumbnails) -> dict[str, str]:
-    """A photo of the database; one that is not readable has no image."""
+    """A photo of the database, without an image if it cannot be read."""
     pixels = thumbnails.read(row["path"], row.get("bbox"), SIDE // 2)
     image = "" if pixels is None else data_uri(pixels, _QUALITY, "WebP")
     return {"id": str(row["image_id"]), "image": image}

@@ -25,15 +25,15 @@ _HEADERS = (
 
 
 class Gate:
-    """Refuses requests of other hosts, and those that are too large or too slow.
+    """Rejects requests for other hosts, and requests that are too large or too slow.
 
     Args:
-        app: The ASGI application behind.
+        app: The wrapped ASGI application.
         limits: `Limits`.
-        hosts: Collection of strings, names that the server is called by beside its
-            addresses and its host name; a page of another site, whose name was made to
-            lead here, has another. `"*"` allows all.
-        on_dropped: Function that is called with the name of a limit that was broken.
+        hosts: Collection of strings, names of the server in addition to its addresses
+            and its host name. A page of another site whose name resolves to this
+            server (DNS rebinding) sends another name. `"*"` allows all.
+        on_dropped: Function that is called with the name of a limit that was exceeded.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class Gate:
         host = headers.get(b"host", b"").decode("latin-1")
         length = headers.get(b"content-length", b"0")
         if not self.is_allowed(host):
-            await _refuse(send, 400, f"This server is not called {host!r}.")
+            await _refuse(send, 400, f"{host!r} is not a name of this server.")
         elif not length.isdigit() or int(length) > self.limits.body_bytes:
             await _refuse(send, 413, "The request is too large.")
         else:
             await _Exchange(self, scope, receive, send).run()
 
     def is_allowed(self, host: str) -> bool:
-        """Whether a `Host` header names this server: an address always does."""
+        """Whether a `Host` header is allowed; addresses always are."""
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
         if "*" in self.hosts or name.lower() in self.hosts:
             return True
@@ -110,20 +110,20 @@ class _Exchange:
         if self.taken > self.limits.body_bytes:
             raise _Refused(413, "body_bytes", "The request is too large.")
         if self.gate.held > self.limits.upload_bytes:
-            raise _Refused(503, "upload_bytes", "Too many uploads at a time.")
+            raise _Refused(503, "upload_bytes", "Too many uploads at the same time.")
         return message
 
     async def noted(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
-            # After a refusal the server would go on reading what nobody asked for.
+            # After a rejection the server would otherwise read the rest of the body.
             finished = self.ended or self._is_bare()
             close = [] if finished else [(b"connection", b"close")]
             message = {**message, "headers": [*message["headers"], *_HEADERS, *close]}
         await self.send(message)
 
     def _is_bare(self) -> bool:
-        """Whether the request has no body that could still be on its way."""
+        """Whether the request has no body that could still arrive."""
         names = {name for name, _ in self.scope["headers"]}
         return not names & {b"content-length", b"transfer-encoding"}
 

@@ -1,4 +1,4 @@
-"""What a server takes at most, in size and in time."""
+"""Limits of a server for sizes and times."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ class Limits:
     """Limits of a request, a connection and a server.
 
     Args:
-        files: Integer, photos of a request.
+        files: Integer, photos per request.
         file_bytes: Integer, size of a photo's file.
-        pixels: Integer, width by height; larger images are refused before they are
+        pixels: Integer, width times height; larger images are rejected before they are
             decoded.
-        batch: Integer, photos that the network sees at once.
-        waiting: Integer, photos that wait for the network; requests beyond are
-            turned away with 503. A request to an idle server may hold more.
-        top: Integer, animals of an answer.
-        connections: Integer, open connections. A new one takes the place of the oldest
+        batch: Integer, photos per batch of the network.
+        waiting: Integer, photos waiting for the network; further requests are rejected
+            with status 503. A request to an idle server may contain more.
+        top: Integer, animals per answer.
+        connections: Integer, open connections. A new connection replaces the oldest one
             that has not sent a request.
-        upload_bytes: Integer, bytes of all requests that are read at the same time;
-            requests beyond are turned away with 503.
-        header_seconds: Float, from the begin of a connection or the first byte of a
-            later request to the end of its headers.
-        body_seconds: Float, from the headers to the end of the body.
-        stall_seconds: Float, between two pieces of a body, or of a response that the
-            client reads.
-        keep_alive_seconds: Float, that a connection without a request stays open.
-        shutdown_seconds: Float, that running requests get after SIGTERM.
+        upload_bytes: Integer, total bytes of all requests that are being read; further
+            requests are rejected with status 503.
+        header_seconds: Float, time from the start of a connection, or the first byte of
+            a later request, to the end of its headers.
+        body_seconds: Float, time from the headers to the end of the body.
+        stall_seconds: Float, time between two pieces of a body, or of a response that
+            the client reads.
+        keep_alive_seconds: Float, time that a connection without a request stays open.
+        shutdown_seconds: Float, time for running requests after SIGTERM.
         decoders: Integer, processes that decode images.
-        decode_seconds: Float, time of a processor that an image may take.
-        decode_bytes: Integer, memory that an image may take.
+        decode_seconds: Float, processor time per image.
+        decode_bytes: Integer, memory per image.
 
     Raises:
-        ValueError: If one of them is not positive, or not an integer where it counts.
+        ValueError: If a limit is not positive, or a count is not an integer.
     """
 
     files: int = 20

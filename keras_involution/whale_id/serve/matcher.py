@@ -1,4 +1,4 @@
-"""From the photos of one animal to the animals that it may be."""
+"""Ranks the known animals for the photos of one animal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from keras_involution.whale_id.open_set import NEW_LABEL
 from keras_involution.whale_id.tables import UNKNOWN
 
 _SIFT = 128
-"""Values of a descriptor of SIFT; those of XFeat have 64."""
+"""Size of a SIFT descriptor; XFeat descriptors have 64 values."""
 
 
 class Matcher:
@@ -34,16 +34,18 @@ class Matcher:
 
     Args:
         network: `EmbeddingNetwork`.
-        database: `Embeddings` of the known photos, by the same network. Where
-            keypoints are stored with them, those of uploads are compared as well.
-        calibration: `FusionCalibration` that turns scores into probabilities and says
-            which animals are new; `None` gives ranks only.
-        reduce: String, score of an animal, as of `fusion.Matcher`.
-        shortlist: Integer, photos whose keypoints are compared with an upload's.
-        pairs: String, the pairs of keypoints that count: `"all"` or the `"verified"`.
+        database: `Embeddings` of the known photos, by the same network. If keypoints
+            are stored with them, keypoints of uploads are also compared.
+        calibration: `FusionCalibration` that converts scores to probabilities and
+            detects new animals; `None` returns only ranks.
+        reduce: String, score of an animal, as for `fusion.Matcher`.
+        shortlist: Integer, number of photos whose keypoints are compared with those of
+            an upload.
+        pairs: String, the pairs of keypoints that count: `"all"` or `"verified"`.
 
     Raises:
-        ValueError: If the database is of another network, or nobody is known in it.
+        ValueError: If the database is from another network, or contains no known
+            animal.
 
     Example:
 
@@ -72,13 +74,13 @@ class Matcher:
         size = network.output_shape[-1]
         if database.features.shape[1] != size:
             raise ValueError(
-                "The embeddings of the database are not of this network. "
+                "The embeddings of the database are not from this network. "
                 + received(database=database.features.shape[1], network=size)
             )
         self.network, self.database = network, database
         options: dict[str, Any] = {"reduce": reduce, "shortlist": shortlist}
         self._options, self._pairs = options | {"calibration": calibration}, pairs
-        # Models that the server does not have are left out.
+        # Models that the server does not have are ignored.
         found = default_scorers([database], pairs=pairs)
         scorers = [s for s in found if not s.name.startswith(MODEL_PREFIX)]
         self.search = FusionMatcher(database, scorers, **self._options)
@@ -93,7 +95,7 @@ class Matcher:
 
     @property
     def knows_new(self) -> bool:
-        """Whether the calibration has seen new animals."""
+        """Whether the calibration includes new animals."""
         calibration = self.search.calibration
         return calibration is not None and calibration.answers.knows_new
 
@@ -113,19 +115,19 @@ class Matcher:
         return Matcher(self.network, database, pairs=self._pairs, **self._options)
 
     def photos(self, identity: str, first: int) -> list[int]:
-        """Rows of an animal's photos in the database, `first` in front."""
+        """Rows of an animal's photos in the database, beginning with `first`."""
         rows = np.flatnonzero(self.table["identity"] == identity).tolist()
         return sorted(rows, key=lambda row: row != first)
 
     def embed(
         self, images: Sequence[np.ndarray], sizes: Sequence[int] = ()
     ) -> np.ndarray:
-        """Embeddings of images of the network's size, mirrored as the database's were.
+        """Embeddings of images of the network's size, mirrored as in the database.
 
         Args:
             images: Sequence of arrays (H, W, 3) of bytes.
-            sizes: Sequence of integers, ascending: the images are filled up to the
-                next of these numbers, each of which is compiled once.
+            sizes: Sequence of integers, ascending. Batches are padded to the next of
+                these sizes, each of which is compiled once.
 
         Returns:
             Array (N, D).
@@ -139,18 +141,19 @@ class Matcher:
     def matches(
         self, features: np.ndarray, top: int, images: Sequence[np.ndarray] = ()
     ) -> list[dict[str, Any]]:
-        """The animals that photos of one animal are most like.
+        """The animals that are most similar to the photos of one animal.
 
         Args:
             features: Array (N, D), all of one animal.
-            top: Integer.
-            images: Sequence of the N photos, for their keypoints; without them
-                the features decide alone.
+            top: Integer, number of animals.
+            images: Sequence of the N photos, for their keypoints; without them only the
+                features are compared.
 
         Returns:
             List of dictionaries, best first: "rank" from 1, "id", "rating" from 0 to 1
-            and "details". With a calibration ratings are probabilities, and the label
-            of new animals stands where it is likely. Without one a rating is 1 / rank.
+            and "details". With a calibration, ratings are probabilities, and the label
+            of new animals is inserted by its probability. Without one, a rating is
+            1 / rank.
         """
         queries = self.queries(features, images)
         return [entry for entry, _ in self.candidates(queries, top)]

@@ -9,21 +9,24 @@ from prometheus_client.exposition import generate_latest
 
 
 class Metrics:
-    """Counts of one server; two servers of a process do not share them."""
+    """Counts of one server; servers in the same process have separate counts."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         given: dict[str, Any] = {"namespace": "whale_id", "registry": self.registry}
         self.requests = Counter("requests", "Requests to /match.", ["code"], **given)
         self.seconds = Histogram(
-            "request_seconds", "Seconds that a request to /match took.", **given
+            "request_seconds", "Duration of a request to /match in seconds.", **given
         )
         self.photos = Counter("photos", "Photos received.", **given)
         self.batches = Counter("batches", "Batches of the network.", **given)
         self.batched = Counter("batched_photos", "Photos in those batches.", **given)
         self.connections = Gauge("connections", "Open connections.", **given)
         self.dropped = Counter(
-            "dropped_connections", "Connections that broke a limit.", ["limit"], **given
+            "dropped_connections",
+            "Connections that exceeded a limit.",
+            ["limit"],
+            **given,
         )
 
     def batch(self, size: int) -> None:
@@ -32,5 +35,5 @@ class Metrics:
         self.batched.inc(size)
 
     def text(self) -> str:
-        """All metrics in the text format of Prometheus."""
+        """All metrics in the Prometheus text format."""
         return generate_latest(self.registry).decode()

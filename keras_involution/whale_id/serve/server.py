@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn, with deadlines and a bound on its connections."""
+"""The HTTP server: uvicorn with timeouts and a limit on connections."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from keras_involution.whale_id.serve.limits import Limits
 def build_server(
     app: Any, *, host: str = "127.0.0.1", port: int = 8000, log_level: str = "info"
 ) -> uvicorn.Server:
-    """A server for the application of `create_app`, with the application's limits.
+    """Builds a server for an application of `create_app`, with its limits.
 
     Args:
         app: Application.
-        host: String, address to listen at.
-        port: Integer; 0 takes a free one.
-        log_level: String, as of uvicorn.
+        host: String, address to listen on.
+        port: Integer; 0 selects a free port.
+        log_level: String, as for uvicorn.
 
     Returns:
-        `uvicorn.Server`, whose `run` ends within `shutdown_seconds` after SIGTERM.
+        `uvicorn.Server`; its `run` ends within `shutdown_seconds` after SIGTERM.
     """
     limits: Limits = app.state.limits
     book = _Book(limits.connections, app.state.metrics)
@@ -49,7 +49,7 @@ def build_server(
 
 
 class _Book:
-    """The open connections, and which of them wait for a request, oldest first."""
+    """The open connections, and the idle ones, oldest first."""
 
     def __init__(self, most: int, metrics: Any) -> None:
         self.most, self.metrics = most, metrics
@@ -58,7 +58,7 @@ class _Book:
 
     def enter(self, protocol: _TimedProtocol) -> None:
         if len(self.open) >= self.most:
-            # Who holds many silent connections does not keep others out.
+            # A client with many idle connections must not block other clients.
             dropped = next(iter(self.waiting), protocol)
             dropped.drop("connections")
         self.open.add(protocol)
@@ -72,7 +72,7 @@ class _Book:
 
 
 class _TimedProtocol(H11Protocol):
-    """A connection that is cut when its client is too slow."""
+    """A connection that is closed when its client is too slow."""
 
     def __init__(self, limits: Limits, book: _Book, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -120,7 +120,7 @@ class _TimedProtocol(H11Protocol):
             self.write_timer = None
 
     def drop(self, limit: str) -> None:
-        """Cuts the connection."""
+        """Closes the connection."""
         self.book.metrics.dropped.labels(limit).inc()
         self.book.leave(self)
         self.transport.abort()
@@ -144,7 +144,7 @@ class _TimedProtocol(H11Protocol):
 
 
 def _allow_files(number: int) -> None:
-    """Raises the soft limit of open files where the system allows it."""
+    """Raises the soft limit of open files if the system allows it."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 

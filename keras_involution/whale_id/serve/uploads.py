@@ -21,8 +21,8 @@ FIELDS = ("images[]", "images")
 class Uploads:
     """Reads and decodes the photos of requests.
 
-    As many files are in memory at a time as there are decoders; the others wait in
-    the temporary files that the parser of forms writes.
+    The number of files in memory is at most the number of decoders. Other files wait in
+    temporary files, which the form parser writes.
 
     Args:
         decoders: `Decoders`.
@@ -38,14 +38,14 @@ class Uploads:
     async def __call__(
         self, request: Request, image_size: tuple[int, int], shown: bool
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The uploads as images of the network's size, and where asked as larger ones.
+        """The uploads as images of the network's size, and optionally larger images.
 
         Raises:
-            HTTPException: If there are none, too many or too large ones, or one is not
-                readable.
-            Full: If too many wait.
+            HTTPException: If there are no files or too many, or a file is too large or
+                cannot be read.
+            Full: If too many photos are waiting.
         """
-        # A file too many is let in, so that the answer can say what is wrong.
+        # One file too many is accepted, so that the response can report the problem.
         files = self.limits.files
         async with request.form(max_files=files + 1, max_fields=20) as form:
             uploads = [
@@ -69,7 +69,7 @@ class Uploads:
         return list(images), [image for image in larger if image is not None]
 
     def close(self) -> None:
-        """Lets the decoders finish nothing more."""
+        """Stops the decoders."""
         self.threads.shutdown(wait=False, cancel_futures=True)
 
     async def _read(

@@ -1,4 +1,4 @@
-"""A file of known photos that changes while the server runs."""
+"""Reloads a file of known photos that changes while the server runs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ logger = logging.getLogger("keras_involution.whale_id")
 async def watched_database(
     path: Path, seconds: float | None = None
 ) -> AsyncIterator[Embeddings]:
-    """The embeddings of a file, each time that it has changed.
+    """The embeddings of a file, each time the file changes.
 
-    A file that is damaged or missing is named in the log, and the one before stays.
+    If the file is damaged or missing, this is logged, and the previous data is kept.
 
     Args:
         path: Path of the file.
-        seconds: Float, time between two looks; `None` is `SECONDS`.
+        seconds: Float, time between two checks; `None` uses `SECONDS`.
 
     Yields:
         `Embeddings`.
@@ -37,7 +37,7 @@ async def watched_database(
         try:
             database = await asyncio.to_thread(Embeddings.load, path)
         except ValueError as error:
-            logger.warning("The collection stays as it was: %s", error)
+            logger.warning("The collection is not reloaded: %s", error)
         else:
             logger.info("%s: %d photos", path, len(database))
             yield database
