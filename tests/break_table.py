@@ -1,7 +1,7 @@
-"""Places of the package that `tests/breaks.py` breaks, and the tests that notice.
+"""Defects that `tests/breaks.py` introduces, and the tests that must detect them.
 
-Each is a mistake that a person could make, in one place. `tests/test_break_table.py`
-checks that every text still occurs once, so that the table follows the package.
+Each is a realistic mistake in one place. `tests/test_break_table.py` checks that every
+quoted text still occurs exactly once in its file.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Breaks the package on purpose, one place at a time: its tests must notice each.
+"""Breaks the package on purpose, one place at a time; a test must detect each break.
 
     python -m tests.breaks                        all of `tests/break_table.py`
-    python -m tests.breaks --only calibration 7   those with such a name or number
+    python -m tests.breaks --only calibration 7   breaks selected by name or number
 
-The tracked files are copied to a temporary folder and broken there, each place by
-itself. The tests that a break names run as their tier runs them; once they run on the
-whole copy, since a test that fails anyway shows nothing. The run fails when a break was
-not caught, or when `make test` would have caught fewer than 35 of all.
+The tracked files are copied to a temporary folder and broken there, one place at a
+time. The tests that a break names run with the settings of their tier. They first run
+on the intact copy, since a test that always fails proves nothing. The run fails if a
+break was not detected, or if `make test` would have detected fewer than 35 breaks.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 LEAST = 35
 SECONDS = 3600
 
-# Importing these takes longer than most of the tests: it is done once, for one backend.
+# Importing these takes longer than most tests, so it is done once per backend.
 PRELOADED = "torch"
 LIBRARIES = (
     *("pytest", "keras", "tensorflow", "pandas", "sklearn.linear_model"),
@@ -128,10 +128,10 @@ def prepare(place: Path) -> None:
     """What all processes of the run share."""
     os.environ.update(
         KERAS_BACKEND=PRELOADED,
-        # Read when libraries are imported, as in `tests/conftest.py`.
+        # Set before libraries are imported, as in `tests/conftest.py`.
         OMP_NUM_THREADS="1",
         TF_CPP_MIN_LOG_LEVEL="3",
-        # A file that is broken and whole again within a second looks unchanged.
+        # A file that is broken and restored within a second looks unchanged.
         PYTHONDONTWRITEBYTECODE="1",
         TMPDIR=str(place / "tmp"),
     )
@@ -156,11 +156,11 @@ def is_caught(place: Path, each: Break) -> bool:
     begin = time.monotonic()
     changed = {}
     if each.file.startswith("ops/_cpp/"):
-        # Kernels are named by their sources: a broken one is compiled, and thrown away.
+        # Kernels are named by their sources: a broken one is compiled, then deleted.
         changed = {"XDG_CACHE_HOME": str(place / "cache")}
     with broken(place / "copy", each):
         code, line = run_tests(place, each.tests, each.tier, each.backend, **changed)
-    # Any other status than 1 says that no test ran to its end.
+    # A status other than 1 means that no test finished.
     word = "caught" if code == 1 else "NOT CAUGHT"
     took = time.monotonic() - begin
     print(f"{word}, {each.tier} on {each.backend}: {each.name} [{took:.0f} s]")

@@ -1,4 +1,4 @@
-"""Settings of the whole suite: one backend a process, no telemetry, no downloads."""
+"""Settings of the whole suite: one backend per process, no telemetry, no downloads."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
-# Read when the libraries are imported, so set before anything imports them.
+# The libraries read these on import, so they are set before any import.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-# The backends are tested side by side: threads that wait for each other, as those of
-# OpenMP do, take the time of the others. tests/ops asks for two where they matter.
+# The backends are tested in parallel: threads that spin while they wait, as in OpenMP,
+# slow down the other processes. tests/ops uses two threads where they matter.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# TensorFlow convolves channels first with oneDNN alone, which it takes by itself on
-# processors with AVX-512 only.
+# TensorFlow supports channels-first convolutions only with oneDNN, which it enables by
+# default only on processors with AVX-512.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-# Compiling is most of the work here. LLVM's optimizations are not ours to test; with
-# `XLA_FLAGS= make test` they are on.
+# Compilation takes most of the time. LLVM's optimizations are not tested here;
+# `XLA_FLAGS= make test` enables them.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-# What JAX has compiled for one test serves the others, and the processes they start.
+# Tests and their processes share JAX's cache of compiled programs.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="kept_programs_")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
@@ -98,7 +98,7 @@ def backend_of(item: pytest.Item) -> str:
     """The backend whose process runs a test."""
     if item.get_closest_marker("any_backend"):
         shared = os.environ.get("KERAS_INVOLUTION_TEST_BACKENDS", "torch").split()
-        # By file, so that its fixtures are made once.
+        # Grouped by file, so that fixtures are created once.
         return shared[zlib.crc32(item.path.name.encode()) % len(shared)]
     if item.get_closest_marker("one_backend"):
         return "torch"
@@ -164,7 +164,7 @@ def kept_programs():
 @pytest.fixture(autouse=True)
 def fresh_session():
     """Layer names count from one, and the seed is fixed, in every test."""
-    # No collection of garbage here: after every test it would take minutes.
+    # No garbage collection here: after every test it would take minutes in total.
     keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
 

@@ -1,14 +1,15 @@
-"""The tiers, and marks that several folders of tests use.
+"""Marks for the tiers, and marks that several test folders use.
 
 A test without a mark runs in `make test` and `make test-quick`. Files and folders are
-marked here, single tests by decorators:
+marked here, and single tests by decorators:
 
 `full`: only in `make test-all`. Processes, faults, browsers, exports, fuzzing, long
-trainings, suites of other projects.
+training runs, test suites of other projects.
 `slow`: in `make test`, not in `make test-quick`.
 `one_backend`: independent of the backend; runs on torch, which builds models fastest.
-`any_backend`: independent of the backend and without networks; the backends share it.
-`torch_first`: in `make test` on torch alone, which compiles nothing; on the other
+`any_backend`: independent of the backend and without networks; distributed among the
+backends.
+`torch_first`: in `make test` only on torch, which does not compile; on the other
 backends in `make test-all`.
 """
 
@@ -22,11 +23,11 @@ one_backend = pytest.mark.one_backend
 any_backend = pytest.mark.any_backend
 torch_first = pytest.mark.torch_first
 old_content = pytest.mark.filterwarnings(
-    # The client hands files to its HTTP library in a way that this one calls old.
+    # The client passes files to its HTTP library in a deprecated way.
     "ignore:Use 'content=:DeprecationWarning"
 )
 
-# Beginnings of paths below `tests/`, with or without `::test`.
+# Prefixes of paths below `tests/`, with or without `::test`.
 PLACES = {
     "full": (
         "coming_from/",

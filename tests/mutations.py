@@ -1,8 +1,8 @@
 """Random damage to files, for every reader of untrusted files.
 
-`damaged` draws one damaged copy of good bytes. `survives` gives it to a reader and lets
-pass only success or the errors that the reader documents. A reader is any function of a
-path. `tests/hub/test_mutations.py` runs some hundreds of copies a reader;
+`damaged` returns a randomly damaged copy of valid bytes. `survives` passes it to a
+reader and accepts only success or the errors that the reader documents. A reader is any
+function of a path. `tests/hub/test_mutations.py` runs a few hundred copies per reader;
 `python -m benchmarks.fuzz` runs 10,000.
 """
 

@@ -1,11 +1,12 @@
-"""Kills a parent of worker processes at random moments and looks for survivors.
+"""Kills a parent of worker processes at random times and checks for orphans.
 
     python -m tests.orphans --times 200
 
-Every time a parent with two workers gets SIGTERM, SIGINT or SIGKILL, between the first
-line of its program and the middle of its work, while two busy loops a core compete with
-it. No process of it may run five seconds later. About five minutes on two cores; it
-prints how often each signal was sent and ends with status 0.
+Each time, a parent with two workers receives SIGTERM, SIGINT or SIGKILL, between the
+first line of its program and the middle of its work, while two busy loops per core
+compete with it. Five seconds later, none of its processes may be running. This takes
+about five minutes on two cores, prints how often each signal was sent, and exits with
+status 0.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "keras_involution"
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 PATIENCE = 5.0
-# The modules by themselves: importing Keras takes seconds, and none of it matters here.
+# Only these modules: importing Keras takes seconds and is not needed here.
 PARENT = f"""
 print(flush=True)
 import importlib.util, sys, types
@@ -57,7 +58,7 @@ def survivors(token: str) -> list[int]:
             if token.encode() not in (folder / "environ").read_bytes():
                 continue
             state = (folder / "stat").read_text("utf-8").rpartition(")")[2].split()[0]
-            if state != "Z":  # It has ended and was not waited for.
+            if state != "Z":  # It has ended but was not waited for.
                 found.append(int(folder.name))
     return found
 
@@ -69,7 +70,7 @@ def interrupt(number: int, delay: float) -> None:
         AssertionError: If a process of it survives.
     """
     token = secrets.token_hex(16)
-    # What a shell starts in the background ignores SIGINT, and so do its children.
+    # Background processes of a shell ignore SIGINT, and so do their children.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     parent = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", PARENT],
@@ -78,7 +79,7 @@ def interrupt(number: int, delay: float) -> None:
         stderr=subprocess.DEVNULL,
     )
     signal.signal(signal.SIGINT, before)
-    # Before the first line, while Python starts, it can lose a SIGINT.
+    # While Python starts, before the first line, a SIGINT can be lost.
     assert parent.stdout is not None
     parent.stdout.readline()
     time.sleep(delay)

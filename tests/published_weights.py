@@ -1,6 +1,6 @@
-"""Weights in the published RedNet format whose every number follows from its name.
+"""Weights in the published RedNet format; every value is determined by its name.
 
-`tests/golden/` holds what the published code computed on exactly these weights.
+`tests/golden/` contains the outputs of the published code for exactly these weights.
 """
 
 from __future__ import annotations

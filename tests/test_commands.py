@@ -1,4 +1,4 @@
-"""Both command lines: quick help, complete options, and what is missing is named."""
+"""Both command lines: fast help, complete options, and errors for missing packages."""
 
 from __future__ import annotations
 

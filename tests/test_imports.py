@@ -1,4 +1,4 @@
-"""The house rules: imports go one way, and importing the package is light."""
+"""Imports go in one direction, and importing the package is fast."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ print(*sorted(asked))
 def imported_by_the_package(statement: str) -> set[str]:
     """Top-level names that code of the package imports while `statement` runs.
 
-    A spy on the import statement, since Keras itself loads whatever is installed.
+    The import statement is monitored, since Keras itself loads all installed backends.
     """
     result = subprocess.run(
         [sys.executable, "-c", SPY.format(statement=statement)],

@@ -1,4 +1,4 @@
-"""The private names of Keras that the package needs; each is still what it was."""
+"""The private names of Keras that the package needs have not changed."""
 
 from __future__ import annotations
 

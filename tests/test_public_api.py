@@ -1,4 +1,4 @@
-"""The list of public names: a name that comes or goes must come or go here too."""
+"""The list of public names, which must be updated with every added or removed name."""
 
 from __future__ import annotations
 

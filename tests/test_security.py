@@ -1,4 +1,4 @@
-"""SECURITY.md tells the truth: its tests exist, its limits are the server's."""
+"""SECURITY.md is correct: its tests exist, and its limits match the server."""
 
 from __future__ import annotations
 

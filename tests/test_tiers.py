@@ -1,4 +1,4 @@
-"""What the runner of the tiers refuses: leftovers, and a backend without tests."""
+"""The runner of the tiers rejects leftovers and a backend without tests."""
 
 from __future__ import annotations
 

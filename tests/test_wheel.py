@@ -1,4 +1,4 @@
-"""The wheel brings compiled kernels, and is a pure one where there is no compiler."""
+"""The wheel contains compiled kernels, or is a pure wheel without a compiler."""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
-"""Runs a tier of the suite: every backend in a process of its own, side by side.
+"""Runs a tier of the suite, with every backend in a separate parallel process.
 
     python -m tests.tiers quick    one backend: no `slow`, no `full`
     python -m tests.tiers test     what must never break: no `full`
-    python -m tests.tiers rest     what `test` leaves out
+    python -m tests.tiers rest     tests that are not in `test`
     python -m tests.tiers all      everything
 
-Every line of output says whose it is. At the end stands one line of counts per backend.
-The run fails when a test failed, when a backend ran no test, or when a test left a
-file in the temporary folder or a process behind. With `--again`, what failed runs once
-more by itself, and only what fails twice counts; the others are printed as unsteady.
+Every line of output starts with the name of its process. At the end, the counts of each
+backend are printed. The run fails if a test failed, if a backend ran no test, or if a
+test left behind a process or a file in the temporary folder. With `--again`, failed
+tests run again separately. Only tests that fail twice count; the others are reported as
+unsteady.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ MARKS = {
     "all": "",
 }
 BACKENDS = ("tensorflow", "jax", "torch")
-# Once more in the full tier as users compile, with the optimizations of XLA.
+# Repeated in the full tier with the XLA optimizations that users have.
 OPTIMIZED = (
     "tests/ops/test_implementations.py",
     "tests/models/test_published_values.py",
 )
-# Tests that run once run on torch, which has the most to do and gets two processes.
+# Tests for one backend run on torch, which has the most tests and gets two processes.
 PARTS = {"tensorflow": 1, "jax": 1, "torch": 2}
 SLOWEST = 20
 RUN_ID = "KERAS_INVOLUTION_TEST_RUN"

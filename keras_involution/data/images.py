@@ -160,7 +160,7 @@ def in_rgb(image: Image.Image, white: float | None = None) -> Image.Image:
     if image.mode[:1] in ("I", "F"):
         image = _in_bytes(image, white_of(image) if white is None else white)
     if image.mode in ("P", "PA", "LA", "La", "RGBA", "RGBa"):
-        # What is transparent becomes white, not whatever color lies beneath.
+        # Transparent pixels become white, not the color that is stored in them.
         image = image.convert("RGBA")
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image)

@@ -141,7 +141,7 @@ def _torchrun(found: Mapping[str, str]) -> Hosts | None:
 
 def _slurm(found: Mapping[str, str]) -> Hosts | None:
     # Only a step, which `srun` starts, has as many processes as tasks: a batch script
-    # itself is one process, whatever it has asked for.
+    # itself is one process, even if it has requested more.
     if "SLURM_STEP_NODELIST" not in found or "SLURM_PROCID" not in found:
         return None
     processes = int(found["SLURM_STEP_NUM_TASKS"])

@@ -80,7 +80,7 @@ def _inside(layer: Any, x: Any) -> keras.Model | None:
     fresh = _fresh(x)
     try:
         return keras.Model(fresh, layer.call(fresh))
-    except Exception:  # Whatever a foreign layer does that needs numbers.
+    except Exception:  # Layers of other packages can fail in any way without values.
         return None
 
 

@@ -151,7 +151,7 @@ class RedNetBackbone(
                 )
             pyramid_outputs[f"P{index + 2}"] = x
         super().__init__(inputs=inputs, outputs=x, **kwargs)
-        # A functional model is float32 by its own account, whatever its layers are.
+        # A functional model reports float32, even if its layers have another dtype.
         self.dtype_policy = float_policy(dtype)
 
         # === Config ===

@@ -121,7 +121,7 @@ def apply_spatial_operator(
 def apply_padded_convolution(
     x: keras.KerasTensor, filters: int, strides: int, name: str, settings: BlockSettings
 ) -> keras.KerasTensor:
-    """A 3x3 convolution with one zero on every side, whatever the strides."""
+    """A 3x3 convolution with one zero on every side, for any strides."""
     # "same" would put both zeros of an even side at its end when the strides are 2.
     x = layers.ZeroPadding2D(1, name=f"{name}_pad", **settings.common)(x)
     return layers.Conv2D(

@@ -127,7 +127,7 @@ class RedNetImageConverter(keras.layers.Resizing):
         return self._prepared(inputs, **kwargs)
 
     def _prepared(self, inputs: Tensor, **kwargs: Any) -> Tensor:
-        # In `tf.data` Keras hands floating-point numbers to `call`, whatever they were.
+        # In `tf.data` Keras converts all inputs of `call` to floating point.
         dtype = getattr(inputs, "dtype", "float32")
         integers = "int" in keras.backend.standardize_dtype(dtype)
         return super().__call__(inputs, **{"integers": integers, **kwargs})

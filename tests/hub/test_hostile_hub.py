@@ -95,7 +95,7 @@ LISTINGS = {
 
 @pytest.fixture
 def bare(environment, monkeypatch, tmp_path):
-    """A server that sends one listing, whatever is in it."""
+    """A server that sends one given listing."""
     limits = replace(transfer.LISTINGS, first_wait=0.0, total=3.0)
     monkeypatch.setattr(transfer, "LISTINGS", limits)
     with FileHost() as host:

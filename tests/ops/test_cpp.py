@@ -38,7 +38,7 @@ def tensors(case: Case = CASE):
 
 @pytest.fixture
 def forget():
-    """Whatever was compiled or refused before is not remembered, nor afterwards."""
+    """Clears the caches of compiled libraries and reasons, before and after."""
     loading.kernels.cache_clear()
     yield
     loading.kernels.cache_clear()

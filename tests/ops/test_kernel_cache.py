@@ -229,6 +229,6 @@ def test_the_name_tells_apart_whatever_the_library_depends_on(
 def test_a_fork_while_another_thread_compiles_does_not_hang(folder, source):
     with cache._lock:
         child = os.fork()
-        if child == 0:  # the child holds no lock, whatever its parent does
+        if child == 0:  # the child holds no lock, even if its parent does
             os._exit(0 if isinstance(library(source), Path) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -1,4 +1,4 @@
-"""Checkpoints in several files: none too large, none lost, whatever is interrupted."""
+"""Checkpoints in several files: none too large, none lost after an interruption."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def _coco(folder: Path):
 
 
 def _boxes(folder: Path):
-    """Whatever stands in the column of boxes has to be named, not to break a check."""
+    """Any value in the column of boxes must be reported and must not break a check."""
     image = save_image(folder / "1.png")
     frame = {"image_id": ["1"], "identity": ["A"], "path": [str(image)]}
     pd.DataFrame(frame | {"bbox": ["[1, 2, 10, 11]"]}).to_csv(folder / "b.csv")

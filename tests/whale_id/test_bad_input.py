@@ -51,7 +51,7 @@ def test_a_photo_that_shows_little(name, known, tmp_path):
     draw().save(tmp_path / "new" / "new.png")
     textured(1).rotate(3).save(tmp_path / "new" / "good.png")
     text = run("identify", tmp_path / "new", "--database", known, "--no-calibration")
-    # The others of the folder have their answer whatever this one is like.
+    # The other photos of the folder have an answer in any case.
     assert said in text and "good.png: w1, w0" in text and "%" not in text
 
 

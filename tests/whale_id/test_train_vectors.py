@@ -56,7 +56,7 @@ def score(embeddings: Embeddings) -> float:
 
 def test_a_projection_finds_what_tells_animals_apart(tmp_path):
     stored = vectors()
-    # Rows of a table find their vectors by name, in whatever order they come.
+    # Rows of a table find their vectors by name, in any order.
     table = stored.table.sample(frac=1, random_state=0)
     network = train(table, settings(), tmp_path / "run", vectors=stored)
     found = projected(stored, str(tmp_path / "run"), head=True)

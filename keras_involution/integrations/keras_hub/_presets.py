@@ -32,7 +32,7 @@ def _entry(name: str) -> dict[str, Any]:
             "params": metadata["parameters"],
             "path": "rednet",
         },
-        # Whatever `from_preset` takes, in spite of its name.
+        # Any argument that `from_preset` takes, in spite of its name.
         "kaggle_handle": _handle(name),
     }
 

@@ -216,7 +216,7 @@ class _Run:
         return classification_metrics(scores, labels[self.held_out])
 
     def _save(self, is_best: bool, is_over: bool) -> None:
-        """Writes float32 presets, whatever dtype the training computes in."""
+        """Writes float32 presets, for any dtype of the training."""
         if not self._is_main:
             return
         self.plain.set_weights(self.model.get_weights())

@@ -84,7 +84,7 @@ def embed_rows(
 
     Args:
         network: `Embedder`.
-        table: DataFrame as of `read_table`.
+        table: DataFrame as returned by `read_table`.
         box_margin: As for `embed`.
         batch_size: As for `embed`.
         flip: As for `embed`.
@@ -148,7 +148,7 @@ def embed(
 
     Args:
         network: `Embedder`, such as an `EmbeddingNetwork`.
-        table: DataFrame as of `read_table`.
+        table: DataFrame as returned by `read_table`.
         box_margin: Float, widens boxes by this fraction of their sides.
         batch_size: Integer.
         flip: `"average"` averages the embeddings of the image and the mirrored image;

@@ -42,8 +42,8 @@ class _Detector(abc.ABC):
     """Crops and resizes a photo, and selects keypoints on the animal.
 
     Args:
-        side: Integer, the longest side in pixels that keypoints are looked for at.
-        keypoints: Integer, how many to keep.
+        side: Integer, the longest side in pixels of the image that is searched.
+        keypoints: Integer, number of keypoints to keep.
         region: String, the region of keypoints in a photo without box or mask: the
             `"middle"` 70 % of each side, or the `"whole"` photo. `"auto"` uses the
             whole box if there is one, and otherwise the middle.
@@ -115,9 +115,9 @@ class XFeatExtractor(_Detector):
     """Keypoints and 64-dimensional descriptors of XFeat, without training.
 
     Args:
-        side: Integer, the longest side in pixels that keypoints are looked for at.
-        keypoints: Integer, how many to keep.
-        region: String, `"auto"`, `"middle"` or `"whole"`: where keypoints may lie.
+        side: Integer, the longest side in pixels of the image that is searched.
+        keypoints: Integer, number of keypoints to keep.
+        region: String, `"auto"`, `"middle"` or `"whole"`: the region of the keypoints.
 
     Example:
 
@@ -157,9 +157,9 @@ class SiftExtractor(_Detector):
     """Keypoints and 128-dimensional descriptors of OpenCV's SIFT (RootSIFT).
 
     Args:
-        side: Integer, the longest side in pixels that keypoints are looked for at.
-        keypoints: Integer, how many to keep.
-        region: String, `"auto"`, `"middle"` or `"whole"`: where keypoints may lie.
+        side: Integer, the longest side in pixels of the image that is searched.
+        keypoints: Integer, number of keypoints to keep.
+        region: String, `"auto"`, `"middle"` or `"whole"`: the region of the keypoints.
 
     Example:
 
