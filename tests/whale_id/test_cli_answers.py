@@ -49,7 +49,7 @@ def test_evaluate(file, tmp_path):
     )
     with Image.open(tmp_path / "r.png") as diagram:
         assert diagram.size == (675, 675)
-    assert "30, of them 12 of animals not in the database" in text
+    assert "30, including 12 of animals not in the database" in text
     assert "15 validation photos, 40% of them new" in text
     assert "The photos are missing" in text
     for name in (

@@ -56,7 +56,7 @@ def test_figures(case):
     assert result.value("frames", ">= 10: top-1") == 0
     assert result.value("frames", "2 to 4: top-1") == 1
     assert result.protocol["probabilities"] == "by hand"
-    assert "5, of them 2 of" in result.protocol["queries"]
+    assert "5, including 2 of" in result.protocol["queries"]
     assert "3 photos of 2 animals" in result.protocol["database"]
     rows = result.rows
     assert ((rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"])).all()

@@ -104,7 +104,7 @@ def test_what_makes_no_sense_is_refused(tmp_path):
         train(table, again, folder, vectors=other, resume=True)
     with pytest.raises(ValueError, match=r"--features FILE`. Received: path="):
         load_run(folder)
-    with pytest.raises(ValueError, match=r"be \(N, 8\).*Received: vectors=\(120, 4\)"):
+    with pytest.raises(ValueError, match=r"\(N, 8\).*Received: vectors=\(120, 4\)"):
         load_vector_network(folder).embed(np.zeros((120, 4)))
 
 

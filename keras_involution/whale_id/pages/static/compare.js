@@ -1,5 +1,5 @@
 "use strict";
-// Two photos side by side. One zoom moves both, so that the same part is seen.
+// Two photos side by side. Zooming applies to both, so that they show the same part.
 const element = (id) => document.getElementById(id);
 const view = { scale: 1, x: 0, y: 0 };
 
@@ -13,8 +13,8 @@ function make(tag, properties = {}, ...children) {
   return made;
 }
 
-// Shows up to two photos {image, caption, alt}, the points [x, y, x, y] that they
-// have in common, and buttons of other photos below.
+// Shows up to two photos {image, caption, alt}, their matched points [x, y, x, y], and
+// buttons for other photos below.
 function compare(pair, points, others) {
   document.querySelector("#large .pair").replaceChildren(
     ...pair.map((shown, place) => pane(shown, points, 2 * place)));

@@ -1,5 +1,5 @@
-// What a person decides: for each query {answer: identity, or null for a new animal}
-// where there is an answer, {rejected: [identities]}, and {when}, {who}, {name}.
+// The decisions of a person: for each query {answer: identity, or null for a new animal}
+// if there is an answer, {rejected: [identities]}, and {when}, {who}, {name}.
 const data = JSON.parse(document.getElementById("data").textContent);
 const storageKey = "whale-id report " + document.body.dataset.key;
 const sections = [...document.querySelectorAll(".query")];
@@ -22,7 +22,7 @@ function save() {
     localStorage.setItem(storageKey, JSON.stringify(decisions));
   } catch {
     element("kept").textContent =
-      "This browser keeps nothing: download the decisions before you close the page.";
+      "This browser cannot store decisions: download them before you close the page.";
   }
 }
 
@@ -30,8 +30,8 @@ function decisionOf(query) {
   return Object.hasOwn(decisions, query.id) ? decisions[query.id] : { rejected: [] };
 }
 
-// A section holds its photos only while it is near the screen, so that a page of
-// hundreds of queries stays light.
+// A section contains its photos only while it is near the screen, so that a page with
+// hundreds of queries stays fast.
 function build(number) {
   const section = sections[number];
   if (section.classList.contains("built")) return;
@@ -182,7 +182,7 @@ function go(number) {
   sections[current].classList.add("current");
   choose(0);
   sections[current].scrollIntoView({ block: "start" });
-  // What is built on the way changes the heights above.
+  // Sections built during the scroll change the heights above.
   requestAnimationFrame(() => sections[current].scrollIntoView({ block: "start" }));
 }
 
@@ -221,9 +221,9 @@ function rows() {
   return table;
 }
 
-// A person opens this file with a spreadsheet, which would run a name such as =1+1: it
-// gets an apostrophe in front, and so does one that has them there already, so that
-// taking one away again gives every name back. Numbers stay numbers.
+// A spreadsheet would run a name such as =1+1 as a formula. Such names get an apostrophe
+// in front, and so do names that already have one, so that removing one apostrophe
+// restores every name. Numbers stay numbers.
 function harmless(value) {
   const text = String(value);
   const number = /^[+-]?\d+(\.\d*)?$/.test(text);
@@ -312,7 +312,7 @@ sections.forEach((section, number) => {
 
 try {
   element("who").value = localStorage.getItem("whale-id who") || "";
-} catch { /* this browser keeps nothing */ }
+} catch { /* this browser has no storage */ }
 element("who").addEventListener("change", ({ target }) => {
   try { localStorage.setItem("whale-id who", target.value); } catch { /* as above */ }
 });

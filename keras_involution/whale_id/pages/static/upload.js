@@ -17,13 +17,13 @@ element("form").addEventListener("submit", async (event) => {
     let answer = {};
     try { answer = JSON.parse(text); } catch { /* a proxy may answer with a page */ }
     if (!answer.matches) {
-      throw new Error(answer.detail ?? `The server answers ${response.status}.`);
+      throw new Error(answer.detail ?? `The server returned status ${response.status}.`);
     }
     show(answer);
     element("say").textContent = "";
   } catch (error) {
     element("say").textContent = error instanceof TypeError
-      ? "The server does not answer." : error.message;
+      ? "The server does not respond." : error.message;
   }
   button.disabled = false;
 });
@@ -36,7 +36,7 @@ function show(answer) {
   element("verdict").classList.toggle("is-new", answer.new === true);
   element("meaning").textContent = answer.calibrated
     ? "The percentages are calibrated probabilities. A person decides."
-    : "Scores order the animals; they are no probabilities. A person decides.";
+    : "Scores only rank the animals; they are not probabilities. A person decides.";
   element("asked").replaceChildren(...answer.images.map((image, place) =>
     button({ image, id: `photo ${place + 1}` }, "Your photo", () =>
       compare([{ image, caption: "Your photo", alt: "Your photo" }]))));
