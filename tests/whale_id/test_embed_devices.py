@@ -75,7 +75,7 @@ def test_a_killed_worker_loses_its_shard_alone(source, tmp_path, monkeypatch):
     assert shards == [f"{n:06}.npz" for n in (0, 1, 3, 4, 5)] and not out.exists()
 
     wrong = run("embed", *sharded, 2, "--flip", "none", status=1)
-    assert "holds embeddings with another flip" in wrong and not finished(wrong)
+    assert "has embeddings with another flip" in wrong and not finished(wrong)
 
     again = run("embed", *sharded, 2)
     assert finished(again) == [2]
