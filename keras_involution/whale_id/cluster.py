@@ -10,6 +10,7 @@ import pandas as pd
 from keras_involution._arguments import at_most, rate, received
 from keras_involution.whale_id.embeddings import Embeddings
 from keras_involution.whale_id.fusion import FusionCalibration, Matcher, Scorer
+from keras_involution.whale_id.fusion.scorers import have_evidence
 from keras_involution.whale_id.tables import UNKNOWN
 
 MOST_PHOTOS = 20_000
@@ -35,7 +36,8 @@ def pair_probabilities(
             probability 0.
 
     Returns:
-        Array (N, N), symmetric.
+        Array (N, N), symmetric. If keypoints are compared, the pairs of a photo without
+        keypoints are NaN.
     """
     names = [f"{row:09}" for row in range(len(embeddings))]
     single = Embeddings(
@@ -53,6 +55,7 @@ def pair_probabilities(
         for block in matcher.comparison.blocks(single)
     ]
     values = np.clip(np.concatenate(fused), 0, 1)
+    values[~have_evidence(matcher.scorers, single)] = np.nan
     return np.maximum(values, values.T)
 
 
@@ -67,7 +70,7 @@ def cluster(
 
     Args:
         embeddings: `Embeddings` of N photos.
-        probabilities: Array (N, N) from `pair_probabilities`.
+        probabilities: Array (N, N) from `pair_probabilities`. NaN counts as 0.
         threshold: Float. Groups are merged while the mean probability between them is
             at least this value.
         anchored: Boolean, whether photos of one known animal stay together and photos
@@ -77,7 +80,7 @@ def cluster(
         DataFrame with one row per photo: `image_id`; `identity` as known; `group`, a
         number from 0; `proposal`, the known animal of the group or a name such as
         `"new_1"`; and `probability`, the mean with the other photos of the group, which
-        is missing for a group of one photo.
+        is missing for a group of one photo and for a photo without keypoints.
 
     Raises:
         ValueError: If the shapes do not fit, or there are too many photos.
@@ -100,7 +103,7 @@ def cluster(
             "`probabilities` must be (N, N) for the N photos. "
             f"{received(probabilities=np.shape(probabilities), photos=count)}"
         )
-    distances = 1 - np.asarray(probabilities, "float64")
+    distances = 1 - np.nan_to_num(np.asarray(probabilities, "float64"))
     identities = embeddings.table["identity"].to_numpy(object).astype(str)
     if anchored:
         known = identities != UNKNOWN
@@ -194,6 +197,7 @@ def _proposals(groups: np.ndarray, identities: np.ndarray) -> list[str]:
 def _means(groups: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     same = groups[:, None] == groups[None]
     np.fill_diagonal(same, False)
+    same &= ~np.isnan(probabilities)
     count = same.sum(axis=1)
     total = np.where(same, probabilities, 0).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -18,6 +18,7 @@ from keras_involution.whale_id.evaluation_rows import (
     FRAMES,
     KNOWN,
     OPEN,
+    PROBABILITIES,
     SPECIES_ROWS,
     apart_rows,
     baseline_rows,
@@ -29,6 +30,7 @@ from keras_involution.whale_id.evaluation_rows import (
     probability_rows,
 )
 from keras_involution.whale_id.fusion import Candidates
+from keras_involution.whale_id.fusion.candidates import NO_KEYPOINTS
 from keras_involution.whale_id.metrics import (
     average_precisions,
     frame_distances,
@@ -120,7 +122,8 @@ def evaluate(
             distance to the nearest training frame. It is ignored if missing.
         candidates: `Candidates` of the same queries with the same ranking, to evaluate
             the calibration of their probabilities. If they have no probability of a
-            new animal, the group "open" contains only the AUROC.
+            new animal, the group "open" contains only the AUROC. Queries without
+            probabilities are not counted in the calibration and the AUROC.
         apart: `Ranking` of the same queries without photos of their own encounter in
             the database. Queries whose animal has no other photos are not counted.
         baselines: Dictionary from a name to the `Ranking` of the same queries by
@@ -159,8 +162,9 @@ def evaluate(
         reachable, source = other_encounters(queries, database)
         if source != "nothing":
             parts.append(apart_rows(found, apart, reachable))
-    if candidates is not None and candidates.probabilities is not None:
-        parts.append(probability_rows(found))
+    if "probability" in found:
+        rated = found[found["probability"].notna()]
+        parts.append(probability_rows(rated))
     for name, other in (baselines or {}).items():
         parts.append(
             baseline_rows(found, name, ranks_of(truths, list(other.labels)) + 1)
@@ -182,8 +186,8 @@ def evaluate(
         pd.DataFrame(rows, columns=columns),
         found,
         protocol,
-        reliability_table(found["probability"].to_numpy(), is_right(found).to_numpy())
-        if "probability" in found
+        reliability_table(rated["probability"].to_numpy(), is_right(rated).to_numpy())
+        if "probability" in found and len(rated)
         else None,
     )
 
@@ -259,7 +263,14 @@ def _protocol(
         "floor": f"labeling every query as new only: open MAP@5 {floor:.3f}",
     }
     if candidates is not None:
-        said["probabilities"] = candidates.protocol
+        assumed = f"; they hold {candidates.condition}" if candidates.condition else ""
+        said["probabilities"] = candidates.protocol + assumed
+        missing = candidates.notes.count(NO_KEYPOINTS)
+        if missing:
+            said["without probability"] = (
+                f"{missing} of the queries: {NO_KEYPOINTS}; they are not counted in "
+                f"the group {PROBABILITIES} and in the AUROC"
+            )
     reason = _left_out(len(found), new)
     return said | ({"left out": reason} if reason else {})
 

@@ -36,6 +36,9 @@ def is_right(found: pd.DataFrame) -> pd.Series:
 
 
 def probability_rows(found: pd.DataFrame) -> Iterator[Row]:
+    if found.empty:
+        return
+
     def error(part: pd.DataFrame) -> float:
         right = is_right(part).to_numpy()
         return calibration_error(part["probability"].to_numpy(), right)
@@ -96,12 +99,14 @@ def open_rows(found: pd.DataFrame, ranking: Ranking) -> Iterator[Row]:
     if not new.any():
         return
     first: Any = ranking.scores[:, 0]
+    rated = found
     if "new_probability" in found:
         first = -found["new_probability"].to_numpy()
-    if not new.all():
+        rated = found[found["new_probability"].notna()]
+    if rated["is_new"].nunique() == 2:
         yield _drawn(
             "AUROC of new",
-            found,
+            rated,
             lambda f: auroc(list(first[f.index]), list(f["is_new"])),
         )
     if "open_average_precision" not in found:

@@ -33,7 +33,7 @@ def submission_table(
 
     Args:
         ranking: `Ranking` (Q, K), with the label of new animals if needed; see
-            `insert_new`.
+            `insert_new`. Empty labels are left out.
         image_ids: Sequence of Q strings, the names of the files.
         form: String, `"happywhale"` (`image, predictions`, `new_individual`) or
             `"humpback"` (`Image, Id`, `new_whale`).
@@ -64,12 +64,16 @@ def submission_table(
             f"{received(ids=len(ids), different=ids.nunique(), ranking=len(ranking))}"
         )
     rows = ranking.first(PLACES).labels
-    blank = sorted({name for row in rows for name in row if len(name.split()) != 1})
+    names = {name for row in rows for name in row if name}
+    blank = sorted(name for name in names if len(name.split()) != 1)
     if blank:
         raise ValueError(
             f"Labels with spaces cannot be submitted. {received(labels=blank[:5])}"
         )
-    texts = [" ".join(new_label if n == NEW_LABEL else n for n in row) for row in rows]
+    texts = [
+        " ".join(new_label if n == NEW_LABEL else n for n in row if n) or new_label
+        for row in rows
+    ]
     answers = pd.Series(texts, index=ids, dtype=object)
     if sample is not None:
         strangers = sorted(set(ids) - set(sample))

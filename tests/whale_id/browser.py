@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -98,6 +99,12 @@ class Tab:
         found = self.ask("DOM.querySelector", nodeId=root, selector=selector)
         names = [str(path) for path in files]
         self.ask("DOM.setFileInputFiles", files=names, nodeId=found["nodeId"])
+
+    def screenshot(self, name: str) -> None:
+        """A PNG file of what is seen, in the folder $KERAS_INVOLUTION_SCREENSHOTS."""
+        if folder := os.environ.get("KERAS_INVOLUTION_SCREENSHOTS"):
+            shot = self.ask("Page.captureScreenshot")["data"]
+            Path(folder, name).write_bytes(base64.b64decode(shot))
 
     def wait(self, condition: str) -> None:
         """Until an expression in the page is true."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from keras_involution.whale_id.fusion import FusionCalibration, ScoreCurve
 from keras_involution.whale_id.fusion.calibration import AnswerModel
 from keras_involution.whale_id.fusion.pairs import RELATIVE
 
+KEYPOINTS = ("features", "local, distinct")
 
-def calibration_by_hand(new: float | None = 0.0) -> FusionCalibration:
+
+def calibration_by_hand(
+    new: float | None = 0.0, scorers: Sequence[str] = ("features",)
+) -> FusionCalibration:
     """Half of what is very similar is right, and `new` moves the odds of "new".
 
     With `None` no new animal was seen.
@@ -18,5 +24,5 @@ def calibration_by_hand(new: float | None = 0.0) -> FusionCalibration:
     nothing = [[0.0, 0.0]] * len(outcomes)
     answers = AnswerModel(outcomes, odds, nothing, 0.5, "by hand")
     curve = ScoreCurve([-1.0, 1.0], [0.0, 0.5], "by hand")
-    curves = {"features": curve, f"features{RELATIVE}": curve}
+    curves = {f"{name}{kind}": curve for name in scorers for kind in ("", RELATIVE)}
     return FusionCalibration(curves, answers, "by hand")

@@ -12,9 +12,11 @@ from PIL import Image
 from keras_involution.whale_id import Embeddings
 from keras_involution.whale_id.fusion import FusionCalibration
 from tests.marks import one_backend
-from tests.whale_id.calibrations import calibration_by_hand
+from tests.whale_id.calibrations import KEYPOINTS, calibration_by_hand
 from tests.whale_id.command import run
 from tests.whale_id.image_files import listed
+from tests.whale_id.keypoints import with_random_keypoints
+from tests.whale_id.pages import read_page
 
 pytestmark = one_backend
 
@@ -195,6 +197,43 @@ def test_identify_photos_as_they_are(tmp_path):
         assert f"{number}.png: w{number}, " in text
     assert "skipped" in text and "damaged.png" in text and "gray.png: w" in text
     assert "no calibration" in text and "%" not in text
+
+
+@pytest.mark.parametrize("new", [None, 0.0], ids=["closed", "open"])
+def test_a_photo_without_keypoints_has_no_percentage(file, tmp_path, new):
+    found, saved = Embeddings.load(file), tmp_path / "c.json"
+    with_random_keypoints(found, empty=[1]).save(file, force=True)
+    calibration_by_hand(new, KEYPOINTS).save(saved)
+    options = ("--query-rows", "identity=w0", "--database-rows", "split=train")
+    options += ("--calibration", saved)
+    lines = run("identify", file, *options).splitlines()
+    said = {line.split(":")[0]: line for line in lines if line.startswith("w0_")}
+    missing = said.pop("w0_1")
+    assert "%" not in missing and "(no keypoints found, so the animal cannot" in missing
+    assert missing.startswith("w0_1: w") and "new_individual" not in missing
+    assert len(said) == 5 and all("%" in line for line in said.values())
+    condition = "(if the animal is in the catalog)"
+    assert {condition in line for line in said.values()} == {new is None}
+    run("identify", file, *options, "--out", tmp_path / "r.csv")
+    table = pd.read_csv(tmp_path / "r.csv", keep_default_na=False)
+    empty = table["image_id"] == "w0_1"
+    assert empty.any() and ((table["probability"] == "") == empty).all()
+    assert table["note"][empty].str.startswith("no keypoints").all()
+    assert (table["note"][~empty] == (condition[1:-1] if new is None else "")).all()
+    page = tmp_path / "r.html"
+    run("report", file, file, *options, "--out", page, "--on-error", "skip")
+    told = {
+        q["id"]: q.get("note", "") for q in json.loads(read_page(page).data)["queries"]
+    }
+    assert told == dict(zip(table["image_id"], table["note"]))
+    submit = ("submit", file, file, tmp_path / "s.csv", *options)
+    if new is None:
+        assert "does not include new animals" in run(*submit, status=1)
+        return
+    run(*submit, "--pseudo-labels", 0.01, tmp_path / "sure.csv")
+    answers = pd.read_csv(tmp_path / "s.csv").set_index("image")["predictions"]
+    assert all(name.startswith("w") for name in answers["w0_1"].split())
+    assert "w0_1" not in set(pd.read_csv(tmp_path / "sure.csv")["image_id"])
 
 
 def test_rows_that_cannot_be_used(file, tmp_path):

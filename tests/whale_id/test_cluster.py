@@ -39,6 +39,21 @@ def test_groups_of_unknown_animals():
     np.testing.assert_array_equal(found["probability"].isna(), alone)
 
 
+def test_a_photo_without_keypoints_joins_no_other():
+    photos = with_random_keypoints(collection(20, 3, 0.2), empty=[0, 5])
+    matcher = Matcher(photos).fit()
+    likely = pair_probabilities(photos, matcher.calibration)
+    missing = np.isin(np.arange(60), [0, 5])
+    np.testing.assert_array_equal(np.isnan(likely), missing[:, None] | missing[None])
+    found = cluster(photos, likely, anchored=False, threshold=0.01)
+    sizes = found.groupby("group")["image_id"].transform("size")
+    assert (sizes[missing] == 1).all() and (sizes > 1).any()
+    found = cluster(photos, likely)  # known to be of one animal
+    assert found["group"][0] == found["group"][1]
+    assert np.isnan(found["probability"][0])
+    assert found["probability"][1] == pytest.approx(likely[1, 2])
+
+
 def test_known_animals_are_anchors():
     table = pd.DataFrame({"image_id": list("abcd"), "path": "p"})
     table["identity"] = ["A", "B", "A", "unknown"]

@@ -63,6 +63,31 @@ def test_figures(case):
     assert result.queries["rank"].to_list() == [1, 2, 1, np.inf, np.inf]
 
 
+@pytest.mark.parametrize("new", [None, np.array([0.35, 0.2, np.nan, 0.42, 0.5])])
+def test_queries_without_probabilities_count_in_the_ranking_only(case, new):
+    ranking, queries, _ = case
+    probabilities = ranking.scores.copy()
+    probabilities[2] = np.nan
+    candidates = Candidates(ranking, queries, probabilities, new, "by hand")
+    result = evaluate(*case, candidates=candidates)
+    assert result.value("known animals", "top-1") == pytest.approx(2 / 3)
+    counts = result.rows.set_index(["group", "name"])["n"]
+    assert counts["known animals", "top-1"] == 3
+    assert set(counts["probabilities"]) == {4} == {result.reliability["n"].sum()}
+    assert counts["open", "AUROC of new"] == (5 if new is None else 4)
+    assert result.protocol["without probability"].startswith("1 of the queries: no k")
+    condition = "" if new is not None else "; they hold if the animal is in the catalog"
+    assert result.protocol["probabilities"] == f"by hand{condition}"
+    if new is not None:
+        new = np.full(5, np.nan)
+        assert counts["open", "MAP@5"] == 5
+    nothing = Candidates(ranking, queries, np.full((5, 2), np.nan), new, "by hand")
+    result = evaluate(*case, candidates=nothing)
+    assert result.reliability is None
+    assert "probabilities" not in set(result.rows["group"])
+    assert result.value("known animals", "MAP@5") == pytest.approx(2.5 / 3)
+
+
 def test_without_probabilities_or_new_animals(case):
     ranking, queries, database = case
     result = evaluate(*case)

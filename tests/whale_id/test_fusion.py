@@ -16,6 +16,7 @@ from keras_involution.whale_id.fusion import (
     with_local_features,
 )
 from keras_involution.whale_id.fusion.calibration import AnswerModel
+from keras_involution.whale_id.fusion.candidates import IF_KNOWN, NO_KEYPOINTS
 from keras_involution.whale_id.fusion.fitting import _held_out
 from keras_involution.whale_id.fusion.matcher import CALIBRATION_QUERIES
 from keras_involution.whale_id.fusion.pairs import RELATIVE
@@ -179,6 +180,51 @@ def test_catalogs_too_small_to_learn_from(animals, each):
     assert "pairs of one animal" in candidates.protocol
     assert len(candidates) == 2 * animals
     assert (candidates.ranking.labels != "").all()
+
+
+@pytest.mark.parametrize("animals", [20, 40], ids=["closed", "open"])
+def test_a_photo_without_keypoints_has_no_probability(animals):
+    database = with_random_keypoints(collection(20, 3))
+    validation = with_random_keypoints(collection(animals, 2, seed=1))
+    queries = with_random_keypoints(collection(4, 1, seed=2), empty=[1])
+    candidates = Matcher(database).fit(validation).rank(queries)
+    for probabilities in (candidates.probabilities[:, 0], candidates.new_probabilities):
+        if probabilities is not None:
+            assert np.isnan(probabilities).tolist() == [False, True, False, False]
+    assert (candidates.new_probabilities is None) == (animals == 20)
+    condition = IF_KNOWN if animals == 20 else ""
+    assert candidates.notes == [condition, NO_KEYPOINTS, condition, condition]
+    table = candidates.table(database.table)
+    missing = table["image_id"] == queries.table["image_id"][1]
+    assert missing.sum() == 10 and "" not in set(table["identity"])
+    np.testing.assert_array_equal(table["probability"].isna(), missing)
+    np.testing.assert_array_equal(table["note"] == NO_KEYPOINTS, missing)
+    # Where nothing else is compared, keypoints do not matter.
+    alone = Matcher(database, [FeatureScorer()]).fit(validation).rank(queries)
+    assert not np.isnan(alone.probabilities).any()
+
+
+def test_an_encounter_counts_the_photos_with_keypoints():
+    database = with_random_keypoints(collection(20, 3))
+    queries = with_random_keypoints(collection(4, 1, 0.9, seed=2), empty=[1, 2, 3])
+    matcher = Matcher(database).fit(with_random_keypoints(collection(20, 2, seed=1)))
+    joint = matcher.rank(queries, encounters=["a", "a", "b", "b"])
+    single = matcher.rank(queries.rows([0]))
+    np.testing.assert_array_equal(joint.ranking.labels[:1], single.ranking.labels)
+    np.testing.assert_array_equal(joint.ranking.images[:1], single.ranking.images)
+    np.testing.assert_allclose(joint.probabilities[:1], single.probabilities)
+    assert joint.notes == [IF_KNOWN, NO_KEYPOINTS]
+
+
+def test_nothing_is_learned_from_photos_without_keypoints():
+    matcher = Matcher(with_random_keypoints(collection(20, 3)))
+    photos = collection(40, 2, seed=1)
+    validation = with_random_keypoints(photos, empty=range(0, 80, 4))
+    fitted = matcher.fit(validation).calibration
+    seen = np.arange(80) % 4 > 0
+    assert fitted == matcher.fit(validation.rows(seen)).calibration
+    matcher.fit(with_random_keypoints(photos, empty=range(80)))
+    assert matcher.calibration is None and "keypoints" in matcher.reason
 
 
 def test_the_budget_bounds_the_pairs_that_are_compared():

@@ -19,7 +19,8 @@ from keras_involution.whale_id import (
     read_table,
     write_report,
 )
-from keras_involution.whale_id.fusion import with_local_features
+from keras_involution.whale_id.fusion import Candidates, with_local_features
+from keras_involution.whale_id.fusion.candidates import NO_KEYPOINTS
 from keras_involution.whale_id.local import Keypoints, LocalFeatures
 from keras_involution.whale_id.pages.points import MatchedPoints
 from tests.marks import one_backend
@@ -324,6 +325,38 @@ def test_decisions(tab, tmp_path):
     assert progress(tab) == "0 of 10 decided"
     tab.open(out)
     assert progress(tab) == "0 of 10 decided"
+
+
+@needs_browser
+def test_what_the_percentages_assume_or_why_there_are_none(tab, tmp_path):
+    table = fins()[1].head(3)
+    ranking = Ranking([["A", "B"]] * 3, [[0.9, 0.2]] * 3, [[1, 2]] * 3)
+    probabilities = np.array([[0.9, 0.1], [np.nan, np.nan], [0.8, 0.2]])
+    closed = Candidates(ranking, table, probabilities)
+    new = np.array([0.05, np.nan, 0.01])
+    opened = Candidates(ranking, table, probabilities, new)
+    missing = f"No percentages: {NO_KEYPOINTS}."
+    condition = "The percentages hold if the animal is in the catalog."
+    for found, expected in ((closed, [condition, missing, condition]),
+                            (opened, ["", missing, ""])):  # fmt: skip
+        ranked, likely = ranking, probabilities
+        if found is opened:
+            ranked, likely = opened.with_new()
+        options = {"confidence": likely, "notes": found.notes, "force": True}
+        write_report(ranked, table, table, tmp_path / "r.html", **options)
+        tab.open(tmp_path / "r.html")
+        for number, note in enumerate(expected):
+            click(tab, number, "h2")
+            section = f"document.querySelectorAll('.query')[{number}]"
+            assert (
+                tab.run(f"{section}.querySelector('.note')?.textContent ?? ''") == note
+            )
+            text = tab.run(f"{section}.textContent")
+            assert ("%" in text) == (note != missing) and "NaN" not in text
+    click(tab, 1, ".accept")
+    (row,) = downloaded(tab, tmp_path / "d")[1:]
+    assert row[:6] == [table["image_id"][1], "accept", "A", "1", "", ""]
+    tab.screenshot("report_notes.png")
 
 
 @needs_browser

@@ -20,6 +20,7 @@ from keras_involution.whale_id.assemble import build_network
 from keras_involution.whale_id.embeddings import embed
 from keras_involution.whale_id.serve import Limits, Matcher, create_app
 from tests.whale_id.animals import animals, portrait
+from tests.whale_id.calibrations import KEYPOINTS, calibration_by_hand
 from tests.whale_id.keypoints import with_random_keypoints
 from tests.whale_id.server import served
 from tests.whale_id.settings import small
@@ -301,6 +302,30 @@ def test_an_empty_token_is_refused(matcher):
     with pytest.raises(ValueError, match="token must not be empty"):
         create_app(matcher, token=" ")
     json.dumps(matcher.matches(np.eye(1, 128), 2))
+
+
+@pytest.mark.parametrize("new", [None, 0.0], ids=["closed", "open"])
+def test_photos_without_keypoints_have_no_rating(embeddings, new):
+    network, database = embeddings
+    calibration = calibration_by_hand(new, KEYPOINTS)
+    matcher = Matcher(network, with_random_keypoints(database), calibration)
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), "uint8")
+    gray, photo = png(np.full((96, 96, 3), 128, "uint8")), png(noise)
+    condition = "; if the animal is in the catalog"
+    with served(create_app(matcher)) as address:
+        response = post(address, gray, gray, headers={})
+        assert response.status_code == 422
+        assert "no keypoints found, so the animal cannot" in response.json()["detail"]
+        matches = post(address, gray, photo, headers={}).json()["matches"]
+        assert {match["rating"] is None for match in matches} == {False}
+        known = [match for match in matches if match["id"] != "new_individual"]
+        for match in known:
+            assert match["details"].endswith(condition) == (new is None)
+        uploads = [("images[]", ("gray.png", gray))]
+        found = httpx.post(f"{address}/compare", files=uploads, timeout=60).json()
+    assert [match["rating"] for match in found["matches"]] == [None] * 4
+    assert not found["calibrated"] and found["new"] is None
+    assert found["note"].startswith("no keypoints found")
 
 
 def test_a_changed_database_keeps_the_settings(embeddings):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_involution.whale_id import (
     Embeddings,
@@ -18,11 +16,12 @@ from keras_involution.whale_id import (
 )
 from keras_involution.whale_id.assemble import build_network
 from keras_involution.whale_id.describe import describe
+from keras_involution.whale_id.fusion.candidates import NO_KEYPOINTS
 from keras_involution.whale_id.local import XFeatExtractor
 from keras_involution.whale_id.serve import Limits, Matcher, create_app
 from tests.marks import one_backend
 from tests.whale_id import browser
-from tests.whale_id.calibrations import calibration_by_hand
+from tests.whale_id.calibrations import KEYPOINTS, calibration_by_hand
 from tests.whale_id.image_files import FINS
 from tests.whale_id.pages import HOSTILE
 from tests.whale_id.server import served
@@ -99,10 +98,14 @@ def test_the_page_shows_what_match_answers(tab, address, known):
     tab.wait("[...document.images].every((i) => i.complete && i.naturalWidth > 0)")
 
 
-def test_matched_points_are_drawn(tab, known):
+@pytest.fixture(scope="module")
+def described(known):
     network, database = known
-    described, _ = describe(network, database.table, XFeatExtractor())
-    with served(create_app(Matcher(network, described))) as address:
+    return network, describe(network, database.table, XFeatExtractor())[0]
+
+
+def test_matched_points_are_drawn(tab, described):
+    with served(create_app(Matcher(*described))) as address:
         submit(tab, address, fins()[0], token=None)
         tab.run("document.querySelector('#matches .photo').click()")
         tab.wait("document.querySelectorAll('#large[open] .pair .window').length === 2")
@@ -126,6 +129,25 @@ def test_a_new_animal_is_said(tab, known, new):
     assert verdict.startswith("New animal" if new else "Most likely")
     # exp(0.4) / (2 + exp(0.4)), and 1 / (2 + exp(-0.4)).
     assert first == ("1. New animal43% likely" if new else f"1. {HOSTILE}37% likely")
+
+
+def test_what_the_percentages_assume_or_why_there_are_none(tab, described, tmp_path):
+    gray = tmp_path / "gray.png"
+    Image.new("RGB", (320, 240), "gray").save(gray)
+    matcher = Matcher(*described, calibration_by_hand(None, KEYPOINTS))
+    with served(create_app(matcher, limits=Limits(top=2))) as address:
+        seen = {}
+        for path in (gray, fins()[0]):
+            submit(tab, address, path, token=None)
+            seen[path] = tab.run("document.getElementById('answer').innerText")
+            tab.screenshot(f"upload_{path.stem}.png")
+    assert "%" not in seen[gray] and "Most similar: " in seen[gray]
+    assert (
+        f"No percentages: {NO_KEYPOINTS}. "
+        "Scores only rank the animals; they are not probabilities." in seen[gray]
+    )
+    assert "% likely" in seen[fins()[0]]
+    assert "probabilities, if the animal is in the catalog." in seen[fins()[0]]
 
 
 def test_what_is_wrong_is_said(tab, address, tmp_path):
@@ -156,8 +178,6 @@ def test_nothing_leaves_the_screen(tab, address, width):
     try:
         submit(tab, address, *fins()[:2])
         assert tab.run("document.documentElement.scrollWidth") <= width
-        if folder := os.environ.get("KERAS_INVOLUTION_SCREENSHOTS"):
-            shot = tab.ask("Page.captureScreenshot")["data"]
-            Path(folder, f"upload_{width}.png").write_bytes(base64.b64decode(shot))
+        tab.screenshot(f"upload_{width}.png")
     finally:
         tab.ask("Emulation.clearDeviceMetricsOverride")

@@ -51,6 +51,12 @@ def test_photos_without_an_answer_are_called_new(tmp_path):
         submission_table(RANKING, ["1.jpg", "3.jpg"], sample=wanted)
 
 
+def test_places_without_a_label():
+    ranking = Ranking([["a", ""], ["", ""]], [[0.5, 0.1], [0.2, 0.1]])
+    table = submission_table(ranking, ["1.jpg", "2.jpg"])
+    assert table["predictions"].to_list() == ["a", "new_individual"]
+
+
 @pytest.mark.parametrize(
     "text", ["", "image,predictions\n1.jpg,x\n", "Image,Id\n1.jpg,x\n1.jpg,x\n"]
 )
@@ -67,7 +73,6 @@ def test_wrong_samples(tmp_path, text):
         (RANKING, ["1.jpg", "1.jpg"], "happywhale"),
         (RANKING, ["1.jpg", "2.jpg"], "orca"),
         (Ranking([["two words"]], [[1.0]]), ["1.jpg"], "happywhale"),
-        (Ranking([[""]], [[1.0]]), ["1.jpg"], "happywhale"),
     ],
 )
 def test_wrong_submissions(ranking, ids, form):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from keras_involution.whale_id import Embeddings, Ranking
+    from keras_involution.whale_id.fusion import Candidates
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Answers:
         queries: `Embeddings` of the queries.
         database: `Embeddings` of the known photos.
         probabilities: Array with the shape of the labels, or `None`.
-        protocol: Source of the probabilities, or the reason there are none.
+        candidates: `Candidates` that the ranking was made from.
         left: Number of queries beyond the limit, which have no answer.
     """
 
@@ -34,7 +35,7 @@ class Answers:
     queries: Embeddings
     database: Embeddings
     probabilities: np.ndarray | None
-    protocol: str
+    candidates: Candidates
     left: int
 
 
@@ -69,4 +70,4 @@ def find_answers(
     ranking, probabilities = found.ranking, found.probabilities
     if found.new_probabilities is not None:
         ranking, probabilities = found.with_new()
-    return Answers(ranking, queries, database, probabilities, found.protocol, left)
+    return Answers(ranking, queries, database, probabilities, found, left)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -217,4 +218,6 @@ def _names(rows: pd.DataFrame) -> str:
     if "probability" not in rows:
         return ", ".join(rows["identity"])
     pairs = zip(rows["identity"], rows["probability"])
-    return ", ".join(f"{name} {value:.0%}" for name, value in pairs)
+    named = [n if math.isnan(value) else f"{n} {value:.0%}" for n, value in pairs]
+    note = rows["note"].iloc[0]
+    return ", ".join(named) + (f" ({note})" if note else "")

@@ -58,7 +58,6 @@ def command(
         from keras_involution._arguments import positive_integer, received
         from keras_involution._files import check_outputs
         from keras_involution.whale_id import submission
-        from keras_involution.whale_id.open_set import NEW_LABEL
         from keras_involution.whale_id.tables import write
 
         least, sure_out = pseudo_labels or (None, None)
@@ -73,7 +72,7 @@ def command(
         wanted = None if sample is None else read_sample(sample, form)
         top = positive_integer(search.pop("top"), "top")
         found = find_answers(top=max(top, submission.PLACES), **search)
-        if NEW_LABEL not in found.ranking.labels:
+        if found.candidates.condition:
             raise ValueError(
                 "The calibration does not include new animals: it needs an open "
                 f"validation split. {received(calibration=search['calibration'])}"

@@ -38,6 +38,8 @@ def fit_fusion(
     Returns:
         Tuple of `FusionCalibration` or `None`, and a string.
     """
+    if not blocks:
+        return None, f"no calibration: {said} have keypoints"
     parts = [block.evidence() for block in blocks]
     evidence = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
     allowed, listed = (

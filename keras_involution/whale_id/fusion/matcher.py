@@ -20,7 +20,11 @@ from keras_involution.whale_id.fusion.pairs import (
     Comparison,
     PairScores,
 )
-from keras_involution.whale_id.fusion.scorers import Scorer, default_scorers
+from keras_involution.whale_id.fusion.scorers import (
+    Scorer,
+    default_scorers,
+    have_evidence,
+)
 from keras_involution.whale_id.retrieve.ranking import Ranking, best_columns
 from keras_involution.whale_id.splits._units import in_hash_order
 from keras_involution.whale_id.tables import UNKNOWN
@@ -151,6 +155,7 @@ class Matcher:
             ids = self.database.table["image_id"].astype(str)
             chosen = set(in_hash_order(ids, 0)[:max_queries])
             queries = self.database.rows(ids.isin(chosen).to_numpy())
+        queries = queries.rows(have_evidence(self.scorers, queries))
         source = "photos of the database, each without its encounter"
         said = f"{len(queries)} {source if own else 'validation photos'}"
         truths = queries.table["identity"].to_numpy(object).astype(str)
@@ -178,8 +183,9 @@ class Matcher:
                 `"nothing"`, the `"photo"` with its `image_id`, or its whole
                 `"encounter"`.
             encounters: Sequence of Q values. Photos with the same value show the same
-                animal and form one query, which has the mean of their scores. `None`
-                treats each photo as a query.
+                animal and form one query, which has the mean of their scores. Photos
+                without keypoints are ignored if others have keypoints. `None` treats
+                each photo as a query.
 
         Returns:
             `Candidates` of the photos, or of the encounters in the order of their
@@ -188,6 +194,9 @@ class Matcher:
         one_of(leave_out, LEAVE_OUT, "leave_out")
         top = min(positive_integer(top, "top"), len(self.classes))
         groups, firsts = _groups(encounters, len(queries))
+        evidence = have_evidence(self.scorers, queries)
+        compared = np.bincount(groups, evidence, len(firsts)) > 0
+        counted = evidence | ~compared[groups]
         sums = np.zeros((len(firsts), len(self.classes)), "float64")
         best = np.full(sums.shape, -np.inf, "float32")
         images = np.full(sums.shape, -1, "int32")
@@ -196,15 +205,16 @@ class Matcher:
         for block in self.comparison.blocks(queries, leave_out):
             animals, places = self.animal_scores(self.fused(block))
             for row, group in enumerate(groups[start : start + len(animals)]):
-                usable = np.isfinite(animals[row])
+                usable = np.isfinite(animals[row]) & counted[start + row]
                 sums[group] += np.where(usable, animals[row], 0)
                 counts[group] += usable
-                better = animals[row] > best[group]
+                better = usable & (animals[row] > best[group])
                 best[group, better] = animals[row, better]
                 images[group, better] = self.rows[places[row, better]]
             start += len(animals)
         scores = np.where(counts > 0, sums / np.maximum(counts, 1), -np.inf)
-        return self._candidates(queries.table.iloc[firsts], scores, images, top)
+        table = queries.table.iloc[firsts]
+        return self._candidates(table, scores, images, top, compared)
 
     def fused(self, block: PairScores) -> np.ndarray:
         """One score per pair (B, N), minus infinity if it may not be compared."""
@@ -239,6 +249,7 @@ class Matcher:
         scores: np.ndarray,
         images: np.ndarray,
         top: int,
+        compared: np.ndarray,
     ) -> Candidates:
         columns = best_columns(scores, top)
         taken = np.take_along_axis(scores, columns, axis=1)
@@ -251,6 +262,7 @@ class Matcher:
             return Candidates(ranking, table, None, None, self.reason)
         answers = self.calibration.answers
         animals, new = answers(taken)
+        animals[~compared], new[~compared] = np.nan, np.nan
         return Candidates(
             ranking,
             table,

@@ -193,6 +193,22 @@ def has_local_features(embeddings: Embeddings) -> bool:
     return LOCAL_PREFIX + "points" in embeddings.extras
 
 
+def have_evidence(scorers: Sequence[Scorer], queries: Embeddings) -> np.ndarray:
+    """Whether each photo has what the scorers compare.
+
+    Args:
+        scorers: Sequence of `Scorer`.
+        queries: `Embeddings` of Q photos.
+
+    Returns:
+        Boolean array (Q,), false for a photo without keypoints if keypoints are
+        compared.
+    """
+    if not any(isinstance(scorer, LocalScorer) for scorer in scorers):
+        return np.ones(len(queries), bool)
+    return np.diff(local_features(queries).points.offsets) > 0
+
+
 def local_features(embeddings: Embeddings) -> LocalFeatures:
     """The keypoints that are stored with embeddings.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,6 +30,7 @@ def report_content(
     *,
     top: int,
     confidence: np.ndarray | None,
+    notes: Sequence[str],
     matches: Matches | None,
     heatmaps: Heatmaps | None,
 ) -> dict[str, Any]:
@@ -43,6 +44,7 @@ def report_content(
     shown = _Photos()
     content = [
         _query(number, query, ranking, database, shown, top, confidence, matches)
+        | ({"note": notes[number]} if notes[number] else {})
         for number, (_, query) in enumerate(queries.iterrows())
     ]
     names = [c["identity"] for q in content for c in q["candidates"] if "identity" in c]
@@ -71,9 +73,12 @@ def _query(
     candidates = []
     for place in _places(ranking.labels[number], top):
         label, score = ranking.labels[number, place], ranking.scores[number, place]
-        candidate: dict[str, Any] = {"rank": place + 1, "score": round(float(score), 6)}
+        candidate: dict[str, Any] = {"rank": place + 1}
+        numbers = {"score": score}
         if confidence is not None:
-            candidate["confidence"] = round(float(confidence[number, place]), 6)
+            numbers["confidence"] = confidence[number, place]
+        # JSON has no NaN, which stands for no percentage.
+        candidate |= {k: round(float(v), 6) for k, v in numbers.items() if v == v}
         if label == NEW_LABEL:
             candidates.append(candidate | {"new": True})
             continue

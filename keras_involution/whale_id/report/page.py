@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ def write_report(
     *,
     top: int = 5,
     confidence: np.ndarray | None = None,
+    notes: Sequence[str] | None = None,
     matches: Matches | None = None,
     heatmaps: Heatmaps | None = None,
     title: str = "Which animal is it?",
@@ -54,7 +55,9 @@ def write_report(
         path: File.
         top: Integer, number of animals to show for each query.
         confidence: Array (Q, K), the probabilities. Without it the page shows ranks
-            and scores, but no percentages.
+            and scores, but no percentages. The same holds for rows of NaN.
+        notes: Sequence of Q strings, such as `Candidates.notes`: the condition of the
+            percentages of a query, or the reason why it has none.
         matches: Function from a row of `queries` and one of `database` to an array
             (M, 4) of matched points, x and y in each photo as fractions of its width
             and height; `None` draws no points.
@@ -85,6 +88,7 @@ def write_report(
         thumbnails,
         top=positive_integer(top, "top"),
         confidence=None if confidence is None else np.asarray(confidence),
+        notes=[""] * len(ranking) if notes is None else notes,
         matches=matches,
         heatmaps=heatmaps,
     )

@@ -3,6 +3,7 @@
 A request contains photos of one animal as `images[]` and, if the server has a token,
 `Authorization: Bearer TOKEN`. The response is
 `{"matches": [{"rank": 1, "id": "...", "rating": 0.97, "details": "..."}, ...]}`.
+If keypoints are compared and no photo has any, the status is 422: there is no rating.
 `POST /compare`, which the page uses, adds photos and matched points.
 `GET /metrics` also requires the token; `GET /health` and the page do not.
 """
@@ -24,6 +25,7 @@ from starlette.requests import ClientDisconnect
 
 from keras_involution._arguments import received
 from keras_involution.data.decoders import Decoders
+from keras_involution.whale_id.fusion.candidates import NO_KEYPOINTS
 from keras_involution.whale_id.pages import render
 from keras_involution.whale_id.serve.batcher import Batcher, Full
 from keras_involution.whale_id.serve.evidence import Evidence
@@ -84,13 +86,17 @@ def create_app(
         on_dropped=lambda name: service.metrics.dropped.labels(name).inc(),
     )
 
-    @app.post("/match")
+    unusable = "A photo cannot be read, or no photo has keypoints to compare."
+
+    @app.post("/match", responses={422: {"description": unusable}})
     async def match(request: Request) -> dict[str, Any]:
         with service.counted():
             _check_token(request, token)
             matcher = service.matcher
             features, images = await service.embedded(request, matcher.needs_images)
             found = await service.evidence.matches(matcher, features, images)
+            if found and found[0]["rating"] is None:  # a rating must be a number
+                raise HTTPException(422, f"No answer: {NO_KEYPOINTS}.")
             return {"matches": found}
 
     @app.post("/compare")

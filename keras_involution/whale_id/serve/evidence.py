@@ -42,7 +42,8 @@ class Evidence:
             as in `/match`, for known animals "photos", and if keypoints are compared
             "points" of the first upload; "images", the uploads; "new", whether a new
             animal is the first answer, `None` without calibration; "calibrated",
-            whether ratings are probabilities.
+            whether ratings are probabilities; "note", the condition of the
+            probabilities, or the reason why there are none.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
@@ -66,7 +67,7 @@ class Evidence:
         self, matcher: Matcher, features: np.ndarray, images: list[np.ndarray]
     ) -> dict[str, Any]:
         queries = matcher.queries(features, images)
-        found = matcher.candidates(queries, self.limits.top)
+        found, note = matcher.candidates(queries, self.limits.top)
         compared = has_local_features(queries)
         points = MatchedPoints(queries, matcher.database) if compared else None
         thumbnails = Thumbnails()
@@ -82,12 +83,14 @@ class Evidence:
                     both = points(queries.table.iloc[0], matcher.table.iloc[row])
                     match["points"] = np.round(both, 4).tolist()
             matches.append(match)
-        first = found[0][0]["id"]
+        first = found[0][0]
+        rated = matcher.calibrated and first["rating"] is not None
         return {
             "matches": matches,
             "images": [data_uri(image, _QUALITY, "WebP") for image in images],
-            "new": first == NEW_LABEL if matcher.knows_new else None,
-            "calibrated": matcher.calibrated,
+            "new": first["id"] == NEW_LABEL if rated and matcher.knows_new else None,
+            "calibrated": rated,
+            "note": note,
         }
 
 

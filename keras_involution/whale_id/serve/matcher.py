@@ -152,11 +152,13 @@ class Matcher:
         Returns:
             List of dictionaries, best first: "rank" from 1, "id", "rating" from 0 to 1
             and "details". With a calibration, ratings are probabilities, and the label
-            of new animals is inserted by its probability. Without one, a rating is
-            1 / rank.
+            of new animals is inserted by its probability. A rating is `None` if
+            keypoints are compared and no photo has any. Without a calibration, a rating
+            is 1 / rank.
         """
-        queries = self.queries(features, images)
-        return [entry for entry, _ in self.candidates(queries, top)]
+        found, note = self.candidates(self.queries(features, images), top)
+        said = f"; {note}" if note else ""
+        return [entry | {"details": entry["details"] + said} for entry, _ in found]
 
     def queries(
         self, features: np.ndarray, images: Sequence[np.ndarray] = ()
@@ -172,8 +174,11 @@ class Matcher:
 
     def candidates(
         self, queries: Embeddings, top: int
-    ) -> list[tuple[dict[str, Any], int]]:
-        """As `matches`, each with the row of its most similar photo, or -1."""
+    ) -> tuple[list[tuple[dict[str, Any], int]], str]:
+        """As `matches`, each with the row of its most similar photo, or -1; and a note.
+
+        The note, of `Candidates.notes`, is not in the details here.
+        """
         found = self._rank(queries, top)
         ranking, ratings = found.ranking, found.probabilities
         if found.new_probabilities is not None:
@@ -187,18 +192,22 @@ class Matcher:
             if label != "":
                 entry = self._entry(len(entries) + 1, label, score, rating, int(row))
                 entries.append((entry, int(row)))
-        return entries
+        return entries, found.notes[0]
 
     def _entry(
         self, rank: int, label: str, score: float, rating: float, row: int
     ) -> dict[str, Any]:
-        details = f"most like {self.names[row]}, score {score:.3f}"
+        details = f"most like {self.names[row]}"
+        if not np.isnan(score):
+            details += f", score {score:.3f}"
         if label == NEW_LABEL:
             details = "none of the known animals"
         return {
             "rank": rank,
             "id": label,
-            "rating": round(float(np.clip(rating, 0, 1)), 6),
+            "rating": None
+            if np.isnan(rating)
+            else round(float(np.clip(rating, 0, 1)), 6),
             "details": details,
         }
 

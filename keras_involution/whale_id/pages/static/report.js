@@ -49,10 +49,17 @@ function build(number) {
       aria: { pressed: "false" } }));
   const candidates = query.candidates.map((candidate) =>
     candidate.new ? limit(candidate) : card(candidate));
-  section.append(make("div", { className: "sides" }, asked,
+  section.append(...note(query), make("div", { className: "sides" }, asked,
     make("div", { className: "candidates" }, ...candidates)));
   section.style.minHeight = "";
   show(number);
+}
+
+function note({ note, candidates }) {
+  if (!note) return [];
+  const rated = candidates.some(({ confidence }) => confidence !== undefined);
+  return [make("p", { className: "soft note",
+    textContent: rated ? `The percentages hold ${note}.` : `No percentages: ${note}.` })];
 }
 
 function release(number) {
@@ -95,8 +102,9 @@ function card(candidate) {
     : photo(first, "A candidate");
   const others = numbers.filter((number) => number !== first)
     .map((number) => photo(number, "A candidate"));
+  const scored = score === undefined ? "" : `, score ${score.toFixed(3)}`;
   const facts = [make("strong", { textContent: identity }),
-    make("span", { className: "soft", textContent: `rank ${rank}, score ${score.toFixed(3)}` })];
+    make("span", { className: "soft", textContent: `rank ${rank}${scored}` })];
   if (confidence !== undefined) facts.push(meter(confidence));
   return make("figure", { className: "candidate", dataset: { identity } },
     main, make("figcaption", {}, ...facts),
@@ -213,7 +221,7 @@ function rows() {
     }
     for (const { identity, rank, score, confidence = "" } of query.candidates) {
       if (identity === undefined) continue;
-      const facts = [identity, rank, score.toFixed(6), confidence, who, when];
+      const facts = [identity, rank, score?.toFixed(6) ?? "", confidence, who, when];
       if (answer === identity) table.push([query.id, "accept", ...facts]);
       if (rejected.includes(identity)) table.push([query.id, "reject", ...facts]);
     }

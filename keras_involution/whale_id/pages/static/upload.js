@@ -34,15 +34,20 @@ function show(answer) {
     ? "New animal: none of the known animals is similar enough"
     : answer.new === false ? `Most likely ${first.id}` : `Most similar: ${first.id}`;
   element("verdict").classList.toggle("is-new", answer.new === true);
-  element("meaning").textContent = answer.calibrated
-    ? "The percentages are calibrated probabilities. A person decides."
-    : "Scores only rank the animals; they are not probabilities. A person decides.";
+  element("meaning").textContent = meaning(answer);
   element("asked").replaceChildren(...answer.images.map((image, place) =>
     button({ image, id: `photo ${place + 1}` }, "Your photo", () =>
       compare([{ image, caption: "Your photo", alt: "Your photo" }]))));
   element("matches").replaceChildren(...answer.matches.map((match) =>
     match.id === NEW ? fresh(match, answer) : known(match, answer)));
   element("answer").hidden = false;
+}
+
+function meaning({ note, calibrated }) {
+  const said = calibrated
+    ? `The percentages are calibrated probabilities${note && `, ${note}`}.`
+    : `${note && `No percentages: ${note}. `}Scores only rank the animals; they are not probabilities.`;
+  return `${said} A person decides.`;
 }
 
 function fresh(match, answer) {
