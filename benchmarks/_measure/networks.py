@@ -68,13 +68,13 @@ def build(name: str, side: int, data_format: str) -> Any:
 def _do_not_fold() -> None:
     """For the rest of the process, the layers one after the other."""
     from keras_involution.layers import _base
-    from keras_involution.models._inference_steps import InferenceSteps
+    from keras_involution.models._joined_steps import JoinedSteps
 
     def reduce_and_norm(layer: Any, x: Any) -> Any:
         return layer.reduce_norm(layer.reduce(x), training=False)
 
     _base.BaseInvolution._reduce_and_norm = reduce_and_norm
-    InferenceSteps._takes_steps = lambda network, inputs: False
+    JoinedSteps._takes_steps = lambda network, inputs, training: False
 
 
 def _keep_kernels() -> None:

@@ -88,7 +88,7 @@ class BatchNormalization(layers.BatchNormalization):
         if normalized is None or self.renorm:
             return super().call(inputs, training=training, mask=mask)
         if mask is not None:
-            if normalized is _torch_normalized:
+            if normalized in (_torch_normalized, _tensorflow_normalized):
                 return super().call(inputs, training=training, mask=mask)
             raise ValueError(
                 "Batch normalization over several devices does not support masks; use "
@@ -100,6 +100,32 @@ class BatchNormalization(layers.BatchNormalization):
         outputs, mean, variance = normalized(
             ops.cast(inputs, dtype), self.axis, scale, offset, self.epsilon
         )
+        self._move(mean, variance, dtype)
+        return ops.cast(outputs, self.compute_dtype)
+
+    def trains_joined(self) -> bool:
+        """Whether `train_joined` computes what training with the layer computes."""
+        return self.trainable and not self.renorm and not self._over_processes()
+
+    def train_joined(self, x: Any, shortcut: Any, relu: bool) -> Any:
+        """`relu(norm(x) + shortcut)` in float32 on PyTorch, in the memory of `norm(x)`.
+
+        Args:
+            x: Tensor (..., C).
+            shortcut: Tensor of the shape of `x`, or `None`.
+            relu: Boolean.
+        """
+        scale, offset = (
+            ops.convert_to_tensor(value) if used else None
+            for value, used in ((self.gamma, self.scale), (self.beta, self.center))
+        )
+        outputs, mean, variance = _torch_normalized(
+            x, self.axis, scale, offset, self.epsilon, shortcut, relu
+        )
+        self._move(mean, variance, "float32")
+        return outputs
+
+    def _move(self, mean: Tensor, variance: Tensor, dtype: str) -> None:
         for moving, value in (
             (self.moving_mean, mean),
             (self.moving_variance, variance),
@@ -107,7 +133,6 @@ class BatchNormalization(layers.BatchNormalization):
             moving.assign(
                 ops.cast(moving, dtype) * self.momentum + value * (1 - self.momentum)
             )
-        return ops.cast(outputs, self.compute_dtype)
 
     def _scaled(self, inputs: Tensor) -> Tensor:
         """Normalizes by fixed statistics on PyTorch in one pass over the inputs. Keras
@@ -137,14 +162,20 @@ class BatchNormalization(layers.BatchNormalization):
     def _normalized(self, inputs: Tensor) -> Callable[..., Any] | None:
         """The function that computes a training step; `None` leaves it to Keras."""
         if _BACKEND == "tensorflow":
-            return _replicas_normalized if self.over_devices and _replicas() else None
+            if self.over_devices and _replicas():
+                return _replicas_normalized
+            is_last = self.axis % len(inputs.shape) == len(inputs.shape) - 1
+            is_float32 = self._wide(inputs) == "float32"
+            return _tensorflow_normalized if is_last and is_float32 else None
         if _BACKEND != "torch":
             return None
+        several = inputs.device.type != "meta" and self._over_processes()
+        return _processes_normalized if several else _torch_normalized
+
+    def _over_processes(self) -> bool:
         from keras_involution.layers import _torch_processes
 
-        real = inputs.device.type != "meta"
-        several = self.over_devices and real and _torch_processes.world_size() > 1
-        return _processes_normalized if several else _torch_normalized
+        return self.over_devices and _torch_processes.world_size() > 1
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "synchronized": self.over_devices}
@@ -185,6 +216,28 @@ def _replicas_normalized(
     return outputs, mean, variance
 
 
+def _tensorflow_normalized(
+    x: Any, axis: int, scale: Any, offset: Any, epsilon: float
+) -> tuple[Any, Any, Any]:
+    import tensorflow as tf
+
+    channels = x.shape[-1]
+    rows = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, channels))
+    # Not `tf.compat.v1.nn.fused_batch_norm`, which raises `epsilon` to 1.001e-5.
+    y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=rows,
+        scale=tf.ones(channels) if scale is None else scale,
+        offset=tf.zeros(channels) if offset is None else offset,
+        mean=tf.zeros(0),
+        variance=tf.zeros(0),
+        epsilon=epsilon,
+    )
+    # That of the batch itself, not TensorFlow's estimate for the moving statistics.
+    count = tf.cast(tf.size(x) // channels, "float32")
+    variance = tf.where(count > 1, variance * (count - 1) / count, variance)
+    return tf.reshape(y, tf.shape(x)), *map(tf.stop_gradient, (mean, variance))
+
+
 def _processes_normalized(
     x: Any, axis: int, scale: Any, offset: Any, epsilon: float
 ) -> tuple[Any, Any, Any]:
@@ -199,9 +252,18 @@ def _processes_normalized(
 
 
 def _torch_normalized(
-    x: Any, axis: int, scale: Any, offset: Any, epsilon: float
+    x: Any,
+    axis: int,
+    scale: Any,
+    offset: Any,
+    epsilon: float,
+    shortcut: Any = None,
+    relu: bool = False,
 ) -> tuple[Any, Any, Any]:
-    """Outputs, and mean and variance of the batch (C,), which have no gradient."""
+    """Outputs, and mean and variance of the batch (C,), which have no gradient.
+
+    The shortcut is added and the ReLU applied in the memory of the outputs.
+    """
     import torch
 
     shape, axis = x.shape, axis % x.ndim
@@ -211,13 +273,21 @@ def _torch_normalized(
         math.prod(shape[axis + 1 :]),
     )
     # With channels last, the batch is passed as one image in that memory format.
-    x = x.reshape(before, channels, after, 1)
-    if after == 1:
-        x = x.reshape(1, before, 1, channels).permute(0, 3, 1, 2)
+    is_last = after == 1
+
+    def planes(x: Any) -> Any:
+        if is_last:
+            return x.reshape(1, before, 1, channels).permute(0, 3, 1, 2)
+        return x.reshape(before, channels, after, 1)
+
     y, mean, inverse = torch.native_batch_norm(
-        x, scale, offset, None, None, True, 0.0, epsilon
+        planes(x), scale, offset, None, None, True, 0.0, epsilon
     )
-    if after == 1:
+    if shortcut is not None:
+        y = y.add_(planes(shortcut))
+    if relu:
+        y = y.relu_()
+    if is_last:
         y = y.permute(0, 2, 3, 1)
     mean, inverse = mean.detach(), inverse.detach()
     variance = torch.clamp(inverse**-2 - epsilon, min=0)

@@ -23,6 +23,7 @@ from keras_involution.layers._pointwise import PointwiseConv2D
 
 # On JAX the layers run one after another.
 HAS_NORMALIZED = keras.config.backend() in ("tensorflow", "torch")
+TRAINS_JOINED = keras.config.backend() == "torch"
 
 
 def normalized(
@@ -31,6 +32,7 @@ def normalized(
     convolution: Any = None,
     shortcut: Tensor | None = None,
     relu: bool = False,
+    overwrite: bool = False,
 ) -> Tensor:
     """`relu(norm(convolution(inputs)) + shortcut)` with fixed statistics, in float32.
 
@@ -41,6 +43,8 @@ def normalized(
             activation; `None` normalizes the inputs themselves.
         shortcut: Tensor to add, with the shape of the outputs.
         relu: Boolean, whether to apply ReLU.
+        overwrite: Boolean, whether the result may use the memory of the shortcut. With
+            neither convolution nor shortcut, that of the inputs.
 
     Returns:
         Tensor of the shape of the layers' outputs.
@@ -51,16 +55,20 @@ def normalized(
         kernel = ops.convert_to_tensor(convolution.kernel)
         if _is_smaller_than_map(kernel, inputs, convolution.strides):
             kernel, scale = kernel * scale, None
-    run = _torch if keras.config.backend() == "torch" else _tensorflow
-    return run(inputs, convolution, kernel, scale, offset, shortcut, relu)
+    rest = (inputs, convolution, kernel, scale, offset, shortcut, relu)
+    if keras.config.backend() == "torch":
+        return _torch(*rest, overwrite)
+    return _tensorflow(*rest)
 
 
 def _is_smaller_than_map(kernel: Tensor, inputs: Tensor, strides: Any) -> bool:
-    """Per filter, and for one image, because the batch size may be unknown."""
-    sides = tuple(inputs.shape[1:-1])
+    """Per filter; for one image where the batch size is unknown."""
+    count, *sides = inputs.shape[:-1]
     if None in sides:
         return False
-    return math.prod(sides) // math.prod(strides) > math.prod(kernel.shape[:-1])
+    count = count if type(count) is int else 1
+    positions = count * math.prod(sides) // math.prod(strides)
+    return positions > math.prod(kernel.shape[:-1])
 
 
 def _torch(
@@ -71,23 +79,35 @@ def _torch(
     offset: Any,
     shortcut: Any,
     relu: bool,
+    overwrite: bool,
 ) -> Any:
     import torch
 
-    is_new = convolution is not None
-    if isinstance(convolution, PointwiseConv2D):
+    from keras_involution.ops.torch._private import is_transformed
+
+    # A trace is compared with one that is made without gradients.
+    in_place = not (
+        torch.is_grad_enabled() or torch.jit.is_tracing() or is_transformed()
+    )
+    is_free = convolution is not None or (overwrite and shortcut is None)
+    if (
+        isinstance(convolution, PointwiseConv2D)
+        and shortcut is not None
+        and (in_place and overwrite and scale is None and shortcut.is_contiguous())
+    ):
+        rows, matrix = convolution.rows(x), kernel.reshape(kernel.shape[-2:])
+        sums = shortcut.view(-1, shortcut.shape[-1])
+        sums.addmm_(rows.reshape(-1, rows.shape[-1]), matrix)
+        x, shortcut = shortcut, None
+    elif isinstance(convolution, PointwiseConv2D):
         matrix = kernel.reshape(kernel.shape[-2:]).T
         bias = offset if scale is None else None
         x = torch.nn.functional.linear(convolution.rows(x), matrix, bias)
         offset = offset if bias is None else None
-    elif is_new:
+    elif convolution is not None:
         x = convolution.convolution_op(x, kernel)
-    # Tracing compares the trace with one made without gradients.
-    in_place = not (torch.is_grad_enabled() or torch.jit.is_tracing())
-    if scale is not None and not (is_new and in_place):
-        x = torch.addcmul(offset, x, scale)
-    elif scale is not None:
-        x.mul_(scale).add_(offset)
+    if scale is not None:
+        x = torch.addcmul(offset, x, scale, out=x if is_free and in_place else None)
     elif offset is not None:
         x = x.add_(offset) if in_place else x + offset
     if shortcut is not None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 from keras import layers, ops
 
 from keras_involution._typing import Tensor
+from keras_involution.layers._centered import by_planes
 
 
 def means_of_windows(inputs: Tensor, pool: layers.Layer) -> Tensor:
@@ -17,6 +19,8 @@ def means_of_windows(inputs: Tensor, pool: layers.Layer) -> Tensor:
     with other sizes. Here all sizes are padded equally, and each sum is divided by the
     number of elements in its window.
     """
+    if keras.config.backend() == "torch" and inputs.ndim == 4:
+        return _torch_means(inputs, pool)
     axes = range(2, inputs.ndim) if _first(pool) else range(1, inputs.ndim - 1)
     # TensorFlow's pooling supports unknown sizes (`None`).
     is_open = any(not isinstance(inputs.shape[a], int | None) for a in axes)
@@ -25,6 +29,17 @@ def means_of_windows(inputs: Tensor, pool: layers.Layer) -> Tensor:
         return pool(inputs)
     ones = ops.ones_like(inputs[:1, :1] if _first(pool) else inputs[:1, ..., :1])
     return _sums(inputs, axes, pool) / _sums(ones, axes, pool)
+
+
+def _torch_means(x: Any, pool: Any) -> Any:
+    """Keras would copy a channels-last image."""
+    import torch
+
+    def means(x: Any) -> Any:
+        pooling = torch.nn.functional.avg_pool2d
+        return pooling(x, pool.pool_size, pool.strides, ceil_mode=True)
+
+    return by_planes(means, x, pool.data_format)
 
 
 def _sums(x: Tensor, axes: range, pool: Any) -> Tensor:

@@ -13,7 +13,7 @@ from keras_involution._keras_private import layer_of
 from keras_involution._typing import Shape
 from keras_involution.layers._int8 import float_policy, policy_with_pointwise
 from keras_involution.models import _lora
-from keras_involution.models._inference_steps import InferenceSteps
+from keras_involution.models._joined_steps import JoinedSteps
 from keras_involution.models._preset_methods import PresetMethods
 from keras_involution.models.data_parallel import DataParallelSteps
 from keras_involution.models.input_channels import adapted_kernel, channels_of
@@ -29,7 +29,7 @@ from keras_involution.models.rednet_presets import STACKWISE_NUM_BLOCKS
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class RedNetBackbone(
-    InferenceSteps, Intermediates, PresetMethods, DataParallelSteps, keras.Model
+    JoinedSteps, Intermediates, PresetMethods, DataParallelSteps, keras.Model
 ):
     """RedNet without its head: a bottleneck network whose 3x3 convolutions are
     involutions.

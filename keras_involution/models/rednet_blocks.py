@@ -10,6 +10,7 @@ from keras import layers
 
 from keras_involution.layers import Involution2D
 from keras_involution.layers._batch_normalization import BatchNormalization
+from keras_involution.layers._centered import CenteredConv2D, CenteredMaxPooling2D
 from keras_involution.layers._initializer import PublishedInitializer
 from keras_involution.layers._int8 import float_policy
 from keras_involution.layers._pointwise import pointwise_convolution
@@ -53,9 +54,7 @@ def apply_stem(
     x = apply_norm(x, "stem_2", settings)
     x = apply_padded_convolution(x, filters, 1, "stem_3_conv", settings)
     x = apply_norm(x, "stem_3", settings)
-    # After a ReLU the zeros of the border are no larger than any value.
-    x = layers.ZeroPadding2D(1, name="stem_pool_pad", **settings.common)(x)
-    return layers.MaxPooling2D(3, 2, name="stem_pool", **settings.common)(x)
+    return CenteredMaxPooling2D(name="stem_pool", **settings.common)(x)
 
 
 def apply_bottleneck(
@@ -121,12 +120,9 @@ def apply_spatial_operator(
 def apply_padded_convolution(
     x: keras.KerasTensor, filters: int, strides: int, name: str, settings: BlockSettings
 ) -> keras.KerasTensor:
-    """A 3x3 convolution with one zero on every side, for any strides."""
-    # "same" would put both zeros of an even side at its end when the strides are 2.
-    x = layers.ZeroPadding2D(1, name=f"{name}_pad", **settings.common)(x)
-    return layers.Conv2D(
+    """A 3x3 convolution with one zero on every side, whatever the strides."""
+    return CenteredConv2D(
         filters,
-        3,
         strides=strides,
         use_bias=False,
         kernel_initializer=PublishedInitializer(),

@@ -224,8 +224,8 @@ class DistinctMatcher:
     >>> from keras_involution.whale_id.local import DistinctMatcher, Keypoints
     >>> one = Keypoints(np.zeros((2, 2)), np.eye(2), (10, 10))
     >>> other = Keypoints(np.zeros((1, 2)), np.eye(1, 2), (10, 10))
-    >>> DistinctMatcher().scores(one, [one, other]).round(2).tolist()
-    [1.08, 0.54]
+    >>> print(DistinctMatcher().scores(one, [one, other]).round(2))
+    [1.14 0.57]
     """
 
     def __init__(

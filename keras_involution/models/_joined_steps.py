@@ -1,9 +1,10 @@
-"""Inference of a network in fewer steps than it has layers.
+"""A network in fewer steps than it has layers.
 
 A convolution, its normalization, the sum with the shortcut and the ReLU behind it are
 one step. What a step needs is read from the layers' weights in every call, so nothing
-is kept that could become outdated. Maps that nobody reads any more are freed, where
-Keras keeps all until the end.
+is kept that could become outdated. Feature maps are freed after their last use, where
+Keras keeps all of them until the end. Training is joined on PyTorch only: the sum and
+the ReLU use the memory of the normalization's outputs.
 """
 
 from __future__ import annotations
@@ -16,19 +17,26 @@ from keras import layers
 
 from keras_involution._keras_private import layer_of, nodes_of
 from keras_involution._typing import Tensor
+from keras_involution.layers._base import BaseInvolution
 from keras_involution.layers._batch_normalization import BatchNormalization
-from keras_involution.layers._normalized import HAS_NORMALIZED, normalized
+from keras_involution.layers._centered import CenteredConv2D
+from keras_involution.layers._normalized import (
+    HAS_NORMALIZED,
+    TRAINS_JOINED,
+    normalized,
+)
 from keras_involution.layers._pointwise import PointwiseConv2D
 from keras_involution.models.fused_inference import is_relu, normalizes, reader_of
+from keras_involution.models.residual_add import StochasticDepthAdd
 
-_CONVOLUTIONS = (PointwiseConv2D, layers.Conv2D)
+_CONVOLUTIONS = (PointwiseConv2D, CenteredConv2D, layers.Conv2D)
 
 
-class InferenceSteps:
+class JoinedSteps:
     """Mixed into a functional model with one input and one output, in front of it.
 
-    With `training=False` and float32 on PyTorch and TensorFlow, channels last, a call
-    takes the steps. It computes what the layers compute, to rounding.
+    In float32, channels last, a call takes the steps: at inference on PyTorch and
+    TensorFlow, in training on PyTorch. They compute what the layers do, to rounding.
     """
 
     inputs: list[keras.KerasTensor]
@@ -39,19 +47,22 @@ class InferenceSteps:
     def call(
         self, inputs: Tensor, training: bool | None = None, mask: Any = None
     ) -> Tensor:
-        if training or mask is not None or not self._takes_steps(inputs):
+        if mask is not None or not self._takes_steps(inputs, training):
             # `keras.Model`, which mypy does not see from here.
             return super().call(inputs, training=training, mask=mask)  # type: ignore[misc]
         values = {id(self.inputs[0]): inputs}
         for step in self._steps or ():
-            values[step.writes] = step.run([values[key] for key in step.reads])
+            read = [values[key] for key in step.reads]
+            values[step.writes] = step.train(read) if training else step.run(read)
             for key in step.last_reads:
                 del values[key]
         return values[id(self.outputs[0])]
 
-    def _takes_steps(self, inputs: Any) -> bool:
+    def _takes_steps(self, inputs: Any, training: bool | None) -> bool:
         expected = self.inputs[0]
-        if not HAS_NORMALIZED or len(getattr(inputs, "shape", ())) != 4:
+        if not (TRAINS_JOINED if training else HAS_NORMALIZED):
+            return False
+        if len(getattr(inputs, "shape", ())) != 4:
             return False
         if keras.backend.standardize_dtype(inputs.dtype) != expected.dtype:
             return False
@@ -69,18 +80,42 @@ class _Step:
     reads: list[int]
     writes: int
     last_reads: tuple[int, ...] = ()
+    overwrites: bool = False
 
     def run(self, values: list[Tensor]) -> Tensor:
-        if len(self.layers) == 1:
-            [layer] = self.layers
-            return layer(values if isinstance(layer, layers.Add) else values[0])
-        convolution = None
-        norm, *rest = self.layers
-        if not isinstance(norm, BatchNormalization):
-            convolution, (norm, *rest) = norm, rest
+        """The outputs at inference."""
+        convolution, norm, rest = self._parts()
+        if norm is None:
+            return self._layer_by_layer(values)
         shortcut = values[1] if len(values) == 2 else None
         relu = bool(rest) and is_relu(rest[-1])
-        return normalized(values[0], norm, convolution, shortcut, relu)
+        return normalized(values[0], norm, convolution, shortcut, relu, self.overwrites)
+
+    def train(self, values: list[Tensor]) -> Tensor:
+        """The outputs in training."""
+        convolution, norm, rest = self._parts()
+        drops = any(isinstance(layer, StochasticDepthAdd) for layer in rest)
+        if norm is None or drops or not norm.trains_joined():
+            return self._layer_by_layer(values)
+        x, *shortcut = values
+        x = x if convolution is None else convolution(x)
+        relu = bool(rest) and is_relu(rest[-1])
+        return norm.train_joined(x, shortcut[0] if shortcut else None, relu)
+
+    def _parts(self) -> tuple[Any, Any, list[Any]]:
+        """Convolution, normalization and what follows; `None` for what is not there."""
+        if len(self.layers) == 1:
+            return None, None, []
+        first, *rest = self.layers
+        if isinstance(first, BatchNormalization):
+            return None, first, rest
+        return first, rest[0], rest[1:]
+
+    def _layer_by_layer(self, values: list[Tensor]) -> Tensor:
+        x, *others = values
+        for layer in self.layers:
+            x = layer([others[0], x] if isinstance(layer, layers.Add) else x)
+        return x
 
 
 def steps_of(model: Any) -> list[_Step]:
@@ -105,8 +140,12 @@ def steps_of(model: Any) -> list[_Step]:
             ]
             steps.append(_Step(chain, reads, own[-1]))
     seen = {id(tensor) for tensor in model.outputs}
+    made = {s.writes for s in steps if len(s.layers) > 1 or _is_involution(s.layers[0])}
     for step in reversed(steps):
         step.last_reads = tuple(set(step.reads) - seen)
+        # Its shortcut, or the input of a normalization, which a step before has made
+        # and nobody reads any more.
+        step.overwrites = step.reads[-1] in made & set(step.last_reads)
         seen.update(step.reads)
     return steps
 
@@ -143,6 +182,10 @@ def _chains(model: Any, its_layers: list[Any]) -> dict[int, tuple[Any, ...]]:
         if len(chain) > 1:
             chains[id(chain[-1])] = tuple(chain)
     return chains
+
+
+def _is_involution(layer: Any) -> bool:
+    return isinstance(layer, BaseInvolution)
 
 
 def _is_norm(layer: Any) -> bool:

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_involution.layers import _normalized
-from keras_involution.models import _inference_steps
+from keras_involution.layers import BatchNormalization, _normalized
+from keras_involution.layers._pointwise import PointwiseConv2D
+from keras_involution.models import _joined_steps
 from tests.export.networks import classifier, inputs
 from tests.marks import one_backend
 
@@ -88,8 +89,8 @@ def test_weights_may_change_at_any_time():
     equal(model, plain, x)
 
 
-def test_training_takes_the_layers():
-    model = classifier()
+def test_training_equals_the_layers():
+    model = classifier(stackwise_num_blocks=[2])
     x, norm = inputs(2, 32, 32), model.backbone.get_layer("stem_1_bn")
     plain = layer_by_layer(model)
     weights = model.get_weights()
@@ -99,15 +100,45 @@ def test_training_takes_the_layers():
     answer = keras.ops.convert_to_numpy(model(x, training=True))
     np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(norm.moving_mean, mean, rtol=1e-6)
-    assert model.backbone._steps is None
+    assert bool(model.backbone._steps) == _normalized.TRAINS_JOINED
+
+
+@one_backend
+@pytest.mark.parametrize("drop_path_rate", (0.0, 0.5))
+@pytest.mark.parametrize("trainable", (True, False), ids=("trained", "frozen"))
+def test_gradients_of_training_equal_those_of_the_layers(drop_path_rate, trainable):
+    import torch
+
+    model = classifier(stackwise_num_blocks=[2], drop_path_rate=drop_path_rate)
+    plain, x = layer_by_layer(model), inputs(2, 24, 27)
+    model.backbone.get_layer("stack0_block1_3_bn").trainable = trainable
+    weights, found = model.get_weights(), []
+    random = [layer.drop.seed_generator.state for layer in drops_of(model.backbone)]
+    start = [state.value.clone() for state in random]
+    for network in (model, plain):
+        model.set_weights(weights)
+        for state, value in zip(random, start):
+            state.assign(value)
+        image = torch.tensor(x, requires_grad=True)
+        network(image, training=True).square().sum().backward()
+        grads = [w.value.grad.clone() for w in model.trainable_weights]
+        found.append([image.grad, *grads, *map(torch.tensor, model.get_weights())])
+        model.zero_grad()
+    assert len(random) == (1 if drop_path_rate else 0)
+    for ours, expected in zip(*found):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+def drops_of(backbone: keras.Model) -> list:
+    return [layer for layer in backbone.layers if hasattr(layer, "drop")]
 
 
 @one_backend
 def test_predict_evaluate_and_classify_take_the_steps(monkeypatch):
     model, taken = classifier(), []
-    run = _inference_steps._Step.run
+    run = _joined_steps._Step.run
     monkeypatch.setattr(
-        _inference_steps._Step,
+        _joined_steps._Step,
         "run",
         lambda step, values: taken.append(step) or run(step, values),
     )
@@ -159,3 +190,58 @@ def test_gradients_and_inputs():
         model.zero_grad()
     torch.testing.assert_close(found[0], found[2], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found[1], found[3], rtol=1e-4, atol=1e-5)
+
+
+@one_backend
+@pytest.mark.filterwarnings(
+    # Forward mode, when it is first used in a process.
+    "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
+)
+def test_transformations_without_gradients():
+    import torch
+    from torch.autograd import forward_ad
+
+    model = classifier()
+    x, dx = torch.tensor(inputs(2, 24, 24)), torch.tensor(inputs(2, 24, 24)) + 1
+
+    def run(image):
+        return model(image, training=False)
+
+    _, expected = torch.func.jvp(run, (x,), (dx,))
+    with torch.no_grad():
+        each = torch.func.vmap(run)(x[:, None])[:, 0]
+        torch.testing.assert_close(each, run(x), rtol=1e-4, atol=1e-5)
+        with forward_ad.dual_level():
+            dual = run(forward_ad.make_dual(x, dx))
+            tangent = forward_ad.unpack_dual(dual).tangent
+    torch.testing.assert_close(tangent, expected, rtol=1e-4, atol=1e-5)
+
+
+class Joined(_joined_steps.JoinedSteps, keras.Model):
+    pass
+
+
+@one_backend
+def test_what_is_read_again_is_not_overwritten():
+    import torch
+
+    def normalized(x):
+        x = PointwiseConv2D(4, 1, use_bias=False)(x)
+        return BatchNormalization()(x)
+
+    entry = keras.Input((6, 6, 4))
+    x = BatchNormalization()(entry)  # of what the user holds
+    x = keras.layers.ReLU()(x)
+    first = keras.layers.ReLU()(normalized(x))
+    x = keras.layers.Add()([entry, normalized(first)])
+    x = keras.layers.Add()([first, normalized(x)])
+    x = keras.layers.Add()([first, normalized(x)])  # the second read of the shortcut
+    model = Joined(entry, keras.layers.Add()([first, normalized(x)]))
+    plain, image = keras.Model(model.input, model.output), torch.randn(2, 6, 6, 4)
+    kept = image.clone()
+    with torch.no_grad():
+        for _ in range(2):
+            answer = model(image, training=False)
+            assert torch.equal(image, kept)
+            torch.testing.assert_close(answer, plain(image, training=False))
+    assert any(step.overwrites for step in model._steps)
