@@ -107,6 +107,8 @@ def _maximum(x: Tensor, axis: int) -> Tensor:
 
 def by_planes(function: Any, inputs: Any, data_format: str) -> Any:
     """Applies a PyTorch function of (B, C, H, W) tensors in either data format."""
+    inputs = ops.convert_to_tensor(inputs)
     if data_format == "channels_first":
         return function(inputs)
-    return function(inputs.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    x = inputs.permute(0, 3, 1, 2)
+    return function(x).permute(0, 2, 3, 1)

@@ -9,6 +9,8 @@ the ReLU use the memory of the normalization's outputs.
 
 from __future__ import annotations
 
+import functools
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +88,7 @@ class _Step:
         """The outputs at inference."""
         convolution, norm, rest = self._parts()
         if norm is None:
-            return self._layer_by_layer(values)
+            return self._layer_by_layer(values, training=False)
         shortcut = values[1] if len(values) == 2 else None
         relu = bool(rest) and is_relu(rest[-1])
         return normalized(values[0], norm, convolution, shortcut, relu, self.overwrites)
@@ -96,7 +98,7 @@ class _Step:
         convolution, norm, rest = self._parts()
         drops = any(isinstance(layer, StochasticDepthAdd) for layer in rest)
         if norm is None or drops or not norm.trains_joined():
-            return self._layer_by_layer(values)
+            return self._layer_by_layer(values, training=True)
         x, *shortcut = values
         x = x if convolution is None else convolution(x)
         relu = bool(rest) and is_relu(rest[-1])
@@ -111,10 +113,15 @@ class _Step:
             return None, first, rest
         return first, rest[0], rest[1:]
 
-    def _layer_by_layer(self, values: list[Tensor]) -> Tensor:
-        x, *others = values
+    def _layer_by_layer(self, values: list[Tensor], training: bool) -> Tensor:
+        x, *shortcut = values if len(self.layers) > 1 else [_one_or_all(values)]
         for layer in self.layers:
-            x = layer([others[0], x] if isinstance(layer, layers.Add) else x)
+            if shortcut and isinstance(layer, layers.Add):
+                x = [*shortcut, x]
+            # Passed explicitly: when PyTorch recomputes a checkpoint for its gradients,
+            # Keras no longer knows that the model is training.
+            mode = {"training": training} if _takes_training(type(layer)) else {}
+            x = layer(x, **mode)
         return x
 
 
@@ -148,6 +155,15 @@ def steps_of(model: Any) -> list[_Step]:
         step.overwrites = step.reads[-1] in made & set(step.last_reads)
         seen.update(step.reads)
     return steps
+
+
+def _one_or_all(values: list[Tensor]) -> Any:
+    return values[0] if len(values) == 1 else values
+
+
+@functools.cache
+def _takes_training(kind: Any) -> bool:
+    return "training" in inspect.signature(kind.call).parameters
 
 
 def _is_simple(layer: Any) -> bool:
