@@ -120,7 +120,7 @@ class _Step:
                 x = [*shortcut, x]
             # Passed explicitly: when PyTorch recomputes a checkpoint for its gradients,
             # Keras no longer knows that the model is training.
-            mode = {"training": training} if _takes_training(type(layer)) else {}
+            mode = {"training": training} if _takes_training(layer.__class__) else {}
             x = layer(x, **mode)
         return x
 
