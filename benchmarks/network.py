@@ -5,25 +5,25 @@ One step of inference and of training as Keras users take it (`predict_on_batch`
 at the peak of a warm step, and the ratio to a ResNet-50: the faster of
 `keras.applications.ResNet50` on this backend and of a plain PyTorch ResNet-50 in
 channels last, in the same run. Every network runs in a process of its own, several
-times by turns. About ten minutes a backend on 2 cores. The machine must be idle: the
+times in turn. About ten minutes a backend on 2 cores. The machine must be idle: the
 load is printed.
 
     KERAS_BACKEND=jax python -m benchmarks.network --output benchmarks/results
 
-What folding batch normalization into convolutions gains at inference, and sums and
-ReLUs in the same step:
+What it gains to compute a normalization with the convolution before it, the sum and the
+ReLU after it in one step:
 
-    python -m benchmarks.network --networks RedNet-50 "RedNet-50, not folded"
+    python -m benchmarks.network --networks RedNet-50 "RedNet-50, layer by layer"
 
 What generating kernels twice in the stem and the first stage costs and saves:
 
     python -m benchmarks.network --networks RedNet-50 "RedNet-50, kernels kept" \
         --work training
 
-What folding all of it gains:
+What the network of `fuse_for_inference` gains:
 
     python -m benchmarks.network --networks RedNet-50 "RedNet-50, fused" \
-        "keras ResNet50" "torch ResNet50" --work inference
+        --work inference
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from benchmarks._measure.networks import (
     KEPT,
     NETWORKS,
     OPPONENTS,
-    UNFOLDED,
+    SEPARATE,
     in_its_own_process,
 )
 
@@ -108,7 +108,7 @@ def _compare(rows: list[report.Row]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
-    names = (*NETWORKS, *UNFOLDED, *KEPT, *FUSED)
+    names = (*NETWORKS, *SEPARATE, *KEPT, *FUSED)
     parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=names)
     parser.add_argument("--work", nargs="*", default=("inference", "training"))
     parser.add_argument("--side", type=int, default=224)

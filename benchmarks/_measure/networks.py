@@ -22,8 +22,8 @@ from benchmarks._measure import devices
 # What people would run instead, by Keras and by PyTorch alone.
 OPPONENTS = ("keras ResNet50", "torch ResNet50")
 NETWORKS = ("RedNet-26", "ResNet-26", "RedNet-50", "ResNet-50", *OPPONENTS)
-# Only when asked for: normalization by itself also at inference.
-UNFOLDED = ("RedNet-26, not folded", "RedNet-50, not folded")
+# Only when asked for: no layers are joined into one step.
+SEPARATE = ("RedNet-26, layer by layer", "RedNet-50, layer by layer")
 # Only when asked for: no layer generates its kernels again for the gradients.
 KEPT = ("RedNet-26, kernels kept", "RedNet-50, kernels kept")
 # By `fuse_for_inference`; inference alone.
@@ -51,8 +51,8 @@ def build(name: str, side: int, data_format: str) -> Any:
         return keras.applications.ResNet50(
             weights=None, input_shape=shape, classifier_activation=None
         )
-    if name in UNFOLDED:
-        _do_not_fold()
+    if name in SEPARATE:
+        _do_not_join()
     if name in KEPT:
         _keep_kernels()
     family, depth = name.partition(",")[0].split("-")
@@ -65,7 +65,7 @@ def build(name: str, side: int, data_format: str) -> Any:
     return model.fuse_for_inference() if name in FUSED else model
 
 
-def _do_not_fold() -> None:
+def _do_not_join() -> None:
     """For the rest of the process, the layers one after the other."""
     from keras_involution.layers import _base
     from keras_involution.models._joined_steps import JoinedSteps

@@ -280,9 +280,9 @@ SPLITS: dict[str, Callable[[Path], None]] = {
     "split_dicts.pth": torch_objects(shared_dictionaries),
     "split_long.pth": torch_objects(long_list_again_and_again),
     # Just within the number of instructions, and far beyond it.
-    "split_1900k.pth": torch_program(b"(" + b"}" * 1_900_000 + b"l."),
-    "split_objects.pth": torch_program(OBJECT + b"(" + b"h\x00)\x81" * 600_000 + b"l."),
-    "split_numbers.pth": torch_program(b"(" + b"K\x01" * 1_900_000 + b"l."),
+    "split_900k.pth": torch_program(b"(" + b"}" * 900_000 + b"l."),
+    "split_objects.pth": torch_program(OBJECT + b"(" + b"h\x00)\x81" * 300_000 + b"l."),
+    "split_numbers.pth": torch_program(b"(" + b"K\x01" * 900_000 + b"l."),
     "split_steps.pth": torch_program(b"(" + b"}" * 9_000_000 + b"l."),
     "split_deep.pth": torch_program(b"]" * 900_000 + b"a" * 899_999 + b"."),
     "split_tuples.pth": nested_tuples_in_a_torch_key,

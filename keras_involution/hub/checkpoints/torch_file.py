@@ -35,7 +35,7 @@ from keras_involution.hub.checkpoints.stand_ins import (
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _MAX_PICKLE_BYTES = 64 * 2**20
-_MAX_OBJECT_STEPS = 2_000_000
+_MAX_OBJECT_STEPS = 1_000_000
 _STORAGES: dict[str, np.dtype] = {
     "DoubleStorage": np.dtype("f8"), "FloatStorage": np.dtype("f4"),
     "HalfStorage": np.dtype("f2"), "BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
