@@ -8,7 +8,6 @@ same: the moving statistics also use the biased variance of the batch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -251,44 +250,7 @@ def _processes_normalized(
     return outputs, mean.detach(), variance.detach()
 
 
-def _torch_normalized(
-    x: Any,
-    axis: int,
-    scale: Any,
-    offset: Any,
-    epsilon: float,
-    shortcut: Any = None,
-    relu: bool = False,
-) -> tuple[Any, Any, Any]:
-    """Outputs, and mean and variance of the batch (C,), which have no gradient.
+def _torch_normalized(*arguments: Any) -> tuple[Any, Any, Any]:
+    from keras_involution.layers import _torch_normalization
 
-    The shortcut is added and the ReLU applied in the memory of the outputs.
-    """
-    import torch
-
-    shape, axis = x.shape, axis % x.ndim
-    before, channels, after = (
-        math.prod(shape[:axis]),
-        shape[axis],
-        math.prod(shape[axis + 1 :]),
-    )
-    # With channels last, the batch is passed as one image in that memory format.
-    is_last = after == 1
-
-    def planes(x: Any) -> Any:
-        if is_last:
-            return x.reshape(1, before, 1, channels).permute(0, 3, 1, 2)
-        return x.reshape(before, channels, after, 1)
-
-    y, mean, inverse = torch.native_batch_norm(
-        planes(x), scale, offset, None, None, True, 0.0, epsilon
-    )
-    if shortcut is not None:
-        y = y.add_(planes(shortcut))
-    if relu:
-        y = y.relu_()
-    if is_last:
-        y = y.permute(0, 2, 3, 1)
-    mean, inverse = mean.detach(), inverse.detach()
-    variance = torch.clamp(inverse**-2 - epsilon, min=0)
-    return y.reshape(shape), mean, variance
+    return _torch_normalization.normalized(*arguments)

@@ -124,10 +124,10 @@ def test_in_a_function_with_an_open_batch(jit_compile):
 
 @torch_only
 def test_it_is_one_operation_of_pytorch():
-    layer = BatchNormalization()
-    layer.build((None, 6))
+    layer = BatchNormalization(axis=1)  # channels last it may be in C++
+    layer.build((None, 6, 3))
     with torch.profiler.profile() as profile:
-        layer(array(7, 6), training=True)
+        layer(array(7, 6, 3), training=True)
     names = {event.key for event in profile.key_averages()}
     assert "aten::native_batch_norm" in names
 

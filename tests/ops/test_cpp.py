@@ -105,6 +105,8 @@ class TestContract:
             '#include "contract.h"\nextern "C" {\n'
             "const char* involution_contract() { return contract::description(); }\n"
             "int involution() { return 0; }\nint involution_gradients() { return 0; }\n"
+            "int involution_normalized() { return 0; }\n"
+            "int involution_normalized_gradients() { return 0; }\n"
             "}\n"
         )
         (folder / "involution.cpp").write_text(text)
@@ -131,7 +133,7 @@ class TestContract:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
-            ("version = 2", "version = 3"),
+            ("version = 3", "version = 4"),
             ("FIELD(Number, threads)", ""),
             ("FIELD(Number, threads)", "FIELD(Number, workers)"),
             ("FIELD(Number, threads)", "FIELD(Three, threads)"),

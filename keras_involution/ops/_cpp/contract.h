@@ -11,7 +11,7 @@
 namespace contract {
 
 // Changes with the meaning of a field or a function; the fields describe themselves.
-constexpr int version = 2;
+constexpr int version = 3;
 
 typedef int64_t Number;
 
@@ -49,6 +49,12 @@ struct Problem {
 #undef INVOLUTION_DECLARE
 };
 
+// Batch normalization of `rows` of contiguous channels in float32. `relu` is one or zero.
+struct Normalization {
+  Number rows, channels, threads, relu;
+  double epsilon;
+};
+
 // A line for the version, and one for each field: its name, first number and length.
 // Not `inline`: all libraries of a process would share the text of an inline function.
 [[maybe_unused]] static const char* description() {
@@ -77,5 +83,13 @@ typedef const char* Describe();
 typedef int Forward(const Problem*, const void* x, const void* k, void* y);
 typedef int Gradients(const Problem*, const void* x, const void* k, const void* dy,
                       void* dx, void* dk);
+// `scale`, `offset` and `shortcut` may be null. The variance is that of the rows.
+typedef int Normalized(const Normalization*, const float* x, const float* shortcut,
+                       const float* scale, const float* offset, float* y, float* mean,
+                       float* variance);
+typedef int NormalizedGradients(const Normalization*, const float* x, const float* y,
+                                const float* dy, const float* scale, const float* mean,
+                                const float* variance, float* dx, float* dshortcut,
+                                float* dscale, float* doffset);
 
 }  // namespace contract

@@ -7,32 +7,13 @@
 // sums stay in registers during a row of the window. The compiler unrolls the common
 // windows; all others use loops.
 
-#include <atomic>
-
-#include "threads.h"
+#include "normalization.h"
+#include "team.h"
 #include "work.h"
 
-extern "C" contract::Team* involution_team;
 contract::Team* involution_team = team_of_process;
 
 namespace {
-
-Size threads_of(const Problem& p) {
-  return p.threads > 0 ? p.threads : threads_of_process();
-}
-
-// The threads take one task after another until none is left.
-template <class Work>
-int in_team(Size threads, Size count, const Work& work) {
-  std::atomic<Size> next{0};
-  std::atomic<bool> failed{false};
-  auto part = [&] {
-    if (!work([&] { return smaller(next++, count); })) failed = true;
-  };
-  involution_team([](void* it) { (*static_cast<decltype(part)*>(it))(); }, &part,
-                  threads);
-  return failed;
-}
 
 // Calls `body` with the sizes that are known at compile time. Each unrolled window takes
 // seconds to compile; these are the windows of the published networks and the smallest.
@@ -61,7 +42,7 @@ extern "C" int involution(const Problem* problem, const void* x, const void* k,
   return with_window(*problem, [=](const auto& window) {
     typedef std::decay_t<decltype(window)> W;
     typedef typename W::Real Real;
-    const Size threads = threads_of(window.p);
+    const Size threads = threads_of(window.p.threads);
     const Tasks<W> tasks(window, threads, true);
     const Forward<W> work{window, tasks, static_cast<const Real*>(x),
                           static_cast<const Real*>(k), static_cast<Real*>(y)};
@@ -74,7 +55,7 @@ extern "C" int involution_gradients(const Problem* problem, const void* x,
   return with_window(*problem, [=](const auto& window) {
     typedef std::decay_t<decltype(window)> W;
     typedef typename W::Real Real;
-    const Size threads = threads_of(window.p);
+    const Size threads = threads_of(window.p.threads);
     const Tasks<W> tasks(window, threads, false);
     const Gradients<W> work{
         window,
@@ -86,4 +67,21 @@ extern "C" int involution_gradients(const Problem* problem, const void* x,
         static_cast<Real*>(dk)};
     return in_team(threads, tasks.count, work);
   });
+}
+
+extern "C" int involution_normalized(const contract::Normalization* n, const float* x,
+                                     const float* shortcut, const float* scale,
+                                     const float* offset, float* y, float* mean,
+                                     float* variance) {
+  return normalized(Rows{n->rows, n->channels}, threads_of(n->threads), n->relu,
+                    n->epsilon, x, shortcut, scale, offset, y, mean, variance);
+}
+
+extern "C" int involution_normalized_gradients(
+    const contract::Normalization* n, const float* x, const float* y, const float* dy,
+    const float* scale, const float* mean, const float* variance, float* dx,
+    float* dshortcut, float* dscale, float* doffset) {
+  return normalized_gradients(Rows{n->rows, n->channels}, threads_of(n->threads),
+                              n->epsilon, x, n->relu ? y : nullptr, dy, scale, mean,
+                              variance, dx, dshortcut, dscale, doffset);
 }

@@ -20,9 +20,19 @@ from keras_involution.ops._layout import channels_layout, taps_layout, three
 
 Steps = tuple[int, ...]
 
+
+class Normalization(ctypes.Structure):
+    """The arguments of batch normalization, as `contract.h` defines them."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("rows", "channels", "threads", "relu")),
+        ("epsilon", ctypes.c_double),
+    ]
+
+
 SOURCE = Path(__file__).with_name("involution.cpp")
 # The version in `contract.h`, and the fields that `problem` fills.
-_VERSION = 2
+_VERSION = 3
 _LENGTHS = {
     "double_precision": 1,
     "threads": 1,
@@ -45,6 +55,9 @@ class Kernels:
             is not zero if memory runs out.
         gradients: `(problem, x, k, dy, dx, dk) -> int`; a gradient whose address is
             `None` is not computed.
+        normalized: `(block, x, shortcut, scale, offset, y, mean, variance) -> int`.
+        normalized_gradients: `(block, x, y, dy, scale, mean, variance, dx, dshortcut,
+            dscale, doffset) -> int`.
         places: Field of the argument block -> index of its first number.
     """
 
@@ -52,6 +65,8 @@ class Kernels:
     involution: Callable[..., int]
     gradients: Callable[..., int]
     places: Mapping[str, int]
+    normalized: Callable[..., int]
+    normalized_gradients: Callable[..., int]
 
     def problem(
         self,
@@ -116,11 +131,16 @@ def loaded(path: Path) -> Kernels | str:
         return f"The compiled library cannot be loaded: {error}."
     library.involution.argtypes = [ctypes.c_void_p] * 4
     library.involution_gradients.argtypes = [ctypes.c_void_p] * 6
+    block = ctypes.POINTER(Normalization)
+    library.involution_normalized.argtypes = [block, *[ctypes.c_void_p] * 7]
+    library.involution_normalized_gradients.argtypes = [block, *[ctypes.c_void_p] * 10]
     return Kernels(
         path=str(path),
         involution=library.involution,
         gradients=library.involution_gradients,
         places=_places(library, path),
+        normalized=library.involution_normalized,
+        normalized_gradients=library.involution_normalized_gradients,
     )
 
 
