@@ -34,8 +34,11 @@ class _Centered:
 
 
 @keras.saving.register_keras_serializable(package="keras_involution")
-class CenteredConv2D(_Centered, layers.Conv2D):
-    """(B, H, W, C) to (B, ceil(H / strides), ceil(W / strides), filters)."""
+class Conv2D(_Centered, layers.Conv2D):
+    """(B, H, W, C) to (B, ceil(H / strides), ceil(W / strides), filters).
+
+    It has the name of Keras's class, by which weights files name its variables.
+    """
 
     _fixed = ("kernel_size", "padding")
 

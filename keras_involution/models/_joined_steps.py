@@ -19,9 +19,9 @@ from keras import layers
 
 from keras_involution._keras_private import layer_of, nodes_of
 from keras_involution._typing import Tensor
+from keras_involution.layers import _centered
 from keras_involution.layers._base import BaseInvolution
 from keras_involution.layers._batch_normalization import BatchNormalization
-from keras_involution.layers._centered import CenteredConv2D
 from keras_involution.layers._normalized import (
     HAS_NORMALIZED,
     TRAINS_JOINED,
@@ -31,7 +31,7 @@ from keras_involution.layers._pointwise import PointwiseConv2D
 from keras_involution.models.fused_inference import is_relu, normalizes, reader_of
 from keras_involution.models.residual_add import StochasticDepthAdd
 
-_CONVOLUTIONS = (PointwiseConv2D, CenteredConv2D, layers.Conv2D)
+_CONVOLUTIONS = (PointwiseConv2D, _centered.Conv2D, layers.Conv2D)
 
 
 class JoinedSteps:

@@ -8,9 +8,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_involution.layers import Involution2D
+from keras_involution.layers import Involution2D, _centered
 from keras_involution.layers._batch_normalization import BatchNormalization
-from keras_involution.layers._centered import CenteredConv2D, CenteredMaxPooling2D
 from keras_involution.layers._initializer import PublishedInitializer
 from keras_involution.layers._int8 import float_policy
 from keras_involution.layers._pointwise import pointwise_convolution
@@ -54,7 +53,7 @@ def apply_stem(
     x = apply_norm(x, "stem_2", settings)
     x = apply_padded_convolution(x, filters, 1, "stem_3_conv", settings)
     x = apply_norm(x, "stem_3", settings)
-    return CenteredMaxPooling2D(name="stem_pool", **settings.common)(x)
+    return _centered.CenteredMaxPooling2D(name="stem_pool", **settings.common)(x)
 
 
 def apply_bottleneck(
@@ -121,7 +120,7 @@ def apply_padded_convolution(
     x: keras.KerasTensor, filters: int, strides: int, name: str, settings: BlockSettings
 ) -> keras.KerasTensor:
     """A 3x3 convolution with one zero on every side, whatever the strides."""
-    return CenteredConv2D(
+    return _centered.Conv2D(
         filters,
         strides=strides,
         use_bias=False,
