@@ -93,14 +93,7 @@ class BatchNormalization(layers.BatchNormalization):
                 "Batch normalization over several devices does not support masks; use "
                 f"`synchronized=False`. {received(layer=self.name)}"
             )
-        dtype = self._wide(inputs)
-        scale = ops.cast(self.gamma, dtype) if self.scale else None
-        offset = ops.cast(self.beta, dtype) if self.center else None
-        outputs, mean, variance = normalized(
-            ops.cast(inputs, dtype), self.axis, scale, offset, self.epsilon
-        )
-        self._move(mean, variance, dtype)
-        return ops.cast(outputs, self.compute_dtype)
+        return self._train(inputs, normalized)
 
     def trains_joined(self) -> bool:
         """Whether `train_joined` computes what training with the layer computes."""
@@ -114,17 +107,16 @@ class BatchNormalization(layers.BatchNormalization):
             shortcut: Tensor of the shape of `x`, or `None`.
             relu: Boolean.
         """
-        scale, offset = (
-            ops.convert_to_tensor(value) if used else None
-            for value, used in ((self.gamma, self.scale), (self.beta, self.center))
-        )
-        outputs, mean, variance = _torch_normalized(
-            x, self.axis, scale, offset, self.epsilon, shortcut, relu
-        )
-        self._move(mean, variance, "float32")
-        return outputs
+        return self._train(x, _torch_normalized, shortcut, relu)
 
-    def _move(self, mean: Tensor, variance: Tensor, dtype: str) -> None:
+    def _train(self, inputs: Tensor, normalized: Any, *following: Any) -> Tensor:
+        """The outputs of a training step, which moves the statistics."""
+        dtype = self._wide(inputs)
+        scale = ops.cast(self.gamma, dtype) if self.scale else None
+        offset = ops.cast(self.beta, dtype) if self.center else None
+        outputs, mean, variance = normalized(
+            ops.cast(inputs, dtype), self.axis, scale, offset, self.epsilon, *following
+        )
         for moving, value in (
             (self.moving_mean, mean),
             (self.moving_variance, variance),
@@ -132,6 +124,7 @@ class BatchNormalization(layers.BatchNormalization):
             moving.assign(
                 ops.cast(moving, dtype) * self.momentum + value * (1 - self.momentum)
             )
+        return ops.cast(outputs, self.compute_dtype)
 
     def _scaled(self, inputs: Tensor) -> Tensor:
         """Normalizes by fixed statistics on PyTorch in one pass over the inputs. Keras
@@ -232,7 +225,7 @@ def _tensorflow_normalized(
         epsilon=epsilon,
     )
     # That of the batch itself, not TensorFlow's estimate for the moving statistics.
-    count = tf.cast(tf.size(x) // channels, "float32")
+    count = tf.cast(tf.size(x, tf.int64) // channels, "float32")
     variance = tf.where(count > 1, variance * (count - 1) / count, variance)
     return tf.reshape(y, tf.shape(x)), *map(tf.stop_gradient, (mean, variance))
 

@@ -29,6 +29,7 @@ class _Centered:
         return ops.pad(inputs, [(0, 0), *widths])
 
     def get_config(self) -> dict[str, Any]:
+        # The Keras layer, which mypy does not see from here.
         config: dict[str, Any] = super().get_config()  # type: ignore[misc]
         return {k: v for k, v in config.items() if k not in self._fixed}
 

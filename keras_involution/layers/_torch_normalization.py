@@ -45,7 +45,7 @@ def normalized(
     axis %= x.ndim
     if axis == x.ndim - 1 and _runs_in_cpp(x, scale, offset, shortcut):
         result: tuple[Tensor, Tensor, Tensor] = _Normalized.apply(
-            x, scale, offset, epsilon, shortcut, relu
+            x, scale, offset, shortcut, epsilon, relu
         )
         return result
     return _by_torch(x, axis, scale, offset, epsilon, shortcut, relu)
@@ -75,8 +75,8 @@ class _Normalized(torch.autograd.Function):
         x: Tensor,
         scale: Tensor | None,
         offset: Tensor | None,
-        epsilon: float,
         shortcut: Tensor | None,
+        epsilon: float,
         relu: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         y = torch.empty_like(x)
@@ -90,21 +90,17 @@ class _Normalized(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor, *_: Any) -> tuple:
-        x, scale, y, mean, variance = ctx.saved_tensors
         wanted = ctx.needs_input_grad
         # With gradients enabled, for derivatives of the gradients.
         compute = _differentiable if torch.is_grad_enabled() else _in_cpp
-        dx, dscale, doffset, dshortcut = compute(
-            (x, scale, y, mean, variance), ctx.epsilon, dy.contiguous(), wanted
-        )
-        gradients = (dx, dscale, doffset, None, dshortcut, None)
-        return tuple(g if w else None for g, w in zip(gradients, wanted))
+        found = compute(ctx.saved_tensors, ctx.epsilon, dy.contiguous(), wanted)
+        return tuple(g if w else None for g, w in zip((*found, None, None), wanted))
 
 
 def _in_cpp(saved: tuple, epsilon: float, dy: Tensor, wanted: Any) -> tuple:
     x, scale, y, mean, variance = saved
     dx, dscale, doffset = (torch.empty_like(t) for t in (x, mean, mean))
-    behind = torch.empty_like(x) if y is not None and wanted[4] else None
+    behind = torch.empty_like(x) if y is not None and wanted[3] else None
     block = _block(x, y is not None, epsilon)
     known, results = (x, y, dy, scale, mean, variance), (dx, behind, dscale, doffset)
     _call("normalized_gradients", block, *known, *results)

@@ -106,6 +106,7 @@ class PreparesImages:
             data = prepared_data(x, y, sample_weight, batch_size, False, prepare)
             x, y, sample_weight = data["x"], data["y"], data["sample_weight"]
             batch_size = data["batch_size"]
+        # The Keras model again, which mypy does not see.
         return super().evaluate(  # type: ignore[misc]
             x,
             y,
@@ -132,6 +133,7 @@ class PreparesImages:
         if prepare is not None:
             data = prepared_data(x, None, None, batch_size, False, prepare)
             x, batch_size = data["x"], data["batch_size"]
+        # The Keras model again, which mypy does not see.
         return super().predict(  # type: ignore[misc]
             x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
         )

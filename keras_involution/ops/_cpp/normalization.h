@@ -68,6 +68,14 @@ struct Rows {
   }
 };
 
+// A pass over all values, the pieces shared by the threads.
+template <class Next, class Body>
+bool for_pieces(const Rows& rows, Next next, Body body) {
+  for (Size piece; (piece = next()) < rows.pieces();)
+    rows.for_values(rows.begin(piece), rows.begin(piece + 1), body);
+  return true;
+}
+
 template <class Number>
 std::unique_ptr<Number[]> zeros(Size count) {
   return std::unique_ptr<Number[]>(new (std::nothrow) Number[count]());
@@ -143,19 +151,15 @@ struct Normalize {
 
   template <class Next>
   bool operator()(Next next) const {
-    for (Size piece; (piece = next()) < rows.pieces();) {
-      const Size first = rows.begin(piece), last = rows.begin(piece + 1);
-      rows.for_values(first, last, [&](auto value, Size c, Size place) {
-        typedef decltype(value) Value;
-        const Value difference = at<Value>(x + place) - at<Value>(mean + c);
-        Value sum = difference * at<Value>(factor + c) + at<Value>(offset + c);
-        if (shortcut) sum += at<Value>(shortcut + place);
-        // NaN stays NaN.
-        if (relu) sum = sum < Value() ? Value() : sum;
-        put(y + place, sum);
-      });
-    }
-    return true;
+    return for_pieces(rows, next, [&](auto value, Size c, Size place) {
+      typedef decltype(value) Value;
+      const Value difference = at<Value>(x + place) - at<Value>(mean + c);
+      Value sum = difference * at<Value>(factor + c) + at<Value>(offset + c);
+      if (shortcut) sum += at<Value>(shortcut + place);
+      // NaN stays NaN.
+      if (relu) sum = sum < Value() ? Value() : sum;
+      put(y + place, sum);
+    });
   }
 };
 
@@ -212,18 +216,13 @@ struct GradientsOfInputs {
 
   template <class Next>
   bool operator()(Next next) const {
-    for (Size piece; (piece = next()) < rows.pieces();) {
-      const Size first = rows.begin(piece), last = rows.begin(piece + 1);
-      rows.for_values(first, last, [&](auto value, Size c, Size place) {
-        typedef decltype(value) Value;
-        const Value difference = at<Value>(x + place) - at<Value>(mean + c);
-        const Value gradient = behind_relu<Value>(dy, y, place);
-        put<Value>(dx + place, at<Value>(factor + c) *
-                                   (gradient - at<Value>(constant + c) -
-                                    difference * at<Value>(slope + c)));
-      });
-    }
-    return true;
+    return for_pieces(rows, next, [&](auto value, Size c, Size place) {
+      typedef decltype(value) Value;
+      const Value difference = at<Value>(x + place) - at<Value>(mean + c);
+      const Value gradient = behind_relu<Value>(dy, y, place);
+      put<Value>(dx + place, at<Value>(factor + c) * (gradient - at<Value>(constant + c) -
+                                                      difference * at<Value>(slope + c)));
+    });
   }
 };
 
