@@ -53,8 +53,8 @@ class _Pointwise(Int8Kernel):
             # Keras 3.15 promotes two float64 tensors to float32 on PyTorch.
             return rows @ matrix
         if _BACKEND == "jax" and all(isinstance(n, int) for n in rows.shape):
-            # With more dimensions, XLA would transpose the upstream gradient in memory to
-            # compute that of the kernel.
+            # With more dimensions, XLA would transpose the upstream gradient in memory
+            # to compute that of the kernel.
             x = ops.matmul(ops.reshape(rows, (-1, rows.shape[-1])), matrix)
             return ops.reshape(x, (*rows.shape[:-1], x.shape[-1]))
         return ops.matmul(rows, matrix)
