@@ -63,7 +63,7 @@ from keras_involution.training.classifier.metrics import (
     scores_of,
 )
 from keras_involution.training.classifier.network import build_classifier
-from keras_involution.training.classifier.settings import DEPTHS, RECIPE_NAMES
+from keras_involution.training.classifier.settings import DEPTHS
 from keras_involution.training.logs import open_logs
 from keras_involution.training.progress_line import ProgressLine
 
@@ -76,7 +76,7 @@ MAX_FILE_GB = 15 / 1024
 @click.option("--output", type=click.Path(path_type=Path), default=Path("pretrained"))
 @click.option("--depth", type=click.Choice(DEPTHS), default="26", show_default=True)
 @click.option("--spatial-operator", default="involution", show_default=True)
-@click.option("--recipe", type=click.Choice(RECIPE_NAMES), default="rednet_few_epochs")
+@click.option("--recipe", type=click.Choice(list(RECIPES)), default="rednet_few_epochs")
 @click.option("--image-size", type=click.IntRange(32), default=64, show_default=True)
 @click.option("--from-preset", "preset", help="Weights to begin with: name or folder.")
 @click.option("--epochs", type=click.IntRange(1), help="Default: those of the recipe.")

@@ -17,6 +17,7 @@ import subprocess, tempfile, threading, time
 
 
 def test_a_failure():
+    tempfile.mkstemp(prefix="of_a_failure_")
     assert False
 
 
@@ -57,6 +58,7 @@ def test_a_run_reports_what_is_left(case, tmp_path):
     line, problems = run.finish()
     problems += run.failed
     assert counts in line
+    assert not any("of_a_failure_" in problem for problem in problems), problems
     for text in expected:
         assert any(text in problem for problem in problems), problems
     assert bool(problems) == bool(expected), problems

@@ -133,6 +133,8 @@ class Run:
         left = [path.name for path in self.temp.iterdir() if path.name not in kept]
         for name in sorted(left):
             test = report["files"].get(name, "the last test")
+            if test in self.failed:  # Part of its failure, which counts by itself.
+                continue
             problems.append(f"left {name} in the temporary folder, after {test}")
         shutil.rmtree(self.temp, ignore_errors=True)
         words = ", ".join(f"{count} {kind}" for kind, count in report["counts"].items())

@@ -46,4 +46,27 @@ RECIPES: dict[str, Recipe] = {
         crop_area=(0.35, 1.0),
         sizes=((0.0, 0.5), (0.3, 0.75), (0.9, 1.0)),
     ),
+    # Goes on from trained weights with stored logits: the views are nearly whole images,
+    # for which the logits hold, and their sizes alternate in the second half.
+    "rednet_distilled": Recipe(
+        optimizer="adamw",
+        learning_rate=1e-3,
+        base_batch_size=128,
+        scaling="square_root",
+        epochs=12,
+        weight_decay=0.05,
+        schedule_kwargs={"final_fraction": 0.0},
+        warm_up_epochs=0.25,
+        clip_norm=1.0,
+        label_smoothing=0.0,
+        crop_area=(0.6, 1.0),
+        sizes=(
+            (0.0, 0.75),
+            *(
+                (0.5 + (4 * cycle + place) / 64, size)
+                for cycle in range(8)
+                for place, size in enumerate((1.0, 1.5, 0.75, 1.0))
+            ),
+        ),
+    ),
 }

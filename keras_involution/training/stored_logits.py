@@ -2,7 +2,8 @@
 
 A teacher that runs in every step sees the augmented images of the student, but takes
 most of the time of the step. With stored logits, the targets are less exact, and steps
-are as fast as without a teacher.
+are as fast as without a teacher. The logits are the mean over the image and its mirror
+image, so they hold for mirrored views as well.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ def store_logits(
 ) -> np.ndarray:
     """Computes and stores the logits of whole images; resumes after an interruption.
 
+    The logits are the mean over each image and its mirror image.
+
     Args:
-        teacher: `keras.Model` that takes images prepared by `converter`.
+        teacher: `keras.Model` that takes images prepared by `converter`, channels last.
         images: uint8 array (N, H, W, 3).
         rows: Row numbers of the images that logits are needed for.
         path: Path of the .npy file that holds the logits.
@@ -60,7 +63,8 @@ def store_logits(
     left = rows[np.isnan(logits[rows]).any(-1)]
     batches = whole_batches(images, left, images.shape[1], BATCH, converter)
     for number, batch in enumerate(batches):
-        found = np.asarray(teacher.predict_on_batch(batch))
+        both = [teacher.predict_on_batch(x) for x in (batch, batch[:, :, ::-1])]
+        found = np.mean([np.asarray(logits) for logits in both], axis=0)
         logits[left[number * BATCH : (number + 1) * BATCH]] = found
         if number % FLUSHED == 0:
             logits.flush()

@@ -28,7 +28,7 @@ SELECTED = "triton and (float32 or 9x7-k3x5 or 12x5)"
 @pytest.mark.skipif(
     torch.cuda.is_available(), reason="The shared tests run Triton on the CUDA device."
 )
-def test_programs_equal_the_definition():
+def test_programs_equal_the_definition(tmp_path):
     installed = importlib.util.find_spec("triton") is not None
     if not (installed or FOLDER or "triton" in REQUIRED):
         pytest.skip("Triton is not installed.")
@@ -41,6 +41,8 @@ def test_programs_equal_the_definition():
             "TRITON_INTERPRET": "1",
             "KERAS_BACKEND": "torch",
             "PYTHONPATH": FOLDER,
+            # What it leaves behind if it is killed stays with this test.
+            "TMPDIR": str(tmp_path),
         },
         capture_output=True,
         text=True,
