@@ -40,6 +40,8 @@ import pytest
 from tests.marks import PLACES
 
 TESTS = Path(__file__).parent
+# Not inherited by the test processes that tests start.
+PART = os.environ.pop("KERAS_INVOLUTION_TEST_PART", "0/1")
 BACKEND = keras.config.backend()
 FILES: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 THREADS: pytest.StashKey[list[str]] = pytest.StashKey()
@@ -77,9 +79,7 @@ def pytest_collection_modifyitems(config, items):
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if backend_of(item) == BACKEND]
-    part, count = map(
-        int, os.environ.get("KERAS_INVOLUTION_TEST_PART", "0/1").split("/")
-    )
+    part, count = map(int, PART.split("/"))
     if count > 1:
         items[:] = part_of(items, part, count)
 

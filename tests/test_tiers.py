@@ -11,7 +11,17 @@ from tests.tiers import Run
 
 pytestmark = [full, one_backend]
 
-GOOD = "def test_it(tmp_path):\n    (tmp_path / 'file').touch()\n"
+GOOD = """
+import os
+
+
+def test_it(tmp_path):
+    (tmp_path / "file").touch()
+
+
+def test_processes_of_tests_are_no_parts():
+    assert "KERAS_INVOLUTION_TEST_PART" not in os.environ
+"""
 BAD = """
 import subprocess, tempfile, threading, time
 
@@ -34,7 +44,7 @@ def test_a_thread():
     threading.Thread(target=time.sleep, args=(5,)).start()
 """
 CASES = {
-    "nothing": (GOOD, "1 passed, 0 failed", []),
+    "nothing": (GOOD, "2 passed, 0 failed", []),
     "everything": (
         BAD,
         "3 passed, 1 failed",
