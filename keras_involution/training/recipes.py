@@ -46,7 +46,7 @@ RECIPES: dict[str, Recipe] = {
         crop_area=(0.35, 1.0),
         sizes=((0.0, 0.5), (0.3, 0.75), (0.9, 1.0)),
     ),
-    # Goes on from trained weights with stored logits: the views are nearly whole images,
+    # Continues from trained weights with stored logits. Views are nearly whole images,
     # for which the logits hold, and their sizes alternate in the second half.
     "rednet_distilled": Recipe(
         optimizer="adamw",
