@@ -45,9 +45,10 @@ def public_objects(name: str) -> dict[str, object]:
 
 
 def summary(thing: object) -> str:
-    """The first line of a docstring."""
+    """The first line of a docstring, or the keys of a dictionary."""
     if not (inspect.isclass(thing) or inspect.isroutine(thing)):
-        return "Data."
+        assert isinstance(thing, dict), thing
+        return f"Dictionary by name: {', '.join(f'`{name}`' for name in thing)}."
     return (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
 
 

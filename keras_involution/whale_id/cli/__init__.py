@@ -15,6 +15,6 @@ from keras_involution._commands import CommandFolder
 
 @click.group(cls=CommandFolder, package=__name__, path=__path__)
 def main() -> None:
-    """Which whale is this? From a table of photos to a ranked answer."""
+    """Find out which individual animal a photo shows."""
     # The framework's startup messages would hide the answer.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -19,21 +19,21 @@ from keras_involution.whale_id.cli._options import (
 
 # Flag, field of `Limits`, default, and the limited quantity.
 _LIMITS = (
-    ("max-files", "files", 20, "Photos of a request."),
-    ("max-megabytes", "file_bytes", 30, "Of a photo's file."),
-    ("max-megapixels", "pixels", 60, "Of a photo."),
-    ("top", "top", 10, "Animals of an answer."),
+    ("max-files", "files", 20, "Photos per request."),
+    ("max-megabytes", "file_bytes", 30, "Size of a photo's file."),
+    ("max-megapixels", "pixels", 60, "Size of a photo."),
+    ("top", "top", 10, "Animals per answer."),
     ("max-waiting", "waiting", 200, "Photos that wait for the network."),
     ("max-connections", "connections", 500, "Open connections."),
-    ("max-upload-megabytes", "upload_bytes", 1000, "Of all requests being read."),
-    ("header-seconds", "header_seconds", 10.0, "To send the headers of a request."),
-    ("body-seconds", "body_seconds", 120.0, "To send the body of a request."),
-    ("stall-seconds", "stall_seconds", 20.0, "Between two pieces of a body."),
-    ("keep-alive-seconds", "keep_alive_seconds", 15.0, "Open without a request."),
-    ("shutdown-seconds", "shutdown_seconds", 10.0, "To finish after SIGTERM."),
+    ("max-upload-megabytes", "upload_bytes", 1000, "Total size of open uploads."),
+    ("header-seconds", "header_seconds", 10.0, "Time for the headers of a request."),
+    ("body-seconds", "body_seconds", 120.0, "Time for the body of a request."),
+    ("stall-seconds", "stall_seconds", 20.0, "Time between two pieces of a body."),
+    ("keep-alive-seconds", "keep_alive_seconds", 15.0, "Idle time of a connection."),
+    ("shutdown-seconds", "shutdown_seconds", 10.0, "Time to stop after SIGTERM."),
     ("decoders", "decoders", 2, "Processes that decode images."),
-    ("decode-seconds", "decode_seconds", 5.0, "Of a processor, for one image."),
-    ("decode-megabytes", "decode_bytes", 1000, "Of memory, for one image."),
+    ("decode-seconds", "decode_seconds", 5.0, "CPU time per image."),
+    ("decode-megabytes", "decode_bytes", 1000, "Memory per image."),
 )
 _FIELDS = {flag.replace("-", "_"): field for flag, field, *_ in _LIMITS}
 _SCALES = {name: 1_000_000 for name in _FIELDS if name.endswith("megabytes")}
