@@ -269,6 +269,10 @@ def test_stored_logits_make_the_loss_of_a_teacher_that_sees_whole_images(
     reduced, tmp_path
 ):
     images, labels = small_photos("train")
+    # Symmetric: such an image has the logits of its mirror image.
+    images = np.where(
+        np.arange(images.shape[2])[:, None] < 16, images, images[:, :, ::-1]
+    )
     model, rows = student(), np.array([1, 9, 17, 30])
     converter = BUILD().preprocessor
     teacher = weights.load_teacher(model, CLASSES, image_size=40, path=reduced)
@@ -295,6 +299,20 @@ def test_stored_logits_make_the_loss_of_a_teacher_that_sees_whole_images(
         StoredLogits(again).targets(np.array([1, 4]), np.zeros((2, len(CLASSES))))
     with pytest.raises(ValueError, match=r"Received: path=.*shape=\(40, 5\)"):
         store_logits(teacher, images[:2], rows, path, converter)
+
+
+@one_backend
+def test_stored_logits_are_means_over_the_image_and_its_mirror_image(reduced, tmp_path):
+    images, _ = small_photos("train")
+    model, rows = student(), np.array([3, 11])
+    teacher = weights.load_teacher(model, CLASSES, image_size=40, path=reduced)
+    path, converter = tmp_path / "teacher.npy", BUILD().preprocessor
+    logits = store_logits(teacher, images, rows, path, converter)[rows]
+    both = [prepared(x) for x in (images[rows], images[rows][:, :, ::-1])]
+    one, two = (np.asarray(teacher.predict_on_batch(x)) for x in both)
+    # Written as float16.
+    np.testing.assert_allclose(logits, (one + two) / 2, rtol=1e-3)
+    assert np.abs(one - two).max() > 0.01
 
 
 def install_wheel(folder, monkeypatch, *files: str) -> None:
