@@ -7,7 +7,9 @@ SHELL := /bin/bash
 TIER = KERAS_INVOLUTION_TRITON=$(CURDIR)/.venv/triton .venv/test/bin/python -m tests.tiers
 # `AGAIN=--again` gives tests that failed a second run by themselves.
 AGAIN ?=
-CHOSEN = --backends $(BACKENDS) $(AGAIN) $(if $(TESTS),--tests $(TESTS))
+# `COVERAGE=--coverage` measures the branch coverage of the package.
+COVERAGE ?=
+CHOSEN = --backends $(BACKENDS) $(AGAIN) $(COVERAGE) $(if $(TESTS),--tests $(TESTS))
 
 .PHONY: help demo test test-quick test-rest test-all lint docs notebooks clean
 .DELETE_ON_ERROR:

@@ -9,7 +9,8 @@ Every line of output starts with the name of its process. At the end, the counts
 backend are printed. The run fails if a test failed, if a backend ran no test, or if a
 test left behind a process or a file in the temporary folder. With `--again`, failed
 tests run again separately. Only tests that fail twice count; the others are reported as
-unsteady.
+unsteady. With `--coverage`, the branch coverage of the package in these processes is
+printed, and the run fails below `fail_under` in `pyproject.toml`.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Run:
         backend: String, the backend of Keras.
         marks: String, the expression of pytest's `-m`.
         tests: List of strings, paths and further options of pytest.
-        environment: Dictionary of further environment variables.
+        environment: Dictionary of further environment variables. With `COVERAGE_FILE`,
+            the coverage is measured and written to this file.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Run:
         self.report = self.temp / "report.json"
         command = [sys.executable, "-m", "pytest", "-m", marks, *tests]
         command += ["--basetemp", str(self.temp / "pytest"), "--report", self.report]
+        if "COVERAGE_FILE" in environment:
+            command += ["--cov", "--cov-report=", "--cov-fail-under=0"]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -105,6 +109,7 @@ class Run:
         """The same process for some of its tests."""
         backend, environment = self.settings
         alone = {**environment, PART: "0/1"}
+        alone.pop("COVERAGE_FILE", None)
         return Run(f"{self.name}-again", backend, "", tests, alone)
 
     def finish(self) -> tuple[str, list[str]]:
@@ -167,7 +172,9 @@ def lingering(run_id: str, seconds: float = 10.0) -> list[str]:
     return found
 
 
-def run_side_by_side(tier: str, backends: list[str], tests: list[str]) -> list[Run]:
+def run_side_by_side(
+    tier: str, backends: list[str], tests: list[str], coverage: Path | None
+) -> list[Run]:
     """Every part of every backend in a process of its own, at once."""
     shared = {"KERAS_INVOLUTION_TEST_BACKENDS": " ".join(backends)}
     runs = []
@@ -176,6 +183,8 @@ def run_side_by_side(tier: str, backends: list[str], tests: list[str]) -> list[R
         for part in range(parts):
             name = backend if parts == 1 else f"{backend}-{part + 1}"
             settings = {**shared, PART: f"{part}/{parts}"}
+            if coverage:
+                settings["COVERAGE_FILE"] = str(coverage / f".coverage.{name}")
             runs.append(Run(name, backend, MARKS[tier], tests, settings))
     return runs
 
@@ -214,6 +223,22 @@ class Outcome:
             self.problems += [f"{run.name}: {text}" for text in failed]
 
 
+def coverage_report(folder: Path) -> tuple[str, list[str]]:
+    """The percentage of all processes together, and a problem if it is too low."""
+    environment = {**os.environ, "COVERAGE_FILE": str(folder / ".coverage")}
+    command = [sys.executable, "-m", "coverage"]
+    subprocess.run([*command, "combine", "--quiet"], env=environment, check=True)
+    report = subprocess.run(
+        [*command, "report", "--format=total"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    line = f"branch coverage {report.stdout.split()[0]} %"
+    return line, [f"{line} is too low"] if report.returncode else []
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Runs a tier of the test suite.")
     parser.add_argument("tier", choices=MARKS)
@@ -221,10 +246,20 @@ def main() -> None:
     parser.add_argument(
         "--again", action="store_true", help="Give failures a second run."
     )
+    parser.add_argument(
+        "--coverage", action="store_true", help="Measure the branch coverage."
+    )
     parser.add_argument("--tests", nargs="*", default=[], help="Passed to pytest.")
     given = parser.parse_args()
     backends, outcome = list(given.backends), Outcome()
-    outcome.add(run_side_by_side(given.tier, backends, given.tests), given.again)
+    with tempfile.TemporaryDirectory(prefix="coverage_") as name:
+        folder = Path(name) if given.coverage else None
+        runs = run_side_by_side(given.tier, backends, given.tests, folder)
+        outcome.add(runs, given.again)
+        if folder:
+            line, problems = coverage_report(folder)
+            outcome.lines.append(line)
+            outcome.problems += problems
     if given.tier in ("rest", "all") and not given.tests:
         outcome.add(run_optimized(backends), given.again)
     print(f"\nThe slowest {SLOWEST} of all:")
