@@ -4,6 +4,7 @@ A request contains photos of one animal as `images[]` and, if the server has a t
 `Authorization: Bearer TOKEN`. The response is
 `{"matches": [{"rank": 1, "id": "...", "rating": 0.97, "details": "..."}, ...]}`.
 If keypoints are compared and no photo has any, the status is 422: there is no rating.
+Without a calibration, all ratings are 0.
 `POST /compare`, which the page uses, adds photos and matched points.
 `GET /metrics` also requires the token; `GET /health` and the page do not.
 """

@@ -27,6 +27,7 @@ from keras_involution.whale_id.tables import UNKNOWN
 
 _SIFT = 128
 """Size of a SIFT descriptor; XFeat descriptors have 64 values."""
+_UNRATED = "no calibration, so the rating is 0"
 
 
 class Matcher:
@@ -153,10 +154,12 @@ class Matcher:
             List of dictionaries, best first: "rank" from 1, "id", "rating" from 0 to 1
             and "details". With a calibration, ratings are probabilities, and the label
             of new animals is inserted by its probability. A rating is `None` if
-            keypoints are compared and no photo has any. Without a calibration, a rating
-            is 1 / rank.
+            keypoints are compared and no photo has any. Without a calibration, all
+            ratings are 0 and the details say so: only the ranks have a meaning.
         """
         found, note = self.candidates(self.queries(features, images), top)
+        if not self.calibrated:
+            note = _UNRATED
         said = f"; {note}" if note else ""
         return [entry | {"details": entry["details"] + said} for entry, _ in found]
 
@@ -184,7 +187,7 @@ class Matcher:
         if found.new_probabilities is not None:
             ranking, ratings = found.with_new()
         if ratings is None:
-            ratings = 1 / np.arange(1, ranking.labels.shape[1] + 1)[None]
+            ratings = np.zeros(ranking.labels.shape)
         assert ranking.images is not None
         entries: list[tuple[dict[str, Any], int]] = []
         columns = (ranking.labels, ranking.scores, ratings, ranking.images)
