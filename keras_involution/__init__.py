@@ -21,14 +21,14 @@ _COMMANDS = (
 
 
 def _is_a_command() -> bool:
-    """Whether this process runs `keras-involution`, `whale-id` or decodes images."""
-    if sys.argv[:1] == ["-m"]:  # Python still looks for the module
+    """Whether this process runs `keras-involution`, `whale-id` or the image decoder."""
+    if sys.argv[:1] == ["-m"]:  # Python is still locating the module.
         return any(argument in _COMMANDS for argument in sys.orig_argv)
     return Path(*sys.argv[:1]).stem in ("keras-involution", "whale-id")
 
 
-# Importing the classes registers them with Keras, which then loads saved models that
-# hold them. The commands import them when there is work, so that `--help` is quick.
+# Importing the classes registers them with Keras, which saved models need to load.
+# The commands import the classes only when they run, so that `--help` is quick.
 if not _is_a_command():
     from keras_involution._backend import import_keras
 

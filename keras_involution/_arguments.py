@@ -1,4 +1,4 @@
-"""The only validation of arguments: every error ends with what was received."""
+"""Validates arguments. Every error message ends with the received values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DATA_FORMATS = ("channels_last", "channels_first")
 
 
 def received(**values: object) -> str:
-    """The closing words of every error: `Received: name=value, ...`."""
+    """The end of every error message: `Received: name=value, ...`."""
     return "Received: " + ", ".join(f"{k}={v!r}" for k, v in values.items())
 
 
@@ -49,7 +49,7 @@ def not_negative(value: Any, name: str) -> float:
 
 
 def at_most(value: float, largest: float, name: str, what: str = "") -> None:
-    """Refuses what could only eat memory; `what` says what the bound is."""
+    """Rejects values above `largest`; `what` describes the bound in the message."""
     if value > largest:
         bound = f"{largest:,}" + (f", {what}" if what else "")
         raise ValueError(
@@ -58,7 +58,7 @@ def at_most(value: float, largest: float, name: str, what: str = "") -> None:
 
 
 def spatial_tuple(value: Any, rank: int, name: str) -> tuple[int, ...]:
-    """One positive integer for each spatial dimension, from one or from `rank`."""
+    """`value`, an integer or `rank` integers, as one integer per spatial dimension."""
     values = value if isinstance(value, Sequence) else (value,) * rank
     integers = all(_is_integer(v) and not isinstance(v, bool) for v in values)
     if len(values) != rank or not integers or any(int(v) < 1 for v in values):
@@ -70,7 +70,7 @@ def spatial_tuple(value: Any, rank: int, name: str) -> tuple[int, ...]:
 
 
 def odd_window(value: Any, rank: int, name: str = "kernel_size") -> tuple[int, ...]:
-    """A window with a center: every side is odd."""
+    """A window whose sides are all odd, so that it has a center."""
     window = spatial_tuple(value, rank, name)
     if any(side % 2 == 0 for side in window):
         raise ValueError(
@@ -81,9 +81,9 @@ def odd_window(value: Any, rank: int, name: str = "kernel_size") -> tuple[int, .
 
 
 def standard_data_format(value: str | None) -> str:
-    """`value`, or Keras's global setting where it is `None`."""
+    """`value`, or the global setting of Keras if `value` is `None`."""
     if value is None:
-        import keras  # heavy, and the commands check arguments without it
+        import keras  # Slow to import; the commands check arguments without it.
 
         value = keras.config.image_data_format()
     if value not in DATA_FORMATS:
@@ -95,7 +95,7 @@ def standard_data_format(value: str | None) -> str:
 
 
 def divisible(value: int, by: int, name: str, by_name: str) -> int:
-    """The quotient of two sizes of which one must divide the other."""
+    """`value // by`, where `by` must divide `value`."""
     if value % by:
         raise ValueError(
             f"`{name}` must be divisible by `{by_name}`. "
@@ -113,7 +113,7 @@ def one_of(value: Any, choices: Sequence[Any], name: str) -> Any:
 
 
 def rate(value: Any, name: str) -> float:
-    """A probability."""
+    """A probability from 0 to 1."""
     if not _is_real(value) or not 0 <= value <= 1:
         raise ValueError(
             f"`{name}` must be between 0 and 1. {received(**{name: value})}"
@@ -122,7 +122,7 @@ def rate(value: Any, name: str) -> float:
 
 
 def drop_rate(value: Any, name: str) -> float:
-    """The probability with which something is left out; not always."""
+    """A dropout probability, at least 0 and less than 1."""
     if not _is_real(value) or not 0 <= value < 1:
         raise ValueError(
             f"`{name}` must be at least 0 and less than 1. {received(**{name: value})}"
@@ -135,7 +135,7 @@ def _is_real(value: Any) -> bool:
 
 
 def _is_integer(value: Any) -> bool:
-    """Whether it is an integer of Python or NumPy; 3.0 is not one, as in Keras."""
+    """Whether `value` is a Python or NumPy integer. As in Keras, 3.0 is not."""
     try:
         operator.index(value)
     except (TypeError, ValueError):

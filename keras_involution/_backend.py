@@ -1,4 +1,4 @@
-"""Keras and its backend, or one sentence that says what to install or set."""
+"""Imports Keras, with an error that says how to get a backend if none is usable."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def import_keras() -> None:
-    """Imports Keras, whose backend may be missing.
+    """Imports Keras.
 
     Raises:
-        ImportError: If the backend is not installed, or not one of Keras's.
+        ImportError: If the backend is not installed, or Keras does not know it.
     """
     try:
         import keras  # noqa: F401
@@ -20,7 +20,7 @@ def import_keras() -> None:
             raise
         raise ImportError(_advice(error.name)) from None
     except ValueError as error:
-        # Keras raises it for a KERAS_BACKEND that it does not know.
+        # Keras raises this error for an unknown KERAS_BACKEND.
         if "backend" not in str(error):
             raise
         raise ImportError(_advice(None)) from None

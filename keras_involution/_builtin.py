@@ -1,8 +1,8 @@
-"""The built-in presets: what `presets/<name>/metadata.json` says of each.
+"""The built-in presets, read from `presets/<name>/metadata.json`.
 
-These files are the one source of every number about a preset. The classes' `presets`,
-the command `keras-involution presets`, the model cards and the tables of the
-documentation read them or are generated from them.
+These files are the only source of the numbers about a preset. The `presets` of the
+classes, the command `keras-involution presets`, the model cards and the tables of the
+documentation are generated from them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from keras_involution._arguments import received
 
 _PACKAGE = Path(__file__).parent
 PLACES = (_PACKAGE / "_presets", _PACKAGE.parent / "presets")
-"""Where the folders are: in an installed package, in a checkout."""
+"""Location of the preset folders in an installed package and in a checkout."""
 
-# What belongs to the files of a preset rather than to its description.
+# Keys that describe the files of a preset and not the model.
 _OF_THE_FILES = ("keras_version", "parameter_count", "tasks", "class_names")
 _BESIDE = ("handle", "published", "evaluation")
 
@@ -40,23 +40,24 @@ def _read() -> dict[str, dict[str, Any]]:
 
 
 def name_depth(name: str) -> int:
-    """50 of "rednet_50_imagenet"."""
+    """The depth in the name of a preset: 50 for "rednet_50_imagenet"."""
     return int(name.split("_")[1])
 
 
 PRESETS = _read()
-"""Name -> `metadata`, and beside it:
+"""Dictionary of name -> dictionary with these keys:
 
+- `metadata`: description, sizes and accuracy of the model;
 - `handle`: repository on the Hub that holds the weights, or `None`;
-- `published`: checkpoint that somebody else publishes: `url`, `file_bytes` (least and
-  most), `source`, `license`, `second_url`, `sha256`, `accuracy`; or `None`;
+- `published`: checkpoint published by a third party: `url`, `file_bytes` (minimum and
+  maximum), `source`, `license`, `second_url`, `sha256`, `accuracy`; or `None`;
 - `evaluation`: how the accuracy was measured: `image_size`, `crop_fraction`,
   `interpolation`, `antialias`.
 """
 
 
 def folder_of(name: str) -> Path | None:
-    """The folder of a built-in preset, or `None` where it did not come along."""
+    """The folder of a built-in preset, or `None` if it is not installed."""
     for place in PLACES:
         if (place / name / "config.json").is_file():
             return place / name
@@ -64,13 +65,13 @@ def folder_of(name: str) -> Path | None:
 
 
 def has_weights(folder: Path) -> bool:
-    """Whether a preset folder holds weights, whole or in shards."""
+    """Whether a preset folder holds weights, in one file or in shards."""
     names = ("model.weights.h5", "model.weights.json")
     return any((folder / name).is_file() for name in names)
 
 
 def preset_facts(name: str) -> dict[str, str]:
-    """What tables tell of a preset: sizes, accuracy, weights, and the download."""
+    """The columns of preset tables: sizes, accuracy, weights and download size."""
     metadata = PRESETS[name]["metadata"]
     weights, size = _weights(name)
     return {
@@ -84,7 +85,7 @@ def preset_facts(name: str) -> dict[str, str]:
 
 
 def _weights(name: str) -> tuple[str, int]:
-    """Where the weights of a preset come from, and how many bytes are downloaded."""
+    """The origin of the weights of a preset, and the size of the download in bytes."""
     folder, entry = folder_of(name), PRESETS[name]
     if folder is not None and has_weights(folder):
         return "in the package", 0

@@ -1,4 +1,4 @@
-"""What the command lines share: folders of commands, what a command needs, errors."""
+"""Shared by both command lines: command folders, required extras and errors."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class CommandFolder(click.Group):
 
     Args:
         package: String, name of the package.
-        path: Sequence of strings, its `__path__`.
-        **options: What `click.Group` takes.
+        path: Sequence of strings, the `__path__` of the package.
+        **options: Arguments of `click.Group`.
     """
 
     def __init__(self, package: str, path: Sequence[str], **options: Any) -> None:
@@ -43,13 +43,13 @@ class CommandFolder(click.Group):
 
 
 class Command(cloup.Command):
-    """A command that names what is missing before any work, and how to resume.
+    """A command that checks its dependencies first and says how to resume it.
 
     Args:
         extras: Sequence of strings, the extras of this package that it needs.
         backend: Boolean, whether it needs Keras and a backend.
-        resume: String, what a person does after Ctrl-C.
-        **options: What `cloup.Command` takes. Help shows all defaults.
+        resume: String, the advice that is printed after Ctrl-C.
+        **options: Arguments of `cloup.Command`. Help shows all defaults.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class Command(cloup.Command):
 
 
 def require_extras(extras: Sequence[str]) -> None:
-    """Raises where a library of these extras is not installed.
+    """Checks that the libraries of these extras are installed.
 
     Raises:
-        ClickException: If one is missing, with the line that installs it.
+        ClickException: If one is missing. The message has the command to install it.
     """
     missing = {extra: _missing(extra) for extra in extras}
     names = [name for absent in missing.values() for name in absent]
@@ -96,7 +96,7 @@ def require_extras(extras: Sequence[str]) -> None:
 
 
 def _missing(extra: str) -> list[str]:
-    """The libraries of an extra that are not installed, extras of extras included."""
+    """The libraries of an extra, and of the extras it includes, that are missing."""
     import importlib.metadata
 
     from packaging.requirements import Requirement

@@ -1,4 +1,4 @@
-"""Files: written completely or not at all, and read with one kind of error."""
+"""Writes files completely or not at all, and reads them with one kind of error."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ def reading(
     error: type[Exception] = ValueError,
     name: str = "path",
 ) -> Iterator[None]:
-    """Raises `error` for every failure of the block, with the file and the reason.
+    """Converts every failure in the block to `error`, with the file and the reason.
 
-    A damaged file makes libraries raise almost anything: `NotImplementedError`,
+    Libraries raise many kinds of errors for a damaged file: `NotImplementedError`,
     `MemoryError`, `RecursionError`, `AssertionError`, panics of native code. All
-    readers of this package have their libraries run inside this block, so that a
-    caller has one error to catch.
+    readers of this package call them inside this block, so that callers have one error
+    to catch.
 
     Args:
         path: Path of the file.
-        what: String, names the content and begins the message: `"The embeddings"`.
+        what: String, the content of the file, which starts the message, such as
+            `"The embeddings"`.
         error: Exception class that the reader documents.
-        name: String, name of the argument that `path` came from.
+        name: String, name of the argument that holds `path`.
 
     Raises:
         error: If the block fails. Exceptions that are not failures, such as
@@ -61,7 +62,7 @@ def reading(
         if isinstance(cause, ImportError) or not _is_failure(cause):
             raise
         if error is not ValueError and isinstance(cause, error):
-            raise  # it was raised on purpose and says all
+            raise  # The message is complete already.
         raise error(
             f"{what} cannot be read: {_shortened(str(cause), cause)}. "
             + received(**{name: str(path)})
@@ -69,10 +70,10 @@ def reading(
 
 
 def npz_arrays(file: Mapping[str, Any]) -> dict[str, Any]:
-    """The arrays of an open .npz file, each by its name.
+    """The arrays of an open .npz file, by name.
 
     Raises:
-        ValueError: If a member has lost its header; NumPy hands over its bytes then.
+        ValueError: If a member has no valid header. NumPy returns it as bytes.
     """
     arrays = {name: file[name] for name in file}
     if lost := [name for name, array in arrays.items() if isinstance(array, bytes)]:
@@ -81,12 +82,12 @@ def npz_arrays(file: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_failure(cause: BaseException) -> bool:
-    """Whether a library has failed: panics of Rust extensions are no `Exception`."""
+    """Whether `cause` is a failure. Rust panics are not subclasses of `Exception`."""
     return isinstance(cause, Exception) or type(cause).__name__ == "PanicException"
 
 
 def _shortened(reason: str, cause: BaseException) -> str:
-    """One line of the reason; the name of the error where it gives none."""
+    """The first line of the reason, or the name of the error if there is none."""
     line = " ".join(reason.split()).rstrip(".")
     if isinstance(cause, KeyError):
         line = f"{line} is missing"
@@ -106,22 +107,26 @@ def atomic_write(
     suffixes: Sequence[str] = (),
     size: int | None = None,
 ) -> Iterator[Path]:
-    """A draft beside `path` that takes its place when the block ends well.
+    """Yields a temporary path that replaces `path` at the end of the block.
 
-    The draft has the suffix of `path`. Until it is complete the old file stays; after
-    an error the draft is removed.
+    The temporary file has the suffix of `path`. An existing file stays until the block
+    ends without an error. After an error the temporary file is removed.
 
     Args:
         path: Path of the file.
-        force: Boolean, whether to replace a file that is there.
-        suffixes: Sequence of strings; the name must end in one of them.
-        size: Integer, bytes of the file where they are known. The disk must have as
-            many free bytes before the block begins.
+        force: Boolean, whether to replace an existing file.
+        suffixes: Sequence of strings; the name must end in one of them. Empty allows
+            any name.
+        size: Integer, size of the file in bytes, if known. The free space on the disk
+            is checked before the block begins.
+
+    Yields:
+        Path of the temporary file.
 
     Raises:
-        ValueError: If `path` is there and `force` is false, is a folder, or does not
-            end in one of `suffixes`, where there are any.
-        DiskFullError: If the disk is too small for the file.
+        ValueError: If `path` exists and `force` is false, is a folder, or does not end
+            in one of `suffixes`.
+        DiskFullError: If the file does not fit on the disk.
     """
     path = Path(path)
     if suffixes:
@@ -152,10 +157,10 @@ def _check_space(path: Path, size: int | None) -> None:
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Whether an error of the system says that a disk is full."""
+    """Whether a system error means that a disk is full."""
     if isinstance(error, DiskFullError):
         return False
-    # HDF5 reports the text alone.
+    # HDF5 reports only the text, without the error number.
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return full or "No space left" in str(error)
 
@@ -165,18 +170,18 @@ def disk_full(path: Path, needed: int) -> DiskFullError:
     free = shutil.disk_usage(path.parent).free
     return DiskFullError(
         f"The disk is too full for {path}: the file needs at least {needed:,} bytes, "
-        f"{free:,} bytes are free. {received(path=str(path))}"
+        f"but only {free:,} bytes are free. {received(path=str(path))}"
     )
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes UTF-8 in place of what is there, with the ends of lines as they are."""
+    """Writes UTF-8 text, replacing an existing file. Line endings are not changed."""
     with atomic_write(path, force=True) as draft:
         draft.write_text(text, "utf-8", newline="")
 
 
 def check_writable(path: str | Path, force: bool) -> None:
-    """Refuses to overwrite: to be asked before the work, not after it."""
+    """Checks that an output can be written, before the work that produces it."""
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"The output is a folder. {received(path=str(path))}")
@@ -186,9 +191,9 @@ def check_writable(path: str | Path, force: bool) -> None:
             f"{received(path=str(path))}"
         )
     folder = next(parent for parent in path.absolute().parents if parent.exists())
-    reason = "is no folder" if not folder.is_dir() else ""
+    reason = "is not a folder" if not folder.is_dir() else ""
     if not reason and not os.access(folder, os.W_OK | os.X_OK):
-        reason = "may not be written to"
+        reason = "is not writable"
     if reason:
         raise ValueError(f"{folder} {reason}. {received(path=str(path))}")
 
@@ -198,11 +203,11 @@ def check_outputs(
     *inputs: str | Path | None,
     **outputs: tuple[str | Path | None, Sequence[str]],
 ) -> None:
-    """`check_writable` for all files that a command is to write, before its work.
+    """Calls `check_writable` for all files that a command will write.
 
     Raises:
-        ValueError: Also if a name has none of its suffixes, stands twice, or is that of
-            one of the `inputs`, which something else would replace.
+        ValueError: If a file is not writable, its name has none of its suffixes or is
+            given twice, or it would replace one of the `inputs`.
     """
     places: dict[str, str] = {}
     read = {os.path.realpath(path) for path in inputs if path is not None}
@@ -214,7 +219,7 @@ def check_outputs(
         place = os.path.realpath(path)
         if place in places:
             raise ValueError(
-                f"`{places[place]}` and `{name}` are one and the same file. "
+                f"`{places[place]}` and `{name}` are the same file. "
                 + received(**{name: str(path)})
             )
         if place in read:
@@ -226,7 +231,7 @@ def check_outputs(
 
 
 def known_suffix(path: str | Path, suffixes: Sequence[str]) -> str:
-    """The suffix in lower case; raises `ValueError` if it is none of `suffixes`."""
+    """The suffix in lower case. Raises `ValueError` if it is not in `suffixes`."""
     suffix = Path(path).suffix.lower()
     if suffix not in suffixes:
         *others, last = suffixes
@@ -238,14 +243,14 @@ def known_suffix(path: str | Path, suffixes: Sequence[str]) -> str:
 
 
 def _remove_old_drafts(folder: Path, prefix: str) -> None:
-    """Removes what processes that were killed have left, a day later."""
+    """Removes temporary files of killed processes that are more than a day old."""
     for entry in folder.glob(f"{glob.escape(prefix)}*"):
         if time.time() - entry.stat().st_mtime > 86_400:
             entry.unlink(missing_ok=True)
 
 
 def umask() -> int:
-    """The permissions that new files do not get; only setting it tells it."""
+    """The umask of the process, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

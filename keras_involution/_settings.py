@@ -1,4 +1,4 @@
-"""Settings of a program: a typed dataclass, a YAML file and command-line options."""
+"""Settings of a program as a typed dataclass, a YAML file and command-line options."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def setting(default: Any, help: str, *, choices: tuple[str, ...] | None = None) 
 
     Args:
         default: Default value; lists and dictionaries are copied.
-        help: String.
-        choices: Tuple of the strings that are allowed; `None` for any.
+        help: String, the help text.
+        choices: Tuple of the allowed strings; `None` allows any.
     """
     metadata = {"help": help, "choices": choices}
     if isinstance(default, list | dict):
@@ -34,9 +34,9 @@ def setting(default: Any, help: str, *, choices: tuple[str, ...] | None = None) 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Base of frozen dataclasses whose fields are made by `setting`.
+    """Base class for frozen dataclasses whose fields are made by `setting`.
 
-    Values are converted to the type of their field, as far as nothing is lost.
+    Values are converted to the type of their field if the conversion loses nothing.
 
     Raises:
         ValueError: If a value has the wrong type or is not one of the choices.
@@ -56,7 +56,7 @@ class Settings:
         self.check()
 
     def check(self) -> None:
-        """Raises `ValueError` for values that do not fit; subclasses override it."""
+        """Raises `ValueError` for invalid values. Subclasses override it."""
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as plain values."""
@@ -70,11 +70,11 @@ class Settings:
 
     @classmethod
     def load(cls, path: str | Path | None = None, **changes: Any) -> Self:
-        """Settings from a YAML file and changes to it; the rest are defaults.
+        """Loads settings from a YAML file. Missing settings have their defaults.
 
         Args:
             path: Path of the file, or `None`.
-            **changes: Settings that replace those of the file.
+            **changes: Settings that override those of the file.
 
         Raises:
             ValueError: If the file is not a mapping, or a setting is unknown or
@@ -106,14 +106,14 @@ def _read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def _plain(kind: Any) -> tuple[Any, bool]:
-    """A type without `None`, and whether `None` is allowed."""
+    """The type without `None`, and whether `None` is allowed."""
     options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     plain = next(option for option in options if option is not type(None))
     return plain, type(None) in options
 
 
 def _converted(value: Any, kind: Any, name: str) -> Any:
-    """`value` as its type says; YAML reads `1e-3` as text."""
+    """`value` converted to its type, since YAML reads `1e-3` as text."""
     plain, optional = _plain(kind)
     if value is None and optional:
         return None
@@ -142,9 +142,9 @@ def _number(value: Any, kind: type) -> Any:
 
 
 def setting_options(settings: type[Settings], *left_out: str) -> Callable:
-    """A decorator that adds an option for every setting to a click command.
+    """Returns a decorator that adds an option for every setting to a click command.
 
-    Options that are not given are `None`, so that they leave a YAML file as it is.
+    Options that are not given are `None` and do not override the YAML file.
     Lists are written as `16,32,64`, dictionaries as `momentum=0.9,nesterov=true` or as
     JSON.
 

@@ -1,8 +1,8 @@
-"""Refuses unknown keyword arguments, and says what was probably meant.
+"""Rejects unknown keyword arguments and suggests the right name.
 
-Python names an unknown argument but not the right one, and Keras's functional models
-accept every argument in silence. A misspelled argument that changes nothing costs its
-user a training run.
+Python's own error does not suggest a name, and functional models of Keras accept
+unknown arguments silently. A misspelled argument without effect can cost a training
+run.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _OF_LAYERS = (
     *("input_shape", "input_dim"),
 )
 
-# What other libraries call an argument -> the name here. It is shown where the function
-# that was called takes an argument of that name.
+# Name of an argument in other libraries -> its name here. The name is suggested if the
+# called function has that argument.
 _SYNONYMS = {
     "classes": "num_classes",
     "num_class": "num_classes",
@@ -65,7 +65,7 @@ _SYNONYMS = {
     "k_top": "top",
 }
 
-# Habits without an argument of that meaning -> what to do instead.
+# Arguments of other libraries that do not exist here -> what to do instead.
 _HABITS = {
     "weights": "trained weights are loaded with `from_preset`",
     "pretrained": "trained weights are loaded with `from_preset`",
@@ -105,7 +105,7 @@ _HABITS = {
 def refuse_unknown(
     owner: str, given: Mapping[str, object], valid: Iterable[str]
 ) -> None:
-    """Raises `TypeError` where `given` holds a name that is not `valid`.
+    """Raises `TypeError` if `given` holds a name that is not in `valid`.
 
     Args:
         owner: String, name of the class or function that was called.
@@ -122,13 +122,13 @@ def refuse_unknown(
 
 
 def check_constructor(instance: object, kwargs: Mapping[str, object]) -> None:
-    """`refuse_unknown` for the `**kwargs` of a constructor of a layer or model."""
+    """Calls `refuse_unknown` for the `**kwargs` of a layer or model constructor."""
     cls = type(instance)
     refuse_unknown(cls.__name__, kwargs, constructor_arguments(cls))
 
 
 def constructor_arguments(cls: type) -> tuple[str, ...]:
-    """The arguments that a layer or model takes, those of its bases included."""
+    """The arguments of a layer or model, including those of its base classes."""
     names: tuple[str, ...] = ()
     for base in cls.__mro__:
         if base.__module__.startswith("keras."):
@@ -139,7 +139,7 @@ def constructor_arguments(cls: type) -> tuple[str, ...]:
 
 
 def arguments_of(function: Callable[..., Any]) -> tuple[str, ...]:
-    """The names that can be given to a function as keywords, without `self`."""
+    """The names that a function accepts as keywords, without `self`."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return tuple(
         name
@@ -149,7 +149,7 @@ def arguments_of(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def strict_keywords(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorates a function: an unknown keyword is refused with the nearest name."""
+    """Decorator that rejects unknown keywords and suggests the nearest name."""
     valid = arguments_of(function)
 
     @functools.wraps(function)
@@ -161,7 +161,7 @@ def strict_keywords(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _owner(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
-    """The name of a function, of a method with the class that it was called on."""
+    """The name of a function; for a method, with the class it was called on."""
     if "." not in function.__qualname__ or not args:
         return function.__name__
     cls = args[0] if isinstance(args[0], type) else type(args[0])

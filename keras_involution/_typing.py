@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 Tensor: TypeAlias = Any
-"""A tensor of the running backend, a NumPy array, or a `keras.KerasTensor`."""
+"""A tensor of the current backend, a NumPy array, or a `keras.KerasTensor`."""
 
 Shape: TypeAlias = tuple[int | None, ...]
-"""A shape; `None` stands for a size that is not known yet."""
+"""A shape; `None` is an unknown size."""

@@ -1,3 +1,3 @@
-"""The version of the package, read by the build and part of the kernel cache's keys."""
+"""The version of the package, used by the build and in the keys of the kernel cache."""
 
 __version__ = "0.1.0"

@@ -106,7 +106,7 @@ def test_what_is_no_failure_of_a_file_passes(error):
 )
 def test_a_full_disk_names_the_file_and_its_bytes(tmp_path, error):
     path = tmp_path / "a.csv"
-    message = r"a\.csv: the file needs at least 2,000 bytes, [\d,]+ bytes are free"
+    message = r"a\.csv: the file needs at least 2,000 bytes, but only [\d,]+ bytes"
     with pytest.raises(DiskFullError, match=message), atomic_write(path) as draft:
         draft.write_bytes(bytes(2000))
         raise error

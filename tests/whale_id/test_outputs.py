@@ -84,7 +84,7 @@ def test_one_name_for_two_files(file, tmp_path):
     same = tmp_path / "sub" / ".." / "x.json"
     options = ("--out", tmp_path / "x.json", "--save-calibration", same)
     text = run("evaluate", file, *options, status=1)
-    assert "save_calibration" in text and "one and the same file" in text
+    assert "save_calibration" in text and "are the same file" in text
     out = tmp_path / "s.csv"
     options = ("--calibration", file, "--pseudo-labels", 0.5, out)
     assert "the same file" in run("submit", file, file, out, *options, status=1)
@@ -94,11 +94,11 @@ def test_one_name_for_two_files(file, tmp_path):
 
 def test_places_that_cannot_be_written_to(file, tmp_path, monkeypatch):
     for out in (file / "o.csv", file / "deeper" / "o.csv"):
-        with pytest.raises(ValueError, match=r"no folder.*Received: path="):
+        with pytest.raises(ValueError, match=r"not a folder.*Received: path="):
             check_writable(out, False)
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     text = run("identify", file, "--out", tmp_path / "new" / "o.csv", status=1)
-    assert "may not be written to" in text
+    assert "is not writable" in text
 
 
 ANIMALS = ['Ann, "the" whale', "O'Brien", "=1+1"]
