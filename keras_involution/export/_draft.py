@@ -1,4 +1,4 @@
-"""Files or a folder that appear complete or not at all."""
+"""Writes exported files and folders completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from keras_involution._arguments import received
 from keras_involution.hub._folder import complete_folder
 
-# What TensorFlow writes into the folder of a SavedModel.
+# The files that TensorFlow writes into the folder of a SavedModel.
 _REPLACED = frozenset({"saved_model.pb", "fingerprint.pb", "variables", "assets"})
 _KNOWN_BY = ("saved_model.pb",)
 
 
 @contextlib.contextmanager
 def complete(path: Path, is_folder: bool) -> Iterator[Path]:
-    """A temporary path; what is written there takes the place of `path` at the end."""
+    """Yields a temporary path whose contents replace `path` at the end of the block."""
     check_place(path, is_folder)
     if is_folder:
         with complete_folder(path, _REPLACED, "a SavedModel", _KNOWN_BY) as draft:
@@ -29,7 +29,7 @@ def complete(path: Path, is_folder: bool) -> Iterator[Path]:
     try:
         draft = folder / path.name
         yield draft
-        # OpenVINO keeps the weights in a second file; the one that is named comes last.
+        # OpenVINO writes the weights to a second file. `path` itself is moved last.
         for file in sorted(folder.iterdir(), key=lambda file: file == draft):
             os.replace(file, path.parent / file.name)
     finally:
@@ -37,7 +37,7 @@ def complete(path: Path, is_folder: bool) -> Iterator[Path]:
 
 
 def check_place(path: Path, is_folder: bool) -> None:
-    """Raises where nothing could be written, before anything is computed."""
+    """Raises `ValueError` if `path` cannot be written, before the export starts."""
     if not path.parent.is_dir():
         raise ValueError(
             "The folder to write into does not exist, or is a file. "

@@ -1,4 +1,4 @@
-"""The formats: what each is called, needs and can hold."""
+"""The export formats, with their libraries and limitations."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from keras_involution.export._signature import open_axes
 
 @dataclass(frozen=True)
 class Format:
-    """One format.
+    """An export format.
 
     Args:
-        title: What it is called in sentences.
-        suffix: What its file's name ends with; empty for a folder.
-        libraries: Backend -> the libraries that write it there.
-        reason: Why the other backends do not write it.
-        write: `(model, path, signature, **options) -> None`.
-        float32_only: Whether other precisions cannot be written.
-        sized_on: The backend on which no size can be left open.
+        title: String, the name of the format in messages.
+        suffix: String, the suffix of the file; empty for a folder.
+        libraries: Dictionary of backend -> tuple of the libraries that it needs.
+        reason: String, why the other backends cannot write the format.
+        write: Function `(model, path, signature, **options) -> None`.
+        float32_only: Boolean, whether only float32 models can be written.
+        sized_on: String, the backend that supports only fixed sizes, or `None`.
     """
 
     title: str
@@ -43,7 +43,7 @@ FORMATS = {
         title="ONNX",
         suffix=".onnx",
         libraries={"tensorflow": ("onnx", "tf2onnx"), "torch": ("onnx", "onnxscript")},
-        reason="what jax2onnx makes of max pooling is refused by onnxruntime",
+        reason="onnxruntime rejects the max pooling that jax2onnx writes",
         write=_writers.write_onnx,
         float32_only=True,
     ),
@@ -51,7 +51,7 @@ FORMATS = {
         title="OpenVINO",
         suffix=".xml",
         libraries={"tensorflow": ("openvino",), "torch": ("openvino",)},
-        reason="it does not read the StableHLO that JAX's programs are made of",
+        reason="OpenVINO does not read the StableHLO of JAX programs",
         write=_writers.write_openvino,
         float32_only=True,
     ),
@@ -59,37 +59,37 @@ FORMATS = {
         title="A TensorFlow SavedModel",
         suffix="",
         libraries={"tensorflow": (), "jax": ("tensorflow",)},
-        reason="TensorFlow saves its own programs, and those that jax2tf makes",
+        reason="TensorFlow saves only its own programs and those of jax2tf",
         write=_writers.write_saved_model,
     ),
     "litert": Format(
         title="LiteRT",
         suffix=".tflite",
         libraries={"tensorflow": (), "torch": ("litert_torch",)},
-        reason="its converters read programs of TensorFlow and PyTorch",
+        reason="its converters read only TensorFlow and PyTorch programs",
         write=_writers.write_litert,
         float32_only=True,
         sized_on="torch",
     ),
     "torch": Format(
-        title="A program of torch.export",
+        title="A torch.export program",
         suffix=".pt2",
         libraries={"torch": ()},
-        reason="it traces PyTorch's modules",
+        reason="torch.export traces PyTorch modules",
         write=_writers.write_torch,
     ),
     "stablehlo": Format(
         title="StableHLO",
         suffix=".stablehlo",
         libraries={"jax": ()},
-        reason="it is what JAX's programs are made of",
+        reason="only JAX compiles models to StableHLO here",
         write=_writers.write_stablehlo,
     ),
 }
 
 
 def format_of(path: Path, name: str | None) -> str:
-    """The name of a format, given or read off the suffix of `path`."""
+    """The name of a format: `name`, or the format with the suffix of `path`."""
     if name is not None:
         return one_of(name, tuple(FORMATS), "format")
     for name, kind in FORMATS.items():
@@ -103,7 +103,7 @@ def format_of(path: Path, name: str | None) -> str:
 
 
 def check_can_write(name: str, model: keras.Model, spec: keras.InputSpec) -> None:
-    """Raises unless the running backend writes this model as this format."""
+    """Raises an error if the current backend cannot write the model in this format."""
     kind, backend = FORMATS[name], keras.config.backend()
     what = received(format=name, backend=backend)
     if backend not in kind.libraries:

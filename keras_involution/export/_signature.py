@@ -1,4 +1,4 @@
-"""What an exported program takes: one tensor, and which of its sizes are left open."""
+"""The input signature of an exported program: a tensor with fixed or dynamic sizes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def signature_of(
     image_size: int | Sequence[int] | None,
     batch_size: int | None,
 ) -> keras.InputSpec:
-    """The input of `model` with these sizes; `None` leaves one open."""
+    """The input of `model` with these sizes; `None` makes a size dynamic."""
     [tensor] = _inputs(model)
     if batch_size is not None:
         batch_size = _arguments.positive_integer(batch_size, "batch_size")
@@ -32,13 +32,13 @@ def signature_of(
                     f"shape {tuple(tensor.shape)}. {received(image_size=image_size)}"
                 )
             shape[axis] = size
-    # ONNX and SavedModel carry the name, which may not be one with a slash.
+    # ONNX and SavedModel store the name and do not allow a slash in it.
     name = tensor.name.replace("/", "_")
     return keras.InputSpec(shape=tuple(shape), dtype=tensor.dtype, name=name)
 
 
 def image_axes(model: keras.Model) -> range:
-    """Axes of height and width (or what else there is between batch and channels)."""
+    """The spatial axes: all axes except batch and channels."""
     rank = len(model.inputs[0].shape)
     first = _data_format(model) == "channels_first"
     return range(2, rank) if first else range(1, rank - 1)
@@ -54,8 +54,8 @@ def _inputs(model: Any) -> list[keras.KerasTensor]:
     inputs = getattr(model, "inputs", None) if model.built else None
     if not inputs:
         raise ValueError(
-            "The model must be a functional or a built sequential one, so that the "
-            f"shape of its input is known. {received(model=model.name)}"
+            "The model must be a functional model or a built sequential model, so that "
+            f"the shape of its input is known. {received(model=model.name)}"
         )
     if len(inputs) != 1:
         raise ValueError(
@@ -66,7 +66,7 @@ def _inputs(model: Any) -> list[keras.KerasTensor]:
 
 
 def _data_format(model: keras.Model) -> str:
-    """That of the model, or of the first layer that has one."""
+    """The data format of the model, or of the first layer that has one."""
     for layer in (model, *flat_layers(model)):
         if getattr(layer, "data_format", None) is not None:
             return layer.data_format

@@ -1,4 +1,4 @@
-"""What each format adds to Keras's `Model.export`, and StableHLO, which it lacks."""
+"""Writes the formats with Keras's `Model.export`, and StableHLO with `jax.export`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import keras
 from keras_involution._arguments import received
 from keras_involution.export._signature import open_axes
 
-# Images large enough for every window and every stage, and no two sizes alike: PyTorch
-# would take those for one.
+# Images large enough for every window and every stage. All sizes differ, since PyTorch
+# treats equal sizes as one symbol.
 _EXAMPLE_SIZES = (2, 101, 75, 51, 35)
 
-# What exporters warn of in their own code and in that of Keras.
+# Warnings about the code of the exporters and of Keras, which users cannot change.
 _FOREIGN_WARNINGS = (
     "Converting a tensor to a Python",
     "torch.as_tensor results are registered as constants",
@@ -33,7 +33,7 @@ def write_onnx(model: Any, path: Path, spec: keras.InputSpec, **options: Any) ->
     _export(model, path, "onnx", spec, **options)
     program = onnx.load(path)
     for node in program.graph.node:
-        # Where PyTorch keeps the lines of code, with the folders of this machine.
+        # Contains lines of source code with local paths.
         del node.metadata_props[:]
     onnx.save(program, path)
     with _reported("onnx"):
@@ -57,7 +57,7 @@ def write_saved_model(model: Any, path: Path, spec: keras.InputSpec) -> None:
         _export(model, path, "tf_saved_model", spec)
         return
     with _without_places():
-        # TensorFlow cannot follow the gradients of a JAX program when it saves it.
+        # TensorFlow cannot save the gradients of a JAX program.
         options = {"jax2tf_kwargs": {"with_gradient": False}}
         _export(model, path, "tf_saved_model", spec, **options)
 
@@ -69,7 +69,7 @@ def write_litert(
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
-        # Its own operators alone: others would need TensorFlow beside the runtime.
+        # Built-in operators only. Others would need TensorFlow at run time.
         options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
         if quantize == "int8":
             options["optimizations"] = [tf.lite.Optimize.DEFAULT]
@@ -79,7 +79,7 @@ def write_litert(
 def write_torch(model: Any, path: Path, spec: keras.InputSpec) -> None:
     import torch
 
-    # Keras's own example of an open size is 2, an image of 2x2 pixels.
+    # Keras would use 2 for every dynamic size: an image of 2x2 pixels.
     sizes = [n or example for n, example in zip(spec.shape, _EXAMPLE_SIZES)]
     example = keras.InputSpec(shape=tuple(sizes), dtype=spec.dtype, name=spec.name)
     dynamic = dict.fromkeys(open_axes(spec), torch.export.Dim.DYNAMIC)
@@ -87,7 +87,7 @@ def write_torch(model: Any, path: Path, spec: keras.InputSpec) -> None:
         _export(model, path, "torch", example, dynamic_shapes=dynamic or None)
     program = torch.export.load(path)
     for node in program.graph.nodes:
-        # The lines of code that led there, with the folders of this machine.
+        # Contains lines of source code with local paths.
         node.meta.pop("stack_trace", None)
     torch.export.save(program, path)
 
@@ -107,12 +107,12 @@ def write_stablehlo(model: Any, path: Path, spec: keras.InputSpec) -> None:
 
 
 def import_openvino() -> Any:
-    """OpenVINO, which reports each conversion to its makers if it finds its telemetry.
+    """Imports OpenVINO without its telemetry.
 
-    It forks a process for that, in which JAX and TensorFlow may hang. A telemetry that
-    is imported already stays.
+    The telemetry forks a process for each conversion, in which JAX and TensorFlow may
+    hang. If it is imported already, it stays active.
     """
-    # `None` makes an import fail, as Python documents; typeshed knows modules only.
+    # `None` makes the import fail, as Python documents. typeshed allows only modules.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
@@ -121,7 +121,7 @@ def import_openvino() -> Any:
 
 @contextlib.contextmanager
 def _without_places() -> Iterator[None]:
-    """What JAX traces does not name the lines of code, and folders, it came from."""
+    """Keeps source lines and local paths out of the programs that JAX traces."""
     import jax
 
     setting = "jax_traceback_in_locations_limit"
@@ -136,7 +136,7 @@ def _without_places() -> Iterator[None]:
 def _export(
     model: Any, path: Path, format: str, spec: keras.InputSpec, **options: Any
 ) -> None:
-    # On PyTorch the model is a module, which exporters switch to evaluation.
+    # On PyTorch the model is a module, which exporters switch to evaluation mode.
     was_training = getattr(model, "training", None)
     try:
         with _reported(format), warnings.catch_warnings():
@@ -144,7 +144,7 @@ def _export(
                 warnings.simplefilter("ignore", category)
             for message in _FOREIGN_WARNINGS:
                 warnings.filterwarnings("ignore", message=message)
-            # Keras would print where the file is: a temporary name.
+            # With `verbose`, Keras would print the temporary path.
             model.export(
                 str(path), format, verbose=False, input_signature=[spec], **options
             )

@@ -1,4 +1,4 @@
-"""A model to a file of another runtime."""
+"""Exports a model to a file of another runtime."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def export_model(
     | `"onnx"` | TensorFlow (tf2onnx), PyTorch (onnxscript) | any sizes |
     | `"openvino"` | TensorFlow, PyTorch | any sizes; weights in a separate `.bin` |
     | `"saved_model"` | TensorFlow; JAX with TensorFlow installed | any sizes |
-    | `"litert"` | TensorFlow | any sizes; no TensorFlow operators |
+    | `"litert"` | TensorFlow | any sizes; uses no TensorFlow operators |
     | `"litert"` | PyTorch (litert-torch) | fixed sizes only |
     | `"torch"` | PyTorch | any sizes; `torch.export` |
     | `"stablehlo"` | JAX | any sizes; `jax.export` for CPU, GPU and TPU |
@@ -63,7 +63,7 @@ def export_model(
 
     Raises:
         ValueError: If the format does not support the model, the sizes, the precision
-            or the backend, or does not match the path.
+            or the backend, or does not match the suffix of the path.
         ImportError: If a required library is missing.
 
     Example:
@@ -91,7 +91,7 @@ def export_model(
     options = _options(name, opset_version, quantize)
     check_place(path, not kind.suffix)
     check_can_write(name, model, signature)
-    # Fewer operations; layers of others may hold more than their configs say.
+    # Fewer operations. Only our models: configs of other layers may be incomplete.
     fuse = getattr(model, "fuse_for_inference", None)
     with complete(path, not kind.suffix) as draft:
         kind.write(fuse() if fuse else model, draft, signature, **options)
@@ -99,7 +99,7 @@ def export_model(
 
 
 def _options(name: str, opset_version: Any, quantize: Any) -> dict[str, Any]:
-    """What a format has beside the sizes."""
+    """The options of the format other than sizes."""
     options: dict[str, Any] = {}
     if opset_version is not None:
         if name != "onnx":
@@ -114,7 +114,7 @@ def _options(name: str, opset_version: Any, quantize: Any) -> dict[str, Any]:
         backend = keras.config.backend()
         if (name, backend) != ("litert", "tensorflow"):
             raise ValueError(
-                "Only LiteRT files that are written on TensorFlow are quantized. "
+                "Only LiteRT files written on TensorFlow can be quantized. "
                 + received(quantize=quantize, format=name, backend=backend)
             )
         options["quantize"] = quantize

@@ -1,4 +1,4 @@
-"""An exported program, run by its own runtime."""
+"""Runs an exported program in the runtime of its format."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ def run_exported(path: str | Path, inputs: np.ndarray) -> np.ndarray:
 
     Args:
         path: Path of the file or folder.
-        inputs: Array of prepared inputs.
+        inputs: Array of prepared inputs with the shape and dtype of the exported
+            signature, such as (B, H, W, 3) float32.
 
     Returns:
-        Array of outputs; the first output if there are several.
+        Array of outputs, such as (B, num_classes). If the program has several outputs,
+        only the first is returned.
 
     Raises:
         ValueError: If the path does not exist, or its suffix is unknown.
@@ -62,7 +64,7 @@ def _run_onnx(path: str, inputs: np.ndarray) -> Any:
 
 
 def _run_openvino(path: str, inputs: np.ndarray) -> Any:
-    # By default it computes in bfloat16 on processors that are fast at it.
+    # By default, OpenVINO computes in bfloat16 on CPUs that support it.
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     program = import_openvino().Core().compile_model(path, "CPU", settings)
     return program(inputs)[0]
@@ -71,7 +73,7 @@ def _run_openvino(path: str, inputs: np.ndarray) -> Any:
 def _run_saved_model(path: str, inputs: np.ndarray) -> Any:
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(path)  # its variables live as long as it is held
+    loaded = tf.saved_model.load(path)  # The reference keeps the variables alive.
     return tf.nest.flatten(loaded.serve(tf.constant(inputs)))[0]
 
 

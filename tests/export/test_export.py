@@ -163,7 +163,7 @@ def test_a_model_that_keras_has_quantized(tmp_path):
 def test_kernels_of_8_bits(tmp_path):
     model = classifier(stackwise_num_filters=[64], data_format="channels_last")
     if BACKEND != "tensorflow":
-        with pytest.raises(ValueError, match=r"written on TensorFlow are quantized\."):
+        with pytest.raises(ValueError, match=r"written on TensorFlow can be quantized\."):
             export_model(
                 model, tmp_path / f"a{RUNTIMES[WRITTEN[0]][1]}", quantize="int8"
             )
@@ -212,7 +212,7 @@ def test_bad_requests_leave_nothing(tmp_path):
         ("Pass `format`", (model, tmp_path / "a.txt")),
         ("does not exist", (model, tmp_path / "absent" / name)),
         ("is a file", (model, tmp_path / "file" / name)),
-        ("functional or a built", (keras.Sequential(), tmp_path / name)),
+        ("functional model or a built", (keras.Sequential(), tmp_path / name)),
         ("must be a Keras model", (3, tmp_path / name)),
         ("must fit the input of the model", (fixed, tmp_path / name, None, 9)),
         ("`image_size` must be", (model, tmp_path / name, None, 0)),

@@ -2,10 +2,10 @@
 
 `import keras_involution` alone is enough for
 `keras_hub.models.ImageClassifier.from_preset` to load the presets of this package, and
-for this package to load presets saved by keras-hub. Importing this module adds
+for this package to load presets saved by keras-hub. Importing this module also enables
 `from_preset` of `Backbone`, `ImageConverter` and `ImageClassifierPreprocessor`. All
 four accept folders, `hf://` handles and built-in names. `RedNetBackbone` also becomes a
-backbone with feature pyramid for keras-hub's detectors and segmenters. Two classes add
+feature-pyramid backbone for the detectors and segmenters of keras-hub. Two classes add
 the involution neck to its RetinaNet.
 
 Preset files are the same with and without this module. Classifiers of keras-hub have no

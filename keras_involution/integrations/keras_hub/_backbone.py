@@ -1,4 +1,4 @@
-"""The backbone as keras-hub wants it."""
+"""RedNet as a backbone of keras-hub."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ try:
     from keras_hub.models import Backbone, FeaturePyramidBackbone
 except ImportError as error:
     raise ImportError(
-        "This module needs keras-hub, which is missing or not complete: "
-        f'pip install "keras-involution[keras-hub]". {received(error=str(error))}'
+        "This module needs keras-hub, which is missing or incomplete. Run "
+        f'`pip install "keras-involution[keras-hub]"`. {received(error=str(error))}'
     ) from error
 
 
-# mypy does not follow bases that are computed, here and below.
+# mypy does not support computed base classes, here and below.
 class _ServedByGeneralClasses(type(FeaturePyramidBackbone)):  # type: ignore[misc]
-    """Leaves a backbone to keras-hub's general classes.
+    """Makes keras-hub use its general task classes for a backbone.
 
-    `from_preset` of `ImageClassifier` and its like goes from a backbone of keras-hub to
-    a subclass for it where `cls.backbone_cls != backbone_cls`, and puts a new head on
-    where the preset names no such subclass. Our presets name `ImageClassifier` itself,
-    so that keras-hub reads them with `import keras_involution` alone. Its
-    `backbone_cls` is `None`, for any backbone: ours must not differ from that.
+    If `cls.backbone_cls != backbone_cls`, `from_preset` of `ImageClassifier` and
+    similar classes looks for a subclass for the backbone, and adds a new head if the
+    preset does not name that subclass. Our presets name `ImageClassifier` itself, so
+    that keras-hub reads them after `import keras_involution` alone. The `backbone_cls`
+    of `ImageClassifier` is `None`, so our class must compare equal to `None`.
     """
 
     def __ne__(cls, other: object) -> bool:
@@ -32,16 +32,16 @@ class _ServedByGeneralClasses(type(FeaturePyramidBackbone)):  # type: ignore[mis
 
 
 def _functional_class() -> type:
-    """What `keras.Model` turns into when it is called with inputs and outputs."""
+    """The class of functional models, which `keras.Model(inputs, outputs)` returns."""
     tensor = keras.Input((1,), name="tensor")
     return type(keras.Model(tensor, tensor, name="model"))
 
 
-# Under the name of the plain class, which is what presets and saved models hold: they
-# give this class from now on, which is a plain one, too. The plain class itself stays
-# what it is, and our own `from_preset` still builds it.
-# Keras puts its functional class among the bases once there is an instance. With all of
-# them named here, it stands behind keras-hub's, whichever class had an instance first.
+# Registered under the name of the plain class, which presets and saved models contain.
+# From now on they load as this class, a subclass of the plain one. Our own
+# `from_preset` still builds the plain class.
+# Keras inserts its functional class into the bases when the first instance is created.
+# Naming all bases here keeps it after those of keras-hub in every order of use.
 @keras.saving.register_keras_serializable(package="keras_involution")
 class RedNetBackbone(
     models.RedNetBackbone,

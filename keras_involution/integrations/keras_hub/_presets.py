@@ -1,4 +1,4 @@
-"""The built-in names, told to keras-hub."""
+"""Registers the built-in presets with keras-hub."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from keras_involution._builtin import PRESETS, folder_of, has_weights
 
 
 def register_presets(backbone_cls: type) -> None:
-    """Registers the built-in presets, where keras-hub has a way to do so."""
+    """Registers the built-in presets, if this version of keras-hub supports it."""
     presets = {name: _entry(name) for name in PRESETS}
     general = (ImageClassifier, ImageClassifierPreprocessor, ImageConverter)
     try:
-        # Private, and made for keras-hub's own presets: it may go with any release.
+        # A private function for keras-hub's own presets. Any release may remove it.
         from keras_hub.src.utils.preset_utils import register_presets as register
 
         for cls in (backbone_cls, *general):
@@ -32,7 +32,7 @@ def _entry(name: str) -> dict[str, Any]:
             "params": metadata["parameters"],
             "path": "rednet",
         },
-        # Any argument that `from_preset` takes, in spite of its name.
+        # In spite of its name, any argument of `from_preset`.
         "kaggle_handle": _handle(name),
     }
 

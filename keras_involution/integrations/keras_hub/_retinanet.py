@@ -1,4 +1,4 @@
-"""keras-hub's RetinaNet with the involution neck."""
+"""RetinaNet of keras-hub with the involution neck."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class InvolutionRetinaNetBackbone(RetinaNetBackbone):
         min_level: Integer, the finest level.
         max_level: Integer, the coarsest level.
         use_p5: Boolean, whether the first level above the encoder is computed from the
-            last map of the encoder, as published, or from the last map of the neck.
+            last feature map of the encoder, as published, or from that of the neck.
         kernel_size: Odd integer, window of the involutions.
         group_channels: Integer, channels that share a kernel.
         image_shape: Tuple of 3, the shape of an image.
@@ -111,7 +111,7 @@ class InvolutionRetinaNetBackbone(RetinaNetBackbone):
         # === Functional model ===
         image_input = keras.layers.Input(tuple(image_shape), name="inputs")
         pyramid_outputs = feature_pyramid(encoder(image_input))
-        # Past the class between, which would build the neck of convolutions.
+        # Skips `RetinaNetBackbone.__init__`, which would build a neck of convolutions.
         FeaturePyramidBackbone.__init__(
             self, inputs=image_input, outputs=pyramid_outputs, dtype=dtype, **kwargs
         )
@@ -142,8 +142,8 @@ class InvolutionRetinaNetBackbone(RetinaNetBackbone):
 class InvolutionRetinaNetObjectDetector(RetinaNetObjectDetector):
     """keras-hub's `RetinaNetObjectDetector` for an `InvolutionRetinaNetBackbone`.
 
-    A class of its own, since keras-hub finds the detector of a preset by the class of
-    its backbone.
+    It is a separate class because keras-hub finds the detector of a preset by the class
+    of its backbone.
     """
 
     backbone_cls = InvolutionRetinaNetBackbone
