@@ -1,4 +1,4 @@
-"""Presets, which are model folders, and the Hugging Face Hub."""
+"""Presets (model folders), and the Hugging Face Hub."""
 
 from keras_involution.hub._source import PresetError as PresetError
 from keras_involution.hub.card import CardFacts as CardFacts

@@ -1,4 +1,4 @@
-"""The built-in presets: names to the folders that come with the package."""
+"""Finds the files of the built-in presets."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def builtin_source(
     mirror: str | None = None,
     cache_dir: str | Path | None = None,
 ) -> Source | str:
-    """The local source of a built-in preset, or else its handle on the Hub.
+    """The local source of a built-in preset, or its handle on the Hub.
 
-    The order: weights that come with the package; a preset that was converted earlier,
-    in the cache; the repository on the Hub; the published checkpoint.
+    The first that exists is used: weights that come with the package, a converted
+    preset in the cache, the repository on the Hub, the published checkpoint.
 
     Raises:
-        PresetError: If the checkpoint cannot be fetched, or is another than expected.
+        PresetError: If the checkpoint cannot be fetched or is not the expected file.
     """
     folder = folder_of(name)
     if folder is not None and has_weights(folder):
@@ -43,13 +43,13 @@ def builtin_source(
     published = published_weights(name)
     if published is None or convert is None:
         raise PresetError(
-            "The weights of the preset did not come with the package. "
+            "The package does not contain the weights of the preset. "
             + received(preset=name)
         )
     return published_source(name, published, convert, mirror, cache_dir)
 
 
 def published_weights(name: str) -> PublishedWeights | None:
-    """The checkpoint of a built-in preset, where somebody else publishes it."""
+    """The published checkpoint of a built-in preset, or `None`."""
     entry: Any = PRESETS[name]["published"]
     return None if entry is None else PublishedWeights(**entry)

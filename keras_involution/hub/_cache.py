@@ -1,4 +1,4 @@
-"""Where downloaded checkpoints and the presets made of them are kept."""
+"""The cache of downloaded checkpoints and the presets converted from them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from keras_involution.hub._locks import locked
 from keras_involution.hub._source import PresetError
 
 VARIABLE = "KERAS_INVOLUTION_CACHE"
-# Counts up when presets that were converted earlier would be wrong today.
+# Increased when a new version must not use presets that were converted earlier.
 _FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder for checkpoints and converted presets.
+    """The cache folder for checkpoints and converted presets.
 
     Attributes:
         root: Path of the folder.
@@ -31,7 +31,7 @@ class Cache:
 
     @classmethod
     def of(cls, cache_dir: str | Path | None) -> Cache:
-        """The folder that was asked for, or that of the environment or the system."""
+        """The cache in `cache_dir`, in `KERAS_INVOLUTION_CACHE`, or of the system."""
         chosen = cache_dir or os.environ.get(VARIABLE)
         return cls(
             Path(chosen or platformdirs.user_cache_dir("keras_involution"))
@@ -44,19 +44,19 @@ class Cache:
         return self.root / f"presets-{_FORMAT}" / name
 
     def checkpoint(self, name: str, file: str) -> Path:
-        """The file of a checkpoint, downloaded or put there by hand."""
+        """The file of a checkpoint, downloaded or copied there by the user."""
         return self.root / "checkpoints" / name / file
 
     def record(self, name: str) -> Path:
-        """The file that keeps the hash that a checkpoint had at first use."""
+        """The file with the hash that a checkpoint had at first use."""
         return self.root / "checkpoints" / name / "first_use.json"
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Holds back other processes that want the same checkpoint.
+        """Holds the lock of a checkpoint, so that other processes wait.
 
         Raises:
-            PresetError: If the folder cannot be written, or another process holds the
+            PresetError: If the folder is not writable, or another process holds the
                 lock for too long.
         """
         path = self.root / "locks" / f"{name}.lock"
@@ -68,19 +68,19 @@ class Cache:
 
     @contextlib.contextmanager
     def writable(self) -> Iterator[None]:
-        """Says what to do where the folder cannot be written."""
+        """Converts write errors to a `PresetError` that says what to do."""
         try:
             yield
         except (PermissionError, NotADirectoryError, FileExistsError) as error:
             raise self._not_writable(error) from error
         except OSError as error:
-            if error.errno not in (30, 38, 95):  # read-only, or without locks
+            if error.errno not in (30, 38, 95):  # Read-only, or no locks supported.
                 raise
             raise self._not_writable(error) from error
 
     def _not_writable(self, error: OSError) -> PresetError:
         return PresetError(
-            f"The cache cannot be written ({error.strerror}). Name another folder with "
+            f"The cache is not writable ({error.strerror}). Set another folder with "
             f"`cache_dir` or the environment variable {VARIABLE}. "
             + received(cache_dir=str(self.root))
         )

@@ -1,4 +1,4 @@
-"""The JSON files of a preset: read within limits, and never a class from elsewhere."""
+"""Reads the JSON files of a preset, with limits and only trusted classes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _REFUSED_CLASSES = ("lambda", "__lambda__", "function", "__tensor__", "__typespe
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object of a file that names no class outside the trusted packages.
+    """Reads a JSON object that names only classes of the trusted packages.
 
     Raises:
-        ValueError: If the file is missing, too large, nested too deeply, no JSON
-            object, or names a class that no preset may name.
+        ValueError: If the file is missing, too large, nested too deeply, not a JSON
+            object, or names a class that is not allowed in a preset.
     """
     data = _parse(_read_limited(path))
     if not isinstance(data, dict):
@@ -28,7 +28,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def short(value: object) -> str:
-    """`repr` of an untrusted value, cut so that an error stays readable."""
+    """`repr` of an untrusted value, shortened for error messages."""
     return reprlib.repr(value)
 
 
@@ -44,7 +44,7 @@ def _read_limited(path: Path) -> str:
 
 def _parse(text: str) -> Any:
     def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no JSON")
+        raise ValueError(f"{constant} is not valid JSON")
 
     try:
         return json.loads(text, parse_constant=refuse)
@@ -69,7 +69,7 @@ def _check_objects(data: Any) -> None:
 
 
 def _check_class(data: dict[str, Any]) -> None:
-    """Refuses a serialized object that is none of Keras, keras-hub or ours."""
+    """Rejects serialized objects that are not of Keras, keras-hub or this package."""
     registered, module = data.get("registered_name"), data.get("module")
     class_name = data.get("class_name")
     packages = []

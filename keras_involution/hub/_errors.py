@@ -1,4 +1,4 @@
-"""What goes wrong with the Hub, in sentences that say what to do."""
+"""Converts errors of the Hub to messages that say what to do."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from keras_involution.hub.transfer import TransferError
 
 @contextlib.contextmanager
 def hub_errors(preset: str, revision: str | None = None) -> Iterator[None]:
-    """Turns the client's errors into `PresetError`, or `Unreachable` for an outage."""
+    """Converts errors of the client to `PresetError`, or `Unreachable` for outages."""
     try:
         yield
     except (PresetError, Unreachable):
         raise
-    except RuntimeError as error:  # what the client's upload threads wrap theirs in
+    except RuntimeError as error:  # Upload threads of the client wrap their errors.
         with _translated(preset, revision):
             raise error.__cause__ or error from None
     except Exception as error:
@@ -49,7 +49,7 @@ def _translated(preset: str, revision: str | None) -> Iterator[None]:
         code, text = response.headers.get("X-Error-Code", ""), str(error)
         raise _of_status(response.status_code, code, text, preset, revision) from error
     except errors.OfflineModeIsEnabled as error:
-        raise Unreachable("The Hub is not asked: offline mode is on.", True) from error
+        raise Unreachable("The Hub is not used: offline mode is on.", True) from error
     except transport_error as error:
         raise Unreachable(f"The Hub cannot be reached: {error}.") from error
     except (OSError, ValueError, RuntimeError) as error:
@@ -57,7 +57,7 @@ def _translated(preset: str, revision: str | None) -> Iterator[None]:
 
 
 def refuse(sentence: str, preset: str, revision: str | None = None) -> PresetError:
-    """The error that says `sentence` and what was received."""
+    """A `PresetError` with `sentence` and the received values."""
     values = {"preset": preset} | ({} if revision is None else {"revision": revision})
     return PresetError(f"{sentence}. {received(**values)}")
 
@@ -74,17 +74,17 @@ def _sentence(status: int, code: str, detail: str) -> str:
     if code in _CODES:
         return _CODES[code]
     if status == 401 and any(text in detail for text in _WRONG_TOKEN):
-        return "The Hub does not accept the token; take a new one, or `token=False`"
+        return "The Hub rejects the token; pass a valid token, or `token=False`"
     if status in (401, 404):
         return _CODES["RepoNotFound"]
     if status == 403:
-        return "The token may not do this; it needs write access to the repository"
+        return "The token has no write access to the repository"
     if status == 412:
         return "Somebody else changed the repository in the meantime; try again"
     return f"The Hub answered with status {status}"
 
 
-# What the Hub says of a token that it does not know, on reading and on writing.
+# Messages of the Hub for an unknown token, on reading and on writing.
 _WRONG_TOKEN = ("Invalid credentials", "Invalid username or password")
 _CODES = {
     "GatedRepo": (
@@ -94,15 +94,15 @@ _CODES = {
     "RevisionNotFound": "The repository has no such revision",
     "EntryNotFound": "A file is missing in the repository",
     "RepoNotFound": (
-        "The Hub shows no such repository: the name is wrong, or it is private and "
-        "needs a `token` (or HF_TOKEN) that may read it"
+        "The Hub has no such repository: the name is wrong, or the repository is "
+        "private and needs a `token` (or HF_TOKEN) with read access"
     ),
 }
 
 
 def _outage(status: int) -> str:
     if status == 429:
-        return "The Hub refuses for now, because of too many requests."
+        return "The Hub received too many requests; try again later."
     return f"The Hub has a failure (status {status}); try again later."
 
 

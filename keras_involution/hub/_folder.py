@@ -18,7 +18,7 @@ from keras_involution._files import umask
 from keras_involution.hub._format import CONFIG_FILE, TASK_FILE, is_shard
 
 _LINUX = sys.platform == "linux"
-# Of Linux: paths count from the working directory, and two names exchange.
+# Linux constants: AT_FDCWD and RENAME_EXCHANGE.
 _HERE, _RENAME_EXCHANGE = -100, 2
 
 
@@ -29,10 +29,10 @@ def complete_folder(
     kind: str = "a preset",
     known_by: tuple[str, ...] = (CONFIG_FILE, TASK_FILE),
 ) -> Iterator[Path]:
-    """A temporary folder that takes the place of `folder` when the block ends well.
+    """Yields a temporary folder that replaces `folder` at the end of the block.
 
-    Files of an existing preset that are not among the `replaced` names, a model card
-    say, come along. A folder of another `kind` is `known_by` one of these files.
+    Files of an existing preset that are not in `replaced`, such as a model card, are
+    kept. An existing folder must be empty or contain one of the files in `known_by`.
     """
     folder = Path(os.path.realpath(folder))
     _check_replaceable(folder, kind, known_by)
@@ -50,14 +50,14 @@ def complete_folder(
 
 
 def _remove_old_drafts(folder: Path) -> None:
-    """Removes what processes that were killed have left, a day later."""
+    """Removes temporary folders of killed processes that are more than a day old."""
     for entry in folder.parent.glob(f"{glob.escape(_prefix(folder))}*"):
         if time.time() - entry.stat().st_mtime > 86_400:
             shutil.rmtree(entry, ignore_errors=True)
 
 
 def _prefix(folder: Path) -> str:
-    """What the names of drafts begin with: so that no folder of the user's does."""
+    """The prefix of temporary folders, which no folder of the user has."""
     return f".{folder.name}.keras_involution_draft."
 
 
@@ -98,9 +98,9 @@ def _swap(draft: Path, folder: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchanges two folders at once where the system can; whether it did.
+    """Swaps two folders atomically if the system supports it; returns whether it did.
 
-    A process that is killed leaves the old preset or the new one, never neither.
+    If the process is killed, either the old or the new preset exists.
     """
     rename = getattr(ctypes.CDLL(None), "renameat2", None) if _LINUX else None
     if rename is None:

@@ -1,8 +1,8 @@
-"""The preset folder: its file names, and its JSON to and from our objects.
+"""The files of a preset folder, and the conversion between JSON and our objects.
 
 The format is that of keras-hub: a task is registered as `keras_hub>ImageClassifier`
-around our backbone, so keras-hub reads it as it is. Nothing here deserializes a class
-that a file names: only the few classes below are ever built, from checked values.
+with our backbone, so keras-hub can read it. No class is deserialized by the name in a
+file: only the few classes below are built, from validated values.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ _CONVERTER_ARGUMENTS = (
 
 
 def is_shard(name: str) -> bool:
-    """Whether a file of that name is one of several weights files of a backbone."""
+    """Whether `name` is that of a shard of the weights of a backbone."""
     return _SHARD.fullmatch(name) is not None
 
 
 def is_preset_file(name: str) -> bool:
-    """Whether a file of that name is published: a part of a preset or its card."""
+    """Whether `name` is that of a file of a preset, or of its model card."""
     return name in PRESET_FILES or is_shard(name) or name == CARD_FILE
 
 
 def check(documents: dict[str, Any]) -> None:
-    """Raises where a preset's JSON holds what cannot be read back."""
+    """Raises `ValueError` if the JSON of a preset could not be loaded again."""
     config = documents[CONFIG_FILE]
     checked_backbone(config)
     if TASK_FILE in documents:
@@ -85,7 +85,7 @@ def backbone_json(backbone: Any) -> dict[str, Any]:
 
 
 def converter_json(converter: Any) -> dict[str, Any]:
-    """The converter of keras-hub, which has no crop fraction."""
+    """The JSON of keras-hub's converter, which has no crop fraction."""
     config = converter.get_config()
     return _hub_object(
         "ImageConverter",
@@ -94,9 +94,9 @@ def converter_json(converter: Any) -> dict[str, Any]:
 
 
 def _own_converter_json(converter: Any) -> dict[str, Any]:
-    """Our converter, where that of keras-hub would lose the crop fraction.
+    """The JSON of our converter if there is a crop fraction, else of keras-hub's.
 
-    keras-hub finds the class in Keras's registry, as it finds our backbone.
+    keras-hub finds our class in the registry of Keras, as it finds our backbone.
     """
     found = converter_json(converter)
     if converter.crop_fraction == 1:
@@ -140,8 +140,8 @@ def _activation_name(activation: Any) -> str:
     name = getattr(activation, "__name__", "")
     if getattr(keras.activations, name, None) is not activation:
         raise ValueError(
-            "A preset stores the name of the activation, so it must be one of Keras. "
-            + received(activation=activation)
+            "A preset stores the name of the activation, so it must be an activation "
+            "of Keras. " + received(activation=activation)
         )
     return name
 
@@ -157,7 +157,7 @@ def metadata_json(model: Any, backbone: Any) -> dict[str, Any]:
 
 
 def backbone_from_json(data: dict[str, Any], changes: dict[str, Any], cls: Any) -> Any:
-    """The `cls` of a config.json, with `changes` in place of saved arguments."""
+    """Builds `cls` from a config.json; `changes` override the saved arguments."""
     saved = checked_backbone(data)
     if "dtype" in changes:
         dtype = _quantized.changed_backbone_policy(saved.get("dtype"), changes["dtype"])
@@ -166,7 +166,7 @@ def backbone_from_json(data: dict[str, Any], changes: dict[str, Any], cls: Any) 
 
 
 def checked_backbone(data: dict[str, Any]) -> dict[str, Any]:
-    """The arguments in a config.json of a RedNet."""
+    """The validated arguments of a RedNet in a config.json."""
     registered = data.get("registered_name")
     if registered != _BACKBONE_NAME:
         raise ValueError(f"it describes a {short(registered)}, not a RedNet")
@@ -174,7 +174,7 @@ def checked_backbone(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def converter_from_json(data: dict[str, Any] | None, data_format: str) -> Any:
-    """The converter inside a preprocessor, or the converter itself."""
+    """Builds the converter from its JSON, or from that of a preprocessor."""
     if data is not None and _class_name(data) == "ImageClassifierPreprocessor":
         data = _config(data).get("image_converter")
     if data is None:
@@ -182,7 +182,7 @@ def converter_from_json(data: dict[str, Any] | None, data_format: str) -> Any:
     if _class_name(data) not in ("ImageConverter", _CONVERTER_CLASS):
         raise ValueError(f"it prepares images with a {short(_class_name(data))}")
     arguments = _values.converter_arguments(data.get("config"))
-    # A converter of keras-hub without scale and offset leaves the values as they are.
+    # A converter of keras-hub without scale and offset does not change the values.
     for key, neutral in (("scale", 1.0), ("offset", 0.0)):
         if arguments.get(key) is None:
             arguments[key] = neutral
@@ -190,7 +190,7 @@ def converter_from_json(data: dict[str, Any] | None, data_format: str) -> Any:
 
 
 def task_from_json(data: dict[str, Any], data_format: str) -> dict[str, Any]:
-    """The arguments of a classifier in a task.json, all but its backbone."""
+    """The arguments of a classifier in a task.json, without its backbone."""
     if _class_name(data) != "ImageClassifier":
         raise ValueError(f"it describes a {short(_class_name(data))}")
     config = _config(data)

@@ -1,4 +1,4 @@
-"""A name, a folder or a handle to the preset behind it."""
+"""Finds a preset by its name, folder or handle."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def locate(
     mirror: str | None = None,
     convert: Convert | None = None,
 ) -> Source:
-    """The source of a preset.
+    """Finds the source of a preset.
 
-    `convert` makes a preset of a published checkpoint, where a built-in name has none.
+    `convert` converts the published checkpoint if a built-in preset has no weights.
 
     Raises:
-        ValueError: If there is none of that name.
+        ValueError: If the preset does not exist.
     """
     name = str(preset)
     if "://" in name:
@@ -58,8 +58,8 @@ def _remote(
     scheme, _, repo_id = preset.partition("://")
     if scheme.lower() != "hf":
         raise PresetError(
-            f"Presets come from folders and from the Hugging Face Hub, not from "
-            f"{scheme}://. Download the preset with another tool, and pass its folder. "
+            f"Presets are loaded from folders and from the Hugging Face Hub, not from "
+            f"{scheme}://. Download the preset with another tool and pass its folder. "
             + received(preset=preset)
         )
     return hub_source(
@@ -68,10 +68,10 @@ def _remote(
 
 
 def checked_repo_id(repo_id: str) -> str:
-    """`repo_id`, if it has the form `user/name`.
+    """Returns `repo_id` if it has the form `user/name`.
 
     Raises:
-        ValueError: If it has not.
+        ValueError: If it does not have this form.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id

@@ -1,4 +1,4 @@
-"""Locks of downloads: one process works, the others wait, with an end and a word."""
+"""Locks for downloads: one process downloads while the others wait, with a limit."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from keras_involution._arguments import received
 from keras_involution.hub._source import PresetError
 
 LOCK_SECONDS = 2 * 3600.0
-"""Longest wait. The largest checkpoint, 137 MB, takes 76 minutes at 30 kB a second."""
+"""Maximum wait. The largest checkpoint, 137 MB, takes 76 minutes at 30 kB/s."""
 FIRST_WORD, LATER_WORDS = 3.0, 60.0
-"""Seconds before the wait is mentioned, and between further mentions."""
+"""Seconds before the first message about the wait, and between further messages."""
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds a lock file, which the system releases when its process ends.
+    """Holds a lock file. The system releases it when the process ends.
 
-    A line on the error stream says which file is waited for.
+    While waiting, the path of the lock file is printed to the standard error.
 
     Args:
-        path: Path of the lock file; its folder exists.
+        path: Path of the lock file, in an existing folder.
 
     Raises:
-        PresetError: If another process holds it for more than `LOCK_SECONDS`.
-        OSError: If the file cannot be written.
+        PresetError: If another process holds the lock for more than `LOCK_SECONDS`.
+        OSError: If the file is not writable.
     """
     from filelock import FileLock, Timeout
 
@@ -58,6 +58,6 @@ def locked(path: Path) -> Iterator[None]:
 def _gave_up(path: Path, waited: float) -> PresetError:
     return PresetError(
         f"Another process has held the lock of this download for {waited:.0f} s. End "
-        "that process, which releases the lock, or name another folder with "
+        "that process to release the lock, or set another folder with "
         f"`cache_dir`. {received(lock=str(path))}"
     )

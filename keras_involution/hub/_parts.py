@@ -1,4 +1,4 @@
-"""A file that arrives in parts, over several requests and processes."""
+"""Downloads a file in parts, over several requests and processes."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known about a file before it arrives.
+    """What is known about a file before the download.
 
     Attributes:
-        least: Integer, smallest size in bytes.
-        most: Integer, largest size in bytes.
-        check: Function of the complete file; raises `TransferError` if it is another.
+        least: Integer, minimum size in bytes.
+        most: Integer, maximum size in bytes.
+        check: Function of the path of the complete file. It raises `TransferError` if
+            the file is not the expected one.
     """
 
     least: int
@@ -41,7 +42,7 @@ class Expected:
 
 
 class Part:
-    """A file that is not complete yet, and what the server said about it."""
+    """An incomplete file, with the size and the validator that the server sent."""
 
     def __init__(self, target: Path, url: str) -> None:
         self.target, self.url = target, url
@@ -58,7 +59,7 @@ class Part:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def resumed_at(self) -> int:
-        """Where to continue: nowhere, unless the server can say that it is the same."""
+        """The offset at which to resume; 0 if the server sent no validator."""
         return self.size() if self.validator else 0
 
     def restart(self, validator: str, total: int) -> None:
@@ -110,7 +111,7 @@ def receive(
 def _announced(
     response: httpx.Response, begin: int, part: Part, expected: Expected
 ) -> int:
-    """The length of the whole file as the server tells it, or 0."""
+    """The length of the whole file according to the server, or 0 if unknown."""
     if response.status_code == 206:
         span, _, whole = response.headers.get("Content-Range", "").partition("/")
         same = span.replace(" ", "").startswith(f"bytes{begin}-")
@@ -157,7 +158,7 @@ def _write(
 
 def _wrong_length(size: int, expected: Expected) -> str:
     return (
-        f"The server has a file of {size} bytes, where {expected.least} to "
+        f"The server has a file of {size} bytes, but {expected.least} to "
         f"{expected.most} are expected: it is another file or an incomplete one"
     )
 
@@ -170,8 +171,8 @@ def _check_kind(response: httpx.Response) -> None:
 
 
 _PAGE = (
-    "The server sends a web page in place of the file: an error, or a network that "
-    "asks for a login first"
+    "The server sends a web page instead of the file: an error page, or the login page "
+    "of a network"
 )
 
 
@@ -181,7 +182,7 @@ def _check_begin(block: bytes) -> None:
 
 
 def _validator(response: httpx.Response) -> str:
-    """What shows that a file is still the same; a weak ETag does not."""
+    """The header that identifies the version of a file: strong `ETag`, or the date."""
     tag = response.headers.get("ETag", "")
     if tag and not tag.startswith("W/") and len(tag) < 1000:
         return tag

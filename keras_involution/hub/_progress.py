@@ -1,4 +1,4 @@
-"""How far a download is: fraction, rate and time left, on the error stream."""
+"""Shows the progress of a download on the standard error."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SMALL = 2**20
 
 @contextlib.contextmanager
 def progress_of(name: str, done: int, total: int) -> Iterator[Callable[[int], None]]:
-    """Gives a function that counts further bytes of a file.
+    """Yields a function to call with the number of further bytes of a file.
 
-    Files below 1 MiB have no bar. In a log file the bar is one line at the end.
-    `HF_HUB_DISABLE_PROGRESS_BARS` hides it.
+    Files below 1 MiB have no progress bar. In a log file, the bar is a single line at
+    the end. `HF_HUB_DISABLE_PROGRESS_BARS` hides it.
     """
     hidden = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS", "").upper()
     if hidden in ("1", "ON", "YES", "TRUE") or (total and total < _SMALL):

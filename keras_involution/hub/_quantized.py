@@ -1,7 +1,7 @@
-"""Dtype policies in a preset: float ones by name, and those of quantized layers.
+"""Dtype policies in a preset: names of float policies, and quantized layers.
 
-A map of Keras goes from regular expressions to policies of any class. Here its one key
-is the name of the dense layer, and its policies are built from checked values.
+A `DTypePolicyMap` of Keras maps regular expressions to policies of any class. Here it
+has one key, the name of the dense layer, and its policy is built from validated values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_HISTORY = 2**16
 
 
 def changed_policy(policy: Any, dtype: Any, new_head: bool) -> Any:
-    """The policy of a head that computes in another dtype or is made anew."""
+    """The policy of a head for another dtype, or for a new head."""
     if not isinstance(policy, DTypePolicyMap):
         return policy if dtype is None else None
     if new_head:
@@ -35,7 +35,7 @@ def changed_policy(policy: Any, dtype: Any, new_head: bool) -> Any:
 
 
 def changed_backbone_policy(policy: Any, dtype: Any) -> Any:
-    """The policy of a saved backbone that computes in another dtype."""
+    """The policy of a saved backbone for another dtype."""
     if getattr(policy, "quantization_mode", None) is None:
         return dtype
     name = dtype_policies.get(dtype).name
@@ -43,21 +43,21 @@ def changed_backbone_policy(policy: Any, dtype: Any) -> Any:
 
 
 def bytes_at_least(policy: Any) -> int:
-    """What a parameter takes in a file."""
+    """The minimum size of a parameter in a file, in bytes."""
     return 2 if getattr(policy, "quantization_mode", None) is None else 1
 
 
 def checked_name(value: Any) -> str:
-    """The name of a float policy."""
+    """Validates the name of a float policy."""
     if isinstance(value, dict) and value.get("class_name") == "DTypePolicy":
         value = (value.get("config") or {}).get("name")
     if not isinstance(value, str) or value.removeprefix("mixed_") not in _FLOATS:
-        raise ValueError(f"must be one of {_FLOATS}, or mixed_ and one of them")
+        raise ValueError(f"must be one of {_FLOATS}, optionally after 'mixed_'")
     return value
 
 
 def checked_backbone_policy(value: Any) -> Any:
-    """The name of a float policy, or the policy of 1x1 convolutions of 8 bits."""
+    """Validates the name of a float policy, or the policy of int8 1x1 convolutions."""
     if isinstance(value, dict) and value.get("class_name") == "QuantizedDTypePolicy":
         policy = _quantized_policy(value)
         if policy.quantization_mode != "int8":
@@ -67,13 +67,13 @@ def checked_backbone_policy(value: Any) -> Any:
 
 
 def checked_policy(value: Any) -> Any:
-    """The name of a float policy, or the map of a quantized head."""
+    """Validates the name of a float policy, or the policy map of a quantized head."""
     if not isinstance(value, dict) or value.get("class_name") != "DTypePolicyMap":
         return checked_name(value)
     config = _config(value)
     policies = config.get("policy_map")
     if not isinstance(policies, dict) or list(policies) != [_LAYER]:
-        raise ValueError(f"must be a map of the layer {_LAYER!r} alone")
+        raise ValueError(f"must be a map with the single key {_LAYER!r}")
     default = checked_name(config.get("default_policy"))
     return DTypePolicyMap(default, {_LAYER: _quantized_policy(policies[_LAYER])})
 

@@ -1,7 +1,7 @@
-"""The classes that presets describe, found where they are registered with Keras.
+"""Finds the classes of presets in the registry of Keras.
 
-The hub stands below the models and imports none of them. `import keras_involution`
-registers them.
+`hub` does not import `models`, which is above it in the import order.
+`import keras_involution` registers the classes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import keras
 
 
 def classifier_class() -> Any:
-    """The class of classifiers; `backbone_cls` and `converter_cls` are its parts."""
+    """The classifier class, with its `backbone_cls` and `converter_cls`."""
     name = "keras_involution>RedNetImageClassifier"
     cls = keras.saving.get_registered_object(name)
     if cls is None:

@@ -1,4 +1,4 @@
-"""One request to a server that is not trusted: redirects, statuses, stalls, lengths."""
+"""Sends one request to an untrusted server, with limits on redirects, size and time."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a transfer may take.
+    """The limits of a transfer.
 
     Attributes:
-        tries: Integer, failures in a row that brought no new byte.
-        first_wait: Float, seconds before the second try; each further wait doubles.
-        longest_wait: Float, the longest wait in seconds; a longer `Retry-After` is
-            cut to it.
+        tries: Integer, maximum number of consecutive failures without a new byte.
+        first_wait: Float, seconds before the second try; the wait doubles each time.
+        longest_wait: Float, maximum wait in seconds, also for `Retry-After`.
         connect: Float, seconds to connect.
         stall: Float, seconds in which at least `stall_bytes` must arrive.
-        stall_bytes: Integer.
-        total: Float, seconds for the whole transfer, all tries together.
+        stall_bytes: Integer, minimum number of bytes in `stall` seconds.
+        total: Float, seconds for the whole transfer, including all tries.
     """
 
     tries: int = 5
@@ -41,19 +40,19 @@ class Limits:
     total: float = 12 * 3600.0
 
     def wait(self, failures: int, asked: float = 0.0) -> float:
-        """Seconds to wait after so many failures, of which the server asks `asked`."""
+        """Seconds to wait after `failures`, at least `asked`, up to `longest_wait`."""
         doubled = self.first_wait * 2 ** (failures - 1)
         return min(max(doubled, asked), self.longest_wait)
 
 
 class TransferError(Exception):
-    """A transfer that failed; the message is a sentence without its full stop.
+    """A transfer failed. The message is a sentence without a period.
 
     Attributes:
         temporary: Boolean, whether the same request may succeed later.
-        status: Integer, HTTP status; 0 where none was the reason.
-        code: String, the error code that a Hub adds to it.
-        detail: String, the beginning of the answer.
+        status: Integer, HTTP status, or 0 if the failure has another reason.
+        code: String, the error code that the Hub sends with the status.
+        detail: String, the beginning of the response.
     """
 
     def __init__(
@@ -65,18 +64,18 @@ class TransferError(Exception):
 
 
 class OtherFileError(TransferError):
-    """A complete file that does not have the content that it must have."""
+    """A downloaded file does not have the expected content."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where something is fetched.
+    """The address of a download.
 
     Attributes:
-        url: String, `https://`; `http://` where the caller has accepted that.
-        headers: What the server of `url`, and no other, is told.
+        url: String, `https://`, or `http://` if the caller allows it.
+        headers: Mapping of HTTP headers, sent only to the server of `url`.
         plain_redirects: Boolean, whether a redirect may lead to `http://` on the same
-            host or on loopback. Only a Hub on such an address needs it.
+            host or on loopback. Only a Hub at an `http://` address needs it.
     """
 
     url: str
@@ -85,7 +84,7 @@ class Address:
 
 
 def is_secure(url: str) -> bool:
-    """Whether an address is encrypted or on this machine, and has no password."""
+    """Whether a URL is encrypted or on this machine, and contains no password."""
     parts = urlsplit(url)
     local = parts.scheme == "http" and parts.hostname in _LOOPBACK
     plain = parts.username is None and parts.password is None
@@ -96,7 +95,7 @@ def is_secure(url: str) -> bool:
 def answer_to(
     address: Address, headers: Mapping[str, str], limits: Limits, deadline: float
 ) -> Iterator[httpx.Response]:
-    """The answer after redirects, its body not read yet."""
+    """Yields the response after redirects, before its body is read."""
     import httpx
 
     timeout = httpx.Timeout(limits.stall, connect=limits.connect)
@@ -105,7 +104,7 @@ def answer_to(
         for _ in range(6):
             if time.monotonic() > deadline:
                 raise TransferError(f"It took longer than {limits.total:.0f} s", True)
-            # Compressed, the length of the body would not be that of the file.
+            # With compression, the length of the body would not be that of the file.
             sent = {"Accept-Encoding": "identity", **own, **headers}
             with client.stream("GET", url, headers=sent) as response:
                 if response.status_code not in _REDIRECTS:
@@ -122,9 +121,9 @@ def answer_to(
 def blocks(
     response: httpx.Response, most: int, limits: Limits, deadline: float
 ) -> Iterator[bytes]:
-    """The body as it comes; a trickle counts as a stall."""
+    """Yields the body as it arrives. A very slow transfer counts as a stall."""
     received, since, mark = 0, time.monotonic(), 0
-    # With a block size it would keep what has arrived until a block is full.
+    # With a block size, httpx would hold back data until a block is full.
     for block in response.iter_raw():
         received += len(block)
         if received > most:

@@ -1,4 +1,4 @@
-"""Where a preset comes from: its files, fetched when they are asked for."""
+"""The files of a preset, which are fetched on demand."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from keras_involution.hub._weights import shard_names
 
 @dataclass(frozen=True)
 class Source:
-    """A preset that was found.
+    """The files of a preset.
 
     Attributes:
-        preset: The name, folder or handle as the caller gave it.
-        folder: Local folder of the files; a remote one is filled by `fetch`.
-        sizes: Name of every file of the preset -> its size in bytes.
-        fetch: Brings files of these names into the folder.
+        preset: The name, folder or handle that the caller passed.
+        folder: Local folder of the files. `fetch` downloads remote files to it.
+        sizes: Dictionary of file name -> size in bytes, for every file of the preset.
+        fetch: Function that brings the files with the given names into the folder.
     """
 
     preset: str
@@ -37,7 +37,7 @@ class Source:
         return read_json(self._there(name))
 
     def backbone_weights(self) -> list[str]:
-        """The names of the weights file, or of the shards that take its place."""
+        """The name of the weights file, or the names of its shards."""
         if self.has(BACKBONE_WEIGHTS_FILE) or not self.has(SHARD_INDEX_FILE):
             return [BACKBONE_WEIGHTS_FILE]
         return shard_names(self._there(SHARD_INDEX_FILE))
@@ -55,7 +55,7 @@ class Source:
 
     @contextlib.contextmanager
     def damage_reported(self, name: str) -> Iterator[None]:
-        """Turns every failure on a damaged file into one error that names the file."""
+        """Converts every failure to a `PresetError` with the name of the file."""
         with reading(self.preset, f"The preset's {name}", PresetError, "preset"):
             yield
 
@@ -65,7 +65,7 @@ class PresetError(ValueError):
 
 
 def local_source(folder: Path, preset: str) -> Source:
-    """The preset in a folder of this machine."""
+    """The source of a preset in a local folder."""
     sizes = {
         entry.name: entry.stat().st_size
         for entry in folder.iterdir()

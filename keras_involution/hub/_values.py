@@ -1,7 +1,7 @@
-"""The values a preset's JSON may hold: types and limits, before anything is built.
+"""Validates the types and sizes in the JSON of a preset before anything is built.
 
-The limits are far above every network of the family and far below what would exhaust
-a machine; they hold for presets only, not for networks made in Python.
+The limits are far above every published network and far below what would exhaust the
+memory. They apply only to presets, not to networks built in Python.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from keras_involution.hub import _quantized
 from keras_involution.hub._documents import short
 
 MAX_STAGES = 8
-# RedNet-152 has 50. Keras walks through a network by recursion, ten calls a block.
+# RedNet-152 has 50. Keras traverses a network recursively, with ten calls per block.
 MAX_BLOCKS = 64
 MAX_CHANNELS = 64
 MAX_PARAMETERS = 2**28
 
 
 def backbone_arguments(config: Any) -> dict[str, Any]:
-    """The arguments of `RedNetBackbone` in a config, each of its type and size.
+    """The validated arguments of `RedNetBackbone` in a config.
 
     Raises:
-        ValueError: If one is unknown, of another type, or beyond the limits.
+        ValueError: If an argument is unknown, has the wrong type or is out of range.
     """
     arguments = _checked(config, _BACKBONE, strict=True)
     if sum(arguments.get("stackwise_num_blocks", ())) > MAX_BLOCKS:
@@ -40,12 +40,12 @@ def backbone_arguments(config: Any) -> dict[str, Any]:
 
 
 def task_arguments(config: Any) -> dict[str, Any]:
-    """The arguments of the classifier that are plain values."""
+    """The validated arguments of the classifier that are plain values."""
     return _checked(config, _TASK)
 
 
 def converter_arguments(config: Any) -> dict[str, Any]:
-    """The arguments of the image converter."""
+    """The validated arguments of the image converter."""
     return _checked(config, _CONVERTER)
 
 
@@ -59,7 +59,7 @@ def class_names(value: Any) -> list[str] | None:
 
 
 def parameters_at_least(arguments: dict[str, Any]) -> int:
-    """The convolution weights of a backbone, from its arguments alone."""
+    """The number of convolution weights of a backbone, computed from its arguments."""
     filters = arguments.get("stackwise_num_filters", ())
     blocks = arguments.get("stackwise_num_blocks", ())
     if not filters:
@@ -150,7 +150,7 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
     if not math.isfinite(value) or abs(value) > 1e30:
-        raise ValueError("must be a number of usual size")
+        raise ValueError("must be a number of moderate size")
     return float(value)
 
 

@@ -1,8 +1,8 @@
-"""Weights files: read whole and compared with the model before a layer is touched.
+"""Reads weights files completely and compares them with the model before assigning.
 
-Keras's own reader assigns as it reads and lets some missing groups pass with a warning.
-Here a file fits the model exactly or the model stays as it was. Only plain, contiguous
-HDF5 datasets are read: no links, no virtual or external data, no filters.
+The reader of Keras assigns while it reads, and only warns about some missing groups.
+Here the model does not change unless the file matches it exactly. Only plain,
+contiguous HDF5 datasets are read: no links, no virtual or external data, no filters.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _MAX_LINKS = 2**17
 
 
 def load_weights(model: Any, files: Sequence[Path], skip: Any = None) -> None:
-    """Gives `model` the weights of `files`, all of them or none.
+    """Loads the weights in `files` into `model`, either all or none.
 
     Args:
         model: Built model.
-        files: Paths of a weights file or of all its shards.
-        skip: Layer whose weights are elsewhere, the backbone of a classifier.
+        files: Sequence of paths: one weights file, or all its shards.
+        skip: Layer whose weights are in other files: the backbone of a classifier.
 
     Raises:
-        ValueError: If names or shapes in the files are not those of the model.
-        OSError: If a file is truncated or no HDF5 file.
+        ValueError: If names or shapes in the files do not match the model.
+        OSError: If a file is truncated or not an HDF5 file.
     """
     layers = dict(saved_layers(model, skip))
     arrays = _read(
@@ -49,7 +49,7 @@ def load_weights(model: Any, files: Sequence[Path], skip: Any = None) -> None:
 
 
 def saved_layers(model: Any, skip: Any = None) -> Iterator[tuple[str, Any]]:
-    """(path in a Keras weights file, layer) of every layer of a functional model."""
+    """Yields (path in a Keras weights file, layer) of a functional model's layers."""
     used: dict[str, int] = {}
     for layer in model.layers:
         base = _snake_case(type(layer).__name__)
@@ -60,10 +60,10 @@ def saved_layers(model: Any, skip: Any = None) -> Iterator[tuple[str, Any]]:
 
 
 def shard_names(index: Path) -> list[str]:
-    """The names of the shards in a `model.weights.json`, checked to be plain names.
+    """The names of the shards in a `model.weights.json`.
 
     Raises:
-        ValueError: If the index has another form, or a name could lead elsewhere.
+        ValueError: If the index is invalid, or a name is not a plain file name.
     """
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
@@ -72,7 +72,7 @@ def shard_names(index: Path) -> list[str]:
     for value in weight_map.values():
         for name in value if isinstance(value, list) else [value]:
             if not isinstance(name, str) or not _SHARD_NAME.fullmatch(name):
-                raise ValueError(f"{short(name)} is no name of a shard")
+                raise ValueError(f"{short(name)} is not the name of a shard")
             names.add(name)
     if len(names) > MAX_SHARDS:
         raise ValueError(f"it has more than {MAX_SHARDS} shards")
@@ -118,18 +118,18 @@ def _read(
 
 
 def _datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Every dataset under `layers`; what an optimizer left beside is of no interest."""
+    """Yields every dataset under `layers`. Optimizer state in the file is ignored."""
     groups = [("layers", file["layers"])] if _child(file, "layers") else []
     links = 0
     while groups:
         path, group = groups.pop()
         if not isinstance(group, h5py.Group):
-            raise ValueError(f"{short(path)} is no group")
+            raise ValueError(f"{short(path)} is not a group")
         for name in group:
             links += 1
             inner = f"{path}/{name}"
             if links > _MAX_LINKS or inner.count("/") > _MAX_DEPTH:
-                raise ValueError("it holds more groups than any network has")
+                raise ValueError("it holds too many groups")
             _child(group, name)
             item = group[name]
             if isinstance(item, h5py.Dataset):
@@ -139,7 +139,7 @@ def _datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
 
 
 def _child(group: h5py.Group, name: str) -> bool:
-    """Whether `name` is there, as the plain link that it must be."""
+    """Whether `group` has `name`. Raises `ValueError` unless it is a hard link."""
     link = group.get(name, getclass=True, getlink=True)
     if link not in (None, h5py.HardLink):
         raise ValueError(f"{short(name)} is a link to another place")
@@ -162,7 +162,7 @@ def _compare(
         raise ValueError(f"{len(missing)} weights are missing, {missing[0]} first")
     if others := sorted(found - wanted.keys()):
         raise ValueError(
-            f"{len(others)} weights are of another network, {short(others[0])} first"
+            f"{len(others)} weights are not in the model, {short(others[0])} first"
         )
     for path, (shape, dtype) in wanted.items():
         if datasets[path].shape != shape:
@@ -177,9 +177,9 @@ def _check_plain(path: str, dataset: h5py.Dataset, dtype: str) -> None:
         raise ValueError(f"{path} is not stored as plain values")
     if dtype in ("int8", "uint8"):
         if dataset.dtype != dtype:
-            raise ValueError(f"{path} holds no values of {dtype}")
+            raise ValueError(f"{path} does not hold {dtype} values")
     elif dataset.dtype.kind != "f" and not _is_bfloat16(dataset):
-        raise ValueError(f"{path} holds no floating-point values")
+        raise ValueError(f"{path} does not hold floating-point values")
 
 
 def _is_bfloat16(dataset: h5py.Dataset) -> bool:

@@ -30,7 +30,7 @@ class Metric:
         value: Float.
         dataset: String, the name of the dataset.
         command: String, the command that measured the value; `""` for published values.
-        source: String, the publisher of a value that was not measured here.
+        source: String, the publisher of a value that you did not measure.
         dataset_id: String, id of the dataset on the Hub, if it has one.
     """
 
@@ -51,8 +51,8 @@ class CardFacts:
         training_data: String, description of the training data.
         data_license: String, license of the training data.
         datasets: Sequence of strings, ids of the datasets on the Hub.
-        metrics: Sequence of `Metric`.
-        intended_use: String.
+        metrics: Sequence of `Metric`, the results.
+        intended_use: String, the uses that the model is made for.
         limits: String, limitations.
         usage: String, Markdown that replaces the example of loading the model.
     """
@@ -84,7 +84,7 @@ def model_card(
         license: String, id of the license on the Hub, such as "apache-2.0".
 
     Returns:
-        String.
+        String, the text of the card.
 
     Example:
 
@@ -185,8 +185,8 @@ def _code(model: Any, repo_id: str) -> str:
     return (
         "```python\nimport keras_involution\n\n"
         f"model = keras_involution.{cls}.from_preset({handle})\n{use}\n```\n\n"
-        "`pip install keras-involution` brings it. keras-hub reads the same files once "
-        "`keras_involution` is imported:\n\n"
+        "Install it with `pip install keras-involution`. keras-hub loads the same "
+        "files after `keras_involution` is imported:\n\n"
         "```python\nimport keras_involution\nimport keras_hub\n\n"
         f"model = keras_hub.models.{_hub_class(model)}.from_preset({handle})\n```"
     )
@@ -244,5 +244,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """A name of a class as a text that stays within its cell."""
+    """`text` escaped for a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""The real client of the Hub, set up from arguments and environment at every call."""
+"""The client of the Hub, configured by arguments and the environment at every call."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Unreachable(Exception):
-    """The Hub cannot be asked: no connection, an outage, or offline mode.
+    """The Hub is not reachable: no connection, an outage, or offline mode.
 
     Attributes:
-        wanted: Whether it is offline mode, which somebody asked for.
+        wanted: Boolean, whether the reason is offline mode, which the user chose.
     """
 
     def __init__(self, message: str, wanted: bool = False) -> None:
@@ -34,18 +34,18 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True)
 class Content:
-    """What a listing says of a file.
+    """The hash and size of a file in a listing.
 
     Attributes:
-        hash: String, SHA-256 of a large file, hash by git of a small one.
-        size: Integer, bytes.
+        hash: String, SHA-256 of a large file, or Git hash of a small file.
+        size: Integer, size in bytes.
     """
 
     hash: str
     size: int
 
     def is_that_of(self, path: Path) -> bool:
-        """Whether a file has this hash."""
+        """Whether the file at `path` has this hash."""
         if len(self.hash) == 64:
             digest = hashlib.sha256()
         else:
@@ -57,7 +57,7 @@ class Content:
         return digest.hexdigest() == self.hash
 
     def check(self, path: Path) -> None:
-        """Raises `OtherFileError` for a file of another hash."""
+        """Raises `OtherFileError` if the file at `path` has another hash."""
         if not self.is_that_of(path):
             raise transfer.OtherFileError(
                 "A file does not have the content that the Hub lists; the download was "
@@ -66,7 +66,7 @@ class Content:
 
 
 def _link(path: Path, blob: Path) -> None:
-    """Makes `path` the file `blob`, by a link where the system has links."""
+    """Makes `path` a link to `blob`, or a copy if the system has no links."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     draft.unlink(missing_ok=True)
     try:
@@ -78,10 +78,10 @@ def _link(path: Path, blob: Path) -> None:
 
 @dataclass(frozen=True)
 class Client:
-    """One repository on the Hub.
+    """A repository on the Hub.
 
-    `HF_ENDPOINT`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE` are read here, at every call;
-    huggingface_hub reads them once, when Keras imports it.
+    `HF_ENDPOINT`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE` are read at every call.
+    huggingface_hub reads them only once, when Keras imports it.
     """
 
     repo_id: str
@@ -94,7 +94,7 @@ class Client:
 
         if is_offline():
             raise Unreachable(
-                "The Hub is not asked, because HF_HUB_OFFLINE is set.", True
+                "The Hub is not used, because HF_HUB_OFFLINE is set.", True
             )
         return HfApi(
             endpoint=self.endpoint,
@@ -117,29 +117,29 @@ class Client:
 
     @property
     def folder(self) -> Path:
-        """The folder of this repository in the cache, laid out by huggingface_hub."""
+        """The folder of this repository in the cache of huggingface_hub."""
         return self.cache / f"models--{self.repo_id.replace('/', '--')}"
 
     def listing(self, revision: str | None) -> bytes:
-        """What the Hub says of the files of a revision.
+        """The Hub's listing of the files of a revision, as JSON.
 
         Raises:
-            TransferError: If it does not arrive.
+            TransferError: If the request fails.
         """
         at = f"/revision/{quote(revision, safe='')}" if revision else ""
         address = self._address(f"api/models/{self.repo_id}{at}?blobs=true")
         return transfer.fetch(address, MAX_BYTES, transfer.LISTINGS)
 
     def download(self, name: str, commit: str, content: Content) -> Path:
-        """The path of a file of a commit in the cache, after a download if need be.
+        """Downloads a file of a commit to the cache, if it is not there; its path.
 
-        What the file is called there follows from the listing and never from an answer:
-        huggingface_hub names it by the `ETag` that the server sends with the file.
+        The name of the file in the cache is the hash in the listing, never a value from
+        the response. huggingface_hub uses the `ETag` that the server sends.
 
         Raises:
-            TransferError: If it does not arrive, or is another file than was listed.
-            DiskFullError: If the disk has no room for it.
-            PresetError: If another process keeps its lock for too long.
+            TransferError: If the download fails, or the file differs from the listing.
+            DiskFullError: If the file does not fit on the disk.
+            PresetError: If another process holds the lock for too long.
         """
         path = self.folder / "snapshots" / commit / name
         blob = self.folder / "blobs" / content.hash
@@ -163,7 +163,7 @@ class Client:
 
         if is_offline():
             raise Unreachable(
-                "The Hub is not asked, because HF_HUB_OFFLINE is set.", True
+                "The Hub is not used, because HF_HUB_OFFLINE is set.", True
             )
         headers = build_hf_headers(token=self.token, library_name="keras_involution")
         plain = self.endpoint.startswith("http://")
@@ -173,7 +173,7 @@ class Client:
         """The path of a file in the cache.
 
         Raises:
-            FileNotFoundError: If it is not there.
+            FileNotFoundError: If the file is not in the cache.
         """
         from huggingface_hub import try_to_load_from_cache
 
@@ -185,7 +185,7 @@ class Client:
         return Path(path)
 
     def remember(self, revision: str | None, commit: str) -> None:
-        """Notes in the cache which commit a branch was, as huggingface_hub does."""
+        """Records the commit of a branch in the cache, as huggingface_hub does."""
         if revision == commit:
             return
         reference = self.folder / "refs" / (revision or "main")
@@ -195,7 +195,7 @@ class Client:
 
 
 def is_offline() -> bool:
-    """Whether `HF_HUB_OFFLINE` is set; asked anew at every call."""
+    """Whether `HF_HUB_OFFLINE` is set, read at every call."""
     from huggingface_hub import constants
 
     value = os.environ.get("HF_HUB_OFFLINE", "").upper()

@@ -1,4 +1,4 @@
-"""The description of a preset, read from its small files."""
+"""Describes a preset from its small files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def describe(
         cache_dir: Folder for downloads.
 
     Returns:
-        Dictionary of strings.
+        Dictionary of strings, such as `"network"` and `"weights"`.
 
     Raises:
         ValueError: If the preset is unknown, unreachable or damaged.

@@ -41,7 +41,7 @@ def from_preset(
     plain numbers, and both are checked before any weight is set.
 
     Args:
-        cls: The class whose `from_preset` was called.
+        cls: The class to load, such as `RedNetImageClassifier`.
         preset: A built-in name, a folder, a handle `"hf://user/name"`, or a published
             checkpoint as a file or an `https://` URL.
         **kwargs: Further arguments, as in `RedNetImageClassifier.from_preset`, and
@@ -76,14 +76,13 @@ def from_preset(
         model = from_source(cls, source, num_classes, load_weights, dtype, **kwargs)
     if image_shape is None:
         return model
-    # The network is made for images of the shape, and so is what prepares them, unless
-    # the caller brings that along.
+    # `image_shape` also sets the size of the preprocessor, unless one is passed.
     prepare = {"prepare": False} if "preprocessor" in kwargs else {}
     return model.with_image_shape(tuple(image_shape), **prepare)
 
 
 def converted(name: str, checkpoint: Path, folder: Path) -> None:
-    """Writes the preset of a built-in name with the weights of its checkpoint."""
+    """Converts the checkpoint of a built-in name to a preset in `folder`."""
     architecture = locate(name, load_weights=False)
     model = from_source(classifier_class(), architecture, load_weights=False)
     model.load_checkpoint(checkpoint)
@@ -98,7 +97,7 @@ def from_source(
     dtype: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """`from_preset` of a preset that was found."""
+    """Loads a classifier or a backbone from the source of a preset."""
     changes = {} if dtype is None else {"dtype": dtype}
     if issubclass(cls, backbone_class()):
         if num_classes is not None:
@@ -121,7 +120,7 @@ def backbone_of(
     changes: dict[str, Any],
     cls: Any = None,
 ) -> Any:
-    """The backbone of a preset that was found, a `cls`, without its weights yet."""
+    """Builds the backbone of a preset, a `cls`, without loading its weights."""
     with source.damage_reported(_format.CONFIG_FILE):
         config = source.json(_format.CONFIG_FILE)
     if load_weights:
@@ -131,7 +130,7 @@ def backbone_of(
 
 
 def _check_sizes(config: dict[str, Any], source: Source) -> None:
-    """Refuses to build a network that the weights files are too small to fill."""
+    """Raises `PresetError` if the weights files are too small for the config."""
     with source.damage_reported(_format.CONFIG_FILE):
         arguments = _format.checked_backbone(config)
     with source.damage_reported(_format.BACKBONE_WEIGHTS_FILE):
@@ -143,7 +142,7 @@ def _check_sizes(config: dict[str, Any], source: Source) -> None:
         size = sum(source.sizes[name] for name in names)
         if size < least:
             raise ValueError(
-                f"it has {size} bytes where the config asks for more than {least}"
+                f"it has {size} bytes, but the config needs more than {least}"
             )
 
 
@@ -171,7 +170,7 @@ def _classifier(
     if num_classes is not None:
         arguments.update(num_classes=num_classes, class_names=None)
     arguments.update(kwargs)
-    if kwargs or num_classes is not None:  # errors there are the caller's
+    if kwargs or num_classes is not None:  # Errors come from the caller's arguments.
         return cls(backbone=backbone, **arguments)
     with source.damage_reported(_format.TASK_FILE):
         return cls(backbone=backbone, **arguments)
@@ -183,7 +182,7 @@ def _saved_arguments(backbone: Any, source: Source) -> dict[str, Any]:
         arguments = _format.task_from_json(task, backbone.data_format)
         features = 4 * backbone.stackwise_num_filters[-1]
         if arguments.get("num_classes", 1) * features > _values.MAX_PARAMETERS:
-            raise ValueError("its head is larger than a preset may be")
+            raise ValueError("its head has too many parameters")
     if source.has(_format.METADATA_FILE):
         with source.damage_reported(_format.METADATA_FILE):
             names = source.json(_format.METADATA_FILE).get("class_names")

@@ -33,18 +33,18 @@ def write_mirror(
 ) -> None:
     """Writes a built-in preset with its published weights, ready for the Hub.
 
-    The card tells where the weights come from, their hash and license, how their
-    accuracy was measured and by whom.
+    The card states the origin, hash and license of the weights, and how and by whom
+    their accuracy was measured.
 
     Args:
         name: String, a built-in name with published weights.
-        repo_id: String, "user/name", where it is to be published.
+        repo_id: String, "user/name", the repository to publish to.
         folder: Path of the folder to write.
         mirror: String, as in `from_preset`.
         cache_dir: Folder for downloads.
 
     Raises:
-        PresetError: If the weights cannot be fetched, or the folder holds other files
+        PresetError: If the weights cannot be fetched, or the folder holds files other
             than a preset.
     """
     checked_name(name)
@@ -58,10 +58,10 @@ def write_mirror(
 
 
 def checked_name(name: str) -> PublishedWeights:
-    """What is published under a built-in name.
+    """The published weights of a built-in name.
 
     Raises:
-        PresetError: If there is no such name, or its weights come with the package.
+        PresetError: If the name is unknown, or its weights come with the package.
     """
     published = published_weights(name) if name in PRESETS else None
     if published is None:
@@ -80,14 +80,14 @@ def cross_check(
 
     Args:
         name: String, a built-in name with published weights.
-        mirror: String, as in `from_preset`; it has the files of both addresses.
+        mirror: String, as in `from_preset`; it must have both files.
         cache_dir: Folder for downloads.
 
     Returns:
-        Dictionary of the name of each array -> its largest absolute difference.
+        Dictionary of array name -> largest absolute difference.
 
     Raises:
-        PresetError: If one cannot be fetched, or they have other arrays or shapes.
+        PresetError: If a file cannot be fetched, or names or shapes of arrays differ.
     """
     first = checked_name(name)
     second = PublishedWeights(

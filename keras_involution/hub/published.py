@@ -1,4 +1,4 @@
-"""Published checkpoints by URL: fetched once, compared with what is known, kept."""
+"""Downloads published checkpoints by URL, verifies their hash and caches them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from keras_involution.hub.transfer import (
 )
 
 MIRROR = "KERAS_INVOLUTION_MIRROR"
-"""Environment variable: where the checkpoints of built-in names are, instead."""
+"""Environment variable with the address of a mirror of the built-in checkpoints."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 _LEAST_BYTES = 500
@@ -40,16 +40,16 @@ _LEAST_BYTES = 500
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """A checkpoint that somebody publishes, and what is known about it.
+    """A checkpoint published by a third party, and what is known about it.
 
     Attributes:
-        url: String, its address.
-        file_bytes: Tuple of 2 integers, smallest and largest size of the file.
+        url: String, the address of the file.
+        file_bytes: Tuple of 2 integers, minimum and maximum size of the file.
         source: String, address of the project that publishes it.
-        license: String, where its license comes from.
+        license: String, the license and its origin.
         second_url: String, address of an independent conversion of the same weights.
-        sha256: String, its hash; `None` until somebody has recorded it.
-        accuracy: Dictionary of what its publisher measured, in percent.
+        sha256: String, the hash of the file; `None` if it is not recorded yet.
+        accuracy: Dictionary of the accuracies that the publisher measured, in percent.
     """
 
     url: str
@@ -65,7 +65,7 @@ class PublishedWeights:
         return _file_name(self.url)
 
     def at(self, mirror: str | None) -> str:
-        """The address of the file, on a mirror where one is given or set."""
+        """The address of the file, on the mirror if one is given or set."""
         base = mirror or os.environ.get(MIRROR)
         return f"{base.rstrip('/')}/{self.file_name}" if base else self.url
 
@@ -76,9 +76,9 @@ class Fetched:
 
     Attributes:
         path: Path of the file.
-        url: String, where it was published.
-        sha256: String, its hash.
-        downloaded: Boolean, whether this call has brought it.
+        url: String, the address it came from.
+        sha256: String, the hash of the file.
+        downloaded: Boolean, whether this call downloaded it.
     """
 
     path: Path
@@ -88,7 +88,7 @@ class Fetched:
 
 
 def is_checkpoint_url(preset: str | Path) -> bool:
-    """Whether a preset is the address of a checkpoint file."""
+    """Whether `preset` is the URL of a checkpoint file."""
     text = str(preset)
     if not text.lower().startswith(("https://", "http://")):
         return False
@@ -96,11 +96,11 @@ def is_checkpoint_url(preset: str | Path) -> bool:
 
 
 def fetch_url(url: str, cache_dir: str | Path | None = None) -> Path:
-    """The file of a checkpoint by its address, from the cache after the first time.
+    """Downloads a checkpoint, or finds it in the cache; the path of the file.
 
     Raises:
-        PresetError: If the address is not encrypted, the file cannot be fetched, or it
-            is not the one that this address had at first use.
+        PresetError: If the URL is not encrypted, the file cannot be fetched, or it
+            differs from the file at the first use of this URL.
     """
     cache = Cache.of(cache_dir)
     name = hashlib.sha256(url.encode()).hexdigest()[:24]
@@ -120,18 +120,18 @@ def fetch_published(
     mirror: str | None = None,
     given: str = "",
 ) -> Fetched:
-    """Brings a checkpoint into the cache, or finds it there, and compares its hash.
+    """Downloads a checkpoint to the cache, or finds it there, and verifies its hash.
 
     Raises:
-        PresetError: If it cannot be fetched, or is another than expected.
+        PresetError: If it cannot be fetched or is not the expected file.
     """
     url = given or published.at(mirror)
     path = cache.checkpoint(name, published.file_name)
     preset = given or name
     if not is_secure(url):
         raise PresetError(
-            "The URL of a checkpoint must begin with https:// and hold no password. "
-            + received(url=url)
+            "The URL of a checkpoint must begin with https:// and must not contain a "
+            "password. " + received(url=url)
         )
     known = _known_sha256(name, published, cache)
 
@@ -171,16 +171,16 @@ def _advice(
     error: TransferError, url: str, path: Path, preset: str, downloaded: bool
 ) -> str:
     if not downloaded:
-        todo = f"Remove {path}, to download it anew"
+        todo = f"Remove {path} to download it again"
     elif error.temporary:
         todo = (
-            "Try again: the download goes on where it ended. Or name a `mirror`, or "
-            f"place the file as {path}"
+            "Try again to resume the download. Or set a `mirror`, or save the file as "
+            f"{path}"
         )
     else:
         todo = (
-            f"Name another address with `mirror` or {MIRROR}, or fetch the file in "
-            f"another way and place it as {path}"
+            f"Set another address with `mirror` or {MIRROR}, or download the file in "
+            f"another way and save it as {path}"
         )
     return f"{error} ({url}). {todo}. {received(preset=preset)}"
 
@@ -188,7 +188,7 @@ def _advice(
 def _known_sha256(
     name: str, published: PublishedWeights, cache: Cache
 ) -> tuple[str, str] | None:
-    """The hash that the file must have, and how it is known."""
+    """The expected hash of the file, and its origin."""
     if published.sha256:
         return published.sha256, "as recorded in the table of presets"
     record = cache.record(name)
@@ -197,11 +197,11 @@ def _known_sha256(
     with reading(record, "The record of the first use", PresetError):
         found = json.loads(record.read_text("utf-8"))
         sha256, day = str(found["sha256"]), str(found["day"])
-    return sha256, f"as at first use on {day}; if that is right, remove {record}"
+    return sha256, f"as at first use on {day}; if the change is right, remove {record}"
 
 
 def record_first_use(cache: Cache, name: str, fetched: Fetched) -> None:
-    """Keeps the hash of the first use, and shows it."""
+    """Records the hash at the first use of a checkpoint, and prints it."""
     record = cache.record(name)
     if record.is_file():
         return

@@ -1,4 +1,4 @@
-"""The card of a preset whose weights somebody else publishes."""
+"""Writes the model card of a preset with published weights."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from keras_involution.hub.card import CardFacts, Metric, model_card
 from keras_involution.hub.published import PublishedWeights
 
-_LIMITS = """The accuracies are those of the authors and of PaddleClas, measured as the
-section on the training data says; this project has not measured them.
-`python -m benchmarks.imagenet FOLDER --preset {name}` measures them on
-a copy of ImageNet. The 1,000 classes are those of ImageNet, and so are their biases."""
+_LIMITS = """The accuracies were measured by the authors and by PaddleClas, as described
+under "Training data". This project has not measured them. To measure them on a copy of
+ImageNet, run `python -m benchmarks.imagenet FOLDER --preset {name}`. The model
+has the 1,000 classes and the biases of ImageNet."""
 
 _DATASET = "ImageNet-1k, validation"
 
@@ -23,14 +23,16 @@ def published_card(
     origin: Mapping[str, Any] | None = None,
     repo_id: str = "",
 ) -> str:
-    """The card of a built-in preset with published weights.
+    """Writes the card of a built-in preset with published weights.
 
     Args:
         model: The classifier.
         name: String, the built-in name.
-        facts: What its `metadata.json` says.
-        origin: Where the weights of a converted preset came from, with their hash.
-        repo_id: String, "user/name", where the preset is published anew.
+        facts: Mapping, the contents of its `metadata.json`.
+        origin: Mapping with the URL, size and hash of the weights of a converted
+            preset; `None` if the weights are not converted yet.
+        repo_id: String, "user/name", the repository to publish to; `""` for the card
+            in this repository.
 
     Returns:
         String, Markdown.
@@ -43,15 +45,17 @@ def published_card(
         usage=usage or "",
         description="\n\n".join([facts["description"], _origin(published, origin)]),
         training_data=(
-            "ImageNet-1k, by the authors of the paper. Evaluation: "
+            "Trained on ImageNet-1k by the authors of the paper. Evaluation: "
             + _evaluation(facts["evaluation"])
         ),
         data_license="https://www.image-net.org/download.php",
         metrics=_metrics(facts, published),
-        intended_use="Classifying images of objects; a start for other data.",
+        intended_use=(
+            "Classification of images of objects, and fine-tuning on other data."
+        ),
         limits=_LIMITS.format(name=name),
     )
-    # The license of the weights is a chain, which no single id of the Hub names.
+    # The license of the weights is a chain, which has no single id on the Hub.
     license_id = "apache-2.0" if repo_id else None
     return model_card(
         model, repo_id or f"keras-involution/{name}", told, license=license_id
@@ -61,8 +65,8 @@ def published_card(
 def _usage(cls: str, name: str, published: PublishedWeights) -> str:
     megabytes = published.file_bytes[0] / 1e6
     return (
-        f"The first call downloads {megabytes:.0f} MB and converts them; later calls "
-        "read the result from the cache:\n\n"
+        f"The first call downloads {megabytes:.0f} MB and converts the weights. Later "
+        "calls read the result from the cache:\n\n"
         "```python\nimport keras_involution\n\n"
         f'model = keras_involution.{cls}.from_preset("{name}")\n'
         "print(model.classify(images))  # any sizes, values 0 to 255\n```"
@@ -74,7 +78,7 @@ def _origin(published: PublishedWeights, origin: Mapping[str, Any] | None) -> st
         ("Weights", published.url),
         ("Published by", published.source),
         ("License", published.license),
-        ("Second conversion, by other people", published.second_url),
+        ("Independent conversion", published.second_url),
     ]
     if origin is None:
         rows.append(("SHA-256", published.sha256 or "not recorded yet"))
@@ -93,8 +97,8 @@ def _evaluation(evaluation: Mapping[str, Any]) -> str:
     short = round(height / evaluation["crop_fraction"])
     smooth = "with" if evaluation["antialias"] else "without"
     return (
-        f"the shorter side resized to {short} ({evaluation['interpolation']}, {smooth} "
-        f"antialiasing), of which the central {height} x {width} pixels."
+        f"the shorter side is resized to {short} ({evaluation['interpolation']}, "
+        f"{smooth} antialiasing), then the central {height} x {width} pixels are used."
     )
 
 

@@ -1,4 +1,4 @@
-"""Presets made of published checkpoints: converted once, kept in the cache."""
+"""Converts published checkpoints to presets in the cache."""
 
 from __future__ import annotations
 
@@ -31,19 +31,22 @@ def published_source(
     mirror: str | None = None,
     cache_dir: str | Path | None = None,
 ) -> Source:
-    """The preset that is made of a published checkpoint, once, and kept in the cache.
+    """Converts a published checkpoint to a preset, or finds it in the cache.
 
     Args:
         name: String, the built-in name.
         published: `PublishedWeights`.
-        convert: Function of the name, the checkpoint's path and a folder; it writes
-            the preset of the checkpoint to the folder.
-        mirror: String, address of a folder with the same files; `None` takes
-            `KERAS_INVOLUTION_MIRROR`, or the publisher.
-        cache_dir: Folder to keep files in.
+        convert: Function of the name, the path of the checkpoint and a folder. It
+            writes the preset to the folder.
+        mirror: String, address of a folder with the same files. `None` uses
+            `KERAS_INVOLUTION_MIRROR` if it is set, else the address of the publisher.
+        cache_dir: Folder of the cache.
+
+    Returns:
+        `Source` of the preset.
 
     Raises:
-        PresetError: If the checkpoint cannot be fetched, or is another than expected.
+        PresetError: If the checkpoint cannot be fetched or is not the expected file.
     """
     cache = Cache.of(cache_dir)
     folder = cache.preset(name)
@@ -67,7 +70,7 @@ def _convert(
     try:
         with cache.writable():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
+            shutil.rmtree(draft, ignore_errors=True)  # Left by a killed process.
             convert(name, fetched.path, draft)
             _write_origin(draft / METADATA_FILE, published, fetched)
             os.rename(draft, folder)
@@ -78,7 +81,7 @@ def _convert(
         reason = str(error).rpartition("Received:")[0].strip()
         raise CheckpointError(
             f"{reason} It came from {fetched.url} and has been removed; try again or "
-            f"name a `mirror`. {received(preset=name)}"
+            f"set a `mirror`. {received(preset=name)}"
         ) from error
     except OSError as error:
         if not (isinstance(error, DiskFullError) or is_disk_full(error)):
@@ -88,14 +91,14 @@ def _convert(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     record_first_use(cache, name, fetched)
-    if fetched.downloaded:  # what somebody has put there by hand stays
+    if fetched.downloaded:  # Files that the user put there are kept.
         fetched.path.unlink(missing_ok=True)
 
 
 def _write_origin(
     metadata: Path, published: PublishedWeights, fetched: Fetched
 ) -> None:
-    """Notes in a preset where its weights come from."""
+    """Writes the origin of the weights to a preset."""
     notes = json.loads(metadata.read_text("utf-8"))
     notes["weights_origin"] = {
         "url": fetched.url,

@@ -1,4 +1,4 @@
-"""Presets from the Hugging Face Hub: one listing, and only the files needed."""
+"""Loads presets from the Hugging Face Hub: one listing, then only the needed files."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Listing:
 
 
 def hub_source(preset: str, client: Client, revision: str | None) -> Source:
-    """The preset in a Hub repository; its files are fetched when they are asked for.
+    """The source of a preset in a Hub repository. Its files are fetched on demand.
 
-    Where the Hub cannot be reached, the copy in the cache stands in for it.
+    If the Hub is not reachable, the copy in the cache is used.
 
     Raises:
         ValueError: If the repository, its revision or its config is missing or not
-            accessible, or the Hub and the cache both fail.
+            accessible, or if the Hub is not reachable and the cache has no copy.
     """
     try:
         with hub_errors(preset, revision):
@@ -56,17 +56,17 @@ def hub_source(preset: str, client: Client, revision: str | None) -> Source:
 
 
 def _list(client: Client, revision: str | None) -> Listing:
-    """The files of a revision, each value of the answer checked to be what it must be.
+    """The files of a revision, with every value of the response validated.
 
     Raises:
-        ValueError: If the answer is no listing.
+        ValueError: If the response is not a listing.
     """
     answer = client.listing(revision)
     try:
         info = json.loads(answer)
         commit, siblings = info["sha"], info.get("siblings") or []
         if not _is_hash(commit, 40) or len(siblings) > _MAX_FILES:
-            raise ValueError("it names no commit, or too many files")
+            raise ValueError("it has no commit, or too many files")
         return Listing(commit, dict(map(_listed, siblings)))
     except (
         LookupError,
@@ -75,7 +75,7 @@ def _list(client: Client, revision: str | None) -> Listing:
         ValueError,
         RecursionError,
     ) as error:
-        raise ValueError(f"the Hub sent no listing of files ({error})") from error
+        raise ValueError(f"the Hub sent no valid list of files ({error})") from error
 
 
 def _listed(entry: Any) -> tuple[str, Content]:
@@ -100,7 +100,7 @@ def _fetch(
     revision: str | None,
     names: Sequence[str],
 ) -> Path:
-    """Downloads what the cache does not hold; the folder of the commit."""
+    """Downloads files that are not in the cache; returns the folder of the commit."""
     folder = Path()
     for name in names:
         if not name.endswith(".h5") and listing.sizes[name] > MAX_BYTES:
@@ -134,8 +134,8 @@ def _cached_source(
         folder = client.cached(CONFIG_FILE, revision).parent
     except (OSError, ValueError):
         sentence = (
-            f"{error} And the cache holds no copy of the preset, so it must be "
-            "downloaded once while the Hub can be reached"
+            f"{error} The cache holds no copy of the preset. Download it once while "
+            "the Hub is reachable"
         )
         raise refuse(sentence, preset, revision) from error
     if not error.wanted:
@@ -150,11 +150,11 @@ def _cached_source(
 
 
 def _check_cached(source: Source, names: Sequence[str]) -> None:
-    """Compares cached files with the hashes that they are named by in the cache."""
+    """Compares cached files with the hashes in their names."""
     for name in names:
         blob = Path(os.path.realpath(source.folder / name))
         is_hash = _is_hash(blob.name, 40) or _is_hash(blob.name, 64)
         if is_hash and not Content(blob.name, 0).is_that_of(blob):
             blob.unlink()
             (source.folder / name).unlink()
-            raise ValueError(f"{name} was damaged in the cache, and is removed from it")
+            raise ValueError(f"{name} was damaged in the cache and has been removed")

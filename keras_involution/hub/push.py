@@ -86,12 +86,12 @@ def push_folder(
     Args:
         folder: Path of a preset folder.
         repo_id: String, "user/name"; the repository is created if it does not exist.
-        private, token, commit_message, create_pr, revision, overwrite_card: As of
+        private, token, commit_message, create_pr, revision, overwrite_card: As in
             `RedNetImageClassifier.push_to_hub`.
         load: Function from the folder to its model, for models other than classifiers
             and backbones.
         model_card: Function from this model and `repo_id` to the text of a card, for a
-            folder without card.
+            folder without a card.
 
     Returns:
         String, the URL of the commit or pull request.
@@ -173,7 +173,7 @@ def _publish(
             return _commit(client, files, message, create_pr, revision, overwrite_card)
     except Unreachable as error:
         raise refuse(
-            f"{error} A push is all or nothing; the next one sends only what is not "
+            f"{error} Nothing was published. The next push sends only what is not "
             "there yet",
             handle,
             revision,
@@ -191,7 +191,7 @@ def _prepare_repository(
 
 
 def _files_of(folder: Path) -> dict[str, Path]:
-    """The files to send: a preset's and its card."""
+    """The files to upload: those of the preset, and its card."""
     return {
         path.name: path
         for path in folder.iterdir()
@@ -223,7 +223,7 @@ def _commit(
         commit_message=message,
         revision=revision,
         create_pr=create_pr,
-        # Without it two pushes at once could leave a mixture of both.
+        # Without it, two concurrent pushes could leave a mixture of both.
         parent_commit=None if create_pr else info.sha,
     )
     return str(commit.pr_url or commit.commit_url)

@@ -16,7 +16,7 @@ from keras_involution.hub._folder import complete_folder
 from keras_involution.hub._registry import converter_class
 
 MAX_SHARD_SIZE = 5.0
-"""GB above which the weights of a backbone become several files."""
+"""Size in GB above which the weights of a backbone are split into several files."""
 
 
 def save_to_preset(
@@ -55,7 +55,7 @@ def save_to_preset(
 
 
 def documents(model: Any) -> dict[str, Any]:
-    """The JSON of a model's preset, read once as a loader would, so that it will load.
+    """The JSON files of the preset of a model, checked to load again.
 
     Args:
         model: `RedNetImageClassifier` or `RedNetBackbone`.
@@ -64,7 +64,7 @@ def documents(model: Any) -> dict[str, Any]:
         Dictionary of file name -> JSON.
 
     Raises:
-        ValueError: If the model holds what a preset cannot describe.
+        ValueError: If a preset cannot describe the model.
     """
     if not getattr(model, "include_top", True):
         raise ValueError(
@@ -105,7 +105,7 @@ def _read_back(model: Any, found: dict[str, Any]) -> dict[str, Any]:
 def _replaced_files(
     model: Any, backbone: Any, contents: dict[str, Any], folder: Path
 ) -> frozenset[str]:
-    """The names that do not stay in `folder`, written anew or not."""
+    """The files in `folder` that are replaced or removed."""
     task = folder / _format.TASK_FILE
     if model is backbone and task.is_file():
         try:
@@ -120,9 +120,9 @@ def _replaced_files(
 def save_weights_file(
     model: keras.Model, file: Path, max_shard_size: float | None, skip: Any = None
 ) -> None:
-    """Writes the weights of `model` but those of `skip`, large ones in shards."""
-    # A compiled model would add its optimizer, several times the network's size.
-    # The name is in the file: with it, the same model gives the same bytes.
+    """Writes the weights of `model` without those of `skip`, in shards if large."""
+    # A compiled model would also store its optimizer, which is larger than the network.
+    # The file contains the name: keeping it gives the same bytes for the same model.
     bare = keras.Model(model.inputs, model.outputs, name=model.name)
     skipped = [] if skip is None else [skip]
     if max_shard_size is None or _bytes(model) <= max_shard_size * 2**30:

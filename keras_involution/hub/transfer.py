@@ -1,9 +1,9 @@
-"""Downloads that survive bad networks and bad servers, within limits of time and size.
+"""Downloads with retries, and with limits of time and size.
 
-The only code of this package that fetches files: checkpoints by URL, and the files and
-listings of a Hub. It trusts no server: lengths are compared with what the caller
-expects, names never come from an answer, redirects may not leave encryption, and every
-wait has an end.
+All downloads of this package use this module: checkpoints by URL, and the files and
+listings of a Hub. Servers are not trusted: lengths are compared with what the caller
+expects, file names never come from a response, redirects must stay encrypted, and every
+wait has a time limit.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ LISTINGS = Limits(tries=2, total=60.0)
 
 
 def fetch(address: Address, most: int, limits: Limits = LISTINGS) -> bytes:
-    """A short answer, a listing say.
+    """Fetches a short response, such as a listing.
 
     Raises:
-        TransferError: If it does not arrive, or has more than `most` bytes.
+        TransferError: If the request fails, or the response exceeds `most` bytes.
     """
 
     def attempt(deadline: float) -> bytes:
@@ -50,14 +50,14 @@ def download(
     expected: Expected,
     limits: Limits = FILES,
 ) -> None:
-    """Brings a file to `path`; what an earlier process left half done is continued.
+    """Downloads a file to `path`, and resumes an incomplete download.
 
-    The caller sees to it that no other process downloads the same file. Until it is
-    complete, the file is `path` with `.part` at its end.
+    The caller makes sure that no other process downloads the same file. An incomplete
+    file has the suffix `.part`.
 
     Raises:
-        TransferError: If it does not arrive, or is another file than expected.
-        DiskFullError: If the disk has no room for it.
+        TransferError: If the download fails, or the file is not the expected one.
+        DiskFullError: If the file does not fit on the disk.
     """
     part = Part(path, address.url)
 
@@ -81,7 +81,7 @@ def download(
 def _with_retries(
     attempt: Callable[[float], Any], limits: Limits, size: Callable[[], int]
 ) -> Any:
-    """Tries again after temporary failures, until none of `tries` brings a byte."""
+    """Retries after temporary failures, until `tries` in a row bring no new byte."""
     import httpx
 
     deadline = monotonic() + limits.total

@@ -188,7 +188,7 @@ class Network:
             with source.damage_reported(path.name):
                 load_weights(self.model, [path])
         except PresetError as error:
-            words = ("missing", "of another network", "has shape", "holds no floating")
+            words = ("missing", "not in the model", "has shape", "not hold floating")
             return next((n for n, w in enumerate(words, 1) if w in str(error)), 0)
         return 9
 

@@ -61,7 +61,7 @@ def test_push_then_pull(hub, saved, classifier, tmp_path):
 def test_errors_are_messages(hub, saved, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     text = run("push", saved, "owner/new", status=1)
-    assert "does not accept the token" in text and "hf_wrong" not in text
+    assert "rejects the token" in text and "hf_wrong" not in text
     monkeypatch.setenv("HF_TOKEN", "hf_owner")
     assert "no such repository" in run("pull", "hf://owner/x", tmp_path / "p", status=1)
     assert list(tmp_path.glob("p*")) == []

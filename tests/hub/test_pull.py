@@ -193,7 +193,7 @@ class TestRefusals:
         assert "hf_owner" not in text and "hf_wrong" not in text
 
     def test_missing_repository(self, hub):
-        self.refused("shows no such repository", "hf://owner/nothing")
+        self.refused("has no such repository", "hf://owner/nothing")
 
     def test_missing_revision(self, published):
         self.refused("no such revision", revision="v9")
@@ -219,7 +219,7 @@ class TestRefusals:
         self.refused("no such repository")
         assert_same_weights(pull(token="hf_owner"), classifier)
         self.refused("no such repository", token=False)
-        self.refused("does not accept the token", token="hf_wrong")
+        self.refused("rejects the token", token="hf_wrong")
 
     def test_gated(self, hub, published):
         headers = {"X-Error-Code": "GatedRepo"}

@@ -154,10 +154,10 @@ class TestRefusals:
         assert hub.log == []
 
     def test_tokens(self, hub, classifier, monkeypatch):
-        self.refused(classifier, "does not accept the token", token="hf_wrong")
+        self.refused(classifier, "rejects the token", token="hf_wrong")
         self.refused(classifier, "write access", token="hf_other")
         monkeypatch.delenv("HF_TOKEN")
-        self.refused(classifier, "does not accept the token", token=False)
+        self.refused(classifier, "rejects the token", token=False)
         assert hub.repositories == {}
 
     def test_names(self, hub, classifier):
@@ -202,7 +202,7 @@ class TestRefusals:
     )
     def test_nothing_half_published(self, hub, classifier, status, method, path):
         hub.faults.add(Fault(method, path, status=status))
-        self.refused(classifier, "all or nothing")
+        self.refused(classifier, "Nothing was published")
         if "owner/new" in hub.repositories:
             assert names(hub) == set()
         hub.faults.clear()
@@ -214,7 +214,7 @@ class TestRefusals:
 
 def test_resumed_where_it_stopped(hub, classifier):
     hub.faults.add(Fault("POST", "/commit/", status=500))
-    with pytest.raises(PresetError, match="all or nothing"):
+    with pytest.raises(PresetError, match="Nothing was published"):
         classifier.push_to_hub("owner/new")
     assert len(hub.objects) == 2
     hub.faults.clear()

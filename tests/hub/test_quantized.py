@@ -108,8 +108,8 @@ CONFIG = ("config", "policy_map", "predictions", "config")
 @pytest.mark.parametrize(
     "change, message",
     [
-        (("config", "policy_map", "(a+)+b", {}), "a map of the layer 'predictions'"),
-        (("config", "policy_map", {}), "a map of the layer 'predictions'"),
+        (("config", "policy_map", "(a+)+b", {}), "the single key 'predictions'"),
+        (("config", "policy_map", {}), "the single key 'predictions'"),
         (("config", "default_policy", "int8_from_float32"), "must be one of"),
         (("config", None), "must have a config"),
         ((*CONFIG, "mode", "gptq/4/128"), "must have the mode"),
@@ -141,5 +141,5 @@ def test_float_weights_do_not_pass_for_integers(tmp_path):
         assert kernel.dtype == "int8"
         del weights["0"]
         weights["0"] = kernel.astype("float32")
-    with pytest.raises(ValueError, match="holds no values of int8"):
+    with pytest.raises(ValueError, match="does not hold int8 values"):
         RedNetImageClassifier.from_preset(tmp_path / "p")

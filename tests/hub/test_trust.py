@@ -138,7 +138,7 @@ def test_a_network_larger_than_its_weights_is_not_built(preset):
         preset / "config.json",
         lambda data: replace(data, ("config", "stackwise_num_filters"), [1024, 1024]),
     )
-    assert_refused(preset, "model.weights.h5", "bytes where the config asks")
+    assert_refused(preset, "model.weights.h5", "bytes, but the config needs")
 
 
 @pytest.mark.parametrize("value", [10**9, 10**6])
@@ -191,7 +191,7 @@ class TestWeightsFiles:
     def test_groups_in_a_circle(self, file, preset):
         file["layers/conv2d/again"] = file["layers"]
         file.close()
-        assert_refused(preset, "model.weights.h5", "more groups")
+        assert_refused(preset, "model.weights.h5", "too many groups")
 
     def test_external_values(self, file, preset):
         (preset / "raw").write_bytes(bytes(10**5))
@@ -284,7 +284,7 @@ class TestShards:
             return data
 
         change_json(shards / "model.weights.json", change)
-        assert_refused(shards, "model.weights.h5", "no name of a shard")
+        assert_refused(shards, "model.weights.h5", "not the name of a shard")
 
     def test_a_shard_is_missing(self, shards):
         (shards / "model_00001.weights.h5").unlink()

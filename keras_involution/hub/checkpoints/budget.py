@@ -1,8 +1,8 @@
-"""What a checkpoint file may ask for: limits that its own size justifies.
+"""Limits on the memory that reading a checkpoint file may take.
 
-A file of N bytes that is not compressed holds at most N bytes of arrays. What
-claims more (a shape, a stride of zero, two entries on the same bytes) is refused from
-its description, before an array is made.
+An uncompressed file of N bytes holds at most N bytes of arrays. A file that claims more
+(by a large shape, a stride of zero, or two entries on the same bytes) is rejected from
+its description, before an array is allocated.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _MAX_LINE = 2**16
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array that is described and not read yet.
+    """The description of an array that is not read yet.
 
     Attributes:
         shape: Tuple of integers.
         dtype: NumPy dtype.
-        read: Function that reads it.
+        read: Function without arguments that reads the array.
     """
 
     shape: tuple[int, ...]
@@ -53,11 +53,11 @@ class StoredArray:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a reader finds in a file.
+    """The contents of a checkpoint file.
 
     Attributes:
-        arrays: Name -> array, as the file has them.
-        meta: What else the file tells about itself; plain values.
+        arrays: Dictionary of name in the file -> `StoredArray`.
+        meta: Mapping of the other plain values in the file.
     """
 
     arrays: dict[str, StoredArray]
@@ -65,10 +65,10 @@ class Contents:
 
 
 def file_bytes(path: Path) -> int:
-    """The size of a file that is not too large for a checkpoint.
+    """The size of a checkpoint file in bytes.
 
     Raises:
-        ValueError: If it is empty or larger than 2 GiB.
+        ValueError: If the file is empty or larger than 2 GiB.
     """
     size = path.stat().st_size
     if not 0 < size <= MAX_FILE_BYTES:
@@ -79,11 +79,11 @@ def file_bytes(path: Path) -> int:
 def check_budget(
     arrays: Mapping[str, StoredArray], file_size: int, compressed: bool = False
 ) -> None:
-    """Refuses arrays that together are larger than their file justifies.
+    """Checks that arrays together are not larger than their file can hold.
 
     Raises:
-        ValueError: If there are too many, one has an impossible shape, or their sum is
-            more than the file can hold.
+        ValueError: If there are too many arrays, a shape is invalid, or their total
+            size is larger than the file can hold.
     """
     if len(arrays) > MAX_ARRAYS:
         raise ValueError(f"it has {len(arrays)} arrays; {MAX_ARRAYS} are read at most")
@@ -101,7 +101,7 @@ def check_budget(
 
 
 def check_unpacked(sizes: Iterable[int], file_size: int) -> None:
-    """Refuses an archive whose entries unpack to more than any RedNet has."""
+    """Raises `ValueError` if an archive unpacks to more bytes than any RedNet has."""
     if (total := sum(sizes)) > max(file_size, MAX_UNPACKED_BYTES):
         raise ValueError(
             f"it unpacks to {total} bytes, and {MAX_UNPACKED_BYTES} are read at most"
@@ -109,16 +109,16 @@ def check_unpacked(sizes: Iterable[int], file_size: int) -> None:
 
 
 def check_shape(shape: Any) -> None:
-    """Refuses what is not a tuple of a few sizes of usual extent."""
+    """Raises `ValueError` unless `shape` is a tuple of a few moderate sizes."""
     sides = isinstance(shape, tuple) and len(shape) <= MAX_DIMENSIONS
     if not sides or not all(type(s) is int and 0 <= s < 2**31 for s in shape):
         raise ValueError(f"it has an array of shape {short(shape)}")
 
 
 class BoundedFile:
-    """An open file that never reads, or reserves memory for, more than it has.
+    """An open file whose reads are limited to its size.
 
-    `BufferedReader.read(n)` reserves `n` bytes at once, and `n` may come from the file.
+    `BufferedReader.read(n)` allocates `n` bytes first, and `n` may come from the file.
     """
 
     def __init__(self, file: BinaryIO) -> None:

@@ -1,4 +1,4 @@
-"""Files of plain arrays by name: `.safetensors` and `.npz`."""
+"""Reads files of named arrays: `.safetensors` and `.npz`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SAFETENSORS = {
 
 @contextlib.contextmanager
 def open_npz(path: Path) -> Iterator[Contents]:
-    """The arrays of `numpy.savez`; pickled ones are refused."""
+    """Yields the arrays of a file written by `numpy.savez`. Pickles are rejected."""
     size = file_bytes(path)
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
@@ -57,7 +57,7 @@ def _described(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> StoredArray:
         shape, _, dtype = _header(file)
         begin = file.tell()
     array = StoredArray(shape, dtype, functools.partial(_read, archive, entry))
-    # NumPy reserves the memory that a header asks for before it reads.
+    # NumPy allocates the memory that a header claims before it reads the array.
     if dtype.hasobject:
         raise ValueError("it holds Python objects (allow_pickle=False)")
     if array.nbytes != entry.file_size - begin:
@@ -77,14 +77,14 @@ def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(entry) as file:
-        # typeshed gives members of archives a type that is not `BinaryIO`.
+        # In typeshed, members of archives are not of the type `BinaryIO`.
         opened: BinaryIO = file  # type: ignore[assignment]
         return npy.read_array(opened, allow_pickle=False)
 
 
 @contextlib.contextmanager
 def open_safetensors(path: Path) -> Iterator[Contents]:
-    """The arrays of a safetensors file."""
+    """Yields the arrays of a safetensors file."""
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:

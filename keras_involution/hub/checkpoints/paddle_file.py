@@ -1,4 +1,4 @@
-"""Checkpoints of Paddle, `.pdparams`: a pickle of NumPy arrays by name."""
+"""Reads Paddle checkpoints (`.pdparams`), which are pickles of named NumPy arrays."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from keras_involution.hub.checkpoints.stand_ins import (
     refuse,
 )
 
-# Names that Paddle gives the same arrays inside of a program.
+# The key with the names of the arrays in a Paddle program, which are not needed.
 _TABLE = "StructuredToParameterName@@"
 
 
 @contextlib.contextmanager
 def open_paddle(path: Path) -> Iterator[Contents]:
-    """What `paddle.save` has written of a network; Paddle is neither needed nor called.
+    """Yields the arrays of a network saved by `paddle.save`. Paddle is not needed.
 
     Raises:
-        ValueError: If the file is damaged, or holds more than arrays.
+        ValueError: If the file is damaged, or holds other objects than arrays.
     """
     size = file_bytes(path)
     with path.open("rb") as file:
@@ -47,7 +47,7 @@ def open_paddle(path: Path) -> Iterator[Contents]:
 
 
 def stored_array(name: object, value: object) -> StoredArray:
-    """An array that a pickle holds, under a name that is text."""
+    """The description of an array in a pickle, which must have a string as its name."""
     if not isinstance(name, str) or not isinstance(value, ArrayDraft):
         raise refuse(f"{str(name)[:200]!r} is no array but {type(value).__name__}")
     array = value.value

@@ -1,9 +1,9 @@
-"""Pickles as data: a machine of our own that knows the instructions arrays need.
+"""A restricted pickle interpreter with only the instructions that arrays need.
 
-A pickle is a program. Python's own unpickler can be kept from importing names, but not
-from work that grows exponentially with the file (the hash of nested tuples, shared
-dictionaries inside of each other). This machine calls nothing that a file names,
-counts its steps, hashes only strings and numbers, and refuses every other instruction.
+A pickle is a program. Python's unpickler can be kept from importing names, but not from
+work that grows exponentially with the size of the file (hashes of nested tuples, shared
+nested dictionaries). This interpreter calls nothing that a file names, counts its
+steps, hashes only strings and numbers, and rejects every other instruction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from keras_involution.hub.checkpoints.stand_ins import (
 )
 
 MAX_STEPS = 120_000
-"""Instructions of a pickle; that of RedNet-152 has 40,000."""
+"""Maximum number of instructions. The pickle of RedNet-152 has 40,000."""
 
 _MARK = object()
 _ARGUMENTS = {
@@ -40,19 +40,22 @@ def read_pickle(
     persistent: Callable[[Any], Any] | None = None,
     max_steps: int = MAX_STEPS,
 ) -> Any:
-    """The next pickle of a file, made of plain values and of what `names` answers.
+    """Reads the next pickle of a file.
 
     Args:
-        file: Open file; it stands behind the pickle afterwards.
-        names: What the pickle may call.
-        persistent: Function that answers references to data outside of the pickle.
-        max_steps: Integer, the most instructions of the pickle.
+        file: Open file; its position is after the pickle when the function returns.
+        names: `Callables`, the names that the pickle may use.
+        persistent: Function that resolves references to data outside the pickle.
+        max_steps: Integer, maximum number of instructions.
+
+    Returns:
+        Plain values, and values made by `names` and `persistent`.
 
     Raises:
-        pickle.UnpicklingError: If the pickle asks for anything else.
+        pickle.UnpicklingError: If the pickle uses anything else.
     """
     machine = _Machine(names, persistent, file.size)
-    # `genops` needs `read` and `readline` alone, which typeshed does not say.
+    # `genops` needs only `read` and `readline`, but typeshed requires a full file.
     for step, (opcode, argument, _) in enumerate(pickletools.genops(file)):  # type: ignore[arg-type]
         if step >= max_steps:
             raise refuse(f"it has more than {max_steps} instructions")
@@ -63,7 +66,7 @@ def read_pickle(
 
 
 class _Machine:
-    """The stack and the memory of one pickle."""
+    """The interpreter state of a pickle: its stack and memo."""
 
     def __init__(
         self, names: Callables, persistent: Callable[[Any], Any] | None, size: int
@@ -88,7 +91,7 @@ class _Machine:
         self._stack.append(argument)
 
     def _ignore(self, argument: Any) -> None:
-        """What tells the version of the pickle, or how much to read at once."""
+        """Skips the protocol version and the frame size."""
 
     # Constants.
     def _do_none(self, _: Any) -> None:
@@ -238,7 +241,7 @@ class _Machine:
         self._stack.append(UnknownObject())
 
     def _charge(self, size: int) -> None:
-        """Text that is encoded is copied; the file may ask for it again and again."""
+        """Limits the text that is encoded, since a file may encode it repeatedly."""
         self._encoded += size
         if self._encoded > self._size:
             raise refuse("it encodes more text than it holds")
@@ -254,7 +257,7 @@ class _Machine:
             raise refuse("it sets the state of a name that it asks for")
         elif not isinstance(target, dict):
             raise refuse(f"it sets the state of a {type(target).__name__}")
-        # A dictionary of PyTorch carries `_metadata`, which no array needs.
+        # A state dict of PyTorch has `_metadata`, which is not needed.
 
     def _do_persid(self, pid: Any) -> None:
         self._refer(pid)

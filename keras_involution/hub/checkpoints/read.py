@@ -1,4 +1,4 @@
-"""A checkpoint file to arrays under their published names."""
+"""Reads the arrays of a checkpoint file under their published names."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ class CheckpointError(PresetError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a published file holds.
+    """The contents of a published checkpoint.
 
     Attributes:
         path: Path of the file.
-        arrays: Published name, without prefix -> array, laid out as in PyTorch.
-        class_names: Names of its classes, where the file tells them.
+        arrays: Dictionary of published name, without prefix -> NumPy array in the
+            layout of PyTorch, such as (C_out, C_in, Kh, Kw) for a convolution.
+        class_names: List of strings, the names of the classes, or `None` if the file
+            does not contain them.
     """
 
     path: Path
@@ -50,12 +52,13 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class OpenCheckpoint:
-    """A file whose arrays are described, and read when they are asked for.
+    """An open checkpoint whose arrays are read on demand.
 
     Attributes:
         path: Path of the file.
-        arrays: Published name, without prefix -> array that is not read yet.
-        class_names: Names of its classes, where the file tells them.
+        arrays: Dictionary of published name, without prefix -> `StoredArray`.
+        class_names: List of strings, the names of the classes, or `None` if the file
+            does not contain them.
     """
 
     path: Path
@@ -64,7 +67,7 @@ class OpenCheckpoint:
 
 
 def is_checkpoint(path: str | Path) -> bool:
-    """Whether a name is that of a checkpoint file that `from_preset` can read."""
+    """Whether `path` has the suffix of a checkpoint that `from_preset` can read."""
     return "://" not in str(path) and Path(path).suffix.lower() in _READERS
 
 
@@ -80,7 +83,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
     Raises:
         CheckpointError: A `ValueError`, if the file cannot be read, is damaged, does
-            not hold named arrays, or declares arrays larger than its size allows.
+            not hold named arrays, or claims arrays larger than its size allows.
 
     Example:
 
@@ -99,9 +102,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 @contextlib.contextmanager
 def open_checkpoint(path: str | Path) -> Iterator[OpenCheckpoint]:
-    """As `read_checkpoint`, for a caller that compares shapes before it reads.
+    """Opens a checkpoint like `read_checkpoint`, but reads its arrays on demand.
 
-    Every failure of the block while it reads arrays becomes a `CheckpointError`.
+    Every failure in the block becomes a `CheckpointError`.
     """
     path = Path(path)
     reader = _READERS.get(path.suffix.lower())

@@ -1,4 +1,4 @@
-"""What stands in for the names that pickles of arrays ask for."""
+"""Replacements for the names that pickles of arrays use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def refuse(sentence: str) -> pickle.UnpicklingError:
 
 
 class NumberType:
-    """Stands in for `numpy.dtype`: numbers only, in their byte order."""
+    """Replaces `numpy.dtype`, for numbers in either byte order."""
 
     def __init__(self, code: Any = "", *_: Any) -> None:
         self.code, self.order = code, "="
@@ -41,7 +41,7 @@ class NumberType:
 
 
 class ArrayDraft:
-    """Stands in for `numpy.ndarray`; `value` is the array once its state is set."""
+    """Replaces `numpy.ndarray`. `value` is the array after its state is set."""
 
     value: np.ndarray
 
@@ -51,7 +51,7 @@ class ArrayDraft:
 
 
 def _array(raw: Any, number_type: Any, shape: Any, order: str) -> np.ndarray:
-    """A view of the bytes of the file; nothing is copied."""
+    """An array that is a view of the bytes of the file, without a copy."""
     if not isinstance(raw, bytes) or not isinstance(number_type, NumberType):
         raise refuse("it has an array of other things than numbers")
     check_shape(shape)
@@ -70,19 +70,19 @@ def _scalar(number_type: Any, raw: Any = b"") -> Any:
 
 
 class UnknownObject:
-    """Stands in for an object of any class: it keeps its state and does nothing."""
+    """Replaces an object of any class. It only keeps its state."""
 
     def __init__(self, *_: Any) -> None:
         self.state: Any = None
 
 
 class Callables:
-    """What a pickle may call by name: stand-ins, one table a reader.
+    """The names that a pickle may call, with their replacements.
 
     Args:
-        *tables: Mappings of (module, name) -> what is called instead.
-        unknown_objects: Boolean, whether every other name stands for the class of an
-            `UnknownObject`. Otherwise it is refused.
+        *tables: Mappings of (module, name) -> function that is called instead.
+        unknown_objects: Boolean, whether every other name is replaced by
+            `UnknownObject`. Otherwise other names are rejected.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Callables:
 
 
 class StandIn:
-    """Answers for a name that a pickle asks for."""
+    """The replacement for a name in a pickle."""
 
     __slots__ = ("make",)
 
@@ -119,7 +119,7 @@ def _new_dict(*arguments: Any) -> dict[Any, Any]:
 
 
 def _bytes_of(text: Any, encoding: Any = "latin1") -> bytes:
-    """Python 2's bytes, as protocols below 3 write them."""
+    """Decodes bytes in the form that pickle protocols below 3 write."""
     if not isinstance(text, str):
         raise refuse("it encodes something else than text")
     return text.encode("latin1")

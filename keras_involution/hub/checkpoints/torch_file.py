@@ -1,4 +1,4 @@
-"""Checkpoints of PyTorch, `.pth` and `.pt`, read as data; PyTorch is not needed."""
+"""Reads PyTorch checkpoints (`.pth`, `.pt`) as plain data, without PyTorch."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ _STORAGES: dict[str, np.dtype] = {
 
 @contextlib.contextmanager
 def open_torch(path: Path) -> Iterator[Contents]:
-    """What `torch.save` has written, in its form of today or that before PyTorch 1.6.
+    """Yields the arrays saved by `torch.save`, also by versions before PyTorch 1.6.
 
     Raises:
-        ValueError: If the file is damaged, or holds more than data.
+        ValueError: If the file is damaged, or holds other objects than data.
     """
     size = file_bytes(path)
     with contextlib.ExitStack() as stack:
@@ -73,11 +73,11 @@ Numbers = Callable[["_Storage"], np.ndarray]
 def open_torch_objects(
     path: Path,
 ) -> Iterator[tuple[Any, Callable[[Any], StoredArray | None]]]:
-    """What `torch.save` has written of objects of any class, none of which is made.
+    """Reads objects of any class saved by `torch.save`, without creating the classes.
 
-    Every object is an `UnknownObject` that keeps its state. Containers are those of the
-    file: they may be shared, and contain themselves. The second value is a function
-    that describes the tensors and arrays among them and answers `None` for all else.
+    Every object is an `UnknownObject` that keeps its state. Containers are as in the
+    file: they may be shared and may contain themselves. The second value is a function
+    that describes tensors and arrays, and returns `None` for other values.
 
     Raises:
         ValueError: If the file is damaged, or from before PyTorch 1.6.
@@ -100,7 +100,7 @@ def _described(numbers: Numbers, value: Any) -> StoredArray | None:
 
 @dataclass(frozen=True, slots=True)
 class _Storage:
-    """The numbers of one or several tensors."""
+    """The storage of one or more tensors."""
 
     key: str
     dtype: np.dtype
@@ -200,7 +200,7 @@ def _from_zip(
 
 
 def _from_sequence(opened: BinaryIO) -> tuple[Any, Numbers]:
-    """The form before PyTorch 1.6: five pickles, then the numbers of every storage."""
+    """Reads the format before PyTorch 1.6: five pickles, then every storage."""
     file, nothing = BoundedFile(opened), Callables()
     if read_pickle(file, nothing) != _MAGIC or read_pickle(file, nothing) != _PROTOCOL:
         raise ValueError("it is no file of PyTorch")
@@ -214,7 +214,7 @@ def _from_sequence(opened: BinaryIO) -> tuple[Any, Numbers]:
     found = read_pickle(file, _callables(), storage)
     places: dict[str, int] = {}
     for key in _keys(read_pickle(file, nothing), storages):
-        # How many numbers follow is written here as well as in the description.
+        # The number of elements is stored here as well as in the description.
         places[key] = file.tell() + 8
         opened.seek(places[key] + storages[key].nbytes)
     if file.tell() > file.size:
@@ -235,7 +235,7 @@ def _keys(keys: Any, storages: Mapping[str, _Storage]) -> list[str]:
 
 
 def _contents(found: Any, numbers: Numbers, size: int) -> Contents:
-    """The arrays at the top of the file, or in its part `state_dict`."""
+    """The arrays at the top level of the file, or under the key `state_dict`."""
     meta: Any = {}
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         meta, found = found.get("meta"), found["state_dict"]
