@@ -1,4 +1,4 @@
-"""CSV files: written completely or not at all, read within limits."""
+"""Writes CSV files completely or not at all, and reads them with limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_involution._files import atomic_write, reading
 
 @contextlib.contextmanager
 def csv_writer(path: Path, columns: Sequence[str]) -> Iterator[Any]:
-    """A `csv.writer` whose file replaces `path` when the block ends well."""
+    """Yields a `csv.writer` whose file replaces `path` at the end of the block."""
     with (
         atomic_write(path, force=True) as draft,
         draft.open("w", encoding="utf-8", newline="") as file,
@@ -26,14 +26,17 @@ def csv_writer(path: Path, columns: Sequence[str]) -> Iterator[Any]:
 def csv_rows(
     path: Path, columns: Sequence[str], what: str, name: str, most: int | None = None
 ) -> list[tuple[str, ...]]:
-    """The cells of some columns, row by row.
+    """Reads some columns of a table.
 
     Args:
-        path: Path of a table whose first row names its columns.
+        path: Path of a table whose first row has the names of the columns.
         columns: Sequence of strings, the columns to read.
-        what: String, names the table in errors, as in `reading`.
-        name: String, the argument that the path came from.
-        most: Integer, rows that it may have.
+        what: String, the name of the table in errors, as in `reading`.
+        name: String, name of the argument that holds `path`.
+        most: Integer, maximum number of rows.
+
+    Returns:
+        List of tuples of strings, one for each row.
 
     Raises:
         ValueError: If the file is damaged, lacks a column or a cell, or has too many

@@ -1,4 +1,4 @@
-"""Pillow's warning of large images, left out while threads decode."""
+"""Suppresses Pillow's warning about large images while threads decode."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _filters: warnings.catch_warnings | None = None
 
 @contextlib.contextmanager
 def large_images_allowed() -> Iterator[None]:
-    """Ignores `DecompressionBombWarning`; Pillow still refuses twice its limit.
+    """Ignores `DecompressionBombWarning`. Pillow still rejects twice its limit.
 
-    Python keeps one list of filters for all threads, so each thread with a
-    `catch_warnings` of its own would now and then undo the others': the first that
-    comes sets the filter here, the last that leaves takes it back.
+    Warning filters are shared by all threads, so a `catch_warnings` in each thread
+    would undo those of the others. Here the first thread sets the filter and the last
+    one restores it.
     """
     _enter()
     try:

@@ -1,4 +1,4 @@
-"""CIFAR-10: the official binary version, and a copy as JPEGs that share a header."""
+"""CIFAR-10: the official binary version, and a copy of JPEGs with a shared header."""
 
 from __future__ import annotations
 

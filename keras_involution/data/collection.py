@@ -26,9 +26,10 @@ class ImageCollection:
         labels: Class numbers (N,).
         official_splits: List of `"train"`, `"val"`, `"test"` or `""`, the split that
             the dataset itself assigns to each image.
-        side: Integer, the side that all images have, or `None` if sizes differ.
-        read: Function of a side and of whether to crop the central square. It yields
-            a uint8 array (side, side, 3), or the error, for each image.
+        side: Integer, the side of all images, or `None` if sizes differ.
+        read: Function `(side, crop)`, where `crop` is whether to crop the central
+            square. It yields a uint8 array (side, side, 3), or the error, for each
+            image.
         empty: Tuple of strings, classes whose folders hold no image. They are not in
             `class_names`.
     """
@@ -43,7 +44,13 @@ class ImageCollection:
     empty: tuple[str, ...] = ()
 
     def without(self, class_names: Sequence[str]) -> ImageCollection:
-        """The collection without some classes; the others are renumbered.
+        """The collection without some classes. The other classes are renumbered.
+
+        Args:
+            class_names: Sequence of strings, the classes to leave out.
+
+        Returns:
+            `ImageCollection`.
 
         Raises:
             ValueError: If the collection has no such class.
@@ -76,7 +83,7 @@ class ImageCollection:
 
 
 def resized(tiles: np.ndarray, side: int) -> np.ndarray:
-    """Square uint8 images (N, H, H, 3) as (N, side, side, 3)."""
+    """Resizes square uint8 images (N, H, H, 3) to (N, side, side, 3)."""
     if tiles.shape[1:3] == (side, side):
         return tiles
     size, bilinear = (side, side), Image.Resampling.BILINEAR
@@ -85,7 +92,7 @@ def resized(tiles: np.ndarray, side: int) -> np.ndarray:
 
 
 def numbered(names: Sequence[str]) -> list[str]:
-    """Names with a number after each that occurs more than once."""
+    """Adds a number to each name that occurs more than once."""
     return [
         name if names.count(name) == 1 else f"{name} {names[:i].count(name) + 1}"
         for i, name in enumerate(names)

@@ -1,4 +1,4 @@
-"""Images of a collection, decoded once to squares and then mapped from a file."""
+"""Decodes the images of a collection once and memory-maps the result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DecodedImages:
     """The images of a collection as one array.
 
     Attributes:
-        data: `LabeledImages`; rows of skipped images are black.
+        data: `LabeledImages`. Skipped images are black.
         names: List of strings, one for each row.
         official_splits: List of `"train"`, `"val"`, `"test"` or `""`.
         skipped: Dictionary of name -> reason why the image could not be decoded.
@@ -44,7 +44,7 @@ class DecodedImages:
     skipped: dict[str, str]
 
     def rows(self, split: str) -> np.ndarray:
-        """The rows that the dataset itself assigns to a split."""
+        """The row numbers of an official split of the dataset, integers (M,)."""
         return np.flatnonzero(np.array(self.official_splits) == split)
 
 
@@ -60,10 +60,10 @@ def decode(
     Args:
         find: Function that opens the collection. It is not called if `folder` is
             complete.
-        folder: Path of the cache.
+        folder: Path of the cache folder.
         side: Function from a collection to the side of its decoded images.
-        crop: Boolean, whether the central square is taken. Otherwise the whole image
-            is stretched to a square.
+        crop: Boolean, whether to crop the central square. Otherwise the whole image is
+            stretched to a square.
         on_error: `"stop"` raises for an image that cannot be decoded, `"skip"` records
             it.
 
@@ -102,7 +102,7 @@ def _decode(
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Writes an .npy file that appears complete or not at all."""
+    """Writes an .npy file completely or not at all."""
     with atomic_write(path, force=True) as draft:
         np.save(draft, array)
 
@@ -110,7 +110,7 @@ def write_array(path: Path, array: np.ndarray) -> None:
 def _write_table(
     path: Path, collection: ImageCollection, skipped: dict[int, str]
 ) -> None:
-    """Written last: with this file the cache is complete."""
+    """Writes the table of the images, which marks the cache as complete."""
     rows = zip(collection.names, collection.labels, collection.official_splits)
     with csv_writer(path, COLUMNS) as writer:
         for number, row in enumerate(rows):

@@ -1,9 +1,10 @@
-"""The program of a process that decodes images, one after the other.
+"""The program of a worker process that decodes images one by one.
 
     python -m keras_involution.data.decoder_process SECONDS MEMORY
 
-Requests come from the standard input, answers go to the standard output; it ends when
-its input ends, also while it decodes. It imports neither Keras nor a backend.
+It reads requests from the standard input and writes responses to the standard output.
+It ends when its input ends, even during decoding. It imports neither Keras nor a
+backend.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ DONE, REFUSED = b"D", b"R"
 
 
 def write_message(file: IO[bytes], *parts: bytes) -> None:
-    """Writes bytes behind their number."""
+    """Writes a message: its length, then its bytes."""
     file.write(struct.pack("<Q", sum(map(len, parts))))
     for part in parts:
         file.write(part)
@@ -35,10 +36,10 @@ def write_message(file: IO[bytes], *parts: bytes) -> None:
 
 
 def read_message(file: IO[bytes], most: int = sys.maxsize) -> bytes:
-    """Reads what `write_message` has written, of at most `most` bytes.
+    """Reads a message of `write_message` with at most `most` bytes.
 
     Raises:
-        EOFError: If it is cut off or longer.
+        EOFError: If the message is truncated or longer.
     """
     (size,) = struct.unpack("<Q", _read_exactly(file, 8))
     if size > most:
@@ -56,8 +57,8 @@ def _read_exactly(file: IO[bytes], size: int) -> bytes:
 def main() -> None:
     seconds, memory = float(sys.argv[1]), int(sys.argv[2])
     if sys.platform != "win32":
-        os.nice(5)  # requests without images go first
-    # What a library prints is no answer.
+        os.nice(5)  # Requests without images have priority.
+    # Keeps output of libraries out of the responses.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -85,7 +86,7 @@ def _answer(request: bytes, memory: int) -> tuple[bytes, ...]:
     except ImageError as error:
         if isinstance(error.__cause__, MemoryError):
             reason = f"it takes more than {memory / 1e6:,.0f} MB of memory"
-        else:  # the name of the file is the server's to say
+        else:  # The server adds the name of the file.
             reason = str(error).partition("bytes>: ")[2] or str(error)
         return REFUSED, reason.encode()
     return DONE, struct.pack("<II", *image.shape[:2]), image.tobytes()
@@ -113,7 +114,7 @@ def _limit_memory(memory: int) -> None:
 
 
 def _limit_time(seconds: float) -> None:
-    """From now on; the kernel ends a process that takes more."""
+    """Limits the CPU time from now on. The kernel ends a process that exceeds it."""
     if sys.platform != "win32":
         import resource
 

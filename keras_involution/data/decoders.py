@@ -1,7 +1,7 @@
-"""Images of strangers, decoded in processes with limits of time and memory.
+"""Decodes untrusted images in processes with limits of time and memory.
 
-A file of a few kilobytes can keep a decoder busy for a minute or make it take
-gigabytes. Here a decoder that does so ends alone, and its image gets an error.
+A file of a few kilobytes can keep a decoder busy for a minute or make it allocate
+gigabytes. Here only the worker that decodes it ends, and its image gets an error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from keras_involution.data.decoder_process import REFUSED, read_message, write_m
 from keras_involution.data.images import ImageError
 
 _PROGRAM = "keras_involution.data.decoder_process"
-# The wall clock of a busy machine runs ahead of the time that a process gets.
+# On a busy machine, more wall-clock time passes than the CPU time a process gets.
 _WALL_PER_CPU_SECOND = 8
 _MOST_SCANS = 100
 
@@ -38,9 +38,9 @@ class Decoders:
     replaced.
 
     Args:
-        workers: Integer, images that are decoded at once.
-        seconds: Float, time of a processor that an image may take.
-        memory: Integer, bytes that an image may take.
+        workers: Integer, number of images that are decoded at the same time.
+        seconds: Float, maximum CPU time of an image in seconds.
+        memory: Integer, maximum memory of an image in bytes.
 
     Raises:
         ValueError: If a limit is not positive.
@@ -65,7 +65,7 @@ class Decoders:
         self.seconds = positive_number(seconds, "seconds")
         self.memory = positive_integer(memory, "memory")
         self._closed = False
-        # Idle workers; `None` is one that has to be started.
+        # Idle workers; `None` is a worker that is not started yet.
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(workers):
             self._idle.put(None)
@@ -79,19 +79,19 @@ class Decoders:
         max_pixels: int = 100_000_000,
         side: int | None = None,
     ) -> np.ndarray:
-        """Decodes one image, as `read_image` does; waits for an idle worker.
+        """Decodes an image like `read_image`; waits for an idle worker.
 
         Args:
             data: Bytes of the file.
-            image_size: Height and width to stretch to; `None` leaves the size.
-            max_pixels: Integer, images with more pixels are refused.
-            side: Integer, longest side to shrink to, in proportion.
+            image_size: Height and width to stretch to; `None` keeps the size.
+            max_pixels: Integer; images with more pixels are rejected.
+            side: Integer, longest side to shrink to, keeping the aspect ratio.
 
         Returns:
-            Array (H, W, 3), bytes.
+            uint8 array (H, W, 3).
 
         Raises:
-            ImageError: If the image is damaged or breaks a limit.
+            ImageError: If the image is damaged or exceeds a limit.
         """
         if data[:2] == b"\xff\xd8" and data.count(b"\xff\xda") > _MOST_SCANS:
             raise ImageError(f"a JPEG image of more than {_MOST_SCANS} scans")
@@ -106,13 +106,13 @@ class Decoders:
             self._idle.put(worker)
 
     def start(self) -> None:
-        """Starts all workers, which would otherwise start with the first images."""
+        """Starts all workers now instead of with the first images."""
         waiting = [self._idle.get() for _ in range(self._idle.qsize())]
         for worker in waiting:
             self._idle.put(self._started(worker))
 
     def close(self) -> None:
-        """Ends the workers, also while they decode."""
+        """Ends the workers, even during decoding."""
         with self._lock:
             self._closed = True
             for worker in self._workers:
@@ -140,7 +140,7 @@ class _Worker:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C reaches the server alone.
+            start_new_session=True,  # Ctrl-C reaches only the server.
         )
 
     def decode(self, data: bytes, options: dict[str, Any]) -> np.ndarray:
@@ -152,7 +152,7 @@ class _Worker:
         try:
             write_message(self.process.stdin, size, head, data)
             answer = read_message(self.process.stdout, _most_bytes(**options))
-        except (EOFError, OSError, ValueError):  # `ValueError`: the pipe is closed
+        except (EOFError, OSError, ValueError):  # `ValueError`: the pipe is closed.
             self.end()
             raise ImageError(
                 f"it takes more than {self.seconds:g} seconds of a processor or "
@@ -162,7 +162,7 @@ class _Worker:
             timer.cancel()
         if answer[:1] == REFUSED:
             raise ImageError(answer[1:].decode("utf-8", "replace"))
-        # A worker that a hostile file has taken over can send wrong pixels, no code.
+        # A worker that a malicious file controls can send wrong pixels, but no code.
         height, width = struct.unpack("<II", answer[1:9])
         return np.frombuffer(answer[9:], "uint8").reshape(height, width, 3)
 
@@ -171,11 +171,11 @@ class _Worker:
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                with contextlib.suppress(OSError):  # what was not written yet
+                with contextlib.suppress(OSError):  # Unwritten data in the buffer.
                     pipe.close()
 
 
 def _most_bytes(image_size: Sequence[int] | None, max_pixels: int, **_: Any) -> int:
-    """Of an answer: pixels or a reason. A hijacked worker could claim more."""
+    """The maximum size of a response, since a hijacked worker could claim more."""
     pixels = max_pixels if image_size is None else math.prod(image_size)
     return 3 * pixels + 10_000

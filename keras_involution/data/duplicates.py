@@ -1,4 +1,4 @@
-"""Duplicate images, found even if they were resized or compressed."""
+"""Finds duplicate images, even if they were resized or compressed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SAME = 5.0
 _OF_CONTRAST = 0.25
 _CELLS = 8
 SIZE = 3 * _CELLS**2
-"""Numbers of a thumbnail."""
+"""Number of values of a thumbnail."""
 _BLOCK = 512
 
 
@@ -29,7 +29,7 @@ def find_duplicates(
     Args:
         images: uint8 array (N, H, W, 3), sides of at least 8.
         rows: Row numbers of the training images (M,).
-        held_out_rows: Row numbers of the images that are held out.
+        held_out_rows: Row numbers of the held-out images (K,).
 
     Returns:
         Boolean array (M,), true for the duplicates.
@@ -42,9 +42,16 @@ def find_duplicates(
 
 
 def thumbnails(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Means over 8 x 8 equal cells: uint8 (N, H, W, 3) to float32 (rows, 192).
+    """Averages images over 8 x 8 cells.
 
-    Where a side is not a multiple of 8, its last pixels are ignored.
+    If a side is not a multiple of 8, its last pixels are ignored.
+
+    Args:
+        images: uint8 array (N, H, W, 3), sides of at least 8.
+        rows: Row numbers (M,).
+
+    Returns:
+        float32 array (M, 192).
     """
     height, width = (side // _CELLS for side in images.shape[1:3])
     found = np.zeros((len(rows), SIZE), "float32")
@@ -57,13 +64,13 @@ def thumbnails(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def alike(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Pairs of thumbnails (M, 192) and (N, 192) of the same image.
+    """Compares thumbnails (M, 192) with thumbnails (N, 192).
 
-    They differ by less than 5 gray levels, and by at most a quarter of their contrast:
-    two photos of nothing but sea or sky differ by little and are not the same.
+    Thumbnails of the same image differ by less than 5 gray levels, and by at most a
+    quarter of their contrast: different photos of only sea or sky differ little, too.
 
     Yields:
-        Each row number of `first`, and those in `second` of the same image.
+        Each row number of `first`, with the row numbers of the same image in `second`.
     """
     lengths, contrasts = (second**2).sum(-1), second.std(-1)
     for start in range(0, len(first), _BLOCK):
@@ -71,7 +78,7 @@ def alike(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[int, np.ndarr
         squares = lengths - 2 * some @ second.T + (some**2).sum(-1)[:, None]
         for row, image in enumerate(some):
             near = np.flatnonzero(squares[row] < SIZE * SAME**2)
-            # The squares of large numbers cancel; the few that are left are subtracted.
+            # `squares` has rounding errors, so the candidates are compared exactly.
             distances = np.sqrt(((image - second[near]) ** 2).mean(-1))
             limits = _OF_CONTRAST * np.minimum(image.std(), contrasts[near])
             yield start + row, near[(distances < SAME) & (distances <= limits)]

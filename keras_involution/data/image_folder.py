@@ -20,7 +20,7 @@ THREADS, AT_ONCE = 4, 256
 
 
 def open_folder(path: Path) -> ImageCollection | None:
-    """Opens a folder of class folders, in the order of torchvision: sorted by name.
+    """Opens a folder of class folders, sorted by name as in torchvision.
 
     Hidden files, files without the suffix of an image and folders inside a class are
     ignored. A class that has no image in any split is listed in `empty`.
@@ -56,7 +56,7 @@ def open_folder(path: Path) -> ImageCollection | None:
 def read_files(
     files: Sequence[Path], side: int, crop: bool
 ) -> Iterator[np.ndarray | ImageError]:
-    """Decodes in threads, a few hundred images ahead."""
+    """Decodes files in threads, up to a few hundred images ahead."""
     read = functools.partial(_read, side=side, crop=crop)
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(files), AT_ONCE):
@@ -77,7 +77,7 @@ def _read(file: Path, side: int, crop: bool) -> np.ndarray | ImageError:
 
 
 def _class_folders(path: Path) -> list[tuple[str, Path]]:
-    """Pairs of split and class folder."""
+    """Pairs of split name and class folder."""
     folders = _folders(path)
     names = {folder.name for folder in folders}
     if "train" in names and names <= set(SPLITS) and _folders(path / "train"):

@@ -1,4 +1,4 @@
-"""Images from files: safe decoding, cropping and resizing."""
+"""Reads images from files: safe decoding, cropping and resizing."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from keras_involution._arguments import received
 from keras_involution.data._warnings import large_images_allowed
 
 MAX_PIXELS = 100_000_000
-"""Images with more pixels than this are refused before they are unpacked."""
+"""Images with more pixels than this are rejected before they are decoded."""
 
 ON_ERROR = ("skip", "stop")
-# What cameras and editors write. Pillow knows more, and hands some of it, as EPS, to
-# other programs. HEIF is there where `pillow_heif` has been registered.
+# The formats of cameras and editors. Pillow knows more formats and passes some of them,
+# such as EPS, to other programs. HEIF is available if `pillow_heif` is registered.
 _FORMATS = (
     "JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "AVIF", "HEIF",
     "PPM", "TGA",
 )  # fmt: skip
-# To Pillow these are TIFF files, of which it shows the preview: a few pixels.
+# Raw formats that Pillow reads as TIFF files, where it finds only a small preview.
 _RAW = (".arw", ".cr2", ".dng", ".nef", ".nrw", ".orf", ".pef", ".rw2", ".srw")
 
 logger = logging.getLogger("keras_involution.whale_id")
@@ -84,9 +84,9 @@ def read_image(
 def _decoded(
     source: str | Path | bytes, max_pixels: int, image_size: Sequence[int] | None
 ) -> Image.Image:
-    """The image as RGB, upright."""
+    """Decodes an image as upright RGB."""
     try:
-        # The limit here is checked below, before anything is unpacked.
+        # `max_pixels` is checked below, before the image is decoded.
         with large_images_allowed(), open_image(source) as image:
             return _upright(image, max_pixels, image_size)
     except ImageError as error:
@@ -103,11 +103,11 @@ def _decoded(
 
 
 def open_image(source: str | Path | bytes) -> Image.Image:
-    """Looks into a file that may be an image, as Pillow's `open`.
+    """Opens an image like `PIL.Image.open`, without decoding it.
 
     Raises:
-        ImageError: If it is the raw data of a camera.
-        OSError: If it cannot be opened, or is an image of no kind that cameras and
+        ImageError: If the file is a camera raw file.
+        OSError: If the file cannot be opened, or is not in a format that cameras and
             editors write.
     """
     if not isinstance(source, bytes) and str(source).lower().endswith(_RAW):
@@ -119,7 +119,7 @@ def open_image(source: str | Path | bytes) -> Image.Image:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of the image as people see it; boxes are in its pixels."""
+    """Width and height of the upright image, which boxes refer to."""
     width, height = image.size
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
     return (height, width) if turned else (width, height)
@@ -137,30 +137,30 @@ def _upright(
     if pixels == 0:
         raise ImageError("an empty image")
     if image_size is not None and image.format == "JPEG":
-        # JPEG can be unpacked at a fraction of its size; twice the target is enough.
+        # JPEG can be decoded at a fraction of its size; twice the target is enough.
         side = 2 * max(image_size)
         image.draft("RGB", (side, side))
     return in_rgb(ImageOps.exif_transpose(image), white_of(image))
 
 
 def in_rgb(image: Image.Image, white: float | None = None) -> Image.Image:
-    """An image of any mode as RGB.
+    """Converts an image of any mode to RGB.
 
     Args:
         image: PIL image.
-        white: Float, the value of white in images of more than 8 bits; `None` looks
-            it up in the image, which must come straight from its file.
+        white: Float, the value of white in images of more than 8 bits. `None` reads it
+            from the image, which must come directly from its file.
 
     Returns:
-        PIL image of the mode "RGB".
+        PIL image with the mode "RGB".
 
     Raises:
-        ImageError: If what its numbers mean is not known.
+        ImageError: If the value range of the image is not known.
     """
     if image.mode[:1] in ("I", "F"):
         image = _in_bytes(image, white_of(image) if white is None else white)
     if image.mode in ("P", "PA", "LA", "La", "RGBA", "RGBa"):
-        # Transparent pixels become white, not the color that is stored in them.
+        # Transparent pixels become white instead of the color stored in them.
         image = image.convert("RGBA")
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image)
@@ -168,23 +168,23 @@ def in_rgb(image: Image.Image, white: float | None = None) -> Image.Image:
 
 
 def white_of(image: Image.Image) -> float:
-    """The value of white: the end of the type's range, and 1 for floats.
+    """The value of white: the maximum of an integer type, or 1 for floats.
 
-    Never guessed from the values, which are small in a dark image of any type.
+    It is not estimated from the values, since a dark image has only small ones.
     """
     if image.mode == "F":
         return 1.0
     bits = 16 if image.mode.startswith("I;16") or image.format != "TIFF" else 32
     signed = False
     if image.format == "TIFF":
-        # Only TIFF images have it, and mypy knows the general class.
+        # Only TIFF images have this attribute; mypy sees the general class.
         tags = image.tag_v2  # type: ignore[attr-defined]
         bits, signed = max(tags.get(258, (bits,))), 2 in tags.get(339, ())
     return float(2 ** (bits - signed) - 1)
 
 
 def _in_bytes(image: Image.Image, white: float) -> Image.Image:
-    """Values from 0 to white as 0 to 255; Pillow would clip them at 255."""
+    """Scales values from [0, white] to [0, 255]. Pillow would clip them at 255."""
     values = np.asarray(image, "float32")
     if white > 65535:
         raise ImageError("32-bit integers, whose value of white is unknown")
@@ -201,7 +201,7 @@ def _in_bytes(image: Image.Image, white: float) -> Image.Image:
 def _box(
     bbox: Sequence[float], box_margin: float, size: tuple[int, int], source: object
 ) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom inside of the image."""
+    """The box as left, top, right, bottom, clipped to the image."""
     try:
         if isinstance(bbox, str):
             raise TypeError
@@ -224,5 +224,5 @@ def _box(
 
 
 def name_of(source: object) -> str:
-    """What an error calls an image."""
+    """The name of an image in errors."""
     return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)

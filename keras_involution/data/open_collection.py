@@ -9,8 +9,8 @@ from keras_involution._arguments import received
 from keras_involution.data import cifar10, image_folder, sheets, tiny_imagenet
 from keras_involution.data.collection import ImageCollection
 
-# A format is one file with a function that returns `None` for anything else. The folder
-# of images stands last, since it accepts any folder that holds folders of images.
+# Each format has a function that returns `None` for any other format. The image folder
+# is last, because it accepts any folder that contains folders of images.
 FORMATS = (
     cifar10.open_binary,
     cifar10.open_jpegs,
@@ -34,7 +34,7 @@ def open_collection(path: str | Path, leave_out: Sequence[str] = ()) -> ImageCol
     """Lists the images of a dataset without decoding them.
 
     Args:
-        path: Path of a folder or a file of one of the known formats.
+        path: Path of a folder or a file in one of the known formats.
         leave_out: Sequence of strings, names of classes to leave out.
 
     Returns:

@@ -97,7 +97,7 @@ def read_sheets(paths: Sequence[Path], side: int) -> Iterator[np.ndarray]:
 
 
 def counts_of(file: np.lib.npyio.NpzFile) -> np.ndarray:
-    """Number of images on each sheet; the last tiles of a sheet may be empty."""
+    """Number of images on each sheet. The last tiles of a sheet may be empty."""
     counts = file["counts"] if "counts" in file else file["per_class"]
     return np.broadcast_to(counts, len(file["offsets"]) - 1)
 
@@ -111,7 +111,7 @@ def names_of(folders: Sequence[str], counts: Iterable[int]) -> list[str]:
 
 
 def cut(sheet: bytes, tile: int) -> np.ndarray:
-    """The tiles of an encoded sheet, row by row: uint8 (N, tile, tile, 3)."""
+    """Decodes a sheet to its tiles, row by row: uint8 (N, tile, tile, 3)."""
     pixels = np.asarray(Image.open(io.BytesIO(sheet)).convert("RGB"))
     rows, columns = pixels.shape[0] // tile, pixels.shape[1] // tile
     tiles = pixels.reshape(rows, tile, columns, tile, 3).swapaxes(1, 2)

@@ -104,7 +104,7 @@ def write_split(path: Path, names: Sequence[str], splits: Sequence[str]) -> None
     Args:
         path: Path of the table; an existing file is replaced.
         names: Sequence of strings, the names of the images.
-        splits: Sequence of strings, the split of each.
+        splits: Sequence of strings, the split of each image.
 
     Raises:
         OSError: If the file cannot be written.
@@ -133,7 +133,7 @@ def read_split(
     """
     columns, most = ("name", "split"), 2 * len(names) + 1000
     rows = csv_rows(path, columns, "The split", "split", most)
-    # Rows are tuples of two here; mypy knows them as tuples of any length.
+    # Rows are pairs here; mypy sees tuples of any length.
     found: dict[str, str] = dict(rows)  # type: ignore[arg-type]
     known = set(names)
     repeated = len(rows) - len(found)
@@ -199,10 +199,10 @@ def _check_fractions(fractions: Sequence[float], text: str | None = None) -> Non
 def _shuffled_classes(
     collection: ImageCollection, seed: int, split: str = ""
 ) -> list[list[int]]:
-    """Rows of every class in random order: of an official split, or open to training.
+    """Rows of every class in random order: of `split`, or those open to training.
 
-    The order follows from a digest of the seed and each name. A random generator could
-    draw other numbers in its next version.
+    The order is that of a hash of the seed and each name. A random generator could give
+    other numbers in another version.
     """
     classes: list[list[int]] = [[] for _ in collection.class_names]
     for row, (label, given) in enumerate(

@@ -81,7 +81,7 @@ def write_tfrecords(
     written = []
     for number, rows in enumerate(np.array_split(np.arange(len(table)), shards)):
         path = folder / f"{prefix}{number:02}-{len(rows)}.tfrec"
-        # The writer closes before the draft takes its place.
+        # The writer must close before the temporary file is moved.
         with (
             atomic_write(path, force=True) as draft,
             tf.io.TFRecordWriter(str(draft)) as writer,
@@ -92,14 +92,14 @@ def write_tfrecords(
                 name = str(table.iloc[row]["image_id"])
                 writer.write(_example(tf, data, target, name))
         written.append(path)
-    # A reader takes what the pattern finds: nothing of another set may be among it.
+    # Readers find files by a pattern, so no files of an earlier run may remain.
     for path in set(older) - set(written):
         path.unlink()
     return written
 
 
 def _shards(folder: Path, prefix: str) -> list[Path]:
-    """The files of a prefix, "train" but not "train_new", in order."""
+    """The files with a prefix, in order; "train" does not match "train_new"."""
     name = re.compile(re.escape(prefix) + r"(\d\d|[1-9]\d{2,})-\d+\.tfrec")
     return sorted(path for path in folder.iterdir() if name.fullmatch(path.name))
 
