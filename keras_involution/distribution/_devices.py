@@ -1,4 +1,4 @@
-"""What `devices` asks for: a kind of device, a number of them, or some by name."""
+"""Parses `devices`: a kind of device, a number of devices, or their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = ("tpu", "gpu", "cpu")
 
 @dataclass(frozen=True)
 class Request:
-    """Devices of every process; `None` leaves it to what is found."""
+    """The requested devices of every process; `None` means all that are found."""
 
     kind: str | None = None
     count: int | None = None
@@ -22,10 +22,10 @@ class Request:
 
     @classmethod
     def of(cls, devices: Any) -> Request:
-        """From `"auto"`, a kind, a number, or names as `"gpu:0,gpu:1"`.
+        """Parses `"auto"`, a kind, a number, or names such as `"gpu:0,gpu:1"`.
 
         Raises:
-            ValueError: If it is none of these.
+            ValueError: If `devices` is none of these.
         """
         if isinstance(devices, str):
             devices = devices.strip().lower()
@@ -57,17 +57,17 @@ class Request:
         return cls(kind, len(places), places)
 
     def choose(self, found: Mapping[str, Sequence[Any]]) -> tuple[str, list[Any]]:
-        """The kind and the devices, from those of every kind that this process has.
+        """Chooses devices of one kind from those of this process, by kind.
 
         Raises:
-            ValueError: If there are not so many.
+            ValueError: If there are too few devices.
         """
         kind = self.kind or next((k for k in KINDS if found.get(k)), "cpu")
         present = list(found.get(kind, ()))
         places = self.places or tuple(range(self.count or len(present)))
         if not present or max(places) >= len(present):
             raise ValueError(
-                f"This process does not have so many devices; it has {_named(found)}. "
+                f"This process does not have these devices; it has {_named(found)}. "
                 "To experiment on a CPU, call `simulate_devices`. "
                 + received(devices=self._text())
             )

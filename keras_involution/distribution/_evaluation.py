@@ -1,4 +1,4 @@
-"""Predictions and metrics of all rows, each process computing its shard."""
+"""Predictions and metrics of all rows, where each process computes its shard."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def predict(
         hosts: `Hosts`.
         replicas: Integer, copies of the model in this process.
         x: Structure of arrays (N, ...).
-        batch_size: Integer, rows of a step of one copy.
+        batch_size: Integer, rows per step of one copy.
     """
     _arguments.positive_integer(batch_size, "batch_size")
     count = rows_of(x)
     rows = shard_rows(count, hosts)
-    # Every process takes as many steps, and every step has as many rows: the last
-    # ones are filled up with a row that is thrown away again.
+    # All processes take the same number of steps with the same number of rows. The last
+    # steps are padded with a row that is dropped again.
     size = batch_size * replicas
     steps = math.ceil(math.ceil(count / hosts.world_size) / size)
     filled = np.zeros(steps * size, int)
@@ -53,7 +53,7 @@ def predict(
 
 
 def _kept(count: int, hosts: Hosts, length: int) -> np.ndarray:
-    """Where the rows lie in the outputs of all processes, one after the other."""
+    """The positions of the rows in the concatenated outputs of all processes."""
     sizes = [len(p) for p in np.array_split(np.arange(count), hosts.world_size)]
     return np.concatenate(
         [np.arange(size) + rank * length for rank, size in enumerate(sizes)]
@@ -69,14 +69,14 @@ def metrics(
     sample_weight: Any,
     batch_size: int,
 ) -> dict[str, float]:
-    """Loss and compiled metrics of predictions; the model's own metrics stay as is.
+    """Loss and compiled metrics of predictions. The metrics of the model do not change.
 
     Args:
         model: Compiled Keras model.
         values: Pairs of variables and their values in this process.
-        loss_factor: Float, what the backend divides a loss by in this block.
+        loss_factor: Float, the number by which the backend divides losses in the block.
         y: Structure of arrays (N, ...).
-        predictions: The same.
+        predictions: Structure of arrays (N, ...).
         sample_weight: Array (N,) or `None`.
         batch_size: Integer.
     """

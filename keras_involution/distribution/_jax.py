@@ -26,7 +26,7 @@ from keras_involution.distribution.layout import (
 
 
 class JaxDistribution(Distribution):
-    """One program over all devices of all processes, which XLA shards."""
+    """Runs one program on all devices of all processes, sharded by XLA."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class JaxDistribution(Distribution):
         stack.enter_context(self._keras.scope())
 
     def _dataset(self, rows: ShardedDataset) -> Any:
-        # Keras refuses data of several processes that nobody says are sharded.
+        # Keras rejects data of several processes unless they are marked as sharded.
         self._keras.auto_shard_dataset = False
         return rows
 
@@ -137,7 +137,7 @@ class JaxDistribution(Distribution):
 
 
 def _own_rows(array: jax.Array) -> np.ndarray:
-    """The rows of an array, sharded by rows, that lie in this process."""
+    """The rows of this process in an array that is sharded by rows."""
     parts = {
         shard.index[0].start or 0: shard.data for shard in array.addressable_shards
     }
@@ -145,7 +145,7 @@ def _own_rows(array: jax.Array) -> np.ndarray:
 
 
 class _ModelParallel(keras.distribution.ModelParallel):
-    """Sharded weights, by layouts that look at the shape as well."""
+    """Shards weights by layouts that also depend on the shape."""
 
     def __init__(self, mesh: Any, layouts: NamedLayouts | FullyShardedLayouts) -> None:
         super().__init__(
@@ -157,7 +157,7 @@ class _ModelParallel(keras.distribution.ModelParallel):
         axes = self._layouts.axes(variable.path, tuple(variable.shape))
         if any(axes):
             return keras.distribution.TensorLayout(axes, self.device_mesh)
-        # Variables of an optimizer follow their weights.
+        # Variables of the optimizer have the layout of their weights.
         return super().get_variable_layout(variable)
 
 
@@ -206,7 +206,7 @@ def _of_process(process: int) -> dict[str, list[Any]]:
 
 
 def _same_seed(hosts: Hosts, seed: int | None) -> None:
-    """Every process must draw the same weights, or their copies differ."""
+    """Sets the same seed in every process, so that all copies have equal weights."""
     if hosts.world_size == 1:
         return
     own = random.SystemRandom().randrange(2**31) if seed is None else seed

@@ -39,7 +39,7 @@ class TensorFlowDistribution(Distribution):
 
     @property
     def _loss_factor(self) -> float:
-        # Keras divides a loss in the scope by the number of replicas.
+        # In the scope, Keras divides losses by the number of replicas.
         return float(self.replicas)
 
     def _open(self, stack: contextlib.ExitStack) -> None:
@@ -69,7 +69,7 @@ class TensorFlowDistribution(Distribution):
         if self.hosts.world_size == 1:
             return np.asarray(array)
 
-        # Every device of a process takes some rows, which come back in order.
+        # Every device of the process takes some rows. The results keep their order.
         length = len(array)
         missing = -length % self.local_replicas
         filled = np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
@@ -115,7 +115,7 @@ def _signature(rows: ShardedDataset, devices: int) -> Any:
 
 
 def _present(rank: int) -> dict[str, list[Any]]:
-    """The devices of this process, by kind; workers see those of the others too."""
+    """The devices of this process, by kind. Workers also see those of the others."""
     found = {}
     for kind in ("gpu", "cpu"):
         devices = tf.config.list_logical_devices(kind.upper())
@@ -132,11 +132,11 @@ def _names(devices: list[Any]) -> list[str]:
 
 
 def _tpu(request: Request) -> Any:
-    """A connected and initialized TPU; `None` where there is none."""
+    """Connects to the TPU and initializes it; `None` if there is no TPU."""
     if request.kind not in (None, "tpu"):
         return None
     try:
-        # On Kaggle and TPU machines it is found under "local", elsewhere by its name.
+        # On Kaggle and TPU VMs, the name of the TPU is "local".
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
     except (ValueError, tf.errors.NotFoundError) as error:
         if request.kind == "tpu":
@@ -148,10 +148,10 @@ def _tpu(request: Request) -> Any:
 
 
 class _Workers(tf.distribute.MultiWorkerMirroredStrategy):
-    """A strategy that reduces what Keras 3.15 gives it with several workers.
+    """A strategy that can reduce what Keras 3.15 passes with several workers.
 
-    That is a whole batch, inputs and targets, where TensorFlow takes tensors; and the
-    first axis of metrics that have none.
+    Keras passes a whole batch of inputs and targets, where TensorFlow expects tensors,
+    and reduces the first axis of metrics that are scalars.
     """
 
     def reduce(self, reduce_op: Any, value: Any, axis: int | None = None) -> Any:
@@ -166,7 +166,7 @@ class _Workers(tf.distribute.MultiWorkerMirroredStrategy):
 
 @functools.cache
 def _several_workers(hosts: Hosts, timeout: float) -> _Workers:
-    """One for all blocks of a process: TensorFlow joins a cluster once."""
+    """The strategy of this process. TensorFlow can join a cluster only once."""
     cluster = tf.train.ClusterSpec({"worker": list(hosts.addresses)})
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         cluster, task_type="worker", task_id=hosts.rank, rpc_layer="grpc"
@@ -178,7 +178,7 @@ def _several_workers(hosts: Hosts, timeout: float) -> _Workers:
 def _check_addresses(hosts: Hosts) -> None:
     if len(hosts.addresses) != hosts.world_size:
         raise ValueError(
-            "TensorFlow needs the address of every process, as "
-            "KERAS_DISTRIBUTION_JOB_ADDRESSES or TF_CONFIG give it. "
+            "TensorFlow needs the address of every process; set "
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES or TF_CONFIG. "
             + received(addresses=hosts.addresses, world_size=hosts.world_size)
         )

@@ -23,7 +23,7 @@ from keras_involution.models._torch_steps import OnlyJoinedSteps
 class TorchDistribution(Distribution):
     """A copy of the model in every process; gradients are averaged before each step.
 
-    The steps themselves are those of `keras_involution.models.DataParallelSteps`.
+    `keras_involution.models.DataParallelSteps` implements the steps.
     """
 
     def __init__(self, request: Request, hosts: Hosts, *, timeout: float) -> None:
@@ -81,10 +81,10 @@ class TorchDistribution(Distribution):
 
 
 def _keras_distribution() -> Any:
-    """Keras's own distribution of PyTorch, where it has one: later than 3.15."""
+    """Keras's own distribution for PyTorch, which versions after 3.15 have."""
     try:
         devices = keras.distribution.list_devices()
-    except (AttributeError, NotImplementedError):  # Keras 3.15 has none for PyTorch
+    except (AttributeError, NotImplementedError):  # Keras 3.15 has none for PyTorch.
         return None
     return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
 

@@ -1,7 +1,7 @@
-"""Commands that do not outlive the process that started them.
+"""Runs commands that end with the process that started them.
 
-This file is also run by its path, `python -I -S bound.py PARENT COMMAND ...`, so that
-nothing has to be done between fork and exec, which is not safe where there are threads.
+This file is also run as a script, `python -I -S bound.py PARENT COMMAND ...`, because
+running code between fork and exec is not safe in a process with threads.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def bound_command(command: list[str]) -> list[str]:
-    """The command line of a child that the kernel kills when this process ends.
+    """The command line of a child process that the kernel kills when this process ends.
 
-    It holds however this process ends, SIGKILL included, and also where it is
-    replaced by `os.execv` and its successor starts the child. Linux alone can do it;
-    elsewhere the command is returned as it is.
+    This works however the process ends, including SIGKILL, and also if `os.execv`
+    replaces it and the new program starts the child. On systems other than Linux, the
+    command is returned unchanged.
     """
     if not sys.platform.startswith("linux"):
         return command
@@ -28,10 +28,10 @@ def bound_command(command: list[str]) -> list[str]:
 
 def main(parent: int, command: list[str]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # It died before it could be watched.
+    if os.getppid() != parent:  # The parent ended before prctl was called.
         sys.exit("The process that started this one is gone.")
     try:
-        os.execvp(command[0], command)  # keeps what prctl has set
+        os.execvp(command[0], command)  # Keeps the setting of prctl.
     except OSError as error:
         sys.exit(f"{command[0]} cannot be run: {error}")
 

@@ -1,4 +1,4 @@
-"""The rows and files that each process reads, each exactly once."""
+"""Assigns rows and files to processes, each exactly once."""
 
 from __future__ import annotations
 
@@ -39,8 +39,22 @@ def shard_rows(count: int, hosts: Hosts) -> np.ndarray:
 def shard_files(paths: Sequence[T], hosts: Hosts) -> list[T]:
     """The files of this process, such as TFRecord files.
 
+    Args:
+        paths: Sequence of paths, the same in every process.
+        hosts: `Hosts`.
+
+    Returns:
+        List of paths: one of every `world_size` files.
+
     Raises:
         ValueError: If there are fewer files than processes.
+
+    Example:
+
+    >>> from keras_involution.distribution import Hosts, shard_files
+    >>> at = ("10.0.0.1:12355",)
+    >>> shard_files(["a.tfrec", "b.tfrec", "c.tfrec"], Hosts(at, 2, 1))
+    ['b.tfrec']
     """
     if len(paths) < hosts.world_size:
         raise ValueError(
@@ -76,14 +90,14 @@ def shard_dataset(dataset: Any, hosts: Hosts) -> Any:
 
 
 class ShardedDataset(keras.utils.PyDataset):
-    """The batches of one process; those of all processes make the batches of the run.
+    """The shard of one process of every batch.
 
     Args:
         arrays: Tuple of x, y and weights: arrays or structures of arrays, or `None`.
-        batch_size: Integer, rows of a step, of all processes together.
+        batch_size: Integer, rows per step of all processes together.
         hosts: `Hosts`.
-        shuffle: Boolean.
-        seed: Integer.
+        shuffle: Boolean, whether to shuffle every epoch.
+        seed: Integer, the same in every process.
         epoch: Integer, the number of the first epoch.
 
     Raises:
@@ -135,15 +149,15 @@ class ShardedDataset(keras.utils.PyDataset):
 
 
 class ShardedStream:
-    """Batches of one of several processes that only models of this package take.
+    """Batches of one of several processes, which only models of this package accept.
 
-    `fit` of `models.DataParallelSteps` unpacks it; a plain Keras model refuses it as an
-    unknown kind of data, where its processes or workers would not train together.
+    `fit` of `models.DataParallelSteps` unpacks it. A plain Keras model rejects it as an
+    unknown type of data, because its processes would not train together.
 
     Args:
-        data: What `fit` of the backend takes.
-        world_size: Integer.
-        steps_per_epoch: Integer, or `None` where the caller of `fit` gives it.
+        data: A dataset for `fit` of the backend.
+        world_size: Integer, the number of processes.
+        steps_per_epoch: Integer, or `None` if the caller of `fit` passes it.
     """
 
     def __init__(
@@ -153,7 +167,7 @@ class ShardedStream:
         self.steps_per_epoch = steps_per_epoch
 
     def for_fit(self) -> tuple[Any, dict[str, Any]]:
-        """The data, and the arguments of `fit` that belong to them."""
+        """The data, and the arguments of `fit` for them."""
         steps = self.steps_per_epoch
         return self.data, {} if steps is None else {"steps_per_epoch": steps}
 

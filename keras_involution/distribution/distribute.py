@@ -29,8 +29,8 @@ def distribute(
     """Finds the devices, initializes the backend, and returns a context manager.
 
     Models that are built or loaded in the `with` block train on all devices with `fit`.
-    Every step equals that of one device with the whole batch. An option that the
-    backend would ignore raises an error.
+    Every step equals a step of one device with the whole batch. An option that the
+    backend does not support raises an error.
 
     Args:
         devices: `"auto"` uses all TPUs, else all GPUs, else the CPU. Or a kind

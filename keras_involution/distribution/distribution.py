@@ -79,25 +79,31 @@ class Distribution(abc.ABC):
 
     @abc.abstractmethod
     def _open(self, stack: contextlib.ExitStack) -> None:
-        """Enters what makes the backend build and train on the devices."""
+        """Enters the contexts in which the backend builds and trains on the devices."""
 
     @abc.abstractmethod
     def gather(self, array: np.ndarray) -> np.ndarray:
-        """The arrays (N, ...) of all processes, one after the other: (P N, ...).
+        """Concatenates the arrays of all processes.
 
-        Every process calls it with an array of the same shape and gets the whole.
+        Every process must call it with an array of the same shape.
+
+        Args:
+            array: Array (N, ...).
+
+        Returns:
+            Array (P * N, ...) for P processes, the same in every process.
         """
 
     @abc.abstractmethod
     def barrier(self) -> None:
-        """Returns when every process has called it."""
+        """Waits until every process has called it."""
 
     @abc.abstractmethod
     def _predictor(self, model: Any) -> Callable[[Any], Any]:
-        """From a batch of this process to its predictions, both NumPy arrays."""
+        """Function from a batch of this process to its predictions, in NumPy arrays."""
 
     def _predictor_of(self, model: Any) -> Callable[[Any], Any]:
-        """The same function for every batch of a model: it is compiled once."""
+        """The cached predictor of a model, so that it is compiled only once."""
         refuse_model_from_outside(model)
         if model not in self._predictors:
             self._predictors[model] = self._predictor(model)
@@ -105,11 +111,11 @@ class Distribution(abc.ABC):
 
     @property
     def _loss_factor(self) -> float:
-        """What the backend divides a loss by that is computed in the block."""
+        """The number by which the backend divides losses computed in the block."""
         return 1.0
 
     def _local_values(self, model: Any) -> list[tuple[Any, Any]]:
-        """Variables that lie in several processes, with values that lie in this one."""
+        """Variables spread over several processes, with local values."""
         return []
 
     def global_batch_size(self, batch_size: int, rule: str = "per_device") -> int:
@@ -119,6 +125,9 @@ class Distribution(abc.ABC):
             batch_size: Integer.
             rule: `"per_device"`: `batch_size` is for each copy of the model.
                 `"global"`: `batch_size` is for all copies together.
+
+        Returns:
+            Integer.
 
         Raises:
             ValueError: If the rule is unknown, or a batch cannot be divided evenly
@@ -144,6 +153,9 @@ class Distribution(abc.ABC):
             batch_rule: As in `global_batch_size`; with `"global"`, the rate does not
                 change.
             rule: As in `scaled_learning_rate`.
+
+        Returns:
+            Float.
         """
         factor = self.replicas if batch_rule == "per_device" else 1
         return scaled_learning_rate(learning_rate, factor, 1, rule)
@@ -162,7 +174,7 @@ class Distribution(abc.ABC):
         """Batches for `fit`; every process reads only its own rows.
 
         At every step, the batches of all processes together equal the batch of a single
-        process with the same seed. Rows that do not fill a batch are left out of the
+        process with the same seed. Rows that do not fill a batch are skipped in that
         epoch.
 
         Args:
@@ -230,7 +242,13 @@ class Distribution(abc.ABC):
     def whole(self, variable: Any) -> np.ndarray:
         """The value of a variable, gathered from all devices and processes.
 
-        Every process calls it for the same variables in the same order.
+        Every process must call it for the same variables in the same order.
+
+        Args:
+            variable: Variable of a Keras model.
+
+        Returns:
+            Array with the shape of the variable.
         """
         return keras.ops.convert_to_numpy(variable)
 
@@ -253,7 +271,7 @@ class Distribution(abc.ABC):
 
     @contextlib.contextmanager
     def _on_one_device(self, model: Any, values: list[np.ndarray]) -> Iterator[Any]:
-        """The model with all its weights in this process."""
+        """Yields the model with all its weights in this process."""
         yield model
 
     def evaluate(

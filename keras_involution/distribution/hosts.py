@@ -112,7 +112,7 @@ def _keras(found: Mapping[str, str]) -> Hosts | None:
     processes = int(found[f"{prefix}NUM_PROCESSES"])
     named = found.get(f"{prefix}JOB_ADDRESSES", "")
     addresses = tuple(filter(None, (part.strip() for part in named.split(","))))
-    # Kubernetes gives every pod a host of its own.
+    # On Kubernetes, every pod is a host.
     return Hosts(addresses, processes, int(number), 0, "KERAS_DISTRIBUTION")
 
 
@@ -140,8 +140,8 @@ def _torchrun(found: Mapping[str, str]) -> Hosts | None:
 
 
 def _slurm(found: Mapping[str, str]) -> Hosts | None:
-    # Only a step, which `srun` starts, has as many processes as tasks: a batch script
-    # itself is one process, even if it has requested more.
+    # Only a step started by `srun` has one process per task. A batch script is a single
+    # process, even if it requests several tasks.
     if "SLURM_STEP_NODELIST" not in found or "SLURM_PROCID" not in found:
         return None
     processes = int(found["SLURM_STEP_NUM_TASKS"])
@@ -149,7 +149,7 @@ def _slurm(found: Mapping[str, str]) -> Hosts | None:
     port = _PORT + int(found.get("SLURM_JOB_ID", 0)) % 20_000
     number, local = int(found["SLURM_PROCID"]), int(found.get("SLURM_LOCALID", 0))
     names = _all_nodes(found["SLURM_STEP_NODELIST"])
-    # TensorFlow needs the address of every task; they are known with one a node.
+    # TensorFlow needs the address of every task, known only with one task per node.
     addresses = tuple(f"{name}:{port}" for name in names)
     if len(addresses) != processes:
         addresses = (f"{first}:{port}",)
@@ -169,7 +169,7 @@ def _first_node(nodes: str) -> str:
 
 
 def _all_nodes(nodes: str) -> list[str]:
-    """The names of `gpu[01-03,07],login`."""
+    """Expands a list of nodes such as `gpu[01-03,07],login`."""
     names: list[str] = []
     for part in re.findall(r"[^,\[\]]+(?:\[[^\]]*\][^,\[\]]*)*", nodes):
         match = re.fullmatch(r"([^\[]*)\[([^\]]*)\](.*)", part)

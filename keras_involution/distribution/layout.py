@@ -1,4 +1,4 @@
-"""On which devices the parts of a weight lie, when a model is spread over several."""
+"""Layouts that shard the weights of a model over devices."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any
 
 import keras
 
-# Elements of the smallest weight that is sharded.
+# Number of elements of the smallest weight that is sharded.
 _SMALLEST = 1024
 
-# By layer names: what a block's first convolution makes stays sharded by channels
-# through normalization and involution, whose groups are sharded with their channels,
-# until the last convolution sums over them. The optimizer's variables follow.
+# Layouts by layer name. The output of the first convolution of a block is sharded by
+# channels. It stays sharded through normalization and involution, whose groups are
+# sharded with their channels, until the last convolution sums over the channels. The
+# variables of the optimizer have the layouts of their weights.
 REDNET_LAYOUTS: dict[str, tuple[str | None, ...]] = {
     r".*_1_conv/kernel": (None, None, None, "model"),
     r".*_[12]_bn/.*": ("model",),
@@ -26,12 +27,12 @@ REDNET_LAYOUTS: dict[str, tuple[str | None, ...]] = {
 
 
 class NamedLayouts:
-    """Layouts by the paths of variables, where the shape allows it.
+    """Layouts by variable path, applied if the shape allows it.
 
     Args:
         mesh: `keras.distribution.DeviceMesh` with the axes "batch" and "model".
-        layouts: Dictionary of a regular expression for whole paths -> tuple of axes of
-            the mesh, or `None`, for the dimensions of the variable.
+        layouts: Dictionary of regular expression for whole paths -> tuple with an axis
+            of the mesh or `None` for each dimension of the variable.
     """
 
     def __init__(self, mesh: Any, layouts: dict[str, tuple[str | None, ...]]) -> None:
@@ -52,11 +53,11 @@ class NamedLayouts:
 
 
 class FullyShardedLayouts:
-    """Every weight in equal parts over all devices, along its longest dimension.
+    """Shards every weight evenly over all devices, along its longest dimension.
 
-    So do the optimizer's variables, which follow their weights: each device holds one
-    shard of all, and gets the rest of a layer when it computes it (Rajbhandari et al.
-    2020, arXiv:1910.02054, stage 3).
+    The variables of the optimizer are sharded like their weights. Each device holds one
+    shard and gathers the weights of a layer to compute it (Rajbhandari et al. 2020,
+    arXiv:1910.02054, stage 3).
 
     Args:
         mesh: `keras.distribution.DeviceMesh` with the axis "batch".

@@ -1,4 +1,4 @@
-"""What this host has: its GPUs and cores, and how processes divide them."""
+"""The GPUs and cores of this host, and how processes share them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from keras_involution import _arguments
 
 
 def visible_gpus(environment: Mapping[str, str] | None = None) -> list[str]:
-    """The NVIDIA GPUs that a process of this host may use, without starting CUDA.
+    """The NVIDIA GPUs that a process on this host may use, without starting CUDA.
 
     Args:
-        environment: Dictionary of strings; `None` for that of the process.
+        environment: Dictionary of strings; `None` uses the environment of the process.
 
     Returns:
-        List of what `CUDA_VISIBLE_DEVICES` calls them, or else of what `nvidia-smi`
-        lists; empty where there is neither.
+        List of strings: the GPUs in `CUDA_VISIBLE_DEVICES`, or those that `nvidia-smi`
+        lists; empty if neither is available.
 
     Example:
 
@@ -29,7 +29,7 @@ def visible_gpus(environment: Mapping[str, str] | None = None) -> list[str]:
     if "CUDA_VISIBLE_DEVICES" not in found:
         return _listed_gpus()
     names = [name.strip() for name in found["CUDA_VISIBLE_DEVICES"].split(",")]
-    # CUDA reads them up to the first that is none.
+    # CUDA ignores everything after the first invalid entry.
     first = (i for i, name in enumerate(names) if not name or name.startswith("-"))
     return names[: next(first, len(names))]
 
@@ -45,33 +45,33 @@ def _listed_gpus() -> list[str]:
 
 
 def has_tpu() -> bool:
-    """Whether this host has a TPU, or is told of one, without starting it."""
+    """Whether this host has a TPU or its environment names one, without starting it."""
     told = ("TPU_NAME", "COLAB_TPU_ADDR", "TPU_ACCELERATOR_TYPE")
     return any(name in os.environ for name in told) or os.path.exists("/dev/accel0")
 
 
 def available_cores() -> int:
-    """Number of the cores that this process may run on."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def threads_per_process(processes: int) -> dict[str, str]:
-    """Settings with which each of so many processes computes on its part of the cores.
+    """Environment variables that divide the cores of this host evenly among processes.
 
     Args:
-        processes: Integer.
+        processes: Integer, the number of processes.
 
     Returns:
-        Dictionary of environment variables: what OpenMP, TensorFlow and XLA read. What
-        is set already is not in it.
+        Dictionary of environment variables for OpenMP, TensorFlow and XLA. Variables
+        that are already set are not included.
 
     Raises:
-        ValueError: If `processes` is no positive integer.
+        ValueError: If `processes` is not a positive integer.
     """
     cores = available_cores() // _arguments.positive_integer(processes, "processes")
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    # XLA's pool on CPUs has the size that NPROC says.
+    # XLA takes the size of its thread pool on CPUs from NPROC.
     settings = dict.fromkeys([*names, "NPROC"], str(max(1, cores)))
     return {name: value for name, value in settings.items() if name not in os.environ}

@@ -1,4 +1,4 @@
-"""Simulated devices on a CPU, for experiments without the hardware."""
+"""Simulates several devices on a CPU, for experiments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def simulate_devices(count: int) -> None:
     instead.
 
     Args:
-        count: Integer.
+        count: Integer, the number of devices.
 
     Raises:
         ValueError: If the backend is PyTorch, or has already started computing.

@@ -170,7 +170,7 @@ def test_what_the_backend_would_ignore_is_refused():
         with pytest.raises(ValueError, match="one process per device"):
             simulate_devices(2)
     else:
-        with pytest.raises(ValueError, match="not have so many devices; it has 1 CPU"):
+        with pytest.raises(ValueError, match="not have these devices; it has 1 CPU"):
             distribute(2)
         with pytest.raises(ValueError, match="has already started computing"):
             simulate_devices(2)
