@@ -163,7 +163,9 @@ def test_a_model_that_keras_has_quantized(tmp_path):
 def test_kernels_of_8_bits(tmp_path):
     model = classifier(stackwise_num_filters=[64], data_format="channels_last")
     if BACKEND != "tensorflow":
-        with pytest.raises(ValueError, match=r"written on TensorFlow can be quantized\."):
+        with pytest.raises(
+            ValueError, match=r"written on TensorFlow can be quantized\."
+        ):
             export_model(
                 model, tmp_path / f"a{RUNTIMES[WRITTEN[0]][1]}", quantize="int8"
             )
