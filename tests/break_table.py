@@ -13,16 +13,16 @@ PACKAGE = "keras_involution"
 
 @dataclass(frozen=True)
 class Break:
-    """One mistake.
+    """A defect that is introduced by replacing text in a file.
 
     Args:
-        name: String, what is wrong then.
+        name: String, description of the defect.
         file: String, path below the package.
         old: String, text that occurs once in the file.
-        new: String, what stands there instead.
+        new: String, text that replaces it.
         tests: Tuple of strings, ids of tests below `tests/`, of which one must fail.
-        tier: String, `"test"` or `"rest"`: which part of the suite has these tests.
-        backend: String, the backend of Keras that they run on.
+        tier: String, `"test"` or `"rest"`, the part of the suite with these tests.
+        backend: String, the backend of Keras that the tests run on.
     """
 
     name: str

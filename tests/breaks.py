@@ -45,7 +45,7 @@ FORKS = multiprocessing.get_context("forkserver")
 
 @contextlib.contextmanager
 def copied() -> Iterator[Path]:
-    """A temporary folder with the tracked files, as they are now, in `copy`."""
+    """Yields the folder `copy` in a temporary folder, with all tracked files."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
     )
@@ -61,7 +61,7 @@ def copied() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def broken(copy: Path, each: Break) -> Iterator[None]:
-    """The copy with one break while the block lasts."""
+    """Introduces one break in the copy during the block."""
     path = copy / PACKAGE / each.file
     whole = path.read_text("utf-8")
     if whole.count(each.old) != 1:
@@ -76,9 +76,9 @@ def broken(copy: Path, each: Break) -> Iterator[None]:
 def run_tests(
     place: Path, tests: Sequence[str], tier: str, backend: str, **environment: str
 ) -> tuple[int | None, str]:
-    """The status of pytest on the copy, and its line about the first failure.
+    """Runs pytest on the copy; its status, and its line about the first failure.
 
-    A run that takes longer than an hour is killed; its status is negative.
+    A run that takes more than an hour is killed and has a negative status.
     """
     output = place / "output"
     environment = {
@@ -125,13 +125,13 @@ def _pytest(
 
 
 def prepare(place: Path) -> None:
-    """What all processes of the run share."""
+    """Sets the environment of all processes of the run."""
     os.environ.update(
         KERAS_BACKEND=PRELOADED,
-        # Set before libraries are imported, as in `tests/conftest.py`.
+        # Set before any library is imported, as in `tests/conftest.py`.
         OMP_NUM_THREADS="1",
         TF_CPP_MIN_LOG_LEVEL="3",
-        # A file that is broken and restored within a second looks unchanged.
+        # A file that is changed and restored within a second looks unchanged.
         PYTHONDONTWRITEBYTECODE="1",
         TMPDIR=str(place / "tmp"),
     )
@@ -139,7 +139,7 @@ def prepare(place: Path) -> None:
 
 
 def check_whole(place: Path, chosen: Sequence[Break]) -> None:
-    """Runs all tests of the breaks once on the whole copy, which must pass."""
+    """Runs all tests of the breaks on the intact copy, where they must pass."""
     for tier, backend in sorted({(each.tier, each.backend) for each in chosen}):
         same = [each for each in chosen if (each.tier, each.backend) == (tier, backend)]
         tests = sorted({test for each in same for test in each.tests})
@@ -152,11 +152,11 @@ def check_whole(place: Path, chosen: Sequence[Break]) -> None:
 
 
 def is_caught(place: Path, each: Break) -> bool:
-    """Whether a test of a break fails with it; prints which."""
+    """Whether a test detects a break; prints the test."""
     begin = time.monotonic()
     changed = {}
     if each.file.startswith("ops/_cpp/"):
-        # Kernels are named by their sources: a broken one is compiled, then deleted.
+        # Kernels are named by a hash of their sources. Broken ones are deleted.
         changed = {"XDG_CACHE_HOME": str(place / "cache")}
     with broken(place / "copy", each):
         code, line = run_tests(place, each.tests, each.tier, each.backend, **changed)
@@ -169,7 +169,7 @@ def is_caught(place: Path, each: Break) -> bool:
 
 
 def chosen_by(words: Sequence[str]) -> list[Break]:
-    """The breaks that one of the words names, by its number or a part of its name."""
+    """The breaks selected by the words: numbers, or parts of names."""
     return [
         each
         for number, each in enumerate(BREAKS, 1)

@@ -52,7 +52,7 @@ def pytest_addoption(parser):
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Files that a tier leaves out as a whole are not imported."""
+    """Does not import files that the tier leaves out completely."""
     if not collection_path.is_relative_to(TESTS):
         return None
     place = collection_path.relative_to(TESTS).as_posix()
@@ -62,7 +62,7 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_itemcollected(item):
-    """Marks what stands in the table of `tests/marks.py`."""
+    """Adds the marks of the tables in `tests/marks.py`."""
     if item.path.is_relative_to(TESTS):
         place = item.path.relative_to(TESTS).as_posix()
         place += item.nodeid[item.nodeid.index("::") :]
@@ -74,7 +74,7 @@ def pytest_itemcollected(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves out what does not depend on the backend and runs on another one."""
+    """Leaves out tests that do not depend on the backend and run on another one."""
     left_out = [item for item in items if backend_of(item) != BACKEND]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def part_of(items: list[pytest.Item], part: int, count: int) -> list[pytest.Item]:
-    """Files dealt out by their number of tests, so that the parts are of one size."""
+    """The tests of one part. Files are distributed so that parts are equally large."""
     sizes = Counter(item.path for item in items)
     parts: list[set[Path]] = [set() for _ in range(count)]
     for path in sorted(sizes, key=lambda path: (-sizes[path], path)):
@@ -126,7 +126,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def seconds_of_tests(terminalreporter) -> dict[str, float]:
-    """What each test took, with what was made for it."""
+    """Seconds of each test, including its fixtures."""
     seconds: dict[str, float] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -138,7 +138,7 @@ def seconds_of_tests(terminalreporter) -> dict[str, float]:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item):
-    """Notes after which test a file of the temporary folder was first seen."""
+    """Records the test after which a file of the temporary folder first appears."""
     yield
     if item.config.getoption("--report"):
         for name in os.listdir(tempfile.gettempdir()):
@@ -147,7 +147,7 @@ def pytest_runtest_protocol(item):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session):
-    """No test leaves a thread that keeps the process from ending."""
+    """Reports threads that keep the process from ending."""
     main = threading.main_thread()
     left = [t.name for t in threading.enumerate() if t is not main and not t.daemon]
     session.config.stash[THREADS] = left
@@ -163,7 +163,7 @@ def kept_programs():
 
 @pytest.fixture(autouse=True)
 def fresh_session():
-    """Layer names count from one, and the seed is fixed, in every test."""
+    """Resets layer names and the seed before every test."""
     # No garbage collection here: after every test it would take minutes in total.
     keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
@@ -171,7 +171,7 @@ def fresh_session():
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left_over():
-    """The networks of a file of tests are freed before the next."""
+    """Frees the networks of a test file before the next file."""
     yield
     gc.collect()
 

@@ -6,9 +6,9 @@ import keras
 
 
 def value_and_gradients(function, *tensors):
-    """`function(*tensors[:-1])` and its gradients against the upstream `tensors[-1]`.
+    """Computes `function(*tensors[:-1])`, and its gradients for `tensors[-1]` upstream.
 
-    Returns the tuple (value, gradient of each tensor of `tensors[:-1]`).
+    Returns the tuple (value, gradients of the tensors in `tensors[:-1]`).
     """
     return _BACKENDS[keras.config.backend()](function, tensors[:-1], tensors[-1])
 
@@ -44,8 +44,10 @@ _BACKENDS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
 
 
 def layer_gradients(layer, inputs, upstream, variables):
-    """(outputs, gradient of the inputs, gradients of the variables) of a layer's call
-    in evaluation mode, for the scalar sum(outputs * upstream)."""
+    """Calls a layer in evaluation mode and differentiates sum(outputs * upstream).
+
+    Returns the tuple (outputs, gradient of the inputs, gradients of the variables).
+    """
     import numpy as np
     from keras import ops
 

@@ -26,10 +26,10 @@ class Reader:
     """A reader of untrusted files.
 
     Attributes:
-        name: What the reports call it.
+        name: The name in reports.
         read: Function of a path.
-        errors: The errors that it documents.
-        samples: Good files; the suffix of each is that of its damaged copies.
+        errors: The errors that the reader documents.
+        samples: Valid files. Damaged copies have the same suffix.
     """
 
     name: str
@@ -63,8 +63,8 @@ def run(
 
 
 def survives(reader: Reader, path: Path, seconds: float = SECONDS) -> str:
-    """What is wrong with how a reader takes a file; nothing if it is empty."""
-    begin = time.thread_time()  # a busy machine is not the reader's fault
+    """Reads a file; a report of what went wrong, or an empty string."""
+    begin = time.thread_time()  # CPU time does not depend on the load.
     try:
         with _deadline(_WALL_PER_CPU_SECOND * seconds):
             reader.read(path)
@@ -82,7 +82,7 @@ def survives(reader: Reader, path: Path, seconds: float = SECONDS) -> str:
 
 
 class _deadline:
-    """Interrupts what does not end; only in the main thread, and where POSIX is."""
+    """Interrupts code that takes too long, in the main thread on POSIX systems."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -101,14 +101,14 @@ class _deadline:
 
 
 class _Late(BaseException):
-    """Passes the `except Exception` of a reader."""
+    """Not an `Exception`, so that readers do not catch it."""
 
 
 Damage = Callable[[bytearray, random.Random, tuple[bytes, ...]], None]
 
 
 def _place(data: bytearray, rng: random.Random) -> int:
-    """A position; the ends of a file, where its tables are, more often."""
+    """A random position, more often near the ends, where files have their tables."""
     last = max(len(data) - 1, 0)
     near = min(last, 512)
     return rng.choice(
@@ -128,7 +128,7 @@ def _set_bytes(data: bytearray, rng: random.Random, _: tuple[bytes, ...]) -> Non
 
 
 def _set_length(data: bytearray, rng: random.Random, _: tuple[bytes, ...]) -> None:
-    """A number of extreme size where a length or an offset may be."""
+    """Writes an extreme number where a length or an offset may be."""
     size = rng.choice((2, 4, 8))
     number = rng.choice(_LENGTHS) % 2 ** (8 * size)
     begin = _place(data, rng)
@@ -151,7 +151,7 @@ def _repeat(data: bytearray, rng: random.Random, _: tuple[bytes, ...]) -> None:
 
 
 def _splice(data: bytearray, rng: random.Random, others: tuple[bytes, ...]) -> None:
-    """A piece of another file in the place of one of this."""
+    """Replaces a piece of the file with a piece of another file."""
     if others and (other := rng.choice(others)):
         begin = _place(data, rng)
         size = rng.choice((4, 64, 4096))
@@ -160,7 +160,7 @@ def _splice(data: bytearray, rng: random.Random, others: tuple[bytes, ...]) -> N
 
 
 def _other_digits(data: bytearray, rng: random.Random, _: tuple[bytes, ...]) -> None:
-    """Digits of a text, a JSON header say, become others."""
+    """Replaces digits of a text, such as a JSON header."""
     places = [i for i in range(min(len(data), 4096)) if 48 <= data[i] <= 57]
     for place in rng.sample(places, min(len(places), rng.choice((1, 3)))):
         data[place : place + 1] = rng.choice((b"0", b"9", b"-1", b"99999999", b"1e9"))

@@ -51,7 +51,7 @@ workers.run_workers(command, [{{}}, {{}}], list(range(1000)))
 
 
 def survivors(token: str) -> list[int]:
-    """Processes that run with this word in their environment."""
+    """The running processes with `token` in their environment."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -64,10 +64,10 @@ def survivors(token: str) -> list[int]:
 
 
 def interrupt(number: int, delay: float) -> None:
-    """Interrupts one parent after some seconds.
+    """Starts a parent and sends it a signal after `delay` seconds.
 
     Raises:
-        AssertionError: If a process of it survives.
+        AssertionError: If one of its processes survives.
     """
     token = secrets.token_hex(16)
     # Background processes of a shell ignore SIGINT, and so do their children.
@@ -98,7 +98,7 @@ def interrupt(number: int, delay: float) -> None:
 
 @contextlib.contextmanager
 def load(loops: int) -> Iterator[None]:
-    """So many busy loops beside the block."""
+    """Runs busy loops in other processes during the block."""
     busy = [
         subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"])
         for _ in range(loops)

@@ -45,7 +45,7 @@ def block_shapes(at: str, channels: int, filters: int, project: bool) -> Shapes:
 
 
 def network_shapes(depth: int, stem_kernel_size: int) -> Shapes:
-    """Name -> shape of every array of a published file, batch counters left out."""
+    """Name -> shape of every array of a published file, without batch counters."""
     shapes: Shapes = {"stem.0.conv.weight": (32, 3, 3, 3)}
     shapes |= norm_shapes("stem.0.bn", 32)
     shapes |= involution_shapes("stem.1.", 32, stem_kernel_size)
@@ -76,13 +76,13 @@ def value(name: str, shape: tuple[int, ...], salt: str, kernel_size: int) -> np.
         array = array * np.sqrt(1.0 / fan_in)
     elif name.endswith("bias"):
         array = 0.1 * array
-    else:  # the scale of a batch normalization; the residual branch is damped
+    else:  # The scale of a batch normalization; the residual branch is damped.
         array = (0.2 if ".bn3." in name else 1.0) * (1 + 0.1 * array)
     return array.astype("float32")
 
 
 def network(depth: int, stem_kernel_size: int) -> Arrays:
-    """Name -> array of a whole published checkpoint."""
+    """Name -> array of a published checkpoint."""
     return {
         name: value(
             name, shape, "golden/", stem_kernel_size if ".stem.1." in name else 7
@@ -98,7 +98,7 @@ def involution(channels: int, kernel_size: int) -> Arrays:
 
 
 def set_involution(layer, arrays: Arrays, prefix: str = "") -> None:
-    """Puts published arrays into an `Involution2D`."""
+    """Assigns published arrays to an `Involution2D`."""
     set_pointwise(layer.reduce, arrays, f"{prefix}conv1.conv")
     set_norm(layer.reduce_norm, arrays, f"{prefix}conv1.bn")
     set_pointwise(layer.span, arrays, f"{prefix}conv2.conv")

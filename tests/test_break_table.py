@@ -1,4 +1,4 @@
-"""The table of breaks fits the package, and its runner can miss one."""
+"""The table of breaks matches the package, and the runner reports undetected breaks."""
 
 from __future__ import annotations
 

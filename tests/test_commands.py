@@ -59,7 +59,7 @@ print("loaded", *{{name.split(".")[0] for name in sys.modules}})
 
 
 def loaded_for_help(program: str, further: str = "") -> set[str]:
-    """Top-level modules that are loaded once all the help of a program is shown."""
+    """The top-level modules that are loaded after showing all help of a program."""
     module = MODULES[program]
     result = python(
         "-c", ALL_HELP.format(program=program, module=module, further=further)

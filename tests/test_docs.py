@@ -1,4 +1,4 @@
-"""The documentation: blocks run, links lead somewhere, the reference is current."""
+"""The documentation: code blocks run, links work, and the reference is up to date."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BLOCKS = [
         re.findall(r"```python\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL)
     )
 ]
-# The backends of a run share the blocks; those of the README run on each.
+# The blocks are divided among the backends of a run. Those of the README run on each.
 BACKEND = keras.config.backend()
 SHARED = os.environ.get("KERAS_INVOLUTION_TEST_BACKENDS", BACKEND).split()
 
@@ -39,7 +39,7 @@ def test_each_block_runs_as_pasted(block, folder):
 
 
 class Anchors(HTMLParser):
-    """The names and the links of a page."""
+    """Collects the anchors and links of a page."""
 
     def __init__(self, page: Path) -> None:
         super().__init__()

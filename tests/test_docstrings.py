@@ -31,8 +31,8 @@ OPTIONAL = ("_triton_programs", "integrations")
 def module_names() -> list[str]:
     other = [b for b in ("tensorflow", "jax", "torch") if b != backend()]
     folders = tuple(f"keras_involution.ops.{b}" for b in other)
-    # From the files: `pkgutil.walk_packages` imports the packages on its way, and the
-    # adapter of keras-hub would be there for all other tests of the process.
+    # Lists files, since `pkgutil.walk_packages` imports packages, and the keras-hub
+    # adapter would then be active in all other tests of the process.
     return [
         name
         for name in map(module_name, modules())
@@ -60,7 +60,7 @@ AS_PUBLISHED = "keras_involution.models.cost"
 
 @pytest.fixture
 def small_windows(request, monkeypatch):
-    """The published depths with small windows, which compile several times as fast."""
+    """Builds the published depths with small windows, which compile much faster."""
     if request.getfixturevalue("name") == AS_PUBLISHED:
         return
     from_depth = RedNetBackbone.from_depth
@@ -72,7 +72,7 @@ def small_windows(request, monkeypatch):
 
 
 def examples() -> list:
-    """The published depths are built on every backend by their own tests."""
+    """The modules with examples; other tests build the published depths everywhere."""
     depths = "keras_involution.models.rednet_depths"
     return [
         pytest.param(name, marks=one_backend) if name == depths else name

@@ -59,7 +59,7 @@ def test_drafts_of_killed_processes_go_after_a_day(tmp_path):
 
 
 class PanicException(BaseException):
-    """What native code written in Rust raises."""
+    """Stands for the exception of a panic in Rust code."""
 
 
 FAILURES = {

@@ -1,4 +1,4 @@
-"""Questions, why.md and the figures of the documentation: their numbers hold."""
+"""The numbers in questions.md, why.md and other pages match their sources."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_there_are_twenty_questions_with_an_answer_each():
     assert all(re.fullmatch(r"\[.+\]\(.+\)", answer) for _, _, answer in rows)
 
 
-# What why.md says, and where it stands in RESULTS.md.
+# Text of why.md -> text of RESULTS.md with the same number.
 CLAIMS = {
     "0.66 of its operations": "The operations are 0.66 of",
     "0.78 (PyTorch)": "which is 0.78 / 0.91 (by round",

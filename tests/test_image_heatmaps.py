@@ -1,4 +1,4 @@
-"""Heat maps at the size of an image: where they lie, and the figure of them."""
+"""Heat maps at the size of an image: their alignment and their figure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def converter(mode: str, size=(24, 36), **kwargs) -> RedNetImageConverter:
 @pytest.mark.parametrize("sides", ((48, 50), (30, 91), (24, 36)))
 @pytest.mark.parametrize("mode", MODES)
 def test_the_region_is_what_the_converter_sees(mode, sides):
-    """An image of its own coordinates tells which pixels came out where."""
+    """An image of its own coordinates shows where each pixel moves."""
     grid = np.stack(np.meshgrid(*map(np.arange, sides), indexing="ij"), axis=-1)
     image = np.concatenate([grid, np.ones((*sides, 1))], axis=-1).astype("float32")
     seen = np.asarray(converter(mode)(image[None]))[0]

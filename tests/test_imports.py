@@ -33,14 +33,14 @@ HEAVY = ("huggingface_hub", "keras_hub", "pandas", "matplotlib", "PIL", "triton"
 
 
 def upward_imports(source: str, module: str) -> list[str]:
-    """Names that `source`, the text of `module`, imports from a higher floor."""
+    """Names that `source`, the text of `module`, imports from a higher layer."""
     here = floor_of(module)
     names = [name for name in imported_names(source) if floor_of(name) > here]
     return sorted(names)
 
 
 def imported_names(source: str) -> list[str]:
-    """Every module of the package that is imported anywhere, functions included."""
+    """Every module of the package that is imported, also inside functions."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -93,7 +93,7 @@ def test_the_one_way_rule_can_fail():
 
 
 def circle(imports: dict[str, set[str]]) -> list[str]:
-    """Modules that import each other in a circle, late imports included, or none."""
+    """Modules that form an import cycle, including late imports; empty if none do."""
     try:
         graphlib.TopologicalSorter(imports).prepare()
     except graphlib.CycleError as error:
@@ -107,7 +107,7 @@ def imported_modules(names: set[str]) -> dict[str, set[str]]:
     for path in modules():
         here, found_here = module_name(path), set()
         for name in imported_names(path.read_text("utf-8")):
-            while name not in names:  # a name inside of a module
+            while name not in names:  # A name inside a module.
                 name = name.rpartition(".")[0]
             found_here.add(name)
         found[here] = found_here - {here}

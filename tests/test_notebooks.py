@@ -1,4 +1,4 @@
-"""The notebooks: their cells are those of the guides, and every one runs."""
+"""The notebooks: their cells match the guides, and every notebook runs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_each_notebook_runs(name, tmp_path):
     )
     environment = {**os.environ, "KERAS_BACKEND": "torch"}
     environment["PYTHONPATH"] = str(ROOT)
-    # The notebooks leave their files behind, as their readers want.
+    # The notebooks keep their files, for their readers.
     environment["TMPDIR"] = str(tmp_path)
     result = subprocess.run(
         [sys.executable, "-c", command],

@@ -19,7 +19,7 @@ UNITS = {"MB": 1e6, "million": 1e6, "s": 1}
 
 
 def table(heading: str) -> list[list[str]]:
-    """The rows of the table below a heading, its head left out."""
+    """The rows of the table below a heading, without the header."""
     section = TEXT.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]

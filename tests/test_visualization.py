@@ -24,8 +24,11 @@ def image_shape(data_format: str, height: int = 8, width: int = 12, channels: in
 
 
 def small_backbone(data_format: str, **kwargs) -> RedNetBackbone:
-    """Narrow, with small windows: it compiles in seconds. Seeded, as a single channel
-    generates the kernels of the stem, and may be zero everywhere."""
+    """A narrow backbone with small windows, which compiles in seconds.
+
+    The seed is fixed, since a single channel generates the kernels of the stem and may
+    be zero everywhere.
+    """
     keras.utils.set_random_seed(0)
     settings = {
         "stackwise_num_filters": (8, 16),
@@ -40,7 +43,7 @@ def small_backbone(data_format: str, **kwargs) -> RedNetBackbone:
 
 
 def known_model(data_format: str, dtype=None) -> tuple[keras.Model, Involution2D]:
-    """Two groups; group 0 sums to 9 * 2 * x, group 1 to 9 * -1 * x for an x >= 0."""
+    """A model of two groups, which sum to 9 * 2 * x and 9 * -1 * x for x >= 0."""
     inputs = keras.Input(image_shape(data_format, channels=2))
     layer = Involution2D(
         3,
@@ -126,7 +129,7 @@ def test_the_batch_size_does_not_matter():
 
 def test_half_precision_kernels_are_summed_in_float32():
     model, _ = known_model("channels_last", dtype="mixed_bfloat16")
-    # Eight bits hold the kernels, and not their sums.
+    # int8 can represent the kernels, but not their sums.
     images = (
         np.round(random_images(image_shape("channels_last", channels=2)) * 128) / 128
     )
@@ -151,7 +154,7 @@ def test_resized_maps_keep_constants_and_slopes():
     strided.set_weights(layer.get_weights())
     slope = np.broadcast_to(np.arange(12.0)[None, None, :, None], (1, 8, 12, 2))
     resized = visualization.kernel_heatmaps(model, slope)["strided"][0, 1]
-    # The means 0.5, 2.5, ... of pairs stand between their pixels; the ends are flat.
+    # The means 0.5, 2.5, ... of pairs are between their pixels; the ends are flat.
     expected = -9 * np.clip(np.arange(12.0), 0.5, 10.5)
     np.testing.assert_allclose(resized, np.tile(expected, (8, 1)), rtol=1e-4)
 

@@ -27,7 +27,7 @@ import sys
 from hatchling.build import build_wheel
 print(build_wheel(sys.argv[1]))
 """
-# Values and gradients by the C++ form against the definition, for each level here.
+# Compares values and gradients of the C++ operator with the definition, per level.
 PROGRAM = """
 import functools, sys
 import numpy as np
@@ -59,7 +59,7 @@ for level in sys.argv[1:]:
 print(loading.kernels().path)
 print(keras_involution.__file__)
 """
-# Prints how many threads a call adds. Only its own module of the package is imported.
+# Prints how many threads a call adds. Only one module of the package is imported.
 THREADS = """
 import ctypes, os, sys, types
 for name in ("keras_involution", "keras_involution.ops"):
@@ -99,7 +99,7 @@ def wheel(folder: Path, **environment: str) -> Path:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """A folder that holds what the wheel installs."""
+    """A folder with the installed wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     built = wheel(folder / "dist")
     parts = built.stem.split("-")
@@ -141,7 +141,7 @@ def test_it_computes_without_a_compiler(site, tmp_path, backend):
 
 @needs_compiler
 def test_its_threads_are_those_of_the_process(site):
-    """PyTorch's OpenMP where it is loaded, else its own, by OpenMP's settings."""
+    """Threads come from PyTorch's OpenMP if loaded, else from the wheel's own."""
     torch = importlib.util.find_spec("torch")
     openmp = next(Path(torch.origin).parent.glob("lib/libgomp*"), None)
     if openmp is None:

@@ -52,7 +52,7 @@ class Run:
     """One pytest process.
 
     Args:
-        name: String, what begins its lines.
+        name: String, the prefix of its output lines.
         backend: String, the backend of Keras.
         marks: String, the expression of pytest's `-m`.
         tests: List of strings, paths and further options of pytest.
@@ -92,7 +92,7 @@ class Run:
                 "KERAS_BACKEND": backend,
                 "PYTHONUNBUFFERED": "1",
                 "TMPDIR": str(self.temp),
-                # torch makes this folder when it is imported.
+                # torch creates this folder when it is imported.
                 "TORCHINDUCTOR_CACHE_DIR": str(self.temp / "pytest_inductor"),
                 RUN_ID: self.id,
             },
@@ -106,14 +106,14 @@ class Run:
             print(f"{self.name}: {line}", end="", flush=True)
 
     def again(self, tests: list[str]) -> Run:
-        """The same process for some of its tests."""
+        """Starts the same process again for some of its tests."""
         backend, environment = self.settings
         alone = {**environment, PART: "0/1"}
         alone.pop("COVERAGE_FILE", None)
         return Run(f"{self.name}-again", backend, "", tests, alone)
 
     def finish(self) -> tuple[str, list[str]]:
-        """The line of counts and the problems, once the process has ended."""
+        """Waits for the process; its line of counts and its problems."""
         code = self.process.wait()
         problems = []
         for text in lingering(self.id):
@@ -147,7 +147,7 @@ class Run:
 
 
 def processes_of(run_id: str) -> list[str]:
-    """Processes that a run has started and that still live, on Linux."""
+    """The processes of a run that are still alive, on Linux."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -161,10 +161,9 @@ def processes_of(run_id: str) -> list[str]:
 
 
 def lingering(run_id: str, seconds: float = 10.0) -> list[str]:
-    """Those that still live after a while.
+    """The processes of a run that are still alive after some seconds.
 
-    Helpers of `multiprocessing` end when the pipe to their parent closes, a moment
-    after it.
+    Helpers of `multiprocessing` end shortly after their parent, when the pipe closes.
     """
     end = time.monotonic() + seconds
     while (found := processes_of(run_id)) and time.monotonic() < end:
@@ -175,7 +174,7 @@ def lingering(run_id: str, seconds: float = 10.0) -> list[str]:
 def run_side_by_side(
     tier: str, backends: list[str], tests: list[str], coverage: Path | None
 ) -> list[Run]:
-    """Every part of every backend in a process of its own, at once."""
+    """Starts a separate process for every part of every backend, all in parallel."""
     shared = {"KERAS_INVOLUTION_TEST_BACKENDS": " ".join(backends)}
     runs = []
     for backend in backends:
@@ -190,14 +189,14 @@ def run_side_by_side(
 
 
 def run_optimized(backends: list[str]) -> list[Run]:
-    """The operator and the published networks, compiled as users compile them."""
+    """Tests the operator and the published networks with XLA's optimizations."""
     shared = {"XLA_FLAGS": ""}
     compiled = [backend for backend in backends if backend != "torch"]
     return [Run(f"{b}-optimized", b, "", list(OPTIMIZED), shared) for b in compiled]
 
 
 class Outcome:
-    """What the runs of a tier came to."""
+    """The results of the runs of a tier."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -205,7 +204,7 @@ class Outcome:
         self.seconds: list[tuple[float, str]] = []
 
     def add(self, runs: list[Run], again: bool) -> None:
-        """Waits for the runs; what failed runs again by itself if asked to."""
+        """Waits for the runs. With `again`, failed tests run once more, alone."""
         for run in runs:
             line, problems = run.finish()
             self.lines.append(line)
@@ -224,7 +223,7 @@ class Outcome:
 
 
 def coverage_report(folder: Path) -> tuple[str, list[str]]:
-    """The percentage of all processes together, and a problem if it is too low."""
+    """The branch coverage of all processes, and a problem if it is too low."""
     environment = {**os.environ, "COVERAGE_FILE": str(folder / ".coverage")}
     command = [sys.executable, "-m", "coverage"]
     subprocess.run([*command, "combine", "--quiet"], env=environment, check=True)

@@ -44,7 +44,7 @@ def test_answers(preset, photo):
 def test_a_turned_image_is_seen_upright(preset, photo, tmp_path):
     pixels = Image.open(photo)
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by a quarter
+    exif[0x0112] = 6  # Rotated by 90 degrees.
     pixels.rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
     upright = run(photo, "--preset", preset).splitlines()[1:]
     assert run(tmp_path / "turned.png", "--preset", preset).splitlines()[1:] == upright
@@ -54,7 +54,7 @@ def test_a_heat_map_is_drawn(preset, photo, tmp_path):
     text = run(photo, "--preset", preset, "--heatmap", tmp_path / "map.png")
     assert text.splitlines()[-1] == str(tmp_path / "map.png")
     sheet = np.asarray(Image.open(tmp_path / "map.png"))
-    # Two stages; image, mean and two groups of 16 channels.
+    # Two stages, each with the image, the mean and two groups of 16 channels.
     assert sheet.shape == (2 * 186 + 14, 4 * 246 + 6, 3)
 
 

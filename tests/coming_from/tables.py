@@ -8,7 +8,7 @@ PAGES = Path(__file__).parents[2] / "docs" / "coming-from"
 
 
 def rows(page: str) -> dict[str, str]:
-    """Left cell -> right cell, of all tables of a page."""
+    """Dictionary of left cell -> right cell for all tables of a page."""
     found = {}
     lines = (PAGES / page).read_text("utf-8").splitlines()
     for line, after in zip(lines, [*lines[1:], ""]):
@@ -22,7 +22,7 @@ def rows(page: str) -> dict[str, str]:
 
 
 def block(page: str) -> dict[str, object]:
-    """The names that the Python block of a page defines, on the running backend."""
+    """Runs the Python block of a page on the current backend; the names it defines."""
     text = (PAGES / page).read_text("utf-8")
     code = text.partition("```python\n")[2].partition("```")[0]
     namespace: dict[str, object] = {}
@@ -32,7 +32,7 @@ def block(page: str) -> dict[str, object]:
 
 
 class Checks(dict):
-    """Left cell -> function that shows what the right cell says."""
+    """Dictionary of left cell -> function that checks the claim in the right cell."""
 
     def row(self, left: str):
         def add(function):

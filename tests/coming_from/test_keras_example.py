@@ -1,4 +1,4 @@
-"""From the Keras example: each row, and its weights in `Involution2D`."""
+"""The page on the Keras example: each row, and its weights in `Involution2D`."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_row(left):
 
 @pytest.mark.parametrize("training", [False, True])
 def test_converted_weights_give_the_outputs_of_the_example(training):
-    """`kernel_gen` is what the example's layer holds; its sum is written out above."""
+    """`kernel_gen` is a part of the example's layer; its sum is implemented above."""
     names = block(PAGE)
     kernel_gen, layer = names["kernel_gen"], names["layer"]
     rng = np.random.default_rng(1)

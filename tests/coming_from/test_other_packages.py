@@ -1,4 +1,4 @@
-"""From timm, keras-hub, keras-cv and keras.applications: each row of the tables."""
+"""The page on timm, keras-hub, keras-cv and keras.applications: each table row."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def folder(model, tmp_path_factory):
 
 @pytest.fixture
 def given(model, folder, hub, tmp_path):
-    """What the checks are given: a model, its preset, a Hub, an empty folder."""
+    """The arguments of the checks: a model, its preset, a Hub, an empty folder."""
     return {"model": model, "folder": folder, "hub": hub, "empty": tmp_path / "empty"}
 
 
@@ -217,7 +217,7 @@ def _(model, **_):
 
 @HUB.row("`keras_cv.models.ImageClassifier(backbone=...)`")
 def _(**_):
-    """tests/integrations/test_keras_cv.py trains one; here, what keras-cv reads."""
+    """Checks what keras-cv reads; tests/integrations/test_keras_cv.py trains."""
     assert set(tiny_backbone().pyramid_level_inputs.values()) <= {
         layer.name for layer in tiny_backbone().layers
     }

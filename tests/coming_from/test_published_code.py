@@ -1,4 +1,4 @@
-"""From the authors' PyTorch code and PaddleClas: each row, and one layer's weights."""
+"""The page on the published code: each row, and the weights of one layer."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _():
 @CHECKS.row("`rednet50-1c7a7c5d.pth`")
 @CHECKS.row("`RedNet50_pretrained.pdparams`")
 def _():
-    """The readers know both suffixes; tests/hub loads whole networks from them."""
+    """The readers accept both suffixes; tests/hub loads whole networks."""
     from keras_involution.hub.checkpoints.read import _READERS
 
     assert {".pth", ".pdparams"} <= set(_READERS)

@@ -1,4 +1,4 @@
-"""From thatblueboy/involution: each option of the table means what its line meant."""
+"""The page on thatblueboy/involution: each option has the documented meaning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.marks import one_backend
 PAGE = "thatblueboy-involution.md"
 ROWS = rows(PAGE)
 OPTIONS = {left: cell.strip("`") for left, cell in ROWS.items() if cell[:3] == "`--"}
-# What each option sets, in the settings and in the recipe that follows from them.
+# The effect of each option on the settings and on the resulting recipe.
 MEANING = {
     "data": ("settings", "data", "folder"),
     "depth": ("settings", "depth", "26"),
@@ -36,7 +36,7 @@ pytestmark = one_backend
 
 @pytest.fixture(scope="module")
 def settings() -> ClassifierSettings:
-    """All options of the table at once, as the command reads them."""
+    """The settings with all options of the table, parsed by the command."""
     words = [word for text in OPTIONS.values() for word in shlex.split(text)]
     command = main.get_command(None, "train")
     context = command.make_context("train", ["--output", "run", *words])

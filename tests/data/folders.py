@@ -1,4 +1,4 @@
-"""Small data sets as they lie on a disk."""
+"""Small image datasets on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def colored_image(color: tuple[int, ...], number: int, side: int = 16) -> np.nda
 
 
 def write_folder(folder: Path, each: int = 10, side: int = 16) -> Path:
-    """Classes that a network can tell apart, and what is no image beside them."""
+    """Writes classes that a network can distinguish, and files that are not images."""
     for number, (name, color) in enumerate(COLORS.items()):
         (folder / name).mkdir(parents=True)
         for i in range(each):

@@ -1,4 +1,4 @@
-"""Data sets of all kinds, written as they are published, and how they are split."""
+"""Dataset formats, written as they are published, and their splits."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_images_are_stretched_or_cropped_and_broken_ones_are_named(tmp_path):
     assert next(found.read(10, False)).min() == 0
     with pytest.raises(ImageError, match=r"1\.png: it is not an image"):
         decode(lambda: found, tmp_path / "cache", lambda found: 10)
-    for find in (lambda: found, None):  # the second time nothing is opened
+    for find in (lambda: found, None):  # The second call reads the cache.
         decoded = decode(find, tmp_path / "cache", lambda found: 10, on_error="skip")
         assert list(decoded.skipped) == ["a/1.png"]
         assert decoded.data.images.shape == (2, 10, 10, 3)

@@ -1,4 +1,4 @@
-"""TFRecords: the notebook's schema, there and back."""
+"""TFRecords in the schema of the notebooks: written and read back."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Several devices, simulated: the same run as on one."""
+"""Training on several simulated devices equals training on one device."""

@@ -1,14 +1,14 @@
-"""Run as a program: trainings of a small network on the devices that are asked for.
+"""Run as a program: trains a small network on the requested devices.
 
 KERAS_BACKEND=jax python -m tests.distribution.run FOLDER RUNS.json
 
-RUNS is a list of dictionaries. {"simulate": 4} comes first. In the others "name" says
-where losses, weights, predictions and metrics go, FOLDER/name-PROCESS.npz; "arguments"
-are those of `distribute`, and without them Keras trains as on any one device; "epochs"
-and "resume", the name of a run whose checkpoint is gone on with, are options; "trains"
-leaves metrics and predictions out; "shard_bytes" is that of the checkpoint; "die" is
-the number of the process that kills itself after an epoch. "preset" writes a RedNet
-from its devices instead, and "loads" reads it.
+RUNS is a list of dictionaries. {"simulate": 4} comes first. The others have these keys:
+"name": losses, weights, predictions and metrics are written to FOLDER/name-PROCESS.npz;
+"arguments": the arguments of `distribute`; without them, Keras trains on one device;
+"epochs", optional; "resume", optional: the name of the run whose checkpoint is resumed;
+"trains": leaves out metrics and predictions; "shard_bytes": that of the checkpoint;
+"die": the number of the process that kills itself after an epoch; "preset": writes a
+RedNet from its devices instead; "loads": reads it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BATCH, ROWS = 8, 27
 
 
 def examples() -> tuple[np.ndarray, np.ndarray]:
-    """Images (27, 16, 16, 3) and classes: 8 does not divide them."""
+    """Images (27, 16, 16, 3) and classes; 27 is not divisible by 8."""
     random = np.random.default_rng(3)
     classes = random.integers(0, 3, ROWS).astype("int32")
     noise = random.normal(size=(ROWS, 16, 16, 3))
@@ -45,9 +45,9 @@ def examples() -> tuple[np.ndarray, np.ndarray]:
 
 
 def network() -> keras.Model:
-    """A small network with the layer names of RedNet, its weights the same everywhere.
+    """A small network with the layer names of RedNet and fixed weights.
 
-    Normalized over the batch, so that a copy that sees its own part only is found out.
+    Batch normalization reveals a copy that uses only its own part of the batch.
     """
     layers = keras.layers
     x = inputs = keras.Input((16, 16, 3))
@@ -75,7 +75,7 @@ def network() -> keras.Model:
 
 
 def alone(epochs: int, **_: Any) -> dict[str, Any]:
-    """Keras itself, with the same batches."""
+    """Trains with plain Keras on the same batches."""
     x, y = examples()
     model = network()
     rows = ShardedDataset((x, y, None), BATCH, Hosts(), shuffle=True, seed=1)
@@ -153,7 +153,7 @@ def from_outside(arguments: dict[str, Any]) -> dict[str, Any]:
     with distribute(**arguments) as devices:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Keras warns of the same beforehand.
+                warnings.simplefilter("ignore")  # Keras has given the same warning.
                 model.fit(devices.dataset(x, y, batch_size=BATCH), verbose=0)
         except ValueError as error:
             return {"error": str(error)}

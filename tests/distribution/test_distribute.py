@@ -1,4 +1,4 @@
-"""What is asked for, what is refused, and who reads what, in one process."""
+"""Requested devices, rejected options, and the rows of each process."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_launchers_are_read(source):
 
 @one_backend
 def test_a_batch_script_of_slurm_is_one_process():
-    """It is told of all tasks, and only srun starts them."""
+    """Its environment lists all tasks, but only srun starts them."""
     found = {"SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_JOB_NODELIST": "n[1-4]"}
     assert Hosts.from_environment(found).world_size == 1
 
@@ -235,7 +235,7 @@ def test_batches_that_cannot_be_shared_are_refused():
 
 @pytest.fixture
 def two_processes(monkeypatch):
-    """As in the first of two processes of PyTorch; returns the tensors it sums."""
+    """Simulates the first of two PyTorch processes; returns the tensors it sums."""
     import torch.distributed
 
     summed: list = []
@@ -271,7 +271,7 @@ def test_what_every_process_would_train_by_itself_is_refused(two_processes):
             model.fit(x, x[:, :1], verbose=0)
         model.fit(data, validation_data=(x, x[:, :1]), verbose=0)
         assert model.predict(x, verbose=0).shape == (4, 1)
-        # A step of a model of ours ends; after it a plain one is refused as before.
+        # After a step of our model, a plain model is still rejected.
         with pytest.raises(ValueError, match="does not average"):
             plain.train_on_batch(x, x[:, :1])
 
@@ -306,7 +306,7 @@ def test_a_model_that_is_compiled_again_trains_on_all_processes(two_processes):
 
 @one_backend
 def test_keras_own_distribution_of_pytorch_is_used_where_it_answers(monkeypatch):
-    """Keras 3.15 has none; this is what a later one is asked."""
+    """Keras 3.15 has none; this tests the interface of later versions."""
     entered = []
 
     class DataParallel:
@@ -341,11 +341,11 @@ def test_layouts_follow_the_layer_names_and_the_shapes():
     assert axes[f"{block}1_conv/kernel"] == (None, None, None, "model")
     assert axes[f"{block}1_bn/gamma"] == ("model",)
     assert axes[f"{block}2_involution/reduce/kernel"] == (None, None, "model", None)
-    # 4 groups of 49 weights: a group stays in one piece.
+    # 4 groups of 49 weights: a group is not split.
     assert axes[f"{block}2_involution/span/kernel"] == (None, None, None, "model")
     assert axes[f"{block}3_conv/kernel"] == (None, None, "model", None)
     assert axes[f"{block}3_bn/gamma"] == (None,)
-    # 18 outputs of the stem's involution, which 4 does not divide.
+    # 18 outputs of the stem's involution are not divisible by 4.
     assert axes["stem_2_involution/span/kernel"] == (None, None, None, None)
     assert layouts.axes("w", (1, 1, 64, 256)) == (None, None, None, "batch")
     assert layouts.axes("w", (3, 3, 130, 6)) == (None, None, None, None)

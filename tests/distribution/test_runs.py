@@ -1,6 +1,6 @@
 """The same losses, weights and metrics on several devices as on one.
 
-Devices are simulated: parts of the processor on JAX and TensorFlow, processes on all.
+Devices are simulated: parts of the CPU on JAX and TensorFlow, processes everywhere.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def start(folder: Path, runs: list[dict], environment: dict) -> subprocess.Popen
     shared = {"KERAS_BACKEND": BACKEND, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.distribution.run", str(folder), json.dumps(runs)],
-        # A process that is killed leaves its temporary files behind.
+        # A killed process leaves its temporary files behind.
         env={**os.environ, "TMPDIR": str(folder), **shared, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -63,7 +63,7 @@ def hosts(processes: int) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def in_one_process(tmp_path_factory):
-    """The folder with what one process did on one device and on four."""
+    """The folder with the results of one process on one device and on four."""
     folder = tmp_path_factory.mktemp("devices")
     runs = [{"simulate": 4}, {"name": "one", "epochs": EPOCHS}]
     four = {"arguments": {"devices": 4}, "epochs": EPOCHS}
@@ -88,7 +88,7 @@ def in_one_process(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def in_two_processes(tmp_path_factory):
-    """The folder, and the two processes: the second has killed itself in the end."""
+    """The folder, and two processes, the second of which kills itself at the end."""
     folder = tmp_path_factory.mktemp("processes")
     runs = [{"name": "data", "arguments": {}, "epochs": EPOCHS, **FILES}]
     if BACKEND == "torch":
@@ -153,7 +153,7 @@ def test_a_model_from_outside_of_the_block_is_refused(in_one_process):
 
 @on_jax
 def test_a_run_goes_on_with_more_devices_and_with_fewer(in_one_process):
-    """An epoch each on two, on four that hold parts, on two times two, on a single."""
+    """One epoch each on two devices, four with shards, two times two, and one."""
     names = ("two", "four", "halves", "last")
     runs = [in_one_process / f"{name}-0.npz" for name in names]
     alone = in_one_process / "one-0.npz"
@@ -204,7 +204,7 @@ def test_a_killed_process_is_an_error_in_the_other(in_two_processes):
     assert first not in (0, None), errors[-2000:]
     assert seconds < 60
     assert not list(folder.glob("never*"))
-    # JAX's coordinator ends the process, the others raise.
+    # On JAX, the coordinator ends the process; other backends raise an error.
     words = {
         "jax": "", "torch": "Connection", "tensorflow": "Unavailable"
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The demonstration: its parts, and the whole with a tiny network."""
+"""The demo: its parts, and the whole program with a tiny network."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def fin(image_id: str, identity: str = photos.UNKNOWN) -> photos.Fin:
 
 
 class Page(HTMLParser):
-    """The images of a page, and its words."""
+    """Collects the images and the text of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -123,13 +123,13 @@ def test_ranking():
     )
     assert rankings[3].conclusion.startswith("Undecided: a is first (15 matched points")
     assert [entry.answer for entry in rankings] == ["a", "a", "a", "a", "a"]
-    # b1 is alone, and of x and y nobody knows the animal: no answer could be right.
+    # b1 is the only photo of its animal; x and y are unknown: no answer can be right.
     assert [entry.answerable for entry in rankings] == [True, False, False, True, False]
     assert ranking.count_right(rankings) == (2, 2)
 
 
 def keypoints(starts: list[int]) -> list[tuple[Keypoints, Keypoints]]:
-    """Twenty points in a place of their own for each fin, which overlap."""
+    """Twenty keypoints for each fin, some of which are shared."""
     points = np.random.default_rng(0).uniform(0, 99, (40, 2)).astype("float32")
     found = []
     for start in starts:
@@ -140,7 +140,7 @@ def keypoints(starts: list[int]) -> list[tuple[Keypoints, Keypoints]]:
 
 
 def test_five_of_the_eight_dolphins_are_named():
-    """With settings for flat things; guessing would name about two."""
+    """With settings for flat objects; guessing would find about two."""
     fins = photos.load_fins()
     rankings = ranking.rank(fins, ranking.find_keypoints(fins))
     right, possible = ranking.count_right(rankings)
@@ -199,7 +199,7 @@ def test_the_report_escapes_names_and_needs_no_network(tmp_path):
     reason="`make demo` runs on JAX; PyTorch shows that it needs no backend of its own",
 )
 def test_the_whole_program(tmp_path, monkeypatch):
-    """With a network too small to learn: it must say so, and still report."""
+    """With a network that is too small to learn, the program says so and reports."""
     monkeypatch.setattr(training, "build_model", tiny_model)
     tiny_model(tuple("abc"), 32).save_to_preset(tmp_path / "start")
     arguments = ["--output", str(tmp_path), "--epochs", "1", "--image-size", "32"]

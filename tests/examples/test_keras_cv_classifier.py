@@ -8,7 +8,7 @@ from tests.marks import one_backend
 
 
 @one_backend
-# keras-cv's classifier hands torch tensors to NumPy in a way that NumPy 2 calls old.
+# keras-cv's classifier converts torch tensors in a way that NumPy 2 deprecates.
 @pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
 )

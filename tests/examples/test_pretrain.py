@@ -1,4 +1,4 @@
-"""The pretraining, with a tiny network and 80 shipped photos in its format."""
+"""The pretraining script with a tiny network and 80 shipped photos in its format."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def prepared(images: np.ndarray) -> np.ndarray:
 
 
 def write_pack(folder, **splits: LabeledImages) -> None:
-    """Sheets of two columns, one a class, as the pack has them."""
+    """Writes sheets with two columns, one sheet per class, as in the dataset."""
     for name, (images, labels) in splits.items():
         side, files = images.shape[1], []
         for label in np.unique(labels):
@@ -76,7 +76,7 @@ def write_pack(folder, **splits: LabeledImages) -> None:
 
 @pytest.fixture
 def pack(tmp_path, monkeypatch):
-    """A folder of sheets, of which one validation image is also a training image."""
+    """A folder of sheets with a validation image that is also a training image."""
     data = tmp_path / "data"
     data.mkdir()
     train, held_out = small_photos("train"), small_photos("test")
@@ -101,7 +101,7 @@ def build(data, output, **changes):
 @one_backend
 @needs_avif
 def test_a_run_is_resumed_as_if_it_had_not_been_interrupted(pack, tmp_path):
-    """From the checkpoint in the middle of an epoch, and the preset that it leaves."""
+    """The run resumes from a checkpoint in the middle of an epoch."""
     whole, copy = build(pack, tmp_path / "whole"), tmp_path / "copy"
 
     def on_step(progress):

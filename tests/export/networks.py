@@ -1,4 +1,4 @@
-"""Small networks whose weights, statistics and residual branches are all alive."""
+"""Small networks whose weights, statistics and residual branches all have effect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def classifier(dtype=None, pooling="avg", **kwargs) -> RedNetImageClassifier:
 
 
 def involution(data_format: str, **kwargs) -> keras.Model:
-    """One layer with strides, and a window that is no square."""
+    """One layer with strides and a window that is not square."""
     channels_last = data_format == "channels_last"
     shape = (None, None, 4) if channels_last else (4, None, None)
     layer = Involution2D((1, 3), 2, 2, data_format=data_format, **kwargs)

@@ -1,4 +1,4 @@
-"""Each format on its own runtime, without any code of the package."""
+"""Runs each format in its own runtime, without code of the package."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def stablehlo(path, x):
 def openvino(path, x):
     import openvino as library
 
-    # By default in bfloat16 on processors that are fast at it.
+    # The default is bfloat16 on CPUs that support it.
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     program = library.Core().compile_model(path, "CPU", settings)
     return list(program(x).values())

@@ -1,4 +1,4 @@
-"""`keras-involution export`: what is written, its size, the difference to Keras."""
+"""`keras-involution export`: the file, its size, the difference from Keras."""
 
 from __future__ import annotations
 

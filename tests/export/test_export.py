@@ -24,7 +24,7 @@ WRITTEN = {
     "torch": ("onnx", "openvino", "torch"),
 }[BACKEND]
 pytestmark = [
-    # TensorFlow says so of its own interpreter, and has no other.
+    # TensorFlow deprecates its interpreter and has no other.
     pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter:UserWarning"),
 ]
 
@@ -39,7 +39,7 @@ def format(request) -> str:
 
 
 def needs_openvino():
-    """Skips without importing it, which is for the package to do."""
+    """Skips without importing OpenVINO, which the package must import."""
     if importlib.util.find_spec("openvino") is None:
         pytest.skip("openvino is not installed")
 
@@ -55,16 +55,16 @@ def assert_same(model, tmp_path, format, *examples, **sizes):
         expected = model.predict(x, verbose=0)
         assert np.abs(expected).max() > 0.05
         answer, *others = run(str(path), x)
-        # OpenVINO takes variables of TensorFlow for further answers.
+        # OpenVINO takes variables of TensorFlow for further outputs.
         assert not others or (BACKEND, format) == ("tensorflow", "openvino")
         np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-4)
         np.testing.assert_array_equal(run_exported(path, x), answer)
 
 
 def assert_no_operator_of_ours(folder):
-    """This process knows our operators, and would run them; other machines do not.
+    """Checks that a program has no operators of this package and no local paths.
 
-    Nor is it their business in which folders this one keeps its code.
+    This process could run the operators; other machines cannot.
     """
     for file in filter(Path.is_file, folder.rglob("*")):
         content = file.read_bytes()
@@ -115,7 +115,7 @@ def test_what_is_not_written_here_raises(tmp_path):
 
 @pytest.mark.skipif("openvino" not in WRITTEN, reason="not written on this backend")
 def test_openvino_reports_to_nobody():
-    """Its telemetry would, from a process that it forks for each conversion."""
+    """Its telemetry would send a report from a forked process for each conversion."""
     needs_openvino()
     import_openvino()
     from openvino.tools.ovc import convert_impl, telemetry_utils

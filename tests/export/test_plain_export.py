@@ -1,6 +1,6 @@
-"""Anybody's model with an involution layer, exported by Keras and by the frameworks.
+"""A user's model with an involution layer, exported by Keras and by the frameworks.
 
-What they write runs in its own runtime, in a process that never loads this package.
+The exported files run in their own runtime, in a process without this package.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ assert "keras_involution" not in sys.modules
 
 
 def others_model(**options) -> keras.Model:
-    """A layer that even names its implementation, in a model of Keras's own class."""
+    """A plain Keras model with a layer that sets its implementation."""
     image = keras.Input((9, 12, 4), name="maps")
     x = Involution2D((1, 3), 2, 2, data_format="channels_last", **options)(image)
     return drawn(keras.Model(image, keras.layers.Dense(3)(x)))

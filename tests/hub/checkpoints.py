@@ -1,4 +1,4 @@
-"""Checkpoint files in the published formats, and hostile ones."""
+"""Checkpoint files in the published formats, and malicious ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ META = {"epoch": 130, "best": np.float64(78.35), "CLASSES": [str(i) for i in ran
 
 
 def small_network(depth: int = 26, stem: int = 3, classes: int = 7) -> dict:
-    """Published arrays, with a head of few classes."""
+    """Published arrays with a small head."""
     arrays = published_weights.network(depth, stem)
     for name in ("head.fc.weight", "head.fc.bias"):
         arrays[name] = arrays[name][:classes]
@@ -30,7 +30,7 @@ def bare(arrays: dict) -> dict:
 
 
 def save_torch(path: Path, arrays: dict, meta=None, zipped: bool = True) -> Path:
-    """As `tools/publish_model.py` of mmcv does it, whose files have no zip."""
+    """Saves like `tools/publish_model.py` of mmcv, whose files are not zip archives."""
     import torch
 
     state = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -40,7 +40,7 @@ def save_torch(path: Path, arrays: dict, meta=None, zipped: bool = True) -> Path
 
 
 def save_paddle(path: Path, arrays: dict) -> Path:
-    """Paddle's names, and its linear layer of inputs x outputs."""
+    """Saves with the names of Paddle, and its linear layer of inputs x outputs."""
     renamed = {"StructuredToParameterName@@": {"fc.weight": "linear_0.w_0"}}
     for name, array in bare(arrays).items():
         name = name.replace(".running_mean", "._mean")
@@ -51,7 +51,7 @@ def save_paddle(path: Path, arrays: dict) -> Path:
 
 
 class RunsCode:
-    """Makes a file when it is unpickled by anything that trusts it."""
+    """Creates a file when an unsafe unpickler loads it."""
 
     def __init__(self, witness: Path) -> None:
         self.witness = witness

@@ -1,4 +1,4 @@
-"""Run as a program: a client in a process of its own, which a test may kill.
+"""Run as a program: a client in a separate process, which a test may kill.
 
 python -m tests.hub.client pull HANDLE OUTPUTS.npy
 python -m tests.hub.client push FOLDER REPOSITORY
@@ -42,7 +42,7 @@ def keras_hub(handle: str, results: str) -> None:
 
 
 def pull_on_a_full_disk(handle: str, results: str) -> None:
-    """As `pull`, where no file may grow beyond 20 kB, as on a disk that is full."""
+    """Like `pull`, but files cannot grow beyond 20 kB, as on a full disk."""
     import keras_involution  # noqa: F401  (its own caches are written before)
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

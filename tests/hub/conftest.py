@@ -1,4 +1,4 @@
-"""What the preset tests share."""
+"""Fixtures of the preset tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def classifier():
 
 @pytest.fixture(scope="session")
 def saved(classifier, tmp_path_factory):
-    """A preset of `classifier`; tests that change files take `preset`."""
+    """A preset of `classifier`. Tests that change files use `preset`."""
     folder = tmp_path_factory.mktemp("presets") / "tiny"
     classifier.save_to_preset(folder)
     return folder
@@ -34,10 +34,10 @@ def preset(saved, tmp_path):
 
 @pytest.fixture
 def environment(tmp_path, monkeypatch):
-    """Variables for a client of the double; `hub` sets them in this process, too."""
+    """Environment variables for a client of the double; `hub` also sets them here."""
     variables = {
         "HF_TOKEN": "hf_owner",
-        "TMPDIR": str(tmp_path),  # Who is killed leaves what it has made there.
+        "TMPDIR": str(tmp_path),  # Killed processes leave their files there.
         "HF_HOME": str(tmp_path / "home"),
         "HF_HUB_CACHE": str(tmp_path / "cache"),
         "HF_HUB_DISABLE_XET": "1",
@@ -52,7 +52,7 @@ def environment(tmp_path, monkeypatch):
 
 @pytest.fixture
 def hub(environment, monkeypatch):
-    """A Hub of its own for one test, and this process as its client."""
+    """A separate Hub for one test, with this process as its client."""
     from huggingface_hub import constants
     from huggingface_hub.utils import _http
 
@@ -63,7 +63,7 @@ def hub(environment, monkeypatch):
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", environment["HF_HOME"] + "/t")
-        # Clients wait between their tries; the tests count tries, not seconds.
+        # Clients wait between tries. The tests count tries, not seconds.
         for name in ("FILES", "LISTINGS"):
             limits = replace(getattr(transfer, name), first_wait=0.0)
             monkeypatch.setattr(transfer, name, limits)

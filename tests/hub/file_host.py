@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that behaves like a host of large files, or badly."""
+"""A real HTTP server on loopback that serves large files, with faults on demand."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 @dataclass
 class Fault:
-    """What goes wrong with the next `times` requests.
+    """A fault of the next `times` requests.
 
     Attributes:
-        status: Status to answer with; 0 sends the file.
-        headers: Headers beside or in place of the usual ones; `None` drops one.
-        body: Function of the body that gives what is sent in its place.
+        status: Status of the response; 0 sends the file.
+        headers: Headers added to or replacing the usual ones; `None` removes one.
+        body: Function of the body that returns its replacement.
         cut_after: Close the connection after so many bytes of the body.
         stall_after: Send so many bytes of the body, then nothing until the end.
         trickle: Float, seconds between single bytes after `stall_after`.
@@ -45,9 +45,9 @@ class FileHost:
 
     Attributes:
         files: Path with its slash -> content.
-        faults: What goes wrong next, in this order.
+        faults: The next faults, in this order.
         log: (path, `Range` or "", status) of every request.
-        address: What stands before a path.
+        address: The address before a path.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Random damage to preset folders; `benchmarks/fuzz_presets.py` runs it at length."""
+"""Random damage to preset folders; `benchmarks/fuzz_presets.py` runs many rounds."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def smallest_classifier() -> RedNetImageClassifier:
 
 
 def damaged_json(text: str, rng: random.Random) -> bytes:
-    """A JSON text with a value replaced, a key lost or added, or bytes changed."""
+    """A JSON text with a value replaced, a key removed or added, or bytes changed."""
     if rng.random() < 0.2:
         return damaged_bytes(text.encode(), rng, len(text))
     data = json.loads(text)
@@ -77,7 +77,7 @@ def _damage_value(data, rng: random.Random) -> None:
 
 
 def damaged_bytes(data: bytes, rng: random.Random, header: int = 4096) -> bytes:
-    """`data` with bits flipped, bytes overwritten, cut out or cut off."""
+    """`data` with bits flipped, or bytes overwritten, removed or truncated."""
     changed = bytearray(data)
     for _ in range(rng.choice([1, 1, 2, 8, 64])):
         size = len(changed) if rng.random() < 0.3 else min(header, len(changed))
@@ -100,7 +100,7 @@ def damaged_bytes(data: bytes, rng: random.Random, header: int = 4096) -> bytes:
 
 
 def attempt(folder: Path, cls: type) -> str:
-    """ "loaded" or "refused"; anything else but the documented error is raised."""
+    """Returns "loaded" or "refused"; raises any undocumented error."""
     signal.alarm(SECONDS)
     try:
         cls.from_preset(folder)
@@ -114,7 +114,7 @@ def attempt(folder: Path, cls: type) -> str:
 
 
 def rounds(saved: Path, sharded: Path, folder: Path, seeds: range) -> dict[str, int]:
-    """Damages one file of a preset for each seed; counts what came of it."""
+    """Damages one file of a preset for each seed; counts the outcomes."""
     counts = {"loaded": 0, "refused": 0}
     RedNetBackbone.from_preset(saved)
     for seed in seeds:

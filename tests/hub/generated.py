@@ -1,9 +1,9 @@
-"""Files that hypothesis makes for three readers: pickles, safetensors, HDF5.
+"""Files that hypothesis generates for three readers: pickles, safetensors, HDF5.
 
-Damage to good files seldom gets far. These are built of the pieces that each reader
-looks for, and hypothesis is led (`target`) to those that get further. A reader that
-does not end in success or its documented error is a failure. `tests/hub` runs some
-hundreds; `python -m benchmarks.fuzz` runs 10,000 of each kind.
+Damaged valid files are usually rejected early. These files are built from the pieces
+that each reader expects, and `target` guides hypothesis to files that get further. A
+reader must succeed or raise its documented error. `tests/hub` runs a few hundred files;
+`python -m benchmarks.fuzz` runs 10,000 of each kind.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from keras_involution.hub._weights import load_weights
 
 
 def generators(examples: int, repeatable: bool) -> dict[str, Callable[[], None]]:
-    """Name -> function that makes and reads so many files of a kind.
+    """Name -> function that generates and reads `examples` files of a kind.
 
     Args:
         examples: Integer.
-        repeatable: Boolean, whether they are the same every time.
+        repeatable: Boolean, whether the files are the same in every run.
     """
     run = settings(
         max_examples=examples,
@@ -54,7 +54,7 @@ def generators(examples: int, repeatable: bool) -> dict[str, Callable[[], None]]
 
 
 def outcome(data: bytes, suffix: str) -> str:
-    """Nothing for a checkpoint that is read, otherwise why it is refused."""
+    """The reason why a checkpoint is rejected, or an empty string if it is read."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"x{suffix}"
         path.write_bytes(data)
@@ -112,7 +112,7 @@ VALUES = st.recursive(
 
 
 def read_values(value: Any, protocol: int) -> None:
-    """Honest pickles of anything: none holds arrays, and none is an accident."""
+    """Reads valid pickles without arrays, which must raise the documented error."""
     reason = outcome(pickle.dumps(value, protocol), ".pdparams")
     expected = ("holds no arrays", "is no array but", "instruction", "shorter")
     assert any(words in reason for words in expected), reason
@@ -161,7 +161,7 @@ CHANGES = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_s
 
 
 class Network:
-    """A network of one layer, which reads the weights that are made for it."""
+    """A network of one layer that reads generated weights files."""
 
     def __init__(self) -> None:
         layers = [keras.Input((3,)), keras.layers.Dense(4, name="dense")]
@@ -172,7 +172,7 @@ class Network:
             path = Path(folder) / "a.weights.h5"
             with h5py.File(path, "w") as file:
                 for item in items:
-                    # Items do not fit together everywhere; what fits is the file.
+                    # Some items conflict; the file consists of those that fit.
                     with contextlib.suppress(Exception):
                         write_item(file, **item)
             data = bytearray(path.read_bytes())
@@ -182,7 +182,7 @@ class Network:
             target(float(self.outcome(path)))
 
     def outcome(self, path: Path) -> int:
-        """How far the reader gets."""
+        """How far the reader gets, as a number."""
         source = local_source(path.parent, str(path.parent))
         try:
             with source.damage_reported(path.name):
@@ -202,7 +202,7 @@ def write_item(
     options: dict[str, Any],
     attribute: Any,
 ) -> None:
-    """One piece of an HDF5 file, of a kind that a reader may not expect."""
+    """Writes an item of an HDF5 file, possibly of an unexpected kind."""
     if make == "group":
         file.require_group(path)
     elif make == "soft":

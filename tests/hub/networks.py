@@ -17,13 +17,13 @@ TINY = {
 
 
 def tiny_backbone(**kwargs) -> RedNetBackbone:
-    """A RedNet of two blocks, its weights drawn from a fixed seed."""
+    """A RedNet of two blocks with weights from a fixed seed."""
     arguments = {**TINY, "data_format": "channels_last", **kwargs}
     return with_drawn_weights(RedNetBackbone(**arguments))
 
 
 def tiny_classifier(backbone=None, **kwargs) -> RedNetImageClassifier:
-    """A classifier of three names on `tiny_backbone`."""
+    """A classifier of three named classes on `tiny_backbone`."""
     converter = RedNetImageConverter(
         (32, 32), scale=1 / 64, offset=-2.0, data_format="channels_last"
     )
@@ -35,7 +35,7 @@ def tiny_classifier(backbone=None, **kwargs) -> RedNetImageClassifier:
 
 
 def with_drawn_weights(model):
-    """`model` with positive weights that no two layers share."""
+    """`model` with positive weights that differ between layers."""
     rng = np.random.default_rng(0)
     model.set_weights([rng.uniform(0.05, 0.15, w.shape) for w in model.weights])
     return model
@@ -47,9 +47,9 @@ def raw_images() -> np.ndarray:
 
 
 def outputs(model) -> np.ndarray:
-    """What `model` makes of `raw_images()`, its own preprocessing included."""
+    """The outputs of `model` for `raw_images()`, with its own preprocessing."""
     prepared = model.preprocessor(raw_images())
-    # Called, not `predict`: that compiles every network anew.
+    # A call, since `predict` compiles every network.
     values = keras.ops.stop_gradient(model(prepared, training=False))
     return keras.ops.convert_to_numpy(values)
 

@@ -1,4 +1,4 @@
-"""Run as a program: loads a preset and saves what the network makes of the images.
+"""Run as a program: loads a preset and saves the outputs of the network.
 
 KERAS_BACKEND=torch python -m tests.hub.other_process FOLDER OUTPUTS.npy [SAVE INT8]
 

@@ -1,4 +1,4 @@
-"""The readers of checkpoints and presets, each with good files to damage."""
+"""The readers of checkpoints and presets, each with valid files to damage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ERRORS = (CheckpointError,)
 
 
 def readers(folder: Path) -> list[Reader]:
-    """One reader for each format; the good files are small and lie in `folder`."""
+    """One reader for each format. The valid files are small and in `folder`."""
     rng = np.random.default_rng(0)
     arrays = {
         "stem.0.conv.weight": rng.standard_normal((4, 3, 3, 3), "float32"),
@@ -69,7 +69,7 @@ def _npz_files(folder: Path, arrays: dict) -> tuple[Path, ...]:
 
 
 def h5_reader(folder: Path) -> Reader:
-    """Weights of a preset, for a network of one layer."""
+    """The reader of preset weights, for a network of one layer."""
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
     path = folder / "a.weights.h5"
     model.save_weights(path)

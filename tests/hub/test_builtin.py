@@ -1,4 +1,4 @@
-"""The table of built-in presets, their folders and the classes stay in step."""
+"""The table of built-in presets, their folders and the classes are consistent."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_folder_is_in_the_table():
 @one_backend
 @pytest.mark.parametrize("page", tables.TABLES)
 def test_tables_are_those_of_the_metadata(page, tmp_path, monkeypatch):
-    """Sizes, accuracies, downloads and times; a changed number is a changed page."""
+    """Sizes, accuracies, downloads and times; a changed number changes the page."""
     text = (tables.ROOT / page).read_text("utf-8")
     assert text == tables.page_with_table(page), (
         "run python -m benchmarks.write_presets"
@@ -70,7 +70,7 @@ def test_tables_are_those_of_the_metadata(page, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_tables_of_the_documentation_have_the_numbers_of_the_metadata(name):
-    """A row of a table that names a preset and a top-1 says what its metadata say."""
+    """Table rows with a preset and its top-1 accuracy match the metadata."""
     accuracy = PRESETS[name]["metadata"]["accuracy"]
     pages = [CHECKOUT.parent / "README.md", *CHECKOUT.parent.glob("docs/**/*.md")]
     for page in pages:
@@ -123,7 +123,7 @@ def test_pretrained_presets_have_weights_somewhere(monkeypatch):
 
 
 def test_weights_that_come_along():
-    """Half precision on disk, float32 in the model; they know a watch."""
+    """Half precision on disk, float32 in the model; the model recognizes a watch."""
     sizes = [file.stat().st_size for file in CHECKOUT.rglob("*.h5")]
     assert max(sizes) < 20e6 and sum(sizes) < 45e6
     model = RedNet26.from_preset(TRAINED)
@@ -161,7 +161,7 @@ def test_every_preset_has_its_weights_or_says_where_they_are(name, tmp_path):
     assert metadata["parameter_count"] < 40e6 and len(metadata["class_names"]) == 1000
     assert len(set(metadata["class_names"])) == 1000
     (least, most) = published.file_bytes
-    # The head has 2,049 weights a class; the backbone's statistics are counted.
+    # The head has 2,049 weights per class. Moving statistics of the backbone count.
     assert least == 4 * (metadata["parameter_count"] + 2_049_000) < most
     assert published.file_name == f"RedNet{DEPTHS[name]}_pretrained.pdparams"
 

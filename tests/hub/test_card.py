@@ -1,4 +1,4 @@
-"""The model card says what is known, and the Hub can read its front matter."""
+"""The model card states the known facts, and its front matter is valid."""
 
 from __future__ import annotations
 

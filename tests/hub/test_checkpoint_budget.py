@@ -1,4 +1,4 @@
-"""Small files that ask for much: refused in seconds, within a gigabyte.
+"""Small files that claim large resources are rejected within seconds and 1 GB.
 
 Checkpoints of networks, and splits, whose `.pth` files may hold more than arrays.
 """
@@ -26,9 +26,9 @@ from tests.marks import one_backend
 pytestmark = one_backend
 SECONDS = 5.0
 
-# Imports first, then a gigabyte on top of what they took; a reader that wants more
-# meets a MemoryError, and a hang meets the deadline of the parent. The child counts
-# processor time, which does not depend on what else the machine does.
+# The child imports first, then limits its memory to one more gigabyte, so that a reader
+# that needs more gets a MemoryError. The parent has a deadline for hangs. The child
+# counts CPU time, which does not depend on the load of the machine.
 CHILD = """
 import pathlib, resource, sys, time
 import keras_involution
@@ -56,7 +56,7 @@ for path in sys.argv[1:]:
 
 
 def safetensors_file(path: Path, **shapes: list[int]) -> None:
-    """A header and no data, as arrays with a side of zero need none."""
+    """A header without data, since arrays with a side of zero need none."""
     entries = {
         name.replace("__", "."): {
             "dtype": "F32",
@@ -78,7 +78,7 @@ def zero_width_head_of_terabytes(path: Path) -> None:
 
 
 def whole_network_with_a_zero_head(path: Path) -> None:
-    """All else is right, so that only the head can be the reason."""
+    """Everything except the head is valid, so only the head can be the reason."""
     arrays = checkpoints.small_network()
     arrays["head.fc.weight"] = np.zeros((2**18, 0), "float32")
     arrays["head.fc.bias"] = np.zeros(2**18, "float32")
@@ -111,7 +111,7 @@ def torch_shared_dictionaries(levels: int) -> Callable[[Path], None]:
 
 
 def torch_overlapping_storages(path: Path) -> None:
-    """Many names in the archive for the same bytes: each would be read anew."""
+    """Many names in the archive for the same bytes, each of which would be read."""
     import torch
 
     many = {str(i): torch.zeros(10_000, dtype=torch.uint8)[:1] for i in range(2)}
@@ -121,7 +121,7 @@ def torch_overlapping_storages(path: Path) -> None:
 
 
 def nested_tuples_as_key(path: Path) -> None:
-    """Every level doubles the work of the hash, and Python's C code computes it."""
+    """Every level doubles the work of the hash, which C code of Python computes."""
     program = b"\x80\x02}K\x01" + b"q\x000h\x00h\x00\x86" * 40 + b"K\x01s."
     path.write_bytes(program)
 
@@ -189,7 +189,7 @@ def npz_of_many_entries(path: Path) -> None:
 
 
 def npz_that_claims_less(path: Path) -> None:
-    """A deflated entry that goes on after the size that the archive tells."""
+    """A deflated entry that is longer than the size in the archive."""
     np.savez_compressed(path, a=np.zeros(10**7, "float32"))
     data = bytearray(path.read_bytes())
     at = data.rindex(b"PK\x01\x02")
@@ -203,7 +203,7 @@ def empty_deep_safetensors(path: Path) -> None:
 
 
 def torch_objects(value: Callable[[], object]) -> Callable[[Path], None]:
-    """What `torch.save` writes of a value, which is made when it is written."""
+    """Writes a value with `torch.save`; the value is created when it is written."""
 
     def write(path: Path) -> None:
         import torch
@@ -228,7 +228,7 @@ def many_views() -> object:
 
 
 def shared_lists() -> object:
-    """A hundred references a level: 100 ** 8 ways through a file of kilobytes."""
+    """A hundred references per level: 100 ** 8 paths through a file of kilobytes."""
     inner: list = [[1, 2, 3]] * 100
     for _ in range(8):
         inner = [inner] * 100
@@ -248,7 +248,7 @@ def long_list_again_and_again() -> object:
 
 
 def torch_program(program: bytes) -> Callable[[Path], None]:
-    """An archive as of `torch.save` around a pickle of one's own."""
+    """Writes an archive like `torch.save` with the given pickle."""
 
     def write(path: Path) -> None:
         with zipfile.ZipFile(path, "w") as archive:
@@ -279,7 +279,7 @@ SPLITS: dict[str, Callable[[Path], None]] = {
     "split_lists.pth": torch_objects(shared_lists),
     "split_dicts.pth": torch_objects(shared_dictionaries),
     "split_long.pth": torch_objects(long_list_again_and_again),
-    # Just within the number of instructions, and far beyond it.
+    # Just within the limit of instructions, and far beyond it.
     "split_900k.pth": torch_program(b"(" + b"}" * 900_000 + b"l."),
     "split_objects.pth": torch_program(OBJECT + b"(" + b"h\x00)\x81" * 300_000 + b"l."),
     "split_numbers.pth": torch_program(b"(" + b"K\x01" * 900_000 + b"l."),
@@ -331,7 +331,7 @@ def test_small_files_stay_within_a_gigabyte_and_five_seconds(tmp_path):
     for name, write in FILES.items():
         write(tmp_path / name)
         paths.append(tmp_path / name)
-        if name != "zero_head.npz":  # a whole network, 29 MB
+        if name != "zero_head.npz":  # A complete network, 29 MB.
             assert (tmp_path / name).stat().st_size < 10e6, name
     begin = time.monotonic()
     result = subprocess.run(
@@ -351,7 +351,7 @@ def test_small_files_stay_within_a_gigabyte_and_five_seconds(tmp_path):
 
 
 def test_a_large_network_that_is_compressed_still_loads(tmp_path):
-    """The budget of compressed files is that of RedNet-152, which shrinks to little."""
+    """The budget of compressed files is the size of RedNet-152."""
     shape = (34_000_000,)
     np.savez_compressed(tmp_path / "x.npz", a=np.zeros(shape, "float32"))
     assert (tmp_path / "x.npz").stat().st_size < 1e6
@@ -359,7 +359,7 @@ def test_a_large_network_that_is_compressed_still_loads(tmp_path):
 
 
 def test_a_shared_array_is_read_once(tmp_path):
-    """Paddle's pickles may hold one array under two names; views cost nothing."""
+    """Paddle's pickles may hold one array under two names; views need no memory."""
     array = np.ones(1000, "float32")
     path = tmp_path / "x.pdparams"
     path.write_bytes(pickle.dumps({"a": array}, protocol=4))

@@ -17,7 +17,7 @@ def run(*arguments, status=0) -> str:
     result = CliRunner().invoke(main, [str(a) for a in arguments])
     assert result.exit_code == status, result.output
     assert "Traceback" not in result.output
-    return result.output if status else result.stdout  # progress is on stderr
+    return result.output if status else result.stdout  # Progress goes to stderr.
 
 
 def test_help_lists_the_commands():

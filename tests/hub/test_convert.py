@@ -1,4 +1,4 @@
-"""Published checkpoints: every format, every fault, and nothing of them executed."""
+"""Published checkpoints: every format and every fault, without executing code."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ from tests.hub import checkpoints
 from tests.hub.networks import assert_same_weights
 from tests.marks import one_backend
 
-# That weights come out as published on every backend is shown, with the outputs, by
-# tests/models/test_published_values.py.
+# tests/models/test_published_values.py compares weights and outputs on every backend.
 pytestmark = one_backend
 
 
@@ -202,7 +201,7 @@ def _global(module: str, name: str) -> bytes:
 
 
 PROGRAMS = {
-    # BUILD on a stand-in would change it for every later file.
+    # BUILD on a replacement would change it for every later file.
     "sets the state of a name": b"\x80\x02" + _global("numpy", "dtype")
     + b"N}X\x08\x00\x00\x00__call__K\x01s\x86b.",
     "asks for `builtins.eval`": b"\x80\x02" + _global("builtins", "eval")
@@ -257,7 +256,7 @@ def test_cut_off_safetensors(arrays, tmp_path, fraction):
 
 @pytest.mark.parametrize("size", (5, 64))
 def test_tensors_larger_than_their_numbers(tmp_path, size):
-    """The description of a tensor is changed in the file."""
+    """The file describes a tensor that is larger than its storage."""
     import torch
 
     torch.save({"a": torch.zeros(4)}, tmp_path / "whole.pth")

@@ -1,4 +1,4 @@
-"""Every damaged preset gives one kind of error that names the file."""
+"""Every damaged preset raises one kind of error with the name of the file."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_wrong_types_in_the_config(preset, key, value):
 @one_backend
 @pytest.mark.parametrize("blocks", [[512, 1], [1, 512], [40, 40], [10**9, 1]])
 def test_more_blocks_than_keras_can_walk_through(preset, blocks):
-    """Keras builds by recursion, ten calls a block; refused before a layer is made."""
+    """Keras builds recursively, with ten calls per block; rejected before building."""
     change = {"stackwise_num_blocks": blocks}
     change_json(
         preset / "config.json", lambda d: {**d, "config": {**d["config"], **change}}

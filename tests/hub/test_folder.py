@@ -1,4 +1,4 @@
-"""A preset folder appears complete or not at all, and only where it may."""
+"""A preset folder is written completely or not at all, and only where allowed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ keras.saving.save_weights = save_then_die
 tiny_classifier().save_to_preset(sys.argv[1])
 """
 
-# Dies at the first step after the draft is complete.
+# Dies at the first step after the temporary folder is complete.
 KILLED_LATE = """
 import os, shutil, signal, sys
 from tests.hub.networks import tiny_backbone
@@ -153,7 +153,7 @@ def test_killed_in_the_middle_of_saving(preset, classifier):
     assert contents(preset) == before
     (draft,) = set(preset.parent.iterdir()) - {preset}
     classifier.save_to_preset(preset)
-    assert draft.exists()  # it might be another process's, at work
+    assert draft.exists()  # It could belong to a running process.
     os.utime(draft, (0, 0))
     classifier.save_to_preset(preset)
     assert [path.name for path in preset.parent.iterdir()] == [preset.name]
@@ -162,7 +162,7 @@ def test_killed_in_the_middle_of_saving(preset, classifier):
 @one_backend
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux exchanges two folders")
 def test_killed_in_the_middle_of_the_exchange(preset):
-    """At no moment is there neither the old preset nor the new one."""
+    """At every moment, either the old or the new preset exists."""
     run = [sys.executable, "-c", KILLED_LATE, str(preset)]
     killed = subprocess.run(run, capture_output=True, text=True)
     assert killed.stdout.split() == ["dying"], killed.stderr

@@ -1,4 +1,4 @@
-"""A Hub that nobody should trust: names, waits and listings that would do harm."""
+"""An untrusted Hub: harmful file names, waits and listings."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
     whole = imagenet.answers(output, "rednet_50_imagenet")
     assert set(whole) == {path for path, _ in images}
     text = output.read_text()
-    output.write_text(text[: text.rindex("n02690373/b.jpg") + 20])  # cut in a line
+    output.write_text(text[: text.rindex("n02690373/b.jpg") + 20])  # Cut within a line.
     again = CliRunner().invoke(imagenet.main, run)
     assert "4 images, 3 answered before" in again.output
     assert imagenet.answers(output, "rednet_50_imagenet") == whole
@@ -52,7 +52,7 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
 
 
 def small(monkeypatch) -> None:
-    """A network of one block in place of RedNet-50, whose weights are a download."""
+    """Replaces RedNet-50, whose weights are a download, by a network of one block."""
     from keras_involution import RedNetBackbone, RedNetImageClassifier
 
     backbone = RedNetBackbone(

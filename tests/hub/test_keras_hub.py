@@ -1,4 +1,4 @@
-"""keras-hub reads our folders as they are, and we read those it writes."""
+"""keras-hub reads our preset folders, and we read those it writes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_new_head_with_keras_hub(saved, classifier):
 
 
 def test_keras_hub_prepares_images_by_the_published_protocol(tmp_path):
-    """The converter of keras-hub has no crop fraction, so ours goes through it."""
+    """The converter of keras-hub has no crop fraction, so our class is stored."""
     converter = RedNetImageConverter(
         (28, 28), crop_fraction=0.875, data_format="channels_last"
     )

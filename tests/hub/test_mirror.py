@@ -67,7 +67,7 @@ def test_a_dry_run_writes_a_folder_with_a_complete_card(host, tmp_path):
 
 @old_content
 def test_to_a_repository_of_the_hub(host, hub, tmp_path):
-    """The card and all files; a second time asks no host and adds no commit."""
+    """Pushes the card and all files. A second push adds no commit."""
     repo = f"owner/{NAME}"
     command = ("mirror", NAME, "--to", "owner", "--folder", tmp_path / "mirror")
     assert f"{hub.endpoint}/{repo}" in run(*command)

@@ -1,4 +1,4 @@
-"""Damaged and generated checkpoint files: each is read, or refused in one way.
+"""Damaged and generated checkpoint files are read, or raise the documented error.
 
 `python -m benchmarks.fuzz` makes 10,000 of each kind.
 """
@@ -73,7 +73,7 @@ def test_generated_files(name):
 
 
 def test_a_generator_can_fail(monkeypatch):
-    """A reader that lets another error pass is found."""
+    """A reader that raises another error is detected."""
 
     def read(path):
         raise KeyError(path)

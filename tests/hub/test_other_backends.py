@@ -1,4 +1,4 @@
-"""A preset of this backend on the two others, and theirs on this one."""
+"""Presets of this backend load on the two others, and the reverse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole trips with clients in processes of their own: killed, at once, out of space."""
+"""Clients in separate processes: killed, concurrent, and with a full disk."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""From a built-in name to a network with weights, against a host on loopback.
+"""Loads published weights by a built-in name, from a host on loopback.
 
-The publisher's host cannot be reached where this is developed; a real server with a
-file of the published format and size stands in for it. `tests/hub/test_real_weights.py`
-asks the publisher wherever the network allows it.
+A local server has a file of the published format and size, so that the tests need no
+network. `tests/hub/test_real_weights.py` downloads from the publisher.
 """
 
 from __future__ import annotations
@@ -64,13 +63,13 @@ def cache(tmp_path):
 
 
 def kept(cache) -> set[str]:
-    """The presets and checkpoints in a cache, parts of downloads left out."""
+    """The presets and checkpoints in a cache, without incomplete downloads."""
     found = {p.name for p in cache.root.rglob("*") if p.is_file()}
     return {name for name in found if not name.endswith((".lock", ".part", ".json"))}
 
 
 def test_outputs_through_the_whole_path(host, cache, capfd):
-    """Download, conversion and cache give what the published code computed."""
+    """Outputs after download, conversion and caching match the published code."""
     converted = RedNet26.from_preset(NAME)
     assert "SHA-256" in capfd.readouterr().err
     [(path, asked, status)] = host.log
@@ -79,7 +78,7 @@ def test_outputs_through_the_whole_path(host, cache, capfd):
     assert len(host.log) == 1 and FILE not in kept(cache)
     golden = np.load(GOLDEN)
     for model in (converted, loaded):
-        network = keras.Model(model.inputs, model.outputs)  # prepares nothing
+        network = keras.Model(model.inputs, model.outputs)  # No preprocessing.
         logits = network.predict(golden_input(), verbose=0)
         error = np.linalg.norm(logits - golden["logits"])
         assert error < 1e-5 * np.linalg.norm(golden["logits"])
@@ -122,7 +121,7 @@ WRONG = {
         {"x": bytes(37_000_000), "y": checkpoints.RunsCode(Path("ran"))}
     ),
     "depth 50": lambda data: (
-        # Few numbers, so that it has the size of the other depth.
+        # Few distinct values, so that it compresses to the size of the other depth.
         checkpoints.save_paddle(
             Path(os.environ["KERAS_INVOLUTION_CACHE"]).parent / "50.pdparams",
             checkpoints.small_network(50, classes=1000),

@@ -1,4 +1,4 @@
-"""Presets from the Hub, over real HTTP with the real client, from a double."""
+"""Pulls presets from a double of the Hub, over real HTTP with the real client."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_cache_dir(published, environment, tmp_path):
 
 @contextlib.contextmanager
 def warning(words: str):
-    # `pytest.warns` would raise the warnings that torch and NumPy give beside ours.
+    # `pytest.warns` would raise other warnings, of torch and NumPy.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

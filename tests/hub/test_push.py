@@ -1,4 +1,4 @@
-"""Models to the Hub, over real HTTP with the real client, to a double."""
+"""Pushes models to a double of the Hub, over real HTTP with the real client."""
 
 from __future__ import annotations
 

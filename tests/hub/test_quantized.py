@@ -1,4 +1,4 @@
-"""Quantized models in files: they load as they were saved, or not at all."""
+"""Quantized models in files load as they were saved, or not at all."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""The published weights themselves, wherever the network reaches them.
+"""The real published weights, downloaded from the publisher.
 
     pytest -m real_weights tests/hub/test_real_weights.py
 
-downloads RedNet-26 (37 MB, half an hour from far away) and classifies the photos of the
-demo. Wrong channels, classes or taps would put the right group outside of the first
-five.
+downloads RedNet-26 (37 MB, up to half an hour) and classifies the photos of the demo.
+With wrong channels, classes or taps, the right group would not be in the top five.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Downloads from a server on loopback: each failure is named, the next try works."""
+"""Downloads from a server on loopback: clear errors, and the next try works."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_what_a_second_try_mends(host, fetch, tmp_path, name):
 
 
 def test_a_part_of_another_file_is_not_continued(host, fetch):
-    """The server ignores `If-Range` and sends the end of what it has now."""
+    """The server ignores `If-Range` and sends the end of its current file."""
     begun = Fault(cut_after=9_000, headers={"ETag": '"old"'})
     host.faults = [begun, Fault(status=0, headers={"ETag": '"new"'}, keep_range=True)]
     assert fetch().path.read_bytes() == DATA
@@ -144,10 +144,10 @@ def test_a_part_of_another_file_is_not_continued(host, fetch):
     "fault", [Fault(500), Fault(cut_after=0), Fault(stall_after=0)]
 )
 def test_a_server_that_always_fails(host, fetch, tmp_path, monkeypatch, fault):
-    """Counts the requests and the waits that were asked for, and measures no time.
+    """Counts the requests and the requested waits, and measures no time.
 
-    With the limits of a user the waits add up to 15 seconds, and each is bounded
-    however long the server asks for.
+    With the default limits, the waits add up to 15 seconds, and each wait is bounded
+    even if the server requests a longer one.
     """
     waits = []
     monkeypatch.setattr(transfer, "sleep", waits.append)
@@ -164,7 +164,7 @@ def test_a_server_that_always_fails(host, fetch, tmp_path, monkeypatch, fault):
 
 
 def test_a_deadline_for_all_tries_together(host, fetch, monkeypatch):
-    """Every try brings a byte, so that only the clock can end it."""
+    """Every try brings a byte, so only the deadline can end it."""
     limits = replace(QUICK, total=1.0, stall=30.0)
     monkeypatch.setattr(transfer, "FILES", limits)
     host.faults = [Fault(stall_after=1000, trickle=0.05, times=100)]
@@ -330,7 +330,7 @@ def test_a_lock_that_is_released_is_waited_for(tmp_path, monkeypatch, capfd):
 
 @pytest.mark.parametrize("of_hub", [False, True])
 def test_a_lock_that_is_never_released(tmp_path, monkeypatch, of_hub):
-    """A process that is stopped keeps its lock; the error names the file."""
+    """A stopped process keeps its lock; the error names the lock file."""
     monkeypatch.setattr(_locks, "LOCK_SECONDS", 0.3)
     client = Client("owner/tiny", cache_dir=tmp_path)
     content = Content("0" * 40, 10)

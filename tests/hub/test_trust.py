@@ -1,4 +1,4 @@
-"""A preset from a stranger: nothing it names is run, nothing it asks is too large."""
+"""Untrusted presets: no code in them runs, and large claims are rejected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CODE = {
 
 
 def replace(data, path, value):
-    """`data` with what lies at `path`, a tuple of keys, replaced."""
+    """`data` with the value at `path`, a tuple of keys, replaced."""
     if not path:
         return value
     return {**data, path[0]: replace(data[path[0]], path[1:], value)}
@@ -129,7 +129,7 @@ def test_the_count_of_parameters_is_that_of_the_network(classifier):
         kernels = [w for w in backbone.trainable_weights if w.path.endswith("kernel")]
         counted = sum(math.prod(weight.shape) for weight in kernels)
         arguments = backbone.get_config() | {"image_shape": None}
-        stem = 9 * 3 * 16  # depends on the colors, three as a rule
+        stem = 9 * 3 * 16  # Depends on the number of channels, usually three.
         assert _values.parameters_at_least(arguments) == counted - stem
 
 
@@ -312,7 +312,7 @@ def test_a_pickle_is_not_opened(preset, tmp_path):
 
 
 def test_the_reader_has_no_means_to_run_code():
-    """No pickle, eval or deserialization in what reads presets."""
+    """The reader of presets uses no pickle, eval or deserialization."""
     forbidden = {"pickle", "marshal", "dill", "joblib", "shelve"}
     calls = {"eval", "exec", "deserialize_keras_object", "load_model", "from_config"}
     for name in ("_documents", "_values", "_format", "_weights", "_source", "load"):

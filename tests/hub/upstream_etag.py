@@ -1,10 +1,10 @@
-"""Run as a program: what `hf_hub_download` does with an ETag that is a path.
+"""Run as a program: shows what `hf_hub_download` does with a path as ETag.
 
     python -m tests.hub.upstream_etag
 
-Prints one line a case, for `docs/upstream-etag.md`: a Hub on loopback sends
-`../../../../x` as the ETag of a small and of a large file. Five seconds. Nothing
-outside of a temporary folder is written.
+Prints one line per case, for `docs/upstream-etag.md`: a Hub on loopback sends
+`../../../../x` as the ETag of a small and of a large file. It takes five seconds and
+writes only to a temporary folder.
 """
 
 from __future__ import annotations

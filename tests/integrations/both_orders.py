@@ -1,8 +1,8 @@
-"""Run as a program: our own classes in a process that has the adapter of keras-hub.
+"""Run as a program: our own classes in a process with the keras-hub adapter.
 
 python -m tests.integrations.both_orders {first|last} FOLDER
 
-FOLDER holds `preset`; what the classifier makes of the images goes to `y.npy`.
+FOLDER holds `preset`; the outputs of the classifier are written to `y.npy`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main(order: str, folder: Path) -> None:
     lineage = [cls.__name__ for cls in type(adapted).__mro__]
     assert lineage.index("Backbone") < lineage.index("Functional"), lineage
 
-    keras.backend.clear_session(free_memory=False)  # names count from one again
+    keras.backend.clear_session(free_memory=False)  # Resets the counts in names.
     model = RedNetImageClassifier.from_preset(folder / "preset")
     assert type(model) is RedNetImageClassifier
     assert type(model.backbone) is type(early.backbone) is RedNetBackbone
@@ -44,7 +44,7 @@ def main(order: str, folder: Path) -> None:
     model.save_to_preset(folder / "again")
     for name in ("config.json", "task.json"):
         texts = [(folder / place / name).read_text() for place in ("preset", "again")]
-        # The names count what the process that saved the preset had made before.
+        # Names contain counts of the process that saved the preset.
         saved = [re.sub(r'_\d+"', '"', text) for text in texts]
         assert saved[0] == saved[1], name
     same = [early, keras.saving.load_model(folder / "early.keras")]
@@ -65,7 +65,7 @@ def main(order: str, folder: Path) -> None:
 
 
 def settings(classifier) -> dict:
-    """Its config and those of its parts, without what counts instances or modules."""
+    """Its config and those of its parts, without instance counts and modules."""
     parts = {
         "backbone": classifier.backbone.get_config(),
         "preprocessor": classifier.preprocessor.get_config(),

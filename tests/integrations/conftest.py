@@ -1,4 +1,4 @@
-"""What the tests of the integrations share."""
+"""Fixtures of the integration tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def keras_hub():
 
 @contextlib.contextmanager
 def imported_adapter() -> Iterator[ModuleType]:
-    """The adapter, imported for a while: others see Keras without it."""
+    """Imports the adapter temporarily, so that other tests run without it."""
     from keras_hub.src.utils import preset_utils
 
     places = (

@@ -1,4 +1,4 @@
-"""A small RedNet with four stages, for detectors and segmenters, and its training."""
+"""A small RedNet with four stages for detectors and segmenters, and its training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PYRAMID = {
     "kernel_size": 3,
     "group_channels": 2,
 }
-SHORT = {  # where two stages do, since JAX compiles every operation of every shape
+SHORT = {  # Two stages, since JAX compiles every operation for every shape.
     **PYRAMID,
     "stackwise_num_filters": [4, 4],
     "stackwise_num_blocks": [1, 1],
@@ -26,7 +26,7 @@ def images() -> np.ndarray:
 
 
 def boxes() -> np.ndarray:
-    """One box an image (2, 1, 4): left, top, right, bottom."""
+    """One box per image (2, 1, 4): left, top, right, bottom."""
     return np.array([[[8, 8, 40, 40]], [[20, 20, 60, 60]]], "float32")
 
 
@@ -37,7 +37,7 @@ def masks() -> np.ndarray:
 
 
 def compiled(task, **arguments):
-    """`task`, compiled; eager on TensorFlow, since compiling takes longest there."""
+    """Compiles `task`; eager on TensorFlow, where compilation takes longest."""
     backend = keras.config.backend()
     task.compile(
         **arguments, run_eagerly=backend == "tensorflow", jit_compile=backend == "jax"
@@ -46,10 +46,10 @@ def compiled(task, **arguments):
 
 
 def assert_trains(task, backbone, x, y, **arguments) -> None:
-    """`fit` moves the first convolution of the backbone and the last.
+    """Checks that `fit` changes the first and last convolutions of the backbone.
 
-    In three steps: branches that start at zero let what is before them move later.
-    With dropout and so few steps, the loss need not fall.
+    It takes three steps, since layers before a branch that starts at zero change later.
+    With dropout and so few steps, the loss may not decrease.
     """
     first, *_, last = (
         layer for layer in backbone.layers if layer.name.endswith("_conv")

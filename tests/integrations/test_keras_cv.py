@@ -1,6 +1,6 @@
-"""RedNet as the backbone of keras-cv's models, which keras-hub supersedes.
+"""RedNet as a backbone of keras-cv models. keras-hub supersedes keras-cv.
 
-The package imports nothing of keras-cv; `pyramid_level_inputs` is all that it asks for.
+keras-cv needs only `pyramid_level_inputs`; the package does not import it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tests.integrations.networks import (
 )
 
 pytestmark = pytest.mark.filterwarnings(
-    # keras-cv's own: torch tensors to NumPy as it was before NumPy 2, and a tensor in
-    # place of a dictionary of one.
+    # Warnings of keras-cv: torch tensors passed to NumPy as before NumPy 2, a tensor
+    # instead of a dictionary with one entry.
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
     "ignore:The structure of `inputs` doesn't match:UserWarning",
 )
@@ -71,7 +71,7 @@ def test_retinanet(keras_cv, detector, backbone):
     keras.config.backend() != "torch", reason="about PyTorch; the others predict"
 )
 def test_retinanet_needs_torchvision_to_predict_with_torch(detector):
-    """Its non-maximum suppression is torchvision's there; training needs none."""
+    """Its non-maximum suppression is torchvision's; training does not need it."""
     if importlib.util.find_spec("torchvision"):
         assert detector.predict(images(), verbose=0)["boxes"].shape == (2, 100, 4)
         return

@@ -16,8 +16,8 @@ for library in ("keras_hub", "tensorflow", "grain"):
 test_case = pytest.importorskip("keras_hub.src.tests.test_case")
 
 pytestmark = pytest.mark.filterwarnings(
-    # All are the checks' own: torch tensors to NumPy as it was before NumPy 2, a tensor
-    # for a list of one, a task that is saved without being compiled, old arguments.
+    # Warnings of the checks: torch tensors passed to NumPy as before NumPy 2, a tensor
+    # for a list of one, a task saved without being compiled, old arguments.
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
     r"ignore:The structure of `inputs` doesn't match:UserWarning",
     r"ignore:`compile\(\)` was not called as part of model loading:UserWarning",
@@ -83,8 +83,8 @@ def test_preprocessing_of_our_preset(checks, adapter, keras_hub, saved):
 
 
 def test_converter(checks):
-    # Not its check of preprocessing layers: in grain it wants NumPy arrays back, where
-    # Keras's own layers, and ours with them, give tensors of the backend.
+    # The check of preprocessing layers is left out: it expects NumPy arrays in grain,
+    # where layers of Keras, and ours, return tensors of the backend.
     checks.run_serialization_test(RedNetImageConverter(**CONVERTER))
 
 

@@ -1,4 +1,4 @@
-"""RedNet as a family of keras-hub: what its general classes read and save."""
+"""RedNet as a family of keras-hub: loading and saving by its general classes."""
 
 from __future__ import annotations
 
@@ -35,18 +35,17 @@ BUILTIN = "rednet_26_imagenet"
 
 
 def scores(model) -> np.ndarray:
-    """What a classifier makes of the images, with the preprocessing that it has."""
+    """The outputs of a classifier for the images, with its preprocessing."""
     prepared = model.preprocessor(raw_images().astype("float32"))
     return keras.Model.predict(model, np.asarray(prepared), verbose=0)
 
 
 @pytest.fixture
 def handle(hub, published, environment, monkeypatch):
-    """The handle of the preset in the double, and keras-hub as its client."""
+    """The handle of the preset in the double, with keras-hub as the client."""
     from huggingface_hub import constants
 
-    # keras-hub leaves these to huggingface_hub, which took them from the environment
-    # when it was imported.
+    # keras-hub uses huggingface_hub, which reads the environment when it is imported.
     template = constants.HUGGINGFACE_CO_URL_TEMPLATE
     template = template.replace(constants.ENDPOINT, hub.endpoint)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -124,7 +123,7 @@ def test_a_new_head(adapter, keras_hub, saved, classifier, tmp_path):
 
 
 def test_what_keras_hub_saves(adapter, keras_hub, saved, classifier, tmp_path):
-    """The same files as without the adapter; only the names of the classes are gone."""
+    """The same files as without the adapter, except for the class names."""
     task = keras_hub.models.ImageClassifier.from_preset(str(saved))
     task.save_to_preset(str(tmp_path))
     for file, name in (
@@ -154,7 +153,7 @@ def test_a_backbone_that_keras_hub_saves(adapter, keras_hub, saved, tmp_path):
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 def test_a_quantized_head(adapter, keras_hub, saved, classifier, tmp_path, mode):
-    """keras-hub does not write how a head was quantized, but takes `head_dtype`."""
+    """keras-hub does not store the quantization of a head, but accepts `head_dtype`."""
     general = keras_hub.models.ImageClassifier
     model = RedNetImageClassifier.from_preset(saved)
     model.quantize(mode)
@@ -162,7 +161,7 @@ def test_a_quantized_head(adapter, keras_hub, saved, classifier, tmp_path, mode)
     task = general.from_preset(str(tmp_path / "ours"))
     np.testing.assert_array_equal(scores(task), scores(model))
     task = general.from_preset(str(saved))
-    # The converter of keras-hub is built by its first call, which `quantize` asks for.
+    # The first call builds the converter of keras-hub, as `quantize` requires.
     scores(task)
     task.quantize(mode)
     task.save_weights(tmp_path / "a.weights.h5")
@@ -176,7 +175,7 @@ def test_a_quantized_head(adapter, keras_hub, saved, classifier, tmp_path, mode)
 
 
 def test_lora_weights_of_keras_hub(adapter, saved, tmp_path):
-    """keras-hub saves and loads the small matrices that our `enable_lora` has made."""
+    """keras-hub saves and loads the LoRA matrices of our `enable_lora`."""
     backbone = adapter.RedNetBackbone.from_preset(saved)
     backbone.enable_lora(2)
     kernels = [w for w in backbone.trainable_weights if w.name == "lora_kernel_b"]
@@ -207,7 +206,7 @@ def test_builtin_names_without_weights_say_so(adapter, keras_hub, monkeypatch):
 
 
 def test_where_builtin_names_lead(adapter, monkeypatch, tmp_path):
-    """To the package where it has the weights, else to the handle, if there is one."""
+    """They lead to the package if it has the weights, else to the handle, if any."""
     presets = importlib.import_module(f"{NAME}._presets")
     folder = presets.folder_of(BUILTIN)
     assert presets._handle(BUILTIN) == str(folder)
@@ -236,7 +235,7 @@ def test_a_keras_hub_without_its_private_function(
 
 
 def test_without_keras_hub(monkeypatch):
-    """As where it is not installed."""
+    """Simulates an environment without keras-hub."""
     known = {name: m for name, m in sys.modules.items() if name.startswith(NAME)}
     forget_adapter()
     for name in [name for name in sys.modules if name.startswith("keras_hub")]:
@@ -280,7 +279,7 @@ def test_damaged_weights(adapter, keras_hub, preset):
 def test_our_own_classes_stay_as_they_are(
     keras_hub, order, saved, classifier, tmp_path
 ):
-    """The adapter imported before everything else, or after models were made."""
+    """The adapter is imported before everything else, or after models are built."""
     shutil.copytree(saved, tmp_path / "preset")
     run = subprocess.run(
         [sys.executable, "-m", "tests.integrations.both_orders", order, str(tmp_path)],

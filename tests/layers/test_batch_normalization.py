@@ -1,4 +1,4 @@
-"""Our batch normalization on PyTorch and TensorFlow computes what Keras's does."""
+"""Our batch normalization on PyTorch and TensorFlow equals that of Keras."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_other_arguments(arguments):
 
 
 def test_in_half_precision():
-    """Computed in float32 from the rounded inputs, and rounded once, as in Keras."""
+    """Computes in float32 from the rounded inputs and rounds once, as in Keras."""
     assert_same((3, 5, 4, 6), -1, atol=1e-2, dtype="mixed_bfloat16")
     layer = BatchNormalization(dtype="mixed_float16")
     y = layer(array(2, 3, 4), training=True)
@@ -124,7 +124,7 @@ def test_in_a_function_with_an_open_batch(jit_compile):
 
 @torch_only
 def test_it_is_one_operation_of_pytorch():
-    layer = BatchNormalization(axis=1)  # channels last it may be in C++
+    layer = BatchNormalization(axis=1)  # Channels last may use the C++ library.
     layer.build((None, 6, 3))
     with torch.profiler.profile() as profile:
         layer(array(7, 6, 3), training=True)
@@ -154,7 +154,7 @@ def test_what_is_left_to_keras(how):
 @torch_only
 @pytest.mark.parametrize("synchronized", [True, False])
 def test_statistics_are_those_of_all_processes(synchronized, monkeypatch):
-    """Two processes with the same rows: the sum over them is twice that of one."""
+    """With the same rows in two processes, the sum is twice that of one."""
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     sums = []

@@ -1,4 +1,4 @@
-"""At inference the layer folds normalization into `reduce`: the same outputs."""
+"""At inference the layer folds normalization into `reduce`, with equal outputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNIT = {"float32": 2**-24, "mixed_bfloat16": 2**-8, "mixed_float16": 2**-11}
 
 
 def trained_layer(rank: int, data_format: str, dtype: str):
-    """A layer whose statistics and scales are far from those it starts with."""
+    """A layer whose statistics and scales are far from their initial values."""
     layer = LAYERS[rank](3, groups=2, data_format=data_format, dtype=dtype)
     spatial = (5, 4, 3)[:rank]
     shape = (2, *spatial, 8) if data_format == "channels_last" else (2, 8, *spatial)
@@ -30,7 +30,7 @@ def trained_layer(rank: int, data_format: str, dtype: str):
 
 
 def one_after_the_other(layer, x):
-    """Reduce, normalize, span, each by its own layer."""
+    """Applies reduce, normalize and span as separate layers."""
     normalized = layer.reduce_norm(layer.reduce(x), training=False)
     return layer.span(ops.relu(normalized))
 
@@ -44,7 +44,7 @@ def test_equals_the_layers_one_after_the_other(rank, dtype, data_format):
     _, kernels = layer(x, training=False, return_kernels=True)
     kernels = ops.convert_to_numpy(ops.cast(kernels, "float32")).reshape(expected.shape)
     error = np.linalg.norm(kernels - expected) / np.linalg.norm(expected)
-    # Four roundings to the dtype on the way, where the unfolded layers have as many.
+    # The folded and the separate layers each round four times.
     assert error < 8 * UNIT[dtype]
 
 

@@ -1,4 +1,4 @@
-"""1x1 convolutions quantized by Keras, in layers and in what holds those."""
+"""1x1 convolutions quantized by Keras, in layers and in models."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_low_rank_matrices_beside_integers(tmp_path):
     adapted = answers(model)
     assert np.abs(adapted - before).max() > 0.1
     model.save_weights(tmp_path / "a.weights.h5")
-    model.load_weights(tmp_path / "a.weights.h5")  # the integers include them now
+    model.load_weights(tmp_path / "a.weights.h5")  # Now includes the integers.
     np.testing.assert_allclose(answers(model), adapted, atol=0.05)
 
 

@@ -49,7 +49,7 @@ def test_unknown_sizes_stay_unknown_and_any_size_runs(strides, data_format):
 
 @pytest.mark.parametrize("sides", ((6, 6), (6, 5), (5, 6)))
 def test_as_many_columns_as_weights_of_a_position(sides):
-    """Six of each: a bias must not go along the columns for it."""
+    """Six columns and six weights: the bias must not be added along the columns."""
     x = noise(2, *sides, 4)
     values = {}
     for data_format in ("channels_last", "channels_first"):
@@ -85,7 +85,7 @@ def test_returned_kernels_are_those_that_were_applied(data_format):
 def test_the_kernel_of_a_group_is_shared_by_neighbouring_channels():
     layer = Involution2D(3, groups=2, data_format="channels_last")
     x = images("channels_last", channels=8)
-    x[..., 1:4] = x[..., :1]  # the four channels of the first group are equal
+    x[..., 1:4] = x[..., :1]  # The four channels of the first group are equal.
     y = ops.convert_to_numpy(layer(x))
     assert np.abs(y[..., :4] - y[..., :1]).max() == 0
     assert np.abs(y[..., 4] - y[..., 0]).max() > 0
@@ -99,7 +99,7 @@ def test_at_strides_kernels_come_from_the_mean_of_each_step():
     shuffled[:, :2, :2] = x[:, 1::-1, 1::-1]  # the same mean over the first step
     _, other = layer(shuffled, return_kernels=True)
     assert_near(other[:, 0, 0], kernels[:, 0, 0], 1e-4)
-    # The last column is alone in its step: its mean is over what there is.
+    # The last column is alone in its step, so its mean is over this column only.
     alone = layer.generate_kernels(np.repeat(x[:, :, 4:], 2, axis=2))
     assert_near(kernels[:, :, 2:], alone)
 

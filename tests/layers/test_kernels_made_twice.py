@@ -1,4 +1,4 @@
-"""Layers that make their kernels twice in training learn what the others learn."""
+"""Layers that recompute their kernels in training learn the same values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FUSED = sys.modules["keras_involution.ops.fused_involution"]  # the function hid
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Of the operator that makes them twice, by layers of any backend."""
+    """Counts the calls of the recomputing operator on any backend."""
     backend = keras.config.backend()
     monkeypatch.setattr(FUSED, "BACKENDS_OF_LAYERS", (backend,))
     made, operator = [], _base.ops.fused_involution
@@ -43,7 +43,7 @@ def trained(steps: int = 3):
 @torch_first
 def test_training_is_the_same(calls, monkeypatch):
     losses, outputs = trained()
-    assert len(calls) >= 2  # stem and block
+    assert len(calls) >= 2  # Stem and block.
     own = _base.BaseInvolution._makes_kernels_twice
     monkeypatch.setattr(_base.BaseInvolution, "_makes_kernels_twice", lambda *_: False)
     calls.clear()

@@ -1,4 +1,4 @@
-"""The layer in one and three dimensions: the same code, held against two."""
+"""The layer in one and three dimensions, compared with two dimensions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def noise(*shape: int) -> np.ndarray:
 
 
 def copy_weights(source, target) -> None:
-    """Between layers of different rank: pointwise kernels differ only in ones."""
+    """Copies weights between ranks: pointwise kernels differ only in axes of 1."""
     values = [
         np.reshape(ours, theirs.shape)
         for ours, theirs in zip(source.get_weights(), target.weights)

@@ -1,4 +1,4 @@
-"""Layers compute in the precision that is asked of them."""
+"""Layers compute in the requested precision."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_half_precision_with_strides(rank, dtype):
 @pytest.mark.parametrize("strides", (1, 2))
 @pytest.mark.parametrize("rank", LAYERS)
 def test_float64_is_not_narrowed(rank, strides, training, data_format):
-    """Inputs that differ by less than float32 can tell have different outputs."""
+    """Inputs that differ by less than float32 resolves have different outputs."""
     x = image(rank, data_format)
     layer = LAYERS[rank](3, 2, strides, data_format=data_format, dtype="float64")
     y = outputs(layer, x, "float64", training)

@@ -1,4 +1,4 @@
-"""The layer against what the published module computed, values and gradients."""
+"""Values and gradients of the layer equal those of the published module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch normalization with sum and ReLU in C++ computes what its definition says."""
+"""Batch normalization with sum and ReLU in C++ equals its definition."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def arrays(*shape: int, mean: float = 0.5, spread: float = 2.0) -> dict:
 
 
 def definition(x, scale, offset, shortcut, relu):
-    """In float64, differentiated by PyTorch."""
+    """The definition in float64, differentiated by PyTorch."""
     axes = tuple(range(x.ndim - 1))
     mean, variance = x.mean(axes), x.var(axes, unbiased=False)
     y = (x - mean) / torch.sqrt(variance + EPSILON)
@@ -75,7 +75,7 @@ def assert_equal(found: dict, expected: dict, tolerance: float = 1e-5) -> None:
 
 @pytest.fixture(autouse=True)
 def calls(monkeypatch):
-    """The calls of the library, which no test may replace by PyTorch's operation."""
+    """Records the calls of the library; a test must not fall back to PyTorch."""
     made, call = [], normalization._call
 
     def noted(name, *rest):
@@ -102,7 +102,7 @@ def test_equals_the_definition(shape, relu, without, calls):
 def test_a_mean_far_from_zero():
     values = arrays(3000, 24, mean=1e4, spread=1.0)
     values["x"] = values["x"].astype("float32").astype("float64")
-    values["x"][0] = 0  # the first row is like no other
+    values["x"][0] = 0  # The first row differs from the others.
     found = step(ours, values, torch.float32)
     expected = step(definition, values, torch.float64)
     np.testing.assert_allclose(found["variance"], expected["variance"], rtol=1e-5)

@@ -14,7 +14,7 @@ LAST = "channels_last"
 
 
 def retinanet(spatial_operator: str) -> keras.Model:
-    """RetinaNet for COCO: 80 classes, 9 anchors a position, heads shared by levels."""
+    """RetinaNet for COCO: 80 classes, 9 anchors per position, shared heads."""
     backbone = _backbone()
     maps = _pyramid(backbone, 3, 7, spatial_operator)
     outputs = []
@@ -26,7 +26,7 @@ def retinanet(spatial_operator: str) -> keras.Model:
 
 
 def semantic_fpn(spatial_operator: str) -> keras.Model:
-    """Semantic FPN for Cityscapes: 19 classes, every level brought to a quarter."""
+    """Semantic FPN for Cityscapes: 19 classes, every level resized to a quarter."""
     backbone = _backbone()
     maps = _pyramid(backbone, 2, 5, spatial_operator)
     scaled = [_to_a_quarter(x, doublings) for doublings, x in enumerate(maps.values())]

@@ -1,4 +1,4 @@
-"""The cost of networks against the published numbers and against counting by hand."""
+"""The cost of networks, compared with published numbers and with manual counts."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from tests.hub.networks import with_drawn_weights
 from tests.marks import one_backend
 from tests.models.detectors import retinanet, semantic_fpn
 
-# Parameters in millions and FLOPs in G as the authors of involution publish them, for
-# the sizes of images with which their frameworks count.
+# Parameters in millions and FLOPs in G, as published by the authors of involution for
+# the image sizes that their frameworks use.
 PUBLISHED = {
     ("retinanet", "convolution"): (27.8, 210.1),
     ("retinanet", "involution"): (26.3, 199.9),
@@ -45,7 +45,7 @@ def test_published_sizes(name, spatial_operator):
 
 @one_backend
 def test_published_savings_of_the_heads():
-    """0.5 M of the proposal head, 2.1 M of the mask head, as the tables differ."""
+    """0.5 M in the proposal head and 2.1 M in the mask head, as in the tables."""
     inputs = keras.Input((16, 16, 256))
     for depth, saving in ((1, 522_608), (4, 2_090_432)):
         tower = InvolutionTower(depth, data_format="channels_last")
@@ -78,7 +78,7 @@ def last(x: np.ndarray, data_format: str) -> np.ndarray:
 
 
 def summed(pyramid: InvolutionFeaturePyramid, data_format: str) -> dict:
-    """What goes into the output of every level, channels last, by the definition."""
+    """The input of every level's output by the definition, channels last."""
     found, above = {}, None
     for level in ("P5", "P4", "P3", "P2"):
         kernel, bias = map(numbers, pyramid.laterals[level].weights)
@@ -156,7 +156,7 @@ def test_a_step_of_training_and_a_file(tmp_path):
     given = {
         level: x for level, x in maps("channels_last").items() if level in ("P4", "P5")
     }
-    # XLA would take TensorFlow most of a minute, for ten steps.
+    # On TensorFlow, XLA takes almost a minute to compile, for ten steps.
     jit_compile = keras.config.backend() == "jax"
     model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=jit_compile)
     targets = np.array([[0.0, 1.0], [1.0, 0.0]])

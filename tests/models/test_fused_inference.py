@@ -1,4 +1,4 @@
-"""A fused network computes what the network computes, with less."""
+"""A fused network has the same outputs with fewer operations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_it_equals_the_network(spatial_operator):
     before = model.get_weights()
     fused = model.fuse_for_inference()
     assert not fused.trainable_variables
-    # That behind an involution stays: there are no weights to hold it.
+    # Normalization after an involution stays: there are no weights to fold it into.
     assert norms(fused) == {"involution": 2, "convolution": 0}[spatial_operator]
     assert norms(model) > norms(fused)
     close(fused, model, inputs(2, 40, 48))
@@ -51,7 +51,7 @@ def test_it_keeps_the_weights_of_its_moment():
 
 
 def test_what_must_not_be_fused_is_not():
-    """Another reader, an activation, an axis that is not that of the channels."""
+    """Another consumer, an activation, or an axis other than the channels."""
     image = keras.Input((6, 6, 4))
     shared = keras.layers.Conv2D(4, 3, padding="same")(image)
     read_twice = keras.layers.BatchNormalization()(shared)

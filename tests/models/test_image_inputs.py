@@ -1,4 +1,4 @@
-"""Images as people have them: raw in `fit`, `predict` and `evaluate`, files, arrays."""
+"""Raw images in `fit`, `predict` and `evaluate`; files and arrays in `classify`."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ def test_what_is_no_image(named, image, words):
 
 @one_backend
 def test_formats_that_other_programs_would_read(named, tmp_path):
-    """Pillow hands PostScript to Ghostscript; it is not among the formats."""
+    """Pillow passes PostScript to Ghostscript, so the format is not accepted."""
     path = tmp_path / "x.eps"
     Image.fromarray(raw(1)[0]).save(path)
     with pytest.raises(ValueError, match=r"x\.eps"):

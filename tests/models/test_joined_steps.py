@@ -1,4 +1,4 @@
-"""A backbone at inference takes fewer steps than it has layers, equal to them."""
+"""A backbone at inference runs fewer steps than layers, with equal outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TAKEN = _normalized.HAS_NORMALIZED
 
 
 def layer_by_layer(model: keras.Model) -> keras.Model:
-    """The same layers in graphs of Keras's own classes."""
+    """The same layers in plain functional models of Keras."""
     backbone = keras.Model(model.backbone.input, model.backbone.output)
     x = backbone(model.input)
     for layer in model.layers[2:]:
@@ -50,7 +50,7 @@ def test_it_equals_the_layers(spatial_operator, smaller, monkeypatch):
         assert steps is None
         return
     layers = [layer for step in steps for layer in step.layers]
-    # All layers once, those behind a normalization inside of its step.
+    # Each layer once; layers after a normalization are inside its step.
     assert sorted(map(id, layers)) == sorted(map(id, model.backbone.layers[1:]))
     kinds = (keras.layers.BatchNormalization, keras.layers.Add, keras.layers.ReLU)
     assert not [step for step in steps if isinstance(step.layers[0], kinds[1:])]
@@ -176,7 +176,7 @@ def test_gradients_and_inputs():
     plain, kept = layer_by_layer(model), x.clone()
     with torch.no_grad():
         model(x, training=False)
-        # Others may read what a normalization without a convolution reads.
+        # Other layers may consume the input of a normalization without a convolution.
         norm = keras.layers.BatchNormalization(dtype="float32")
         norm.build(x.shape)
         _normalized.normalized(x, norm, shortcut=x, relu=True)
@@ -230,12 +230,12 @@ def test_what_is_read_again_is_not_overwritten():
         return BatchNormalization()(x)
 
     entry = keras.Input((6, 6, 4))
-    x = BatchNormalization()(entry)  # of what the user holds
+    x = BatchNormalization()(entry)  # Its input belongs to the user.
     x = keras.layers.ReLU()(x)
     first = keras.layers.ReLU()(normalized(x))
     x = keras.layers.Add()([entry, normalized(first)])
     x = keras.layers.Add()([first, normalized(x)])
-    x = keras.layers.Add()([first, normalized(x)])  # the second read of the shortcut
+    x = keras.layers.Add()([first, normalized(x)])  # Uses the shortcut again.
     model = Joined(entry, keras.layers.Add()([first, normalized(x)]))
     plain, image = keras.Model(model.input, model.output), torch.randn(2, 6, 6, 4)
     kept = image.clone()

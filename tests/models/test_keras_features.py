@@ -1,4 +1,4 @@
-"""What Keras offers to every model works here: freezing, LoRA, quantisation."""
+"""General features of Keras models: freezing, LoRA, quantization."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_enable_lora_adapts_the_pointwise_convolutions():
 @one_backend
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_quantization():
-    """Of the dense layer and the 1x1 convolutions; the others keep their weights."""
+    """Quantizes the dense layer and the 1x1 convolutions, and no other layer."""
     model, (x, _) = tiny_classifier(), examples()
     before = model.predict(x, verbose=0)
     model.quantize("int8")
@@ -117,7 +117,7 @@ def test_quantization():
     assert len(integers) == 1 + len(pointwise) > 10
 
 
-@one_backend  # On JAX, Keras 3.15's own layers fail in the scope.
+@one_backend  # On JAX, layers of Keras 3.15 fail in the scope.
 def test_training_in_a_remat_scope_is_the_same():
     expected = trained(tiny_classifier())
     with keras.RematScope(mode="full"):
@@ -180,7 +180,7 @@ def test_a_head_needs_pooling_and_classes():
 
 
 def branches(model, x: np.ndarray, training: bool) -> dict[str, np.ndarray]:
-    """What the residual branches add, and the sums, by the names of their layers."""
+    """The outputs of the residual branches and their sums, by layer name."""
     names = [la.name for la in model.layers if la.name.endswith(("_3_bn", "_0_bn"))]
     adds = [la.name for la in model.layers if la.name.endswith("_add")]
     outputs = {n: model.get_layer(n).output for n in (*names, *adds)}

@@ -1,4 +1,4 @@
-"""What people know from PyTorch Image Models and from the published code."""
+"""Features known from PyTorch Image Models and from the published code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_forward_intermediates():
     x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
     expected = keras.ops.convert_to_numpy(backbone(x))
     final, maps = backbone.forward_intermediates(x)
-    # A call joins layers at inference, which rounds otherwise than one by one.
+    # A call joins layers at inference, which changes the rounding.
     for outputs in (final, maps[-1]):
         outputs = keras.ops.convert_to_numpy(outputs)
         np.testing.assert_allclose(outputs, expected, rtol=1e-6)
@@ -52,6 +52,6 @@ def test_published_names_of_the_weights(tmp_path):
     assert_same_weights(RedNet26.from_checkpoint(tmp_path / "model.pth"), model)
     before = float(weights["head.fc.weight"][0, 0])
     model.get_layer("predictions").kernel.assign(np.zeros((2048, 3)))
-    assert float(weights["head.fc.weight"][0, 0]) == before  # a copy
+    assert float(weights["head.fc.weight"][0, 0]) == before  # A copy.
     backbone = model.backbone.published_state_dict()
     assert set(weights) - set(backbone) == {"head.fc.weight", "head.fc.bias"}

@@ -16,7 +16,7 @@ SIZES = [(300, 400), (256, 256), (97, 450), (1000, 777), (64, 64), (3, 500)]
 
 
 def opencv(image: np.ndarray) -> np.ndarray:
-    """The protocol as PaddleClas and mmclassification carry it out."""
+    """The protocol as implemented by PaddleClas and mmclassification."""
     height, width = image.shape[:2]
     scale = 256 / min(height, width)
     size = round(width * scale), round(height * scale)
@@ -31,7 +31,7 @@ def converter(data_format="channels_last", **arguments) -> RedNetImageConverter:
 
 
 def photo(size) -> np.ndarray:
-    """Edges and gradients rather than noise alone."""
+    """An image with edges and gradients besides noise."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     waves = 127 + 80 * np.sin(rows / 7) + 40 * np.cos(columns / 3)
     noise = np.random.default_rng(0).integers(-8, 8, (*size, 3))
@@ -65,7 +65,7 @@ def test_lists_batches_and_floats():
 
 
 def test_in_a_data_pipeline():
-    """Floating-point images: no rounding hides or makes a difference."""
+    """Floating-point images, so that no rounding hides or causes a difference."""
     data = pytest.importorskip("tensorflow", reason="tf.data").data
     image = photo((80, 60)).astype("float32")
     images = data.Dataset.from_generator(
@@ -92,7 +92,7 @@ def test_what_the_protocol_does_not_have(arguments):
 
 
 def test_a_preset_keeps_it(tmp_path):
-    """In the files that keras-hub builds its preprocessor from, too."""
+    """Also in the files from which keras-hub builds its preprocessor."""
     model = RedNetImageClassifier.from_preset(
         "rednet_26_imagenet", load_weights=False, num_classes=2
     )

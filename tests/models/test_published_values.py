@@ -1,4 +1,4 @@
-"""The networks against what the published code computed."""
+"""The outputs of the networks equal those of the published code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The family: parameters as published, sizes, baselines, configuration, saving."""
+"""The RedNet family: parameter counts, sizes, baselines, configuration, saving."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PARAMETERS = {
 
 
 def tiny(**arguments) -> RedNetBackbone:
-    # The windows of 7x7 are measured against the published outputs.
+    # Windows of 7x7 are compared with the published outputs elsewhere.
     arguments = {"data_format": "channels_last", "kernel_size": 3, **arguments}
     return RedNetBackbone(
         stackwise_num_filters=[16, 16, 32],
@@ -62,7 +62,7 @@ def test_nothing_is_left_to_build():
 
 
 def test_parameters_of_the_large_stem():
-    # 9,233,886 in the published table, and the moving statistics.
+    # 9,233,886 in the published table, plus the moving statistics.
     model = RedNet26(stem_kernel_size=7)
     statistics = sum(int(np.prod(w.shape)) for w in model.non_trainable_weights)
     assert model.count_params() - statistics == 9_233_886
@@ -80,7 +80,7 @@ def test_the_baseline_is_a_resnet_on_the_same_plan():
 
 @pytest.mark.parametrize("depth, millions", [(26, 13.7), (50, 25.6)])
 def test_the_baselines_have_the_parameters_of_resnets(depth, millions):
-    # The tables of the paper, rounded as there.
+    # The tables of the paper, with the same rounding.
     backbone = RedNetBackbone.from_depth(depth, spatial_operator="convolution")
     baseline = RedNetImageClassifier(backbone, num_classes=1000)
     assert round(trainable(baseline) / 1e6, 1) == millions
@@ -175,7 +175,7 @@ def test_the_first_step_is_traced_once(monkeypatch):
 
 
 class Batches(keras.utils.PyDataset):
-    """The same two halves of a data set, three times an epoch."""
+    """The same two halves of a dataset, three times per epoch."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ STD = np.array([58.395, 57.12, 57.375])
 
 
 def smooth_image(height: int, width: int) -> np.ndarray:
-    """A smooth image, so that ways to resize agree."""
+    """A smooth image, for which resizing methods agree."""
     y, x = np.mgrid[:height, :width] / max(height, width)
     bands = np.stack([x, y, (x + y) / 2], axis=-1)
     return np.round(255 * bands).astype("uint8")

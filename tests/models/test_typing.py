@@ -1,4 +1,4 @@
-"""What type checkers, editors and pickle see of the package."""
+"""The package as seen by type checkers, editors and pickle."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def every_name() -> str:
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory, request) -> str:
-    """What `mypy --strict` says of a user's three files, with the package installed."""
+    """The output of `mypy --strict` on three user files, with the package installed."""
     folder = tmp_path_factory.mktemp("user")
     (folder / "names.py").write_text(every_name() + "\n]\n", "utf-8")
     (folder / "use.py").write_text(USE, "utf-8")

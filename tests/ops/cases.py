@@ -12,7 +12,7 @@ from keras_involution.ops._geometry import Geometry, geometry_of
 
 @dataclass(frozen=True)
 class Case:
-    """One involution: sizes only; `tensors` draws its numbers."""
+    """The sizes of an involution; `tensors` draws its values."""
 
     sizes: tuple[int, ...]
     window: tuple[int, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# Read when an implementation is asked whether it can run.
+# Read when an implementation checks whether it can run.
 os.environ.setdefault("KERAS_INVOLUTION_INTERPRET", "1")
 
 import keras
@@ -20,7 +20,7 @@ collect_ignore_glob = [
 
 @pytest.fixture(autouse=True, scope="module")
 def two_threads():
-    """What threads share out among them is wrong only where there are several."""
+    """Runs with two threads, since errors in the division of work need several."""
     if keras.config.backend() != "torch":
         yield
         return
@@ -34,7 +34,7 @@ def two_threads():
 
 @pytest.fixture(autouse=True)
 def unwritten_memory_is_nan():
-    """Torch fills new tensors with NaN, so that results nobody wrote are seen."""
+    """Torch fills new tensors with NaN, which reveals results that were not written."""
     if keras.config.backend() != "torch":
         yield
         return

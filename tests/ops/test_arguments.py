@@ -1,4 +1,4 @@
-"""What the operator refuses, and what it says."""
+"""Arguments that the operator rejects, and the messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The private names that tell who traces a program; each is still what it was."""
+"""The private names that show who traces a program have not changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BACKEND = keras.config.backend()
 
 
 class Asking(keras.layers.Layer):
-    """Notes what it is told while a program is traced, or run."""
+    """Records the state while a program is traced or run."""
 
     def __init__(self):
         super().__init__()
@@ -38,14 +38,14 @@ def asking() -> tuple[Asking, keras.Model]:
 X = np.ones((2, 3), "float32")
 
 
-# Keras on JAX passes an argument that JAX calls old.
+# Keras on JAX passes an argument that JAX deprecates.
 @pytest.mark.filterwarnings("ignore:The `native_serialization`:DeprecationWarning")
 def test_the_exporters_of_keras(asking, tmp_path):
     layer, model = asking
     importlib.import_module(_callers.EXPORTERS + "onnx")
     model(X)
     assert set(layer.exporters) == {None}
-    if BACKEND != "torch":  # which tells itself that it exports
+    if BACKEND != "torch":  # PyTorch itself reports an export.
         model.export(tmp_path / "saved", format="tf_saved_model", verbose=False)
         assert layer.exporters[-1] == "saved_model"
 
@@ -66,7 +66,7 @@ class TestTensorFlow:
     def test_steps_of_keras(self, asking, use):
         layer, model = asking
         use(model)
-        # Keras may have traced the model before, to know its shapes.
+        # Keras may have traced the model before to infer its shapes.
         assert layer.steps and layer.steps[-1], (
             f"Keras no longer runs its steps in {_callers.TRAINER}: the fast operator "
             "is no longer taken in `fit`."

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
     "cpp" not in available_implementations(), reason=f"Not written for {BACKEND}."
 )
 CASE = Case((6, 5), (3, 3))
-# Of inputs, kernels, outputs and both gradients; their values do not matter here.
+# Inputs, kernels, outputs and both gradients; their values do not matter here.
 STEPS = ((4,) * 4, (6,) * 6, (4,) * 4, (4,) * 4, (6,) * 6)
 
 
@@ -95,11 +95,11 @@ def test_one_library_serves_every_window():
 
 @one_backend
 class TestContract:
-    """What the library says of its argument block is what Python fills."""
+    """The argument block of the library has the layout that Python fills."""
 
     @pytest.fixture
     def sources(self, tmp_path, monkeypatch):
-        """A copy of the sources without what takes long to compile."""
+        """A copy of the sources without the parts that compile slowly."""
         folder = Path(shutil.copytree(loading.SOURCE.parent, tmp_path / "_cpp"))
         text = (
             '#include "contract.h"\nextern "C" {\n'
@@ -161,7 +161,7 @@ class TestContract:
 
 
 def test_no_number_of_threads_means_openmp_settings():
-    """The block of XLA's programs says zero, and so may any caller."""
+    """The argument block of XLA programs has zero threads; any caller may pass zero."""
     x, k, _, geometry = CASE.tensors("float32")
     library = loading.kernels()
     expected = _reference.involution(x, k, geometry)
@@ -176,7 +176,7 @@ def test_no_number_of_threads_means_openmp_settings():
 
 
 def call_at_once() -> None:
-    """Gradients from four threads of Python, which the kernel's threads may not mix."""
+    """Computes gradients in four Python threads, which the kernel must not mix."""
     cases = [Case((30 + n, 31), (7, 7), channels=32) for n in range(4)]
 
     def run(index: int) -> None:
@@ -187,7 +187,7 @@ def call_at_once() -> None:
 
 
 def test_many_threads_call_it_at_once():
-    # Threads of its own, of OpenMP's number, which is read once in a process.
+    # A new process, since OpenMP reads its number of threads once per process.
     program = "from tests.ops.test_cpp import call_at_once; call_at_once()"
     environment = {**os.environ, "OMP_NUM_THREADS": "3"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
@@ -219,7 +219,7 @@ class TestJax:
         assert answer.stdout.split() == ["native"]
 
     def test_exported_programs_run_elsewhere(self):
-        """With a batch of any size there is no call of ours in the program."""
+        """With a dynamic batch size, the program has no call of this package."""
         import jax
         from jax import export
 
@@ -238,7 +238,7 @@ class TestJax:
         np.testing.assert_allclose(exported.call(x, k), run(x, k), atol=1e-5)
 
     def test_a_program_outlives_its_process(self, tmp_path):
-        """JAX's compilation cache hands the same program to the next process."""
+        """JAX's compilation cache passes the same program to the next process."""
         program = (
             "import jax; from tests.ops.test_cpp import *\n"
             "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)\n"

@@ -1,4 +1,4 @@
-"""Involution with kernels made on the way: the definition, and what is never made."""
+"""Involution that computes its kernels on the fly: its values and its memory."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def assert_definition(case: Case, dtype: str) -> None:
         *_reference.fused_gradients(*arrays, dy, geometry),
     )
     taps, positions = math.prod(case.window), math.prod(case._output_sizes())
-    # The sums that each of them is made of, one within the other.
+    # The nested sums that each result consists of.
     made = FEATURES + 1
     terms = (
         taps + made,
@@ -109,7 +109,7 @@ def test_half_precision(dtype):
 
 
 def test_the_reference_is_the_slope():
-    """The definition's gradients against differences of its own outputs."""
+    """The gradients of the definition equal finite differences of its outputs."""
     case = CASES[4]
     *arrays, dy, geometry = tensors(case)
     rng = np.random.default_rng(2)
@@ -119,7 +119,7 @@ def test_the_reference_is_the_slope():
         change = _reference.fused(*moved, geometry) - _reference.fused(
             *arrays, geometry
         )
-        # Linear in each of the four.
+        # The function is linear in each of the four arguments.
         assert np.isclose((change * dy).sum(), (gradient * step).sum(), rtol=1e-9)
 
 
@@ -156,7 +156,7 @@ def test_the_kernels_of_the_batch_are_never_made(piece_bytes):
     *arrays, dy, _ = tensors(case)
     kernels = math.prod(case.kernels_shape())
     assert largest(call(case), *arrays, dy) < kernels / 4
-    # As it would be seen: the same with all kernels.
+    # The check detects the version that stores all kernels.
     assert largest(at_once(case), *arrays, dy) >= kernels
 
 
@@ -169,7 +169,7 @@ def at_once(case):
 
 
 def largest(function, *arrays) -> int:
-    """Elements of the largest array in values and gradients."""
+    """Size of the largest array in the program of values and gradients."""
     arrays = [a.astype("float32") for a in arrays]
     return _LARGEST[keras.config.backend()](function, arrays)
 

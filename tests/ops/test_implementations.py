@@ -1,4 +1,4 @@
-"""Every implementation against the definition: values and both gradients."""
+"""Every implementation equals the definition: values and both gradients."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def assert_definition(case, dtype: str, implementation: str) -> None:
 
 
 def cases() -> list:
-    """Half precision compiles every program again: elsewhere than on torch, later."""
+    """Half precision compiles again, so other backends than torch test it later."""
     return [
         pytest.param(case, dtype, marks=torch_first)
         if dtype != "float32" and case != CASES[0]

@@ -1,4 +1,4 @@
-"""What the package declares of the C interfaces of XLA and TensorFlow is right.
+"""The package's declarations of the C interfaces of XLA and TensorFlow are right.
 
 The compiler compares both, without a framework being imported.
 """
@@ -22,7 +22,7 @@ pytestmark = [
     ),
 ]
 CPP = loading.SOURCE.parent
-# Ours, theirs, and the fields of both.
+# Our struct, their struct, and the fields of both.
 STRUCTS = {
     ("Extension", "XLA_FFI_Extension_Base"): "struct_size type next",
     ("Version", "XLA_FFI_Api_Version"): (

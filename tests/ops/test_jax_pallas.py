@@ -1,4 +1,4 @@
-"""The Pallas kernel: what the interpreter cannot show is that a TPU would take it."""
+"""The Pallas kernel lowers for a TPU, which the interpreter cannot show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLACES = ((112, 32, 1, 3), (56, 64, 1, 7), (56, 128, 2, 7), (7, 512, 1, 7))
 @pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
 @pytest.mark.parametrize("side, channels, strides, window", PLACES)
 def test_lowers_for_a_tpu(side, channels, strides, window, dtype, monkeypatch):
-    """To a program of Mosaic, as on a TPU; this needs no such device."""
+    """Lowers to a Mosaic program, as on a TPU, without a TPU."""
     monkeypatch.setattr(pallas_kernel, "_on_tpu", lambda: True)
     out = side // strides
     groups = channels // 16

@@ -22,7 +22,7 @@ pytestmark = [
         isinstance(compiler._toolchain(), str), reason="It is about a compiler."
     ),
 ]
-# Packages without their `__init__.py`, since importing a framework takes seconds.
+# Packages without `__init__.py`, since importing a framework takes seconds.
 PROGRAM = """
 import sys, types
 from pathlib import Path
@@ -45,7 +45,7 @@ def source(tmp_path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """The user's cache, empty, with an empty folder of temporary files beside it."""
+    """An empty user cache, and an empty folder for temporary files."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
@@ -91,7 +91,7 @@ def test_four_processes_share_a_folder(folder, source):
 
 
 def test_three_containers_share_a_folder(folder, source):
-    """Each is the process 1 of its own namespace, as in containers."""
+    """Each has process id 1 in its own namespace, as in containers."""
     unshare = ("unshare", "--pid", "--fork")
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"]).returncode:
         pytest.skip("This system makes no namespaces of processes.")
@@ -131,7 +131,7 @@ def test_a_damaged_library_is_made_again_and_never_loaded(folder, source, damage
     path = library(source)
     whole = path.read_bytes()
     damage(path)
-    # In a process of its own: half a library would end this one with a bus error.
+    # In a separate process, which a truncated library would end with a bus error.
     assert answers_of_processes(source, 1) == ["42"]
     assert path.read_bytes() == whole and not path.is_symlink()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -229,6 +229,6 @@ def test_the_name_tells_apart_whatever_the_library_depends_on(
 def test_a_fork_while_another_thread_compiles_does_not_hang(folder, source):
     with cache._lock:
         child = os.fork()
-        if child == 0:  # the child holds no lock, even if its parent does
+        if child == 0:  # The child holds no lock, even if its parent does.
             os._exit(0 if isinstance(library(source), Path) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

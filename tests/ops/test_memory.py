@@ -1,7 +1,6 @@
-"""No implementation makes anything of window * window times its input.
+"""No implementation allocates an array of window * window times its input.
 
-The size is read off the program, not measured: every array that the compiler was
-asked for, forward and backward.
+The sizes are read from the compiled program: every array, forward and backward.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def largest_array(function, case: Case, name: str = "native") -> int:
 
 
 def _jax_program(function, x, k, dy) -> str:
-    """What JAX traced and what XLA made of it."""
+    """The program that JAX traced, and the program that XLA compiled."""
     import jax
 
     def run(x, k, dy):
@@ -50,14 +49,14 @@ def _jax_program(function, x, k, dy) -> str:
 
 
 def _tensorflow_program(function, x, k, dy) -> str:
-    """What XLA made of it."""
+    """The program that XLA compiled."""
     tensors = [tf.constant(array) for array in (x, k, dy)]
     run = _tensorflow_function(function, jit_compile=True)
     return run.experimental_get_compiler_ir(*tensors)(stage="optimized_hlo")
 
 
 def _tensorflow_graph(function, x, k, dy) -> str:
-    """What TensorFlow traced, where XLA has no part in it."""
+    """The graph that TensorFlow traced, without XLA."""
     graph = _tensorflow_function(function).get_concrete_function(x, k, dy).graph
     results = [result for made in graph.get_operations() for result in made.outputs]
     assert any("KerasInvolution" in result.op.type for result in results)
@@ -85,7 +84,7 @@ _PROGRAMS = {
 
 
 def unfold(inputs, kernels):
-    """The published formulation, 7x7 windows and 4 groups: writes the patches out."""
+    """The published formulation, 7x7 windows and 4 groups, which stores all patches."""
     batch, height, width, channels = inputs.shape
     padded = ops.pad(inputs, [(0, 0), (3, 3), (3, 3), (0, 0)])
     slices = [
@@ -98,7 +97,7 @@ def unfold(inputs, kernels):
     return ops.reshape(ops.sum(patches * weights, axis=-1), inputs.shape)
 
 
-# The portable form has the framework's own gradients, which keep what they like.
+# The portable form has the framework's own gradients, which may store more.
 OWN_GRADIENTS = [n for n in ("cpp", "native") if n in available_implementations()]
 
 
@@ -115,7 +114,7 @@ def test_no_patches(name, case):
         )
 
     patches = 49 * math.prod(case.output_shape())
-    # The kernels themselves, padded, are the largest that is needed.
+    # The padded kernels are the largest array that is needed.
     assert largest_array(call, case, name) < patches / 4
 
 

@@ -1,4 +1,4 @@
-"""No implementation makes anything of K * K times the size of its inputs."""
+"""No implementation allocates a tensor of K * K times the size of its inputs."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ reads_the_peak = pytest.mark.skipif(
 
 
 class LargestTensor(TorchDispatchMode):
-    """Watches every operation, gradients included, for the largest memory behind a
-    tensor; it does not see into kernels of our own."""
+    """Records the largest storage of a tensor in any operation, including gradients.
+
+    It does not see allocations inside our own kernels.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +53,7 @@ def largest_tensor(function, x: torch.Tensor, k: torch.Tensor) -> int:
 
 
 def unfold(x: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
-    """The published formulation, which writes the patches out."""
+    """The published formulation, which stores all patches."""
     x, k = x.movedim(-1, 1), k.movedim((1, 2), (-2, -1)).flatten(2, 3)
     patches = torch.nn.functional.unfold(x, WINDOW, padding=WINDOW // 2)
     patches = patches.unflatten(1, (GROUPS, -1, WINDOW**2)).unflatten(-1, x.shape[2:])
@@ -59,9 +61,9 @@ def unfold(x: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
 
 
 def peak_of(name: str) -> int:
-    """How far a forward and backward pass raises the peak of a new process's memory.
+    """The increase of peak memory by a forward and backward pass in a new process.
 
-    In a process that has done other things the system takes memory back meanwhile.
+    In a process that did other work before, the system reclaims memory meanwhile.
     """
     command = [sys.executable, "-m", "tests.ops.test_memory_torch", name]
     found = subprocess.run(command, capture_output=True, text=True, timeout=300)

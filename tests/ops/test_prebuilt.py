@@ -1,4 +1,4 @@
-"""Which of the libraries that a wheel brings is taken, and when none is."""
+"""The choice among the prebuilt libraries of a wheel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = one_backend
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """Those of the kernels, empty files, as a wheel has them."""
+    """A folder with the library names of a wheel, as empty files."""
     monkeypatch.setattr(prebuilt, "FOLDER", tmp_path)
     for level in prebuilt.LEVELS:
         (tmp_path / prebuilt.name(loading.SOURCE, level)).touch()
@@ -29,7 +29,7 @@ def on_processor(monkeypatch, *flags: str) -> None:
     ("flags", "level"),
     [
         ((), "x86-64"),
-        (("sse2", "avx2"), "x86-64"),  # what virtual machines hide is not there
+        (("sse2", "avx2"), "x86-64"),  # A virtual machine may hide features.
         (prebuilt.LEVELS["x86-64-v3"], "x86-64-v3"),
         (prebuilt.LEVELS["x86-64-v3"] | {"avx512f"}, "x86-64-v3"),
         (prebuilt.LEVELS["x86-64-v4"], "x86-64-v4"),
@@ -53,7 +53,7 @@ def test_every_source_of_the_package_is_listed():
 
 
 class TestLoaded:
-    """A library of the wheel is loaded, or gives way to one that is compiled."""
+    """A library of the wheel is loaded, or replaced by a compiled one."""
 
     @pytest.fixture(autouse=True)
     def compilations(self, folder, monkeypatch, tmp_path):

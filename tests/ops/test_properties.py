@@ -20,7 +20,7 @@ from tests.ops.cases import Case, tolerance
 
 @st.composite
 def cases(draw, ranks=(2, 1, 3), data_formats=("channels_last", "channels_first")):
-    """Geometries; the first of each choice is the likeliest, so none is trivial."""
+    """Random geometries. The first choices are the most likely and not trivial."""
     rank = draw(st.sampled_from(ranks))
     channels = draw(st.integers(2, 12))
     divisors = [n for n in range(1, channels + 1) if channels % n == 0]
@@ -41,9 +41,9 @@ def cases(draw, ranks=(2, 1, 3), data_formats=("channels_last", "channels_first"
     )
 
 
-# What no draw of ten may miss: sides, strides and dilations that differ, in groups.
+# Always tested: different sides, strides and dilations, in groups.
 WITH_ALL = Case((8, 7), (3, 5), 3, 6, 1, strides=(2, 1), dilation_rate=(1, 2))
-# Every example compiles a program of its own where the backend compiles.
+# On compiling backends, every example compiles a program.
 few_examples = settings(
     max_examples=10,
     deadline=None,
@@ -92,6 +92,6 @@ def equals_the_definition(name: str, case: Case, seed: int) -> None:
     terms = max(math.prod(case.window), geometry.group_channels)
     for result, wanted in zip(results, expected):
         error = np.linalg.norm(ops.convert_to_numpy(result) - wanted)
-        # A sum can cancel: the error is measured against what was added up.
+        # Sums can cancel, so the error is relative to the sum of absolute values.
         scale = max(np.linalg.norm(wanted), terms**0.5 * wanted.size**0.5)
         assert error <= tolerance("float32", terms) * scale

@@ -1,4 +1,4 @@
-"""The C++ operations in TensorFlow's programs: where they are, and where never."""
+"""The C++ operations in TensorFlow programs: where they are used, and where not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = {"KerasInvolution", "KerasInvolutionGradients"}
 
 @pytest.fixture
 def traced(monkeypatch) -> set[str]:
-    """The kinds of operations in all graphs that are made from here on."""
+    """Collects the types of operations in all graphs created from now on."""
     kinds: set[str] = set()
     make = tf.Graph._create_op_internal
 
@@ -107,7 +107,7 @@ def test_nor_a_function_that_one_of_them_calls_and_others_may_save(traced):
 def test_saved_models_run_where_it_is_unknown(tmp_path):
     model = RedNetBackbone([64], [1], [1], image_shape=(32, 32, 3))
     x = np.random.default_rng(0).random((2, 32, 32, 3), "float32")
-    wanted = model.predict(x, verbose=0)  # a program with the operations
+    wanted = model.predict(x, verbose=0)  # A program with the operations.
     np.save(tmp_path / "x.npy", x)
     tf.saved_model.save(model, str(tmp_path / "saved"))
     model.export(str(tmp_path / "exported"), verbose=False)

@@ -1,4 +1,4 @@
-"""What TensorFlow does to functions: never zeros where numbers belong."""
+"""Function transformations of TensorFlow never return wrong zeros."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def involution(x, k):
 
 @pytest.fixture(params=("native", "cpp"))
 def form(request):
-    """The involution of two tensors, by XLA's program or by operations in C++."""
+    """The involution of two tensors, as an XLA program or as C++ operations."""
     if request.param == "native":
         return involution
     if loading.reason() is not None:

@@ -1,4 +1,4 @@
-"""What torch promises of its own operators holds for these."""
+"""The operators fulfill the contract of torch's own operators."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_first_and_second_derivatives_in_float64(name, data_format):
     case = Case((3, 2), (3, 3), groups=1, channels=2, batch=1, strides=2)
     case = replace(case, data_format=data_format)
     x, k, _, geometry = tensors(case, torch.float64)
-    run = named(IMPLEMENTATIONS, name).run  # Keras itself narrows float64 inputs
+    run = named(IMPLEMENTATIONS, name).run  # Keras itself casts float64 inputs.
 
     def call(inputs, kernels):
         return run(inputs, kernels, geometry)
@@ -133,7 +133,7 @@ def test_export(name):
     )
     more = torch.cat([x, x + 1]), torch.cat([k, k])
     torch.testing.assert_close(program.module()(*more), call(*more))
-    # Whoever loads the program need not have this package.
+    # The process that loads the program may not have this package.
     assert "keras_involution" not in program.graph_module.code
 
 

@@ -1,4 +1,4 @@
-"""`torch.func`, forward mode and single gradients: never zeros where numbers belong."""
+"""`torch.func`, forward mode and single gradients never return wrong zeros."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_involution.ops.involution import IMPLEMENTATIONS
 from keras_involution.ops.torch._private import is_transformed
 from tests.ops.cases import Case
 
-# Torch's own, when forward mode is first used.
+# A warning of torch itself at the first use of forward mode.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
 )
@@ -123,7 +123,7 @@ def test_func_jvp_of_grad(involution):
 
 
 def test_func_hessian(involution):
-    """Of a sum of products: the two blocks on the diagonal are zero."""
+    """For a sum of products, the two diagonal blocks are zero."""
     x, k, dy, u, v = tensors(X, K, DY, U, V)
     blocks = torch.func.hessian(weighted(involution, dy), (0, 1))(x, k)
     assert not blocks[0][0].any()
@@ -154,7 +154,7 @@ def test_compiled_transformations(involution):
 
 
 class Calls(TorchDispatchMode):
-    """Keeps what each call of an operator of this package returned."""
+    """Records the results of every call of an operator of this package."""
 
     def __init__(self) -> None:
         super().__init__()

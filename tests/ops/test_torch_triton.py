@@ -1,7 +1,7 @@
 """The Triton programs in Triton's interpreter, where there is no CUDA device.
 
-The interpreter must be chosen before Triton is imported, and then serves the whole
-process: so the shared test body runs in another one.
+The interpreter must be selected before Triton is imported and applies to the whole
+process, so the shared test body runs in a separate process.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from keras_involution.ops import involution
 from keras_involution.ops.torch.triton_kernel import TRITON
 from tests.ops.test_implementations import REQUIRED
 
-# Where Triton lies if the environment does not have it: it cannot be loaded beside
-# TensorFlow, which other tests of the same environment need.
+# The location of Triton if it is not in the environment. It cannot be loaded together
+# with TensorFlow, which other tests of the same environment need.
 FOLDER = os.environ.get("KERAS_INVOLUTION_TRITON", "")
 # All geometries in float32, two of them in half precision: it takes about a minute.
 SELECTED = "triton and (float32 or 9x7-k3x5 or 12x5)"
@@ -41,7 +41,7 @@ def test_programs_equal_the_definition(tmp_path):
             "TRITON_INTERPRET": "1",
             "KERAS_BACKEND": "torch",
             "PYTHONPATH": FOLDER,
-            # What it leaves behind if it is killed stays with this test.
+            # If it is killed, its files stay in the folder of this test.
             "TMPDIR": str(tmp_path),
         },
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The operator inside what the frameworks do to functions."""
+"""The operator under the function transformations of the frameworks."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def rematerialized(f, *primals):
 )
 @pytest.mark.parametrize("name", ["cpp", "native"])
 def test_transformations_of_jax(name, transform):
-    """Against what JAX makes of the portable form by itself."""
+    """Equals the transformation of the portable form by JAX."""
     import jax
 
     case = Case((3, 2), (3, 1), groups=1, channels=2, strides=(2, 1), batch=1)

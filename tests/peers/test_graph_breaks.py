@@ -10,7 +10,7 @@ from keras_involution.layers import BatchNormalization, Involution2D
 from keras_involution.layers._pointwise import pointwise_convolution
 from tests.marks import one_backend
 
-pytestmark = [one_backend, pytest.mark.filterwarnings("ignore")]  # the compiler's own
+pytestmark = [one_backend, pytest.mark.filterwarnings("ignore")]  # Of the compiler.
 LAST = {"data_format": "channels_last"}
 
 
@@ -24,7 +24,7 @@ def afresh():
 
 
 def in_one_graph(call, x: np.ndarray):
-    """What the compiled `call` answers; a graph break raises."""
+    """The result of the compiled `call`; a graph break raises an error."""
     import torch
 
     compiled = torch.compile(call, fullgraph=True, backend="eager")
@@ -41,7 +41,7 @@ def test_no_graph_break_inside_a_layer(strides):
 
 @pytest.mark.parametrize("quantize", (False, True))
 def test_no_graph_break_in_a_network(quantize):
-    """Of six layers: one of more layers of Keras's alone breaks at Keras's loop."""
+    """A network of six layers; Keras's own loop breaks graphs of more layers."""
     images = keras.Input((6, 6, 4))
     y = pointwise_convolution(2, 8, **LAST)(images)
     y = keras.layers.ReLU()(BatchNormalization()(y))

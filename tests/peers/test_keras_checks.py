@@ -16,7 +16,7 @@ from keras_involution.whale_id.pooling import GeneralizedMeanPooling2D
 
 test_case = pytest.importorskip("keras.src.testing.test_case")
 pytestmark = pytest.mark.filterwarnings(
-    # What Keras's checks do themselves: old types, tensors for lists of one.
+    # Warnings of the checks themselves: old types, tensors for lists of one.
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
     r"ignore:The structure of `inputs` doesn't match:UserWarning",
     "ignore:`shuffle=True` was passed, but will be ignored:UserWarning",

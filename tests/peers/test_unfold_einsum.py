@@ -1,4 +1,4 @@
-"""The operator against a reference of another kind: unfold and einsum, in float64."""
+"""The operator equals an independent reference: unfold and einsum in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training of a tiny classifier for all tests that only read it."""
+"""One training run of a tiny classifier, shared by tests that only read it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAST = dataclasses.replace(
 
 @pytest.fixture(scope="session")
 def tiny() -> Iterator[None]:
-    """A tiny network, a recipe of one size with averages, images of that size."""
+    """A tiny network, a recipe with one image size and averages, and such images."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "build_classifier", tiny_network)
         patch.setitem(RECIPES, "rednet_few_epochs", FAST)
@@ -39,7 +39,7 @@ def settings(path: Path, **changes: object) -> ClassifierSettings:
 def trained(tiny, tmp_path_factory):
     """(data, folder, trainer) of two epochs, with one image that cannot be read.
 
-    The rate moves the answers far from those of other views.
+    The learning rate moves the outputs far from those of other views.
     """
     path = tmp_path_factory.mktemp("trained")
     images, folder = write_folder(path / "data"), path / "run"

@@ -1,4 +1,4 @@
-"""The augmentation: decided by its generator, in the right measure, in range."""
+"""The augmentation: reproducible, with the right strength, within range."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_view_that_only_flips_flips_half_of_the_time():
 
 
 def test_a_crop_is_a_box_of_the_image():
-    """Of a slope, a quarter of the area: its values give the place and the size."""
+    """Crops a quarter of a linear ramp, whose values give position and size."""
     slope = np.broadcast_to(4 * np.arange(64)[:, None, None], (64, 64, 3)).astype(
         "uint8"
     )

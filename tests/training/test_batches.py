@@ -1,4 +1,4 @@
-"""Batches for training: what an epoch holds, and positions in it."""
+"""Batches for training: the contents of an epoch, and positions in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training of classifiers, with a tiny network and images of three colors."""
+"""Training of classifiers with a tiny network and images of three colors."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def said(arguments: list[str], fails: bool = False) -> str:
 
 
 def test_what_is_tested_was_neither_trained_nor_validated_on(trained):
-    """Metrics of the files themselves, by the preset that was kept."""
+    """The metrics equal those of the saved preset on the files."""
     data, folder, done = trained
     found, confusion = test_classifier(folder)
     splits, names = splits_of(folder / "split.csv"), names_in(data)
@@ -112,7 +112,7 @@ def test_what_is_tested_was_neither_trained_nor_validated_on(trained):
 
 @one_backend
 def test_validation_sees_whole_images_and_averaged_weights(trained):
-    """The last row of `epochs.csv` is what the last preset does on the files."""
+    """The last row of `epochs.csv` equals the metrics of the last preset."""
     data, folder, done = trained
     names, rows = names_in(data), done.evaluate.__self__.held_out
     images = np.stack([np.asarray(Image.open(data / names[row])) for row in rows])
@@ -207,7 +207,7 @@ main(["resume", sys.argv[1]])
 
 
 def writings_of(folder: Path) -> list[str]:
-    """The writings of which parts of a checkpoint exist, each part below 8 KiB."""
+    """The ids of the saved checkpoints with existing shards, each below 8 KiB."""
     parts = find_shards(folder / "checkpoint.npz")
     assert all(part.stat().st_size <= 8192 for part in parts)
     return sorted({part.name.split(".")[-2] for part in parts})
@@ -215,10 +215,10 @@ def writings_of(folder: Path) -> list[str]:
 
 @one_backend
 def test_a_killed_process_is_resumed_with_the_same_losses(tmp_path, monkeypatch):
-    """Killed after the second validation was written, in the midst of its checkpoint.
+    """The process is killed after the second validation, while it writes a checkpoint.
 
-    One part of the checkpoint is on the disk. The resumed run does without the images,
-    which are in its cache.
+    One shard of the checkpoint is on disk. The resumed run reads the images from its
+    cache.
     """
     data = write_folder(tmp_path / "data")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -275,14 +275,14 @@ def test_the_commands(tmp_path):
     assert list((folder / "tensorboard").glob("events*"))
     assert "The folder holds a run: `resume" in said(train, fails=True)
     assert "step 2 of 2" in said(["resume", str(folder)])
-    # Of four, one is broken.
+    # One of four images is damaged.
     assert "3 test images, last weights" in said(
         ["test", str(folder), "--weights", "last"]
     )
     for name in ("confusion.png", "curves.png"):
         with Image.open(folder / name) as drawn:
             assert min(drawn.size) > 400
-    # Two classes again, so that the head of the preset is kept and trained alone.
+    # Two classes again, so that the head of the preset is kept and only it is trained.
     probe = [*train, "--from-preset", str(folder / "best"), "--probe"]
     probe[probe.index("--output") + 1] = str(tmp_path / "probe")
     said([*probe, "--on-error", "skip"])
@@ -362,7 +362,7 @@ def test_a_class_without_images_does_not_vanish_in_silence(tmp_path):
     assert warnings == [warning]
     without = [*split, "--leave-out", "mauve", "--leave-out", "red"]
     assert "Left out" not in said(without)
-    # Where classes lie in splits, one that some split has is not empty.
+    # With split folders, a class is not empty if any split has images of it.
     for name in ("train", "test"):
         shutil.copytree(data, tmp_path / "splits" / name)
     for file in (tmp_path / "splits" / "test" / "blue").iterdir():
@@ -401,7 +401,7 @@ def test_the_preset_determines_the_depth(tmp_path):
 
 @one_backend
 def test_nothing_is_removed_that_does_not_belong_to_a_run(tmp_path):
-    """Files with the names of a run's, in a folder of somebody else."""
+    """Files with the names of a run in a folder that is not a run."""
     data, folder = write_folder(tmp_path / "data"), tmp_path / "mine"
     (folder / "best").mkdir(parents=True)
     for name in ("best/thesis.txt", "predictions.csv", "split.csv"):
@@ -414,8 +414,8 @@ def test_nothing_is_removed_that_does_not_belong_to_a_run(tmp_path):
     with pytest.raises(ValueError, match="must be outside its folder"):
         begin(begun, settings(data, from_preset=str(begun / "start")), force=True)
     assert weights_of(begun / "start")
-    # An interrupted preparation makes room for the next one, and so do parts of a
-    # checkpoint, but not files that only have a similar name.
+    # Files of an interrupted preparation and of a checkpoint are removed, but not files
+    # that only have similar names.
     (begun / "checkpoint.npz.0123abcd.001").write_bytes(b"part")
     (begun / "checkpoint.npz.backup").write_text("mine")
     with pytest.raises(ValueError, match=r"holds checkpoint\.npz\.backup, which"):

@@ -1,4 +1,4 @@
-"""Distillation: its loss written out, and who learns."""
+"""Distillation: its loss in NumPy, and which network learns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RandAugment: its operations against Pillow's, and how they are drawn."""
+"""RandAugment: its operations equal Pillow's, and how they are drawn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHIFT, BILINEAR = 0.45, Image.Resampling.BILINEAR
 
 
 def photos() -> np.ndarray:
-    """Bytes (5, 36, 48, 3), the last but one of one color, the last of five values."""
+    """uint8 images (5, 36, 48, 3); the fourth has one color, the last five values."""
     images, _ = load_photos("test")
     images = np.ascontiguousarray(images[::70, : 2 * HEIGHT : 2, : 2 * WIDTH : 2])
     few = np.random.default_rng(0).integers(0, 5, images[:1].shape, "uint8")
@@ -37,8 +37,8 @@ def enhanced(kind: type):
     return lambda s: lambda image: kind(image).enhance(1 + 0.9 * s)
 
 
-# What Pillow does at a strength, and by how many gray levels it may differ: it rounds
-# means, and cuts off digits.
+# Pillow's operation at a strength, and the tolerance in gray levels: Pillow rounds
+# means and truncates.
 PILLOW = {
     "identity": (lambda s: lambda image: image, 0),
     "auto_contrast": (lambda s: ImageOps.autocontrast, 1),
@@ -64,7 +64,7 @@ SAME_BOTH_WAYS = (
 
 @pytest.mark.parametrize("name", PILLOW)
 def test_an_operation_does_what_pillow_does(name):
-    """On images of one batch, each of which has a strength of its own."""
+    """On a batch of images, each with its own strength."""
     statement, near = PILLOW[name]
     images = np.repeat(photos(), len(STRENGTHS), axis=0)
     strengths = np.tile(STRENGTHS, len(photos()))
@@ -111,7 +111,7 @@ def outcomes(image: np.ndarray, strength: float) -> dict[tuple, np.ndarray]:
 
 
 def test_every_image_has_an_operation_and_a_direction_of_its_own():
-    """Of one image, 600 times: which operation has made each of them?"""
+    """Draws 600 times for one image and identifies the operation of each result."""
     random = np.random.default_rng(1)
     image = photos()[:1, :24, :24].astype("float32")
     found = rand_augment(np.repeat(image, 600, axis=0), 0.7, random, count=1)
@@ -125,7 +125,7 @@ def test_every_image_has_an_operation_and_a_direction_of_its_own():
         own_draws = [
             keys for keys in drawn if (name, 1.0) in keys or (name, -1) in keys
         ]
-        # 43 are expected, and 6 are the standard deviation.
+        # 43 are expected, with a standard deviation of 6.
         assert 18 < len(own_draws) < 68, name
         if name not in SAME_BOTH_WAYS:
             up = sum((name, 1.0) in keys for keys in own_draws)

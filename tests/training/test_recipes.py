@@ -1,4 +1,4 @@
-"""Recipes against their sources: closed forms, and formulas written out in NumPy."""
+"""Recipes equal their sources: closed forms, and formulas in NumPy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.marks import one_backend
 
 
 def published_rate(step: int) -> float:
-    """mmcv's cosine by epochs and linear warm-up, of 626 steps an epoch."""
+    """mmcv's cosine by epochs and linear warm-up, with 626 steps per epoch."""
     regular = 0.4 * (1 + np.cos(np.pi * (step // 626) / 130))
     missing = (1 - min(step, 3130) / 3130) * (1 - 0.25)
     return regular * (1 - missing)
@@ -38,7 +38,7 @@ def test_the_published_recipe_has_the_published_rates():
 
 
 def test_the_published_recipe_decays_everything_through_the_momentum():
-    """PyTorch's formula, for a kernel and for what is named as a bias."""
+    """PyTorch's formula, for a kernel and for a variable named as a bias."""
     optimizer = RECIPES["rednet_imagenet"].build_optimizer(0.1)
     optimizer.coupled_decay = 0.5
     values = [np.array([1.0, -2.0], "float32"), np.array([3.0], "float32")]
@@ -83,7 +83,7 @@ def test_images_grow_in_the_course_of_a_run():
     fractions = (0.0, 0.29, 0.3, 0.89, 0.9, 1.0)
     found = [recipe.image_size(fraction, 64) for fraction in fractions]
     assert found == [32, 32, 48, 48, 64, 64]
-    # The full size is that which was asked for, and no size is nothing.
+    # The final size is the requested one, and no size is zero.
     assert recipe.image_size(1.0, 50) == 50
     assert recipe.image_size(0.0, 16) == 16
 

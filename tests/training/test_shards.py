@@ -1,4 +1,4 @@
-"""Checkpoints in several files: none too large, none lost after an interruption."""
+"""Sharded checkpoints: no shard is too large or lost after an interruption."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @functools.cache
 def network() -> keras.Model:
-    """One array is larger than a part."""
+    """A network with an array that is larger than a shard."""
     model = keras.Sequential([keras.Input((30,)), keras.layers.Dense(50)])
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
     model.optimizer.build(model.trainable_variables)
@@ -32,7 +32,7 @@ def network() -> keras.Model:
 
 
 def values(step: int) -> list[np.ndarray]:
-    """Weights and momenta of a step."""
+    """The weights and momenta at a step."""
     random = np.random.default_rng(step)
     return [random.standard_normal(shape).astype("float32") for shape in SHAPES]
 
@@ -52,7 +52,7 @@ def save(path: Path, step: int, shard_bytes: int | None = PART) -> None:
 
 
 def check_loads(path: Path, *steps: int) -> int:
-    """Progress, weights and momenta are all of one of these steps."""
+    """Checks that progress, weights and momenta belong to one of these steps."""
     progress = load_checkpoint(path, place(99))
     assert progress["step"] in steps
     for variable, value in zip(variables(), values(progress["step"]), strict=True):
@@ -112,7 +112,7 @@ def test_parts_that_are_missing_damaged_or_of_another_checkpoint(tmp_path):
     )
     with pytest.raises(ValueError, match=wanted):
         load_checkpoint(path, network())
-    # Parts of another writing do not fill the gap.
+    # Shards of another checkpoint do not fill the gap.
     foreign.rename(path.with_name(foreign.name))
     with pytest.raises(ValueError, match="is missing"):
         load_checkpoint(path, network())
@@ -177,8 +177,8 @@ def test_interrupted_after_the_exchange_the_new_checkpoint_counts(
     assert len(files(tmp_path)) == 1 + 4
 
 
-# Writes in forked processes, each of which kills itself at a later moment: at the end
-# of a part, before and after the exchange, after the removal of some old parts.
+# Saves in forked processes that kill themselves at later and later points: at the end
+# of a shard, before and after the replacement, after the removal of some old shards.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -226,7 +226,7 @@ def test_killed_at_any_moment_the_old_or_the_new_one_is_whole(tmp_path):
         env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
-    # Before and after: 4 parts and the index on the disk, its exchange, 4 removals.
+    # Before and after: 4 shards and the index written, its replacement, 4 removals.
     signals = [int(number) for number in process.stdout.split()]
     assert signals == [signal.SIGKILL] * 20 + [0]
     steps = []

@@ -1,4 +1,4 @@
-"""Statistics of normalization, taken anew over whole batches."""
+"""Normalization statistics, recomputed over whole batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits stored as indices: arrays, and checkpoints of which nothing is executed."""
+"""Splits stored as indices: arrays, and checkpoints without executing code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORDER = np.random.default_rng(0).permutation(30)
 
 
 class Dataset:
-    """Like those of torchvision: its labels and numbers are integers too."""
+    """Like datasets of torchvision, with integer labels and indices."""
 
     def __init__(self) -> None:
         self.y, self.index = list(range(30)), list(range(30))
@@ -28,7 +28,7 @@ class Dataset:
 
 
 class DataModule:
-    """Like that of thatblueboy/involution: an object that holds both datasets."""
+    """Like the data module of thatblueboy/involution, with both datasets."""
 
     def __init__(self, train, val) -> None:
         self.batch_size = 4

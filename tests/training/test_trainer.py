@@ -1,4 +1,4 @@
-"""The Trainer with one dense layer: resumed exactly, stopped, refused, logged."""
+"""The Trainer with one dense layer: resuming, stopping, rejected runs, logs."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from keras_involution.training.progress_line import ProgressLine, clock
 
 
 class Numbers:
-    """Batches that follow from the position alone, which is its state.
+    """Batches that depend only on the position, which is the state.
 
-    The position is not the number of steps: a run goes on with the state or goes wrong.
+    The position differs from the number of steps, so resuming must restore the state.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ def test_a_run_is_resumed_with_the_same_losses_wherever_it_was_interrupted(tmp_p
     seen: list[float] = []
 
     def on_step(progress):
-        if progress.step in (2, 6, 7):  # of the last there is no checkpoint
+        if progress.step in (2, 6, 7):  # The last step has no checkpoint.
             shutil.copytree(tmp_path / "whole", tmp_path / str(progress.step))
 
     whole.run(on_step)
@@ -184,7 +184,7 @@ def test_a_run_of_another_backend_or_form_is_refused(tmp_path, changes, message)
 
 def test_another_number_of_processes_goes_on_behind_the_steps(tmp_path):
     trainer = new_trainer(tmp_path, checkpoint_steps=5)
-    trainer.progress.world_size = 2  # as if two processes had shared the data
+    trainer.progress.world_size = 2  # As if two processes had shared the data.
     trainer.run(lambda progress: setattr(trainer.data, "place", 100))
     again = new_trainer(tmp_path)
     again.run()

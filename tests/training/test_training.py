@@ -1,4 +1,4 @@
-"""Schedules against closed forms, rates of a part, averages, checkpoints."""
+"""Schedules, learning rates per layer, averages, checkpoints."""
 
 from __future__ import annotations
 

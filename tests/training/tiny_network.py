@@ -1,4 +1,4 @@
-"""A classifier of one bottleneck in place of a RedNet, which compiles in seconds."""
+"""A classifier with one bottleneck, which compiles in seconds."""
 
 from __future__ import annotations
 

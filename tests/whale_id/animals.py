@@ -1,4 +1,4 @@
-"""Generated photos of made-up animals: a color and a few marks each."""
+"""Generated photos of animals, each with a color and a few marks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 def animals(
     folder: Path, identities: int = 4, each: int = 4, side: int = 32
 ) -> pd.DataFrame:
-    """PNG files of `each` images of `identities` animals; the last is for "val"."""
+    """Writes `each` PNG files of `identities` animals; the last is for "val"."""
     rows = []
     for identity in range(identities):
         for number in range(each):
@@ -31,7 +31,7 @@ def animals(
 
 
 def portrait(identity: int, number: int, side: int = 32) -> np.ndarray:
-    """Bytes (side, side, 3): the marks of an animal, and noise of its own."""
+    """uint8 image (side, side, 3): the marks of an animal, and random noise."""
     marks = np.random.default_rng(identity).integers(0, 256, (4, 4, 3))
     cells = np.kron(marks, np.ones((side // 4, side // 4, 1)))
     noise = np.random.default_rng([identity, number]).normal(0, 12, cells.shape)

@@ -1,4 +1,4 @@
-"""A server under attack, in a process of its own, with real sockets."""
+"""Attacks a server in a separate process over real sockets."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def family(self) -> list[psutil.Process]:
-        """The server and everything that it has started."""
+        """The server and all processes that it started."""
         server = psutil.Process(self.process.pid)
         return [server, *server.children(recursive=True)]
 
     def megabytes(self) -> float:
-        """Memory of the family that is its own, shared pages counted once."""
+        """Private memory of the family, with shared pages counted once."""
         total = 0.0
         for process in self.family():
             with contextlib.suppress(psutil.Error):
@@ -58,7 +58,7 @@ class Server:
 def running_server(
     model: Path, database: Path, *options: str, **environment: str
 ) -> Iterator[Server]:
-    """A server that answers; it and all its children are gone afterwards."""
+    """Starts a server; afterwards it and all its children have ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -99,7 +99,7 @@ def _answers(server: Server) -> bool:
 
 
 def wait_until(condition, seconds: float) -> None:
-    """Until a condition is true; raises `TimeoutError` where it is not in time."""
+    """Waits until a condition is true; raises `TimeoutError` if it takes too long."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -122,7 +122,7 @@ def bomb() -> bytes:
 
 
 def many_scans(scans: int = 3000) -> bytes:
-    """A small progressive JPEG whose last scan comes again and again."""
+    """A small progressive JPEG that repeats its last scan."""
     file = io.BytesIO()
     Image.new("RGB", (2000, 2000), "gray").save(file, "JPEG", progressive=True)
     data = file.getvalue()
@@ -132,7 +132,7 @@ def many_scans(scans: int = 3000) -> bytes:
 
 @dataclass
 class Outcome:
-    """What the clients of a server saw."""
+    """The results of the clients of a server."""
 
     health: list[float] = field(default_factory=list)
     answers: int = 0
@@ -151,7 +151,7 @@ def attack(
     slow: int = 50,
     photos: Sequence[bytes] = (),
 ) -> Outcome:
-    """Clients that ask, while others hold connections, dawdle and send bombs."""
+    """Runs clients while others hold connections, send slowly and send bombs."""
     outcome, until = Outcome(), time.monotonic() + seconds
     shown = list(photos) or [jpeg()]
     targets = [
@@ -187,7 +187,7 @@ def _client(server: Server, photo: bytes, until: float, outcome: Outcome) -> Non
 
 
 def _hold(server: Server, number: int, until: float) -> None:
-    """Connections with half a header, opened again where they are cut."""
+    """Holds connections with half a header, and reopens them when they are closed."""
     held: list[socket.socket] = []
     try:
         while time.monotonic() < until:
@@ -206,7 +206,7 @@ def _hold(server: Server, number: int, until: float) -> None:
 
 
 def _dawdle(server: Server, number: int, until: float) -> None:
-    """Uploads of one byte a second."""
+    """Uploads one byte per second."""
     head = (
         b"POST /match HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n"
         b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
@@ -237,7 +237,7 @@ def _bombs(server: Server, until: float, outcome: Outcome) -> None:
                 outcome.bombs.append(response.status_code)
 
 
-# A process of its own: a thread beside those of the clients would wait for them.
+# A separate process, since a thread would wait for those of the clients.
 _PROBE = """
 import socket, sys, time
 port, until = int(sys.argv[1]), time.monotonic() + float(sys.argv[2])
@@ -252,7 +252,7 @@ while time.monotonic() < until:
 
 
 def _look(server: Server, until: float, outcome: Outcome) -> None:
-    """How long health takes, each time over a new connection, and the memory."""
+    """Measures the time of health checks, over new connections, and the memory."""
     seconds = until - time.monotonic()
     command = [sys.executable, "-S", "-c", _PROBE, str(server.port), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as probe:

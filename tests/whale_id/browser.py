@@ -1,4 +1,4 @@
-"""A real Chromium without a window, driven over a pipe: nothing to install."""
+"""A headless Chromium controlled over a pipe, without further packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
 MISSING = "no Chromium or Chrome on the path"
-# Nothing is asked of hosts outside, and no shared memory, which containers lack.
+# No requests to other hosts, and no shared memory, which containers lack.
 OPTIONS = (
     "--headless=new",
     "--no-sandbox",
@@ -38,8 +38,8 @@ class Tab:
     """A page in the browser.
 
     Args:
-        commands: File number that commands are written to.
-        answers: File number that answers are read from.
+        commands: File descriptor that commands are written to.
+        answers: File descriptor that responses are read from.
     """
 
     def __init__(self, commands: int, answers: int) -> None:
@@ -52,7 +52,7 @@ class Tab:
     session: str | None = None
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
-        """Sends a command and waits for its answer."""
+        """Sends a command and waits for the response."""
         self.count += 1
         message = {"id": self.count, "method": method, "params": params}
         if self.session is not None:
@@ -86,7 +86,7 @@ class Tab:
         return answer["result"].get("value")
 
     def open(self, page: Path | str) -> None:
-        """Opens a file or an address, and waits until it is there."""
+        """Opens a file or an address, and waits until it is loaded."""
         address = page if isinstance(page, str) else page.as_uri()
         self.ask("Page.navigate", url=address)
         self.wait(
@@ -94,20 +94,20 @@ class Tab:
         )
 
     def choose(self, selector: str, *files: Path) -> None:
-        """Files in an input, as a person picks them."""
+        """Selects files in a file input."""
         root = self.ask("DOM.getDocument")["root"]["nodeId"]
         found = self.ask("DOM.querySelector", nodeId=root, selector=selector)
         names = [str(path) for path in files]
         self.ask("DOM.setFileInputFiles", files=names, nodeId=found["nodeId"])
 
     def screenshot(self, name: str) -> None:
-        """A PNG file of what is seen, in the folder $KERAS_INVOLUTION_SCREENSHOTS."""
+        """Saves a PNG file in the folder $KERAS_INVOLUTION_SCREENSHOTS."""
         if folder := os.environ.get("KERAS_INVOLUTION_SCREENSHOTS"):
             shot = self.ask("Page.captureScreenshot")["data"]
             Path(folder, name).write_bytes(base64.b64decode(shot))
 
     def wait(self, condition: str) -> None:
-        """Until an expression in the page is true."""
+        """Waits until an expression in the page is true."""
         deadline = time.monotonic() + _PATIENCE
         while not self.run(condition):
             if time.monotonic() > deadline:
@@ -117,9 +117,9 @@ class Tab:
 
 @contextlib.contextmanager
 def opened_browser(folder: Path) -> Iterator[Tab]:
-    """A tab of a browser with its profile in `folder`; it ends with the block.
+    """A tab of a browser with its profile in `folder`; closed at the end of the block.
 
-    On a busy machine a browser sometimes ends while it starts: there are three tries.
+    On a busy machine, a browser sometimes ends during its start: there are three tries.
     """
     for trial in range(3):
         try:
@@ -147,14 +147,14 @@ def _start(folder: Path) -> tuple[Tab, Callable[[], None]]:
             pass_fds=(theirs_in, theirs_out),
             stdout=messages,
             stderr=messages,
-            # It does not start without a home, and keeps its files there.
+            # The browser needs a home folder, where it keeps its files.
             env={**os.environ, "HOME": str(folder)},
         )
     os.close(theirs_in)
     os.close(theirs_out)
 
     def close() -> None:
-        os.close(ours_out)  # the browser ends when nobody commands it any more
+        os.close(ours_out)  # The browser ends when the pipe closes.
         try:
             process.wait(timeout=20)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Calibrations that no data has taught."""
+"""Calibrations with fixed coefficients, not fitted to data."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ KEYPOINTS = ("features", "local, distinct")
 def calibration_by_hand(
     new: float | None = 0.0, scorers: Sequence[str] = ("features",)
 ) -> FusionCalibration:
-    """Half of what is very similar is right, and `new` moves the odds of "new".
+    """Half of the very similar pairs are right; `new` shifts the odds of "new".
 
-    With `None` no new animal was seen.
+    With `None`, the calibration has seen no new animals.
     """
     outcomes, odds = ["first", "later", "new"], [0.0, 0.0, new or 0.0]
     if new is None:

@@ -8,7 +8,7 @@ from keras_involution.whale_id.cli import main
 
 
 def run(*arguments, status=0) -> str:
-    """What the command prints; it must end with `status`, and never in a traceback."""
+    """The output of the command, which must end with `status` and no traceback."""
     result = CliRunner().invoke(main, [str(a) for a in arguments])
     assert result.exit_code == status, (result.output, result.exception)
     assert "Traceback" not in result.output

@@ -14,7 +14,7 @@ FINS = Path(__file__).parents[2] / "examples" / "data" / "dolphin_fins"
 
 
 def save_image(path: Path, seed: int = 0, size: tuple[int, int] = (24, 16)) -> Path:
-    """A image of noise, width and height as `size` says."""
+    """Saves an image of noise; `size` is its width and height."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), "uint8")
     Image.fromarray(noise).save(path)
@@ -22,7 +22,7 @@ def save_image(path: Path, seed: int = 0, size: tuple[int, int] = (24, 16)) -> P
 
 
 def animals(folder: Path, counts: dict[str, int]) -> pd.DataFrame:
-    """A table with images on the disk, so many for each animal."""
+    """A table with image files; `counts` is the number of images of each animal."""
     rows = []
     for animal, count in counts.items():
         for n in range(count):

@@ -1,4 +1,4 @@
-"""Keypoints that no photo has."""
+"""Random keypoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_involution.whale_id.local import Keypoints, LocalFeatures
 def with_random_keypoints(
     embeddings: Embeddings, count: int = 5, empty: Collection[int] = ()
 ) -> Embeddings:
-    """Embeddings with as many random keypoints of each photo, none in `empty` rows."""
+    """Embeddings with random keypoints of each photo, except in `empty` rows."""
     random = np.random.default_rng(0)
     shape = (len(embeddings), count)
     points = random.uniform(0, 99, (*shape, 2)).astype("float32")

@@ -1,4 +1,4 @@
-"""What every page must be: one file, closed tags, no text of a table as markup."""
+"""Requirements of every page: one file, closed tags, no markup from a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _VOID = {"meta", "img", "br", "input", "link"}
 
 
 class Page(HTMLParser):
-    """A page taken apart: its tags with attributes, and its visible text."""
+    """A parsed page: its tags with attributes, and its visible text."""
 
     def __init__(self, markup: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -40,7 +40,7 @@ class Page(HTMLParser):
 
 
 def read_page(path) -> Page:
-    """The page, if it needs no other file and no network."""
+    """Parses a page, and checks that it needs no other file and no network."""
     page = Page(path.read_text("utf-8"))
     for _, attributes in page.tags:
         for name in ("src", "href"):

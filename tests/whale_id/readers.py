@@ -1,4 +1,4 @@
-"""Every reader of a file from elsewhere, with good files to damage."""
+"""Every reader of untrusted files, with valid files to damage."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TABLE = {"A": 2, "B": 1}
 
 
 def readers(folder: Path) -> list[Reader]:
-    """The readers; their good files are written into `folder`."""
+    """The readers. Their valid files are written to `folder`."""
     write = {
         "table": _tables,
         "coco": _coco,
@@ -90,7 +90,7 @@ def _coco(folder: Path):
 
 
 def _boxes(folder: Path):
-    """Any value in the column of boxes must be reported and must not break a check."""
+    """Checks that any value in the column of boxes is reported without an error."""
     image = save_image(folder / "1.png")
     frame = {"image_id": ["1"], "identity": ["A"], "path": [str(image)]}
     pd.DataFrame(frame | {"bbox": ["[1, 2, 10, 11]"]}).to_csv(folder / "b.csv")

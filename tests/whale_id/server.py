@@ -1,4 +1,4 @@
-"""The server as users run it, on a free port of this machine."""
+"""The server as users run it, on a free local port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_involution.whale_id.serve import build_server
 
 @contextlib.contextmanager
 def served(app: Any) -> Iterator[str]:
-    """The address of an application, which is there until the block ends."""
+    """Serves an application during the block; yields its address."""
     server = build_server(app, port=0, log_level="error")
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

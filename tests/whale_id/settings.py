@@ -25,7 +25,7 @@ def small(**changes: Any) -> TrainConfig:
 
 
 def one_stage(**changes: Any) -> TrainConfig:
-    """What compiles fastest, where the network does not matter."""
+    """Settings that compile fastest, for tests that do not depend on the network."""
     stage = {
         "stackwise_num_filters": [16], "stackwise_num_blocks": [1],
         "stackwise_strides": [2], "levels": 1,

@@ -1,4 +1,4 @@
-"""Tables that follow from decisions, with their history."""
+"""Tables after applying decisions, with their history."""
 
 from __future__ import annotations
 

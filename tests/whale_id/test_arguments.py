@@ -1,4 +1,4 @@
-"""Numbers that make no sense: one form of error, before anything is read or built."""
+"""Invalid numbers raise one kind of error before anything is read or built."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_names_of_settings_that_are_none(tmp_path, name):
 
 
 def test_settings_that_do_not_fit_the_network():
-    for cells, most in ((1000, 8), (5, 4)):  # `small` has maps of 8 x 8 and 4 x 4
+    for cells, most in ((1000, 8), (5, 4)):  # `small` has maps of 8 x 8 and 4 x 4.
         expected = rf"at most \({most}, {most}\).*Received: cells=\({cells}, {cells}\)"
         with pytest.raises(ValueError, match=expected):
             build_network(small(cells=cells))

@@ -1,4 +1,4 @@
-"""Photos and catalogs that cannot give an answer, or only a poor one."""
+"""Photos and catalogs that give no answer, or only a poor one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def textured(seed: int, side: int = 96) -> Image.Image:
     return Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
 
 
-# The photo that is asked about, and what the command says of it.
+# The query photo, and the message of the command about it.
 PHOTOS = {
     "one color": (lambda: Image.new("RGB", (96, 96), "gray"), "new.png: w"),
     "10x10 pixels": (lambda: textured(7, 10), "new.png: w"),
@@ -34,7 +34,7 @@ PHOTOS = {
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory):
-    """A catalog of two animals, described once."""
+    """A catalog of two animals, embedded once."""
     folder = tmp_path_factory.mktemp("known")
     for number in range(2):
         (folder / "photos" / f"w{number}").mkdir(parents=True)
@@ -51,7 +51,7 @@ def test_a_photo_that_shows_little(name, known, tmp_path):
     draw().save(tmp_path / "new" / "new.png")
     textured(1).rotate(3).save(tmp_path / "new" / "good.png")
     text = run("identify", tmp_path / "new", "--database", known, "--no-calibration")
-    # The other photos of the folder have an answer in any case.
+    # The other photos of the folder always have an answer.
     assert said in text and "good.png: w1, w0" in text and "%" not in text
 
 
@@ -74,7 +74,7 @@ def test_photos_are_added_once(known, tmp_path):
 
 
 def catalog(counts: dict[str, int], **columns) -> Embeddings:
-    """Photos of made-up animals with four keypoints each."""
+    """Embeddings of generated animals with four keypoints per photo."""
     names = [(f"{a}_{n}", a) for a, count in counts.items() for n in range(count)]
     frame = pd.DataFrame(names, columns=["image_id", "identity"])
     table = from_wildlife(frame.assign(path=frame["image_id"], **columns), "/")
@@ -89,7 +89,7 @@ def catalog(counts: dict[str, int], **columns) -> Embeddings:
     return with_local_features(Embeddings(features, table), local)
 
 
-# A catalog, and how many animals an answer can name.
+# A catalog, and the number of animals in an answer.
 CATALOGS = {
     "one animal": (lambda: catalog({"A": 3}), 1),
     "one photo": (lambda: catalog({"A": 1}), 1),
@@ -110,7 +110,7 @@ def test_a_catalog_that_holds_little(name):
     query = database.rows([0])
     query.table["viewpoint"] = "left"
     matcher = Matcher(database).fit()
-    # There is nothing to learn a probability from, and none is made up.
+    # There is no data to fit a probability, so none is given.
     assert matcher.calibration is None and "pairs of one animal" in matcher.reason
     found = matcher.rank(query, top=5)
     assert found.probabilities is None and found.is_new is None

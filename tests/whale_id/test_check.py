@@ -1,4 +1,4 @@
-"""Broken rows are named, and a repaired table has none."""
+"""Invalid rows are listed, and a repaired table has none."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_species(table):
 
 
 def test_threads_that_overlap_share_one_filter_of_warnings():
-    """The first to come leaves before the second: what it restores is not its own."""
+    """The first thread leaves before the second, so it must not restore the filter."""
     before = list(warnings.filters)
     first, second = large_images_allowed(), large_images_allowed()
     first.__enter__()
@@ -176,11 +176,11 @@ def test_letters_that_deceive_are_told(table, name):
 
 
 def test_the_time_of_reading_grows_with_the_columns(tmp_path):
-    """The names of 20,000 columns once took 18 seconds, by the square of their number.
+    """Reading the names of 20,000 columns must take linear time.
 
-    Eight times as many columns take 8 times as long where the time is linear and 64
-    times where it is quadratic; the bound is the geometric mean of the two. Other work
-    on the machine can only add to a measurement, so the least of two counts.
+    Eight times as many columns take 8 times as long if the time is linear, and 64 times
+    if it is quadratic. The bound is the geometric mean of the two. Load on the machine
+    can only increase a measurement, so the minimum of two is used.
     """
     seconds = {}
     for count in (1000, 8000):

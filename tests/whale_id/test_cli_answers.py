@@ -22,7 +22,7 @@ pytestmark = one_backend
 
 
 def make(path, seed=0, noise=0.6):
-    """Animals as directions, photos as directions with noise; two are new."""
+    """Animals are directions, photos are directions with noise; two are new."""
     counts = {f"w{i}": 6 for i in range(12)}
     table = listed(counts, photo_number=list(range(72)))
     parts = ["train", "train", "train", "train", "test_known", "test_known"] * 9
@@ -139,7 +139,7 @@ def test_identify(file, tmp_path):
     assert "--force" in run("identify", file, "--out", out, status=1)
     text = run("identify", file, *parts, "--no-calibration")
     assert "%" not in text and "ranks only" in text
-    # The frames of an animal are one encounter: nothing to learn from.
+    # All photos of an animal are one encounter, so there is no data to fit.
     assert "0 pairs of one animal" in run("identify", file, *parts)
     text = run("identify", file, "--out", out, "--force")
     assert "not with itself" in text
@@ -162,11 +162,11 @@ def test_the_own_calibration_is_made_once(file, tmp_path):
 
     answers = identify()
     assert len(answers) == 73 and FusionCalibration.load(kept).conditions
-    assert identify(told=False) == answers  # taken from beside the file
+    assert identify(told=False) == answers  # Found beside the file.
     assert identify("--calibration", kept, told=False) == answers
-    options = ("--shortlist", 9)  # what was learned with another one says nothing
+    options = ("--shortlist", 9)  # A calibration with another value does not apply.
     identify(), identify(told=False)
-    # A tenth more is the same catalog, a third more is another.
+    # With 10 % more rows it counts as the same catalog, with a third more as another.
     for name, extra, told in (("more", 7, False), ("many", 24, True)):
         grown = found.rows(range(extra))
         grown.table["image_id"] = [f"{name}_{row}" for row in range(extra)]
@@ -176,11 +176,11 @@ def test_the_own_calibration_is_made_once(file, tmp_path):
     before = kept.read_bytes()
     run("identify", file, "--query-rows", "identity=w0,w1,w2", *options)
     run("identify", file, "--no-calibration", *options)
-    assert kept.read_bytes() == before  # a part of the file is another database
+    assert kept.read_bytes() == before  # A part of the file is another database.
 
 
 def test_identify_photos_as_they_are(tmp_path):
-    """Two folders, one damaged file: names, without anything that was prepared."""
+    """Two folders and one damaged file give answers without preparation."""
     rng = np.random.default_rng(0)
     for number in range(3):
         noise = rng.integers(0, 256, (24, 24, 3), "uint8")
@@ -272,7 +272,7 @@ def test_submit(file, tmp_path):
         *(0.5, sure),
     )
     lines = pd.read_csv(out)
-    # The animals of the last 12 have no photo in the database.
+    # The animals of the last 12 queries have no photo in the database.
     first = lines["predictions"].str.split().str[0] == "new_individual"
     assert first[18:].mean() > 0.5 > first[:18].mean()
     assert list(lines) == ["image", "predictions"] and len(lines) == 30

@@ -1,4 +1,4 @@
-"""Settings: unknown ones are named, defaults are recorded, types are checked."""
+"""Settings: unknown names are rejected, defaults are saved, types are checked."""
 
 from __future__ import annotations
 

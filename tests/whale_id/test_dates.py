@@ -1,4 +1,4 @@
-"""Dates: of cameras, of spreadsheets, and those that may mean two days."""
+"""Dates of cameras and of spreadsheets, and ambiguous dates."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_small_tables(tmp_path, counts):
 
 
 def test_boxes_are_cut_out(tmp_path):
-    """Of a large JPEG, which is decoded at a smaller scale."""
+    """Crops a large JPEG, which is decoded at a smaller scale."""
     pixels = np.zeros((1600, 2400, 3), "uint8")
     pixels[800:1200, 1200:1800] = 255
     Image.fromarray(pixels).save(tmp_path / "p.jpg", quality=95)

@@ -1,4 +1,4 @@
-"""Embeddings of a table: in order, in batches, without what cannot be used."""
+"""Embeddings of a table: in order, in batches, without unusable photos."""
 
 from __future__ import annotations
 

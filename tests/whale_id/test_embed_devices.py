@@ -22,8 +22,8 @@ pytestmark = [
     one_backend,
     pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems"),
 ]
-# Python runs it at the start of the workers. The one that is to write the third shard
-# kills itself before the shard takes its place; the others go on after that.
+# Python runs this at the start of the workers. The worker that writes the third shard
+# kills itself before the shard is complete; the others continue.
 KILLED = """
 import os, signal, sys, time
 
@@ -42,7 +42,7 @@ os.replace = replace
 
 @pytest.fixture
 def source(tmp_path):
-    """Eleven images, one of them a photo and one that is none, and a network."""
+    """Eleven files, including one photo and one that is not an image, and a network."""
     table = animals(tmp_path, identities=3)[:11].copy()
     table.loc[2, "path"] = str(sorted(FINS.rglob("*.jpg"))[0])
     (tmp_path / "1_1.png").write_bytes(b"broken")
@@ -88,7 +88,7 @@ def test_a_killed_worker_loses_its_shard_alone(source, tmp_path, monkeypatch):
 
 
 def test_only_new_rows_are_embedded(source, tmp_path):
-    """Into an `.npz` file and into a folder; then with another network."""
+    """Writes to an `.npz` file and to a folder; then uses another network."""
     table, model = source
     skip = ("--on-error", "skip")
     few = pd.read_csv(table)[:3]

@@ -40,7 +40,7 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     here = str(Path(__file__).parents[2])
-    # The workers import these tests.
+    # The workers must be able to import these tests.
     os.environ["PYTHONPATH"] = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     found.add_node(num_cpus=1)
@@ -49,7 +49,7 @@ def cluster():
     shutil.rmtree(Path(tempfile.gettempdir(), "ray"), ignore_errors=True)
 
 
-@pytest.mark.filterwarnings("ignore")  # of Ray, about itself
+@pytest.mark.filterwarnings("ignore")  # Of Ray.
 def test_two_nodes_embed_what_one_process_does(tmp_path, cluster):
     table = animals(tmp_path, identities=3)[:11]
     source = Killed(str(onnx_file(tmp_path / "x.onnx")), 8)

@@ -1,4 +1,4 @@
-"""Embedders and vectors of others: ONNX files, arrays, tables, wildlife-tools."""
+"""External embedders and vectors: ONNX files, arrays, tables, wildlife-tools."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VECTORS = np.arange(12, dtype="float32").reshape(4, 3)
 
 
 def onnx_file(path, *, first=True, batch=None, side=8):
-    """Sums of the left and right halves of every channel, (B, 6)."""
+    """Writes a network that sums the left and right half of every channel, (B, 6)."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     h = onnx.helper
@@ -79,7 +79,7 @@ def table(names="abcd"):
 
 
 def save(path, ids):
-    """The vectors in one of the formats; ids where it has them."""
+    """Saves the vectors in one of the formats, with ids if the format has them."""
     columns = pd.DataFrame(VECTORS, columns=["f_0", "f_1", "f_2"]).assign(image_id=ids)
     lists = pd.DataFrame({"image_id": ids, "embedding": list(VECTORS)})
     if path.suffix == ".npy":
@@ -91,7 +91,7 @@ def save(path, ids):
     elif path.suffix == ".parquet":
         lists.to_parquet(path)
     else:
-        # As pandas 2 writes them; strings of Arrow are refused.
+        # As written by pandas 2; Arrow strings are rejected.
         names = pd.Index(["image_id", "identity"], dtype=object)
         metadata = pd.DataFrame(
             [[name, "A"] for name in ids], columns=names, dtype=object

@@ -1,4 +1,4 @@
-"""All figures together, worked out by hand on a few queries."""
+"""All metrics, computed by hand on a few queries."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_without_probabilities_or_new_animals(case):
 
 
 def test_encounters_apart(case):
-    """Of A a photo of another encounter is left, of B none is."""
+    """A has a photo of another encounter, B has none."""
     ranking, queries, database = case
     queries = queries.head(3).assign(encounter=["e1", "e1", "e2"])
     database = database.head(3).assign(encounter=["e1", "e3", "e2"])
@@ -129,7 +129,7 @@ def test_files(case, tmp_path):
 
 
 def test_the_calibration_error_of_exact_probabilities():
-    """Four answers a group, each right as often as not: |k / 4 - 0.5| is 3/16."""
+    """Four answers per group with probability 0.5: the mean |k / 4 - 0.5| is 3/16."""
     _, _, value, low, high, n = _perfect_error(np.full(40, 0.5))
     assert value == pytest.approx(3 / 16, abs=0.01) and n == 40
     assert low < value - 0.05 and value + 0.05 < high

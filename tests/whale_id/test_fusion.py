@@ -34,7 +34,7 @@ SIZE = 16
 
 
 class StoredScorer:
-    """Evidence of its own in the extras, a cosine."""
+    """A scorer with its own vectors in the extras, compared by cosine."""
 
     name = "stored"
     compared = 0
@@ -53,7 +53,7 @@ def collection(
     first: int = 0,
     **columns,
 ) -> Embeddings:
-    """Synthetic photos: a direction for each animal, and noise; two kinds."""
+    """Synthetic photos of two species: a direction for each animal, and noise."""
     rows, features, second = [], [], []
     random = np.random.default_rng([seed, 99])
     for animal in range(first, first + animals):
@@ -91,11 +91,11 @@ def test_two_calibrated_scorers_beat_each_alone():
 
 @pytest.mark.parametrize("noise", [0.35, 0.45])
 def test_probabilities_are_those_that_come_true(noise):
-    """Also where most answers are wrong, as they are with more noise.
+    """Also if most answers are wrong, as with more noise.
 
     The bound of the means is one and a half standard errors of the 240 and 400 queries,
-    sqrt(0.25 / 240 + 0.25 / 400). How often "new" can be right depends on the noise, so
-    it is compared with the best threshold that knows the truth of these queries.
+    sqrt(0.25 / 240 + 0.25 / 400). The possible accuracy of "new" depends on the noise,
+    so it is compared with the best threshold on these queries.
     """
     database, queries = collection(40, 4, noise), collection(80, 5, noise, seed=1)
     validation = collection(80, 3, noise, seed=2)
@@ -129,14 +129,14 @@ def test_probabilities_come_true_where_no_animal_is_new():
 
 @pytest.mark.parametrize("count", [20, 1000])
 def test_what_has_nothing_in_common_is_no_answer(count):
-    """A catalog that is right about all its own photos has seen no failure."""
+    """A catalog with only correct matches has no examples of failures."""
     random = np.random.default_rng(0)
     scores = random.uniform([0.6, 0], [1, 0.1], (count, 2))
     right = np.zeros(count, int)
     model = AnswerModel.fit(scores, right, right.astype(bool), "by hand")
     likely = model(np.array([[0.0, 0.0], [0.9, 0.05]]))[0]
     assert likely[0, 0] < 0.1 and likely[1, 0] > 0.95
-    # Where some animals are new, it is more likely a new one.
+    # If some animals are new, the query is more likely a new animal.
     model = AnswerModel.fit(scores, right, np.arange(count) < count // 4, "by hand")
     likely, new = model(np.array([[0.0, 0.0]]))
     assert new[0] > likely[0, 0]
@@ -172,7 +172,7 @@ def test_without_calibration_there_is_no_percentage():
     ("animals", "each"), [(1, 1), (1, 3), (30, 1), (2, 2)], ids=str
 )
 def test_catalogs_too_small_to_learn_from(animals, each):
-    """One animal, or one photo of each: an answer, no percentage, the reason."""
+    """One animal, or one photo per animal: an answer and a reason, no percentage."""
     database = collection(animals, each)
     matcher = Matcher(database, [FeatureScorer(), StoredScorer()]).fit()
     candidates = matcher.rank(collection(animals, 2, seed=1))
@@ -199,7 +199,7 @@ def test_a_photo_without_keypoints_has_no_probability(animals):
     assert missing.sum() == 10 and "" not in set(table["identity"])
     np.testing.assert_array_equal(table["probability"].isna(), missing)
     np.testing.assert_array_equal(table["note"] == NO_KEYPOINTS, missing)
-    # Where nothing else is compared, keypoints do not matter.
+    # Without other comparisons, keypoints do not matter.
     alone = Matcher(database, [FeatureScorer()]).fit(validation).rank(queries)
     assert not np.isnan(alone.probabilities).any()
 
@@ -317,7 +317,7 @@ def test_words_for_sides(value, side):
 
 
 def test_curves_have_not_seen_the_animals_that_they_score():
-    """What is true of an animal's pairs does not move its own scores."""
+    """The pairs of an animal do not influence its own scores."""
     random = np.random.default_rng(0)
     evidence = {"one": random.normal(size=(60, 40))}
     listed, truths = np.ones((60, 40), bool), np.repeat(np.arange(20), 3).astype(str)
@@ -393,7 +393,7 @@ def test_a_placeholder_ranking_keeps_its_shape():
 
 @pytest.mark.parametrize("pairs", ["all", "verified"])
 def test_the_pairs_that_count(pairs):
-    """Keypoints in other places: verified pairs see it, all pairs do not."""
+    """Moved keypoints change the number of verified pairs, not of all pairs."""
     random = np.random.default_rng(0)
     vectors = np.eye(64)[:40]
     places = random.uniform(0, 99, (2, 40, 2)).astype("float32")

@@ -1,4 +1,4 @@
-"""Heads and pooling against a definition in NumPy, their gradients and their files."""
+"""Heads and pooling equal a NumPy definition; their gradients and files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def embeddings(rows: int = 7, size: int = 6) -> np.ndarray:
 
 
 def arc_face(x, centers, identities, margins, scale, sub_centers) -> np.ndarray:
-    """The definition, in loops and angles."""
+    """The definition of ArcFace, with loops and angles."""
     x = x / np.linalg.norm(x, axis=1, keepdims=True)
     centers = centers / np.linalg.norm(centers, axis=0, keepdims=True)
     classes = centers.shape[1] // sub_centers
@@ -131,7 +131,7 @@ def test_centers_in_a_file_give_the_cosines_of_the_head(tmp_path):
 
 
 def test_a_member_without_its_header_is_no_array(tmp_path):
-    """NumPy hands its bytes over as they are."""
+    """NumPy returns its raw bytes."""
     np.savez(tmp_path / "head.npz", identities=np.array(["A", "B"]))
     with zipfile.ZipFile(tmp_path / "head.npz", "a") as archive:
         archive.writestr("centers.npy", b"no header")
@@ -162,7 +162,7 @@ def test_pooling_is_its_definition(cells, data_format):
     expected = []
     for r in range(rows):
         for c in range(columns):
-            # A cell begins at the floor and ends at the ceiling of its share.
+            # A cell begins at the floor and ends at the ceiling of its fraction.
             top, bottom = r * 5 // rows, -(-(r + 1) * 5 // rows)
             left, right = c * 6 // columns, -(-(c + 1) * 6 // columns)
             part = powered[:, top:bottom, left:right]

@@ -1,4 +1,4 @@
-"""Input that once destroyed, mixed up or passed unnoticed what it should not have."""
+"""Regression tests: input that once destroyed or mixed up data, or was accepted."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_what_a_killed_replacement_put_aside_is_put_back(tmp_path, moved):
     names = ["checkpoint.npz", "config.yaml", "model.keras", "classes.json", "head.npz"]
     for name in [*names, "steps.csv", "epochs.csv", "tensorboard"][:moved]:
         (folder / name).rename(folder / ".replaced" / name)
-    if moved > 3:  # it had begun to write
+    if moved > 3:  # It has started to write.
         (folder / "steps.csv").write_text("step,loss\n1,2.0\n")
         (folder / "tensorboard").mkdir()
     with pytest.raises(ValueError, match="nosuch"):
@@ -135,7 +135,7 @@ def test_what_is_held_out_is_not_trained_on(tmp_path):
 
 
 def turned_picture(path) -> None:
-    """100 x 40 as it is stored, 40 x 100 as it is seen."""
+    """Saves an image of 100 x 40 pixels that is displayed as 40 x 100."""
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (100, 40)).save(path, exif=exif)

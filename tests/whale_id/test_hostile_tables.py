@@ -1,4 +1,4 @@
-"""Tables as they come from other people's hands."""
+"""Tables with typical and malicious defects."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_folders_with_any_name(tmp_path):
     table = read_table(tmp_path / "f")
     assert set(table["identity"]) == {name.strip() for name in folders}
     kinds = {p.kind for p in check_table(table)}
-    assert kinds == {"two animals"}  # all of them are the same image
+    assert kinds == {"two animals"}  # All are the same image.
     write_table(split_table(table), tmp_path / "t.csv")
     assert read_table(tmp_path / "t.csv")["path"].to_list() == table["path"].to_list()
 
@@ -139,7 +139,7 @@ def test_names_of_columns(tmp_path):
 def test_eda_names_every_file_that_it_cannot_measure(tmp_path):
     counts = dict.fromkeys("ABCDEFGHIJKL", 13)
     table = listed(counts).assign(path=str(save_image(tmp_path / "a.png")))
-    # One that is neither on the contact sheets nor among the samples.
+    # An image that is neither on the contact sheets nor among the samples.
     table.loc[155, "path"] = str(tmp_path / "gone.png")
     found = write_eda(table, tmp_path / "eda.html")
     assert len(found) == 1 and "gone.png cannot be shown" in found[0]

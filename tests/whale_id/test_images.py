@@ -1,4 +1,4 @@
-"""Images: every kind is read, every broken one is named, streams are repeatable."""
+"""Images: every format is read, damaged files are named, streams are repeatable."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_mode_becomes_colour(mode):
 
 
 def halves(dtype: str, dark: float, light: float) -> Image.Image:
-    """The left half of one value, the right half of another."""
+    """An image with one value in the left half and another in the right half."""
     values = np.full((8, 16), dark, dtype)
     values[:, 8:] = light
     return Image.fromarray(values)
@@ -73,7 +73,7 @@ def signed_16_bits() -> bytes:
         (file_of(halves("float32", 0, 0.5), "tiff"), 128),
         (file_of(halves("float32", 0, 1), "tiff"), 255),
         (file_of(halves("uint16", 0, 32896), "tiff"), 128),
-        (file_of(halves("uint16", 0, 200), "tiff"), 1),  # a dark image stays dark
+        (file_of(halves("uint16", 0, 200), "tiff"), 1),  # A dark image stays dark.
         (file_of(halves("uint16", 0, 200)), 1),
         (file_of(halves("int32", 0, 32896), "ppm"), 128),
         (signed_16_bits(), 128),
@@ -112,7 +112,7 @@ def test_what_is_transparent_is_white():
 
 def test_photos_stand_upright():
     image, exif = Image.fromarray(gradient()), Image.Exif()
-    exif[0x0112] = 6  # The camera was turned to the right.
+    exif[0x0112] = 6  # The camera was rotated to the right.
     x = read_image(file_of(image, "jpeg", exif=exif, quality=98))
     assert x.shape == (60, 40, 3)
     np.testing.assert_allclose(x, np.rot90(gradient(), -1), atol=6)
@@ -124,7 +124,7 @@ def test_boxes_are_cut_out_with_their_margin():
     np.testing.assert_array_equal(part, gradient()[5:15, 10:30])
     wider = read_image(data, bbox=[10, 5, 20, 10], box_margin=0.1)
     np.testing.assert_array_equal(wider, gradient()[4:16, 8:32])
-    # A box that begins outside is cut at the border.
+    # A box that begins outside the image is clipped.
     part = read_image(data, bbox=[-10, 0, 20, 10])
     np.testing.assert_array_equal(part, gradient()[:10, :10])
 
@@ -152,7 +152,7 @@ def test_what_cannot_be_read_is_refused(data, reason):
 
 
 def test_a_decompression_bomb_is_never_unpacked():
-    # A header alone, of a billion pixels: unpacking it would fail for lack of data.
+    # Only the header of an image of a billion pixels: decoding would fail without data.
     bomb = file_of(Image.new("1", (8, 8)))
     bomb = bomb[:16] + (40000).to_bytes(4, "big") * 2 + bomb[24:]
     with pytest.raises(ImageError):
@@ -221,7 +221,7 @@ def test_balanced_epochs_show_every_animal_equally_often(tmp_path):
     assert shown.min() == shown.max() == 4
 
 
-# A worker costs the import of the backend; what it makes is NumPy.
+# A worker must import the backend, although its results are NumPy arrays.
 @pytest.mark.parametrize("workers", (0, pytest.param(1, marks=one_backend)))
 def test_a_stream_goes_on_in_the_middle_of_an_epoch(tmp_path, workers):
     table = animals(tmp_path)

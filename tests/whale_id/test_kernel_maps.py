@@ -111,6 +111,6 @@ def test_from_photos_to_maps_in_the_report(network, tmp_path):
     data = text.partition('<script type="application/json" id="data">')[2]
     content = json.loads(data.partition("</script>")[0])
     assert len({found["id"] for found in content["photos"]}) == 16
-    # Each has a heat map, which is another image than the photo.
+    # Each photo has a heat map, which is another image.
     shown = {(found["image"], found["map"]) for found in content["photos"]}
     assert len({number for pair in shown for number in pair}) == 2 * 16

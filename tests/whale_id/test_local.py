@@ -43,7 +43,7 @@ def textured(seed: int = 0, side: int = 320) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["features", "keypoints", "reliability"])
 def test_outputs_of_the_published_network(golden, name):
-    """Every fourth position of the outputs of the original network for a fin."""
+    """Compares every fourth position of the original network's outputs for a fin."""
     outputs = pretrained_xfeat().predict_on_batch(golden["image"].astype("float32"))
     found = keras.ops.convert_to_numpy(outputs[name])[:, ::4, ::4]
     np.testing.assert_allclose(found, golden[name], rtol=1e-4, atol=1e-4)
@@ -56,7 +56,7 @@ def test_the_network_is_saved_and_loaded(tmp_path, golden):
     image = golden["image"][:, :64, :64].astype("float32")
     expected = network.predict_on_batch(image)["features"]
     found = loaded.predict_on_batch(image)["features"]
-    # TensorFlow sums in an order that its threads decide.
+    # The order of sums in TensorFlow depends on its threads.
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -155,7 +155,7 @@ def test_pairs_are_mutual_and_similar_enough():
     one, other = (Keypoints(np.zeros((len(d), 2)), d, (9, 9)) for d in (ask, np.eye(2)))
     pairs, values = MutualNearest(0.75)(one, other)
     assert pairs.tolist() == [[1, 1], [2, 0]]
-    # From the least similarity that counts, 0, to equal descriptors, 1.
+    # From the minimum similarity, 0, to equal descriptors, 1.
     np.testing.assert_allclose(values, [0.2, 1], rtol=1e-6)
     assert MutualNearest(0.85)(one, other)[0].tolist() == [[2, 0]]
 
@@ -168,7 +168,7 @@ def keypoints_of(*descriptors) -> Keypoints:
 
 @one_backend
 def test_what_many_photos_share_counts_little():
-    """A whisker that all have, and a spot that one has: two pairs against two."""
+    """Two pairs of a feature that all photos share count less than two rare ones."""
     common, spot, mark = np.eye(3, 4)
     query = keypoints_of(common, spot)
     alike = [keypoints_of(common + 0.01 * n * mark, mark) for n in range(60)]
@@ -177,7 +177,7 @@ def test_what_many_photos_share_counts_little():
     assert scores.argmax() == 60 and scores[-1] > 4 * scores[:-1].max()
     plain = LocalMatcher().scores(query, [*alike, same])
     assert plain[-1] < 2 * plain[:-1].max()
-    # Two candidates tell nothing of what is common: 0.75 is the similarity that counts.
+    # Two candidates do not show which features are common: 0.75 is the similarity used.
     few = DistinctMatcher().scores(query, [alike[0], same])
     assert 0.5 < few[0] < 0.625 and few[1] > 0.5
     nothing = Keypoints(np.zeros((0, 2)), np.zeros((0, 4), "float32"), (9, 9))
@@ -230,7 +230,7 @@ def test_as_many_pairs_as_fix_a_transform_verify_nothing(transform, least):
 
 @one_backend
 def test_the_spread_of_the_inliers_counts():
-    """As many inliers in one corner of the animal are weaker evidence."""
+    """The same number of inliers in one corner is weaker evidence."""
     grid = np.stack(np.meshgrid(range(10), range(10)), -1).reshape(-1, 2) * 10.0
     corner = (grid < 50).all(axis=1)
     everywhere = np.arange(100) % 4 == 0

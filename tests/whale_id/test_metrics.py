@@ -1,4 +1,4 @@
-"""The metrics on cases worked out by hand, and against plain definitions."""
+"""The metrics equal manual results and plain definitions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.marks import one_backend
 
 pytestmark = one_backend
 
-# What Kaggle's rules give; a repeat uses up its place.
+# By Kaggle's rules; a repeated answer uses up its place.
 KAGGLE = [
     ("A", "A B C D E", 1),
     ("A", "B A C D E", 1 / 2),

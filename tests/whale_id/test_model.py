@@ -37,7 +37,7 @@ def test_embeddings_have_length_one(changes, size):
 
 
 def test_the_baseline_is_a_vector_of_64():
-    # Untrained, its one narrowed channel may be dead: nothing is said of the length.
+    # Untrained, its single reduced channel may be dead, so the length is not checked.
     network = build_network(small(backbone="involution_baseline"))
     assert network.embed(samples()).shape == (3, 64)
 

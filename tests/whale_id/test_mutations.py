@@ -1,6 +1,6 @@
-"""Damaged files give each reader's documented error, and nothing else.
+"""Damaged files raise only the documented error of each reader.
 
-`python -m benchmarks.fuzz` runs 10,000 copies a reader.
+`python -m benchmarks.fuzz` runs 10,000 copies per reader.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_files(known, name, tmp_path):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of damage; readers may say what they see
+        warnings.simplefilter("ignore")  # Readers may warn about damage.
         broken = list(run(known[name], ROUNDS, 0, tmp_path))
     assert not broken, broken[0]
 

@@ -1,4 +1,4 @@
-"""Files to write: refused before the work, never under another name's content."""
+"""Output files are checked before the work and never replace other content."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_commands_refuse_a_suffix_before_the_work(file, tmp_path):
     for arguments in (
         ("check", table, "--fix", wrong),
         ("split", table, wrong),
-        ("embed", table, tmp_path, wrong),  # no network is there to embed with
+        ("embed", table, tmp_path, wrong),  # There is no network to embed with.
         ("identify", file, "--out", wrong),
         ("submit", file, file, wrong, "--calibration", file),
         ("submit", file, file, tmp_path / "s.csv", "--calibration", file,
@@ -144,7 +144,7 @@ def test_rows_that_are_not_there(named, tmp_path):
 
 
 def evaluated(tmp_path, identities, **options):
-    # Two more rows validate, inside of the training part.
+    # Two more rows of the training split are used for validation.
     tests = len(identities) - 2
     columns = {
         "split": ["train"] * 4 + ["test"] * tests,

@@ -1,4 +1,4 @@
-"""The page on which a person decides, as a file and in a real browser."""
+"""The report with decisions, as a file and in a real browser."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = one_backend
 
 
 def fins():
-    """The ten fins with random embeddings, each against the nine others."""
+    """Ten fins with random embeddings, each compared with the nine others."""
     table = read_table(FINS / "metadata.csv")
     features = np.random.default_rng(0).normal(size=(10, 6))
     embeddings = Embeddings(features, table)
@@ -52,7 +52,7 @@ def hostile(folder):
 
 
 def content_of(page) -> dict:
-    """What the page holds for its script."""
+    """The data of the page for its script."""
     return json.loads(page.data)
 
 
@@ -102,7 +102,7 @@ def test_without_calibration_there_is_no_percentage(tmp_path):
 
 
 def test_a_large_report_is_light(tmp_path):
-    """428 queries against 700 photos; each was once 150 KB and 114 elements."""
+    """428 queries against 700 photos; a query once took 150 KB and 114 elements."""
     paths = read_table(FINS / "metadata.csv")["path"].to_list()
     names = [str(n) for n in range(428 + 700)]
     table = listed({"x": len(names)}).assign(
@@ -188,7 +188,7 @@ def test_heat_maps(tmp_path):
 
 
 def test_points_are_those_of_the_stored_keypoints():
-    """The photos do not exist: none is read to find keypoints again."""
+    """The photos do not exist, so no keypoints can be computed from them."""
     table = listed({"A": 2}, bbox=[[50, 20, 100, 60], None])
     first = np.random.default_rng(0).uniform([50, 20], [150, 80], (9, 2))
     second = first + [10, -5]
@@ -196,7 +196,7 @@ def test_points_are_those_of_the_stored_keypoints():
     local = LocalFeatures.pack(found)
     stored = with_local_features(Embeddings(np.eye(2), table), local)
     points = MatchedPoints(stored, stored)(table.iloc[0], table.iloc[1])
-    # A page shows a box with a twentieth of its sides around it.
+    # The page shows boxes with a margin of 1/20 of their sides.
     shown = [(first - [45, 17]) / [110, 66], second / [200, 100]]
     np.testing.assert_allclose(points, np.concatenate(shown, axis=1), atol=1e-6)
 
@@ -246,7 +246,7 @@ def tab(tmp_path_factory):
 
 
 def click(tab, query, selector):
-    """A click on an element of a query, which is built when it comes into view."""
+    """Clicks on an element of a query, which is created when it becomes visible."""
     section = f"document.querySelectorAll('.query')[{query}]"
     tab.run(f"{section}.scrollIntoView()")
     tab.wait(f"{section}.classList.contains('built')")
@@ -285,11 +285,11 @@ def test_decisions(tab, tmp_path):
     click(tab, 1, ".new")
     click(tab, 2, ".candidate:nth-last-of-type(1) .reject")
     click(tab, 3, ".candidate .accept")
-    click(tab, 3, ".candidate .accept")  # taken back
+    click(tab, 3, ".candidate .accept")  # Undone.
     click(tab, 4, ".candidate .accept")
-    click(tab, 4, ".candidate .reject")  # a rejected animal is not the answer
+    click(tab, 4, ".candidate .reject")  # A rejected animal is not the answer.
     click(tab, 5, ".new")
-    click(tab, 5, ".candidate .accept")  # an accepted one is not new
+    click(tab, 5, ".candidate .accept")  # An accepted animal is not new.
     assert progress(tab) == "3 of 10 decided"
 
     rows = downloaded(tab, tmp_path / "first")
@@ -311,13 +311,13 @@ def test_decisions(tab, tmp_path):
     assert rows[2][2:7] == ["new_individual", "", "", "", ""]
     assert rows[2][7].startswith("20")
 
-    tab.open(tmp_path / "r.html")  # the browser has kept them
+    tab.open(tmp_path / "r.html")  # The browser has stored them.
     assert progress(tab) == "3 of 10 decided"
     assert downloaded(tab, tmp_path / "second") == rows
     assert tab.run("document.querySelector('.query .answer').textContent") == rows[1][2]
 
     write_report(ranking.rows([0]), table.head(1), table, tmp_path / "other.html")
-    tab.open(tmp_path / "other.html")  # another page has its own
+    tab.open(tmp_path / "other.html")  # Another page has separate decisions.
     assert progress(tab) == "0 of 1 decided"
 
     tab.open(out)
@@ -374,7 +374,7 @@ def test_hostile_texts_do_nothing(tab, tmp_path):
         [f"{HOSTILE}0", "accept", HOSTILE],
         [f"{HOSTILE}1", "accept", "B,\n2"],
     ]
-    # What is put into the page later does not run either.
+    # Markup that is inserted later does not run either.
     tab.run(
         "const s = document.createElement('script');"
         "s.textContent = 'window.hostile = 1'; document.body.append(s)"
@@ -445,7 +445,7 @@ def test_keys(tab, tmp_path):
     assert progress(tab) == "0 of 10 decided"
     press(tab, "k", "k", "k", "k", "Enter")
     assert tab.run("document.getElementById('large').open")
-    press(tab, "n")  # no decision is made behind the large photos
+    press(tab, "n")  # No decision while the large photos are open.
     assert progress(tab) == "0 of 10 decided"
 
 

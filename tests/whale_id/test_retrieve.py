@@ -1,4 +1,4 @@
-"""Search, class scores and rankings against the plainest computation."""
+"""Search, class scores and rankings equal a plain computation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cosine(a, b):
 
 
 def plain_scores(queries, database, reduce):
-    """Scores (Q, C) by the definition, one pair after the other."""
+    """Scores (Q, C) by the definition, pair by pair."""
     animals = sorted(set(database.table["identity"]) - {"unknown"})
     result = np.zeros((len(queries), len(animals)))
     for q in range(len(queries)):
@@ -104,7 +104,7 @@ def test_the_head_is_mixed_in():
     plain = embeddings({"A": 2}, seed=1)
     logits = np.array([[0.5, 0.1, 0.3], [0.2, 0.9, 0.4]])
     queries = Embeddings(plain.features, plain.table, None, logits, ("C", "Z", "A"))
-    alone = Index(database).scores(plain.views)  # A, B, C; the head knows no B
+    alone = Index(database).scores(plain.views)  # A, B, C; the head does not know B.
     expected = alone.copy()
     expected[:, 0] = 0.25 * alone[:, 0] + 0.75 * logits[:, 2]
     expected[:, 2] = 0.25 * alone[:, 2] + 0.75 * logits[:, 0]

@@ -1,4 +1,4 @@
-"""The server over real HTTP: contract, limits, bombs, many clients at once."""
+"""The server over real HTTP: API, limits, bombs, concurrent clients."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_body_that_never_ends_is_cut_off(address, begin):
             f"{address}/match", content=endless(), headers=headers, timeout=60
         )
     except httpx.HTTPError:
-        pass  # The server hung up while the client was still writing.
+        pass  # The server closed the connection during the upload.
     else:
         assert response.status_code in (400, 413)
     assert sent < 50_000_000
@@ -231,7 +231,7 @@ def test_a_request_may_be_larger_than_the_queue(matcher):
 
 
 def test_uploads_beyond_the_bytes_at_a_time_wait(matcher):
-    """One upload that stays half sent takes what there is."""
+    """An incomplete upload uses up the limit."""
     noise = np.random.default_rng(0).integers(0, 256, (150, 150, 3)).astype("uint8")
     photo = png(noise)
     assert 60_000 < len(photo) < 100_000
@@ -262,7 +262,7 @@ def test_photos_beyond_the_queue_are_turned_away(embeddings):
             works.wait(60)
             return super().embed(*arguments)
 
-    works.set()  # the server tries its network before it answers
+    works.set()  # The server runs its network once before it accepts requests.
     app = create_app(Held(*embeddings), limits=Limits(batch=1, waiting=2))
     with served(app) as address, ThreadPoolExecutor(8) as pool:
         works.clear()
@@ -270,14 +270,14 @@ def test_photos_beyond_the_queue_are_turned_away(embeddings):
         for number in range(8):
             data = png(portrait(number % 4, 0))
             asked.append(pool.submit(post, address, data, headers={}))
-            time.sleep(0.2)  # it is decoded and waits for the network
+            time.sleep(0.2)  # It is decoded and waits for the network.
         try:
             turned_away = next(a for a in as_completed(asked, timeout=30)).result()
         finally:
             works.set()
         assert turned_away.status_code == 503 and turned_away.headers["retry-after"]
         statuses = [response.result().status_code for response in asked]
-    # One in the network, two that wait for it and two for a decoder, at most.
+    # At most one in the network, two waiting for it, and two waiting for a decoder.
     assert set(statuses) == {200, 503} and statuses.count(200) <= 5
 
 

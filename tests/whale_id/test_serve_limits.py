@@ -1,4 +1,4 @@
-"""The server as a process of its own: time, memory, signals, children, reload."""
+"""The server as a separate process: time, memory, signals, children, reload."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def server(files):
 
 
 def seconds_until_cut(client: socket.socket) -> float:
-    """Until the server closes a connection; what it says before is read."""
+    """Seconds until the server closes a connection, after reading its response."""
     begun = time.monotonic()
     client.settimeout(30)
     try:
@@ -121,7 +121,7 @@ def test_a_body_that_is_too_slow_is_refused(server, pause):
 
 
 def measured(server, name: str) -> float:
-    """A metric of the server; 0 where it has none of that name yet."""
+    """A metric of the server; 0 if it does not exist yet."""
     lines = httpx.get(f"{server.address}/metrics", timeout=30).text.splitlines()
     found = dict(line.rsplit(" ", 1) for line in lines if line[0] != "#")
     return float(found.get(f"whale_id_{name}", 0))
@@ -146,7 +146,7 @@ def test_a_response_that_nobody_reads_is_cut(server):
     before = measured(server, name)
     with server.connect() as client:
         client.settimeout(1)
-        # More than the system keeps for a reader that does not read.
+        # More than the system buffers for a client that does not read.
         with contextlib.suppress(OSError):
             client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000)
         wait_until(lambda: measured(server, name) > before, 30)
@@ -188,7 +188,7 @@ def test_bombs_are_refused_and_the_server_goes_on(server, make):
 
 def test_a_decoder_that_takes_too_long_is_replaced(monkeypatch):
     monkeypatch.setattr("keras_involution.data.decoders._MOST_SCANS", 10**9)
-    # The limit of processor time alone can end it.
+    # Only the limit of CPU time can end it.
     monkeypatch.setattr("keras_involution.data.decoders._WALL_PER_CPU_SECOND", 1000)
     decoders = Decoders(workers=1, seconds=1)
     try:
@@ -232,7 +232,7 @@ def test_a_changed_collection_is_taken_without_a_restart(server, files):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_it_ends_in_time_and_leaves_no_process(files, number):
     paths = (files / "model.keras", files / "animals.npz")
-    # So that no other limit ends the upload.
+    # No other limit must end the upload.
     slow = ("--body-seconds", "60", "--stall-seconds", "60")
     with running_server(*paths, *OPTIONS, *slow) as server:
         children = server.family()[1:]
@@ -244,7 +244,7 @@ def test_it_ends_in_time_and_leaves_no_process(files, number):
         assert time.monotonic() - begun < 15
         assert status == (143 if number == signal.SIGTERM else -number)
         dawdling.close()
-        # A process that has ended may wait for the system's first process to notice.
+        # A process that has ended may still wait to be reaped by init.
         wait_until(lambda: not any(map(lives, children)), 5)
         if number == signal.SIGTERM:
             assert list(server.temporary.iterdir()) == []

@@ -113,7 +113,7 @@ def test_matched_points_are_drawn(tab, described):
             "[...document.querySelectorAll('.dots')].map((layer) => "
             "[...layer.children].map((dot) => [dot.style.left, dot.style.top]))"
         )
-    # The photo itself is in the database: every point is where it was.
+    # The photo itself is in the database, so every point is at the same place.
     assert len(places[0]) > 20
     shifts = [abs(float(a[0][:-1]) - float(b[0][:-1])) for a, b in zip(*places)]
     assert np.median(shifts) < 2

@@ -20,7 +20,7 @@ def table(names="abcde"):
 
 
 def embeddings(rows):
-    """Numbers that show which row they belong to; row "c" has no keypoints."""
+    """Embeddings with values that identify their row; row "c" has no keypoints."""
     codes = np.array([ord(name) for name in rows["image_id"]])
     counts = [0 if name == "c" else ord(name) - 96 for name in rows["image_id"]]
     points = [np.full((n, 2), c, "float16") for n, c in zip(counts, codes)]

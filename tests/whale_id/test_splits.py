@@ -1,4 +1,4 @@
-"""What each protocol promises, on generated tables."""
+"""The guarantees of each split protocol, on generated tables."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_order_of_rows_does_not_count():
 
 
 def test_the_split_is_the_same_on_every_machine():
-    """Against a result that was written down: another hash or order would differ."""
+    """Compares with a stored result; another hash or order would differ."""
     split = split_table(listed({"A": 4, "B": 3, "C": 2, "D": 1}), "open", new=0.2)
     letters = {"train": "t", "test_known": "k", "test_new": "n"}
     assert "".join(split["split"].map(letters)) == "ktttkttttn"
@@ -168,7 +168,7 @@ def test_copies_stay_on_one_side_and_are_named(tmp_path):
         small.resize(size, Image.Resampling.BICUBIC).save(path)
     Path(table["path"][20]).write_bytes(b"no image")
     for row, gray in ((15, 99), (17, 101)):
-        # Nothing but water: alike, and yet no copies.
+        # Photos of only water are similar but not duplicates.
         Image.new("RGB", (96, 64), (gray, gray, gray)).save(table["path"][row])
     found = find_copies(table)
     pairs = {(r.first, r.second): r.kind for r in found.itertuples()}

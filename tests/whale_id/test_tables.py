@@ -1,4 +1,4 @@
-"""Every format comes to the same columns."""
+"""Every format is read into the same columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: resumed after a kill, repeatable, stopped, refused."""
+"""Training: resumed after a kill, repeatable, stopped, rejected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.marks import one_backend
 from tests.whale_id.animals import animals, portrait
 from tests.whale_id.settings import one_stage
 
-# Trains in a process of its own, and dies in the middle when it is told to.
+# Trains in a separate process, which kills itself in the middle if requested.
 PROGRAM = """
 import os, signal, sys
 import pandas as pd
@@ -63,15 +63,15 @@ def in_its_own_process(table, last: int, *folders) -> int:
 
 
 def test_a_killed_run_goes_on_with_the_same_losses(tmp_path):
-    """With everything that draws numbers, so that one seed is also one run."""
+    """With all sources of randomness, so that a seed determines a run."""
     table = tmp_path / "table.pkl"
     animals(tmp_path).to_pickle(table)
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
-    # One step after the checkpoint of the fourth, in the middle of an epoch, so that
-    # the run has to forget a step that it has written down.
+    # One step after the checkpoint of step four, in the middle of an epoch, so that the
+    # run must discard a logged step.
     assert in_its_own_process(table, 5, broken) == -signal.SIGKILL
     assert len(losses(broken)) == 5
-    # The unbroken run begins where another has run: nothing of that one is left.
+    # The uninterrupted run uses the folder of another run, of which nothing is left.
     assert in_its_own_process(table, 0, broken, unbroken) == 0
     assert len(losses(broken)) == 9
     for kind in ("steps", "epochs"):
@@ -88,7 +88,7 @@ def test_another_seed_is_another_run(tmp_path):
 
 def test_a_run_learns_and_is_read_back(tmp_path):
     table = animals(tmp_path)
-    # All photos in a batch, and as they are: what is left to luck is the start.
+    # All photos in one batch without augmentation: only the initial weights are random.
     settings = one_stage(
         epochs=8, batch_size=12, augmentation="none", ema_decay=0.5, clip_norm=5.0
     )
@@ -130,7 +130,7 @@ def test_a_run_stops_when_its_time_is_up_and_goes_on_with_more(tmp_path):
     (
         {"head": "softmax", "dtype_policy": "mixed_bfloat16", "optimizer": "sgd"},
         {"backbone": "involution_baseline", "optimizer": "adam"},
-        # Heads and schedules have tests of their own on every backend.
+        # Heads and schedules have separate tests on every backend.
         *(
             pytest.param(changes, marks=one_backend)
             for changes in (
@@ -145,7 +145,7 @@ def test_a_run_stops_when_its_time_is_up_and_goes_on_with_more(tmp_path):
 def test_every_choice_trains(tmp_path, changes):
     table = animals(tmp_path)
     table["species"] = ["whale", "dolphin"] * 8
-    # Nothing to validate on: other tests do.
+    # No validation data; other tests cover validation.
     table = table[table["split"] == "train"]
     network = train(table, one_stage(epochs=1, **changes), tmp_path / "run")
     assert np.isfinite(embed(network, table)[0].features).all()
@@ -161,7 +161,7 @@ def test_a_species_that_is_not_known_is_no_species(tmp_path):
         "beluga",
         "fin_whale",
     ]
-    # What is not known adds nothing to the loss, and takes nothing from it.
+    # Unknown labels do not change the loss.
     model = build_training_model(network, Classes.of(table), settings)
     images = np.stack([portrait(n // 2, n % 2) for n in range(8)])
 
@@ -235,7 +235,7 @@ def test_the_figures_go_to_a_tracker(tmp_path, monkeypatch):
     assert named["config"]["batch_size"] == 4 and named["resume"] == "allow"
     assert {"steps/loss", "steps/learning_rate"} == set(calls[1][1])
     calls.clear()
-    # A run that goes on is the same run there, one that is replaced another.
+    # A resumed run keeps its id there; a replaced run gets a new one.
     train(table, one_stage(), run, log=["trackio"], resume=True)
     assert calls[0][1]["name"] == named["name"]
     assert "epochs/map_at_5" in calls[-2][1] and calls[-1] == ("finish",)

@@ -1,4 +1,4 @@
-"""`whale-id train --devices`: processes that train one network, gone on with by one."""
+"""`whale-id train --devices`: several processes train, and one process resumes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def losses(folder) -> np.ndarray:
 
 @one_backend
 def test_two_processes_begin_a_run_that_one_goes_on_with(tmp_path):
-    """All as if one had trained from the start, but for rounding.
+    """The results equal those of one process, except for rounding.
 
     The first step shows that gradients, statistics and losses are those of the whole
-    batch: with a process's own half the loss would be another one. Batches are of 16,
-    for the neck's normalization magnifies what rounds otherwise in smaller ones.
+    batch: half of the batch would give another loss. Batches have 16 images, since the
+    normalization of the neck amplifies rounding differences in smaller batches.
     """
     write_table(animals(tmp_path, each=13), tmp_path / "table.csv")
     one_stage(checkpoint_every=2, batch_size=16).save(tmp_path / "settings.yaml")
@@ -36,7 +36,7 @@ def test_two_processes_begin_a_run_that_one_goes_on_with(tmp_path):
     run(*given, tmp_path / "one", *config)
     command = [sys.executable, "-m", "keras_involution.whale_id.cli"]
     command += [*given, tmp_path / "two", *config, "--devices=2", "--minutes=1e-6"]
-    # torchrun leaves a folder for its logs among the temporary ones.
+    # torchrun leaves a folder for its logs in the temporary folder.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
     begun = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert begun.returncode == 0, begun.stderr[-2000:]

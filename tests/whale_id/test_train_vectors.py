@@ -1,4 +1,4 @@
-"""A projection that is trained on stored vectors, and the commands behind it."""
+"""A projection trained on stored vectors, and its commands."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ANIMALS, TRAIN, EACH, SIGNAL, NOISE, LOUD = 10, 8, 12, 4, 4, 3.5
 
 
 def vectors(flipped: bool = False) -> Embeddings:
-    """Four numbers that tell the animals apart, below louder ones that do not.
+    """Vectors with four small values that distinguish animals, and larger random ones.
 
-    The photos do not exist. Of each animal one validates and three test.
+    The photos do not exist. Each animal has one validation and three test photos.
     """
     random = np.random.default_rng(0)
     names = {f"animal_{n}": EACH for n in range(ANIMALS)}
@@ -56,7 +56,7 @@ def score(embeddings: Embeddings) -> float:
 
 def test_a_projection_finds_what_tells_animals_apart(tmp_path):
     stored = vectors()
-    # Rows of a table find their vectors by name, in any order.
+    # Vectors are matched to the rows of a table by name, in any order.
     table = stored.table.sample(frac=1, random_state=0)
     network = train(table, settings(), tmp_path / "run", vectors=stored)
     found = projected(stored, str(tmp_path / "run"), head=True)

@@ -1,4 +1,4 @@
-"""Worker processes: tasks, failures, signals, and nobody left behind."""
+"""Worker processes: tasks, failures, signals, and no orphans."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_signal_ends_all_and_handlers_come_back(number, error):
 
 @pytest.mark.parametrize("number", orphans.SIGNALS, ids=lambda n: n.name)
 def test_no_moment_of_being_killed_leaves_anybody_behind(number):
-    """A few moments; `python -m tests.orphans` takes two hundred, under load."""
+    """Tests a few moments; `python -m tests.orphans` tests two hundred under load."""
     for delay in (0.02, 0.1, 0.25):
         orphans.interrupt(number, delay)
 

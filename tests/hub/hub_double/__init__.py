@@ -1,8 +1,8 @@
 """A Hugging Face Hub on the loopback interface, for tests.
 
-It is a double: it speaks as much of the Hub's HTTP protocol as the real
-`huggingface_hub` client needs to create, fill, list and read model repositories, and
-fails on demand. What it does not do: Xet, pagination, quotas, real permissions.
+It implements the part of the Hub's HTTP protocol that the real `huggingface_hub` client
+needs to create, fill, list and read model repositories, and fails on demand. It has no
+Xet, pagination, quotas or real permissions.
 """
 
 from tests.hub.hub_double.faults import Fault as Fault

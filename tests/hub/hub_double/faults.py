@@ -1,4 +1,4 @@
-"""Failures on demand: what the double does instead of its work."""
+"""Failures of the double on demand."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 @dataclass
 class Fault:
-    """The next `times` requests that match go wrong.
+    """A failure of the next `times` matching requests.
 
     Attributes:
         method: HTTP method.
         path: Regular expression, searched in the path.
-        status: Status to answer with at once; 0 lets the request through.
+        status: Status of the response; 0 processes the request.
         drop_after: Close the connection after so many bytes of the body.
         stop_after: Send so many bytes of the body, then wait until `resume` is set.
-        body: Function of the body that gives what is sent in its place.
-        times: Number of requests that it hits.
+        body: Function of the body that returns its replacement.
+        times: Number of requests that fail.
         headers: Headers to send with `status`.
     """
 
@@ -43,7 +43,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that wait for their request."""
+    """The faults that are waiting for a matching request."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []

@@ -1,4 +1,4 @@
-"""What a Hub holds: repositories of commits of files."""
+"""The contents of a Hub: repositories with commits of files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StoredFile:
 
     @property
     def oid(self) -> str:
-        """By this the client sees that a file is there already, and leaves it out."""
+        """The id by which the client skips files that exist already."""
         return self.sha256 if self.lfs else self.git_oid
 
     @property
@@ -34,7 +34,7 @@ class StoredFile:
         return f'"{self.oid}"'
 
     def metadata(self, path: str) -> dict:
-        """As the Hub lists it with `blobs=true`."""
+        """The entry of the file in a listing with `blobs=true`."""
         entry = {"rfilename": path, "size": len(self.data), "blobId": self.git_oid}
         if self.lfs:
             size = len(self.data)
@@ -51,7 +51,7 @@ class Commit:
 
 @dataclass
 class Repository:
-    """Branches, each a list of commits with the newest last."""
+    """Branches, each a list of commits, newest last."""
 
     private: bool
     branches: dict[str, list[Commit]] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Repository:
         self.branches[branch] = list(self.branches[start])
 
     def head(self, revision: str) -> Commit | None:
-        """The newest commit of a branch, or the commit of that sha."""
+        """The newest commit of a branch, or the commit with that SHA."""
         if revision in self.branches:
             return self.branches[revision][-1]
         commits = itertools.chain(*self.branches.values())

@@ -1,4 +1,4 @@
-"""The paths of the Hub's API and what the double answers: (status, body, headers)."""
+"""The paths of the Hub's API and their responses: (status, body, headers)."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def batch(hub: HubDouble, request: Request, repo: str, action: str) -> Answer:
 
 
 def stored(hub: HubDouble, request: Request, oid: str) -> Answer:
-    """The store of large files: another host, where a token must never arrive."""
+    """The storage of large files on another host, which must never receive a token."""
     if request.token:
         hub.leaks.append(request.path)
     if request.method == "PUT":
@@ -177,7 +177,7 @@ def resolve(hub: HubDouble, request: Request, repo: str, rev: str, path: str) ->
 def _open(
     hub: HubDouble, request: Request, repo: str, rev: str, write: bool = False
 ) -> Commit | Answer:
-    """The commit at `rev`, or a refusal; who may not read learns of no repository."""
+    """The commit at `rev`, or an error; without access, the repository is not found."""
     user = hub.users.get(request.token)
     repository = hub.repositories.get(repo)
     owner = repo.split("/")[0]

@@ -40,12 +40,12 @@ class HubDouble:
     """The server; a context manager.
 
     Attributes:
-        endpoint: What `HF_ENDPOINT` is set to.
-        users: Token -> name of the user it belongs to.
+        endpoint: The value of `HF_ENDPOINT`.
+        users: Dictionary of token -> name of the user.
         repositories: Id "user/name" -> repository.
-        faults: What goes wrong next.
+        faults: The pending faults.
         log: (method, path, status) of every request.
-        leaks: Paths of requests that brought a token where none belongs.
+        leaks: Paths of requests with a token that must not have one.
     """
 
     def __init__(self) -> None:
@@ -61,11 +61,11 @@ class HubDouble:
         self._server.daemon_threads = True
         port = self._server.server_port
         self.endpoint = f"http://127.0.0.1:{port}"
-        # Large files are redirected to another host name, as the Hub's are.
+        # Large files are redirected to another host name, as on the Hub.
         self.store = f"http://localhost:{port}"
 
     def __enter__(self) -> HubDouble:
-        # How often it looks whether it shall end: half a second unless told.
+        # The interval at which the server checks for shutdown; the default is 0.5 s.
         serve = functools.partial(self._server.serve_forever, poll_interval=0.01)
         threading.Thread(target=serve, daemon=True).start()
         return self
@@ -76,7 +76,7 @@ class HubDouble:
         self._server.server_close()
 
     def add(self, repo_id: str, files: dict[str, bytes], private: bool = False) -> None:
-        """Puts a repository there, or a commit onto its main branch."""
+        """Adds a repository, or a commit to its main branch."""
         repository = self.repositories.setdefault(repo_id, Repository(private))
         stored = {
             path: StoredFile(data, path.endswith(".h5")) for path, data in files.items()
