@@ -56,7 +56,7 @@ def test_a_dry_run_writes_a_folder_with_a_complete_card(host, tmp_path):
         "resized to 256 (bilinear, without antialiasing)",
         "75.96",
         "75.95",
-        "this project has not measured them",
+        "This project has not measured them",
         "hf://user/rednet_26_imagenet",
     ):
         assert words in card, words
