@@ -1,4 +1,4 @@
-"""How the operations of a layer are counted, and of what is inside of it."""
+"""Counts the operations of a layer and of its sublayers."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _POOLINGS = tuple(
 def rows(
     model: keras.Model, inputs: Any, prefix: str = "", again: bool = False
 ) -> Iterator[Row]:
-    """The row of every layer between `inputs` and the outputs of a model.
+    """Yields a row for every layer between `inputs` and the outputs of a model.
 
     Args:
         model: Functional model.
-        inputs: Symbolic tensors of the sizes that are counted.
-        prefix: Begins the names.
-        again: Whether the weights were counted before.
+        inputs: Symbolic tensors with the shapes to count for.
+        prefix: Prefix of the layer names.
+        again: Whether the weights have already been counted.
     """
     found: list[tuple[Any, Any, Any]] = []
 
@@ -47,7 +47,7 @@ def rows(
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs[0], model.outputs[0])
     inputs = keras.tree.pack_sequence_as(model.input, keras.tree.flatten(inputs))
-    # A clone: the calls would else be added to the graph of the model itself.
+    # Clone the model: otherwise, the calls would add nodes to its own graph.
     keras.models.clone_model(model, input_tensors=inputs, call_function=call)
     used: list[Any] = []
     for layer, x, y in found:
@@ -61,7 +61,7 @@ def _rows_of(layer: Any, x: Any, y: Any, prefix: str, again: bool) -> Iterator[R
     inner = None if isinstance(layer, BaseInvolution) else _inside(layer, x)
     if inner is not None:
         yield from rows(inner, _fresh(x), f"{name}/", again)
-        # What a layer of layers has beside them; nobody knows what it does with it.
+        # Weights of the outer layer itself; their operations are unknown.
         own = 0 if again else _size(own_trainable_variables(layer))
         if own:
             yield name, type(layer).__name__, _shape(y), own, 0, 0
@@ -72,7 +72,7 @@ def _rows_of(layer: Any, x: Any, y: Any, prefix: str, again: bool) -> Iterator[R
 
 
 def _inside(layer: Any, x: Any) -> keras.Model | None:
-    """What a model, or a layer of layers, computes: a model of the sizes of `x`."""
+    """Returns a model, or a composite layer as a model with inputs like `x`."""
     if isinstance(layer, keras.Model):
         return layer
     if not flat_layers(layer, recursive=False):
@@ -80,7 +80,7 @@ def _inside(layer: Any, x: Any) -> keras.Model | None:
     fresh = _fresh(x)
     try:
         return keras.Model(fresh, layer.call(fresh))
-    except Exception:  # Layers of other packages can fail in any way without values.
+    except Exception:  # a third-party layer may not support symbolic inputs
         return None
 
 
@@ -91,7 +91,7 @@ def _fresh(x: Any) -> Any:
 
 
 def _operations(layer: Any, inputs: Sides, outputs: Sides) -> tuple[int, int]:
-    """Multiply-adds and other operations."""
+    """Returns the numbers of multiply-adds and of other operations."""
     if isinstance(layer, BaseInvolution):
         return _of_involution(layer, inputs, outputs)
     if isinstance(layer, _CONVOLUTIONS):
@@ -125,7 +125,7 @@ def _of_involution(layer: Any, inputs: Sides, outputs: Sides) -> tuple[int, int]
 
 
 def _parameters(layer: Any) -> int:
-    """Without what batch normalization only keeps; of a frozen layer too."""
+    """Counts the weights, also of a frozen layer, without moving statistics."""
     layer.trainable = True
     return _size(layer.trainable_weights)
 
@@ -139,7 +139,7 @@ def _shape(tensor: Any) -> Sides:
     sides = tuple(tensor.shape[1:])
     if None in sides:
         raise ValueError(
-            "The cost cannot be counted where a layer leaves its shape open. "
+            "The cost cannot be counted: a layer has an unknown output shape. "
             + received(name=tensor.name, shape=sides)
         )
     return sides

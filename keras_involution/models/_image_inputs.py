@@ -12,7 +12,7 @@ from keras_involution._arguments import received
 
 
 def list_of_images(images: Any) -> tuple[list[Any], list[str | int]]:
-    """Single images and what they are called, from one image, a batch or a list."""
+    """Splits one image, a batch or a list into single images and their names."""
     if isinstance(images, str | Path) or _is_pil(images):
         images = [images]
     elif not isinstance(images, list | tuple):
@@ -30,19 +30,19 @@ def list_of_images(images: Any) -> tuple[list[Any], list[str | int]]:
 
 
 def image_array(image: Any, channels: int | None, data_format: str) -> np.ndarray:
-    """An image with the channels of the network, of values 0 to 255.
+    """Converts an image to an array with values from 0 to 255.
 
     Args:
-        image: Path, PIL image or array. Arrays are laid out as `data_format` says.
-        channels: Integer, channels of the network's input; `None` if any.
-        data_format: Layout of the result.
+        image: Path, PIL image or array. Arrays must have the layout of `data_format`.
+        channels: Integer, channels of the network's input; `None` keeps the channels of
+            the image.
+        data_format: `"channels_last"` or `"channels_first"`, layout of the result.
 
     Returns:
         Array (H, W, C), or (C, H, W) channels first.
 
     Raises:
-        ValueError: If the file cannot be read, or the values or the shape are not those
-            of an image.
+        ValueError: If the file cannot be read, or the shape or the values are invalid.
     """
     first = data_format == "channels_first"
     if isinstance(image, str | Path):
@@ -69,7 +69,7 @@ def image_array(image: Any, channels: int | None, data_format: str) -> np.ndarra
 
 
 def checked_values(array: np.ndarray) -> np.ndarray:
-    """The values of an image; raises where they are not 0 to 255."""
+    """Returns the array; raises `ValueError` if its values are not 0 to 255."""
     if array.dtype == bool or array.dtype.kind not in "uif":
         raise ValueError(
             "An image must hold numbers from 0 to 255. "
@@ -83,8 +83,8 @@ def checked_values(array: np.ndarray) -> np.ndarray:
         reason = "The image holds values that are not finite"
     elif low < 0:
         reason = (
-            "The image holds negative values, as if it were prepared already; "
-            "`predict` takes prepared tensors"
+            "The image holds negative values, so it may already be preprocessed; "
+            "`predict` takes preprocessed tensors"
         )
     elif high > 255:
         reason = "The image holds values above 255; scale them to 0 to 255"
@@ -100,14 +100,14 @@ def checked_values(array: np.ndarray) -> np.ndarray:
 
 
 def with_channels(array: np.ndarray, channels: int | None) -> np.ndarray:
-    """(H, W, C) with the channels that a network takes, where that has a meaning."""
+    """Converts (H, W, C) between gray, RGB and RGBA to the given channels."""
     given = array.shape[-1]
     if channels in (None, given):
         return array
     if channels == 3 and given == 1:
         return np.repeat(array, 3, axis=-1)
     if channels == 3 and given == 4:
-        # On white, as the reader of files does.
+        # Blend with white, like `read_image`.
         opaque = array[..., 3:].astype("float32") / 255
         on_white = array[..., :3] * opaque + 255 * (1 - opaque)
         return on_white.round().astype(array.dtype)

@@ -1,10 +1,10 @@
-"""A network in fewer steps than it has layers.
+"""Runs a network in fewer steps than it has layers.
 
-A convolution, its normalization, the sum with the shortcut and the ReLU behind it are
-one step. What a step needs is read from the layers' weights in every call, so nothing
-is kept that could become outdated. Feature maps are freed after their last use, where
-Keras keeps all of them until the end. Training is joined on PyTorch only: the sum and
-the ReLU use the memory of the normalization's outputs.
+A step computes a convolution, its normalization, the residual addition and the ReLU
+together. Every call reads the current weights of the layers, so nothing is cached that
+could become outdated. Feature maps are freed after their last use, whereas Keras keeps
+all of them until the end of the call. Training uses steps on PyTorch only: the addition
+and the ReLU are computed in place in the output of the normalization.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ _CONVOLUTIONS = (PointwiseConv2D, _centered.Conv2D, layers.Conv2D)
 
 
 class JoinedSteps:
-    """Mixed into a functional model with one input and one output, in front of it.
+    """Mixin for a functional model with one input and one output.
 
-    In float32, channels last, a call takes the steps: at inference on PyTorch and
-    TensorFlow, in training on PyTorch. They compute what the layers do, to rounding.
+    List it before `keras.Model`. In float32 with channels last, a call runs the steps:
+    at inference on PyTorch and TensorFlow, in training on PyTorch. The outputs equal
+    those of the layers, up to rounding.
     """
 
     inputs: list[keras.KerasTensor]
@@ -50,7 +51,7 @@ class JoinedSteps:
         self, inputs: Tensor, training: bool | None = None, mask: Any = None
     ) -> Tensor:
         if mask is not None or not self._takes_steps(inputs, training):
-            # `keras.Model`, which mypy does not see from here.
+            # `super()` is `keras.Model`, which mypy cannot know.
             return super().call(inputs, training=training, mask=mask)  # type: ignore[misc]
         values = {id(self.inputs[0]): inputs}
         for step in self._steps or ():
@@ -69,14 +70,14 @@ class JoinedSteps:
         if keras.backend.standardize_dtype(inputs.dtype) != expected.dtype:
             return False
         if self._steps is None:
-            # Past Keras's tracking: the layers are tracked already.
+            # Bypass Keras's tracking, because the layers are already tracked.
             object.__setattr__(self, "_steps", steps_of(self))
         return bool(self._steps)
 
 
 @dataclass
 class _Step:
-    """Layers one after another, by the ids of the tensors that they read and write."""
+    """Consecutive layers, with the ids of the tensors that they read and write."""
 
     layers: tuple[Any, ...]
     reads: list[int]
@@ -85,7 +86,7 @@ class _Step:
     overwrites: bool = False
 
     def run(self, values: list[Tensor]) -> Tensor:
-        """The outputs at inference."""
+        """Returns the output at inference."""
         convolution, norm, rest = self._parts()
         if norm is None:
             return self._layer_by_layer(values, training=False)
@@ -94,7 +95,7 @@ class _Step:
         return normalized(values[0], norm, convolution, shortcut, relu, self.overwrites)
 
     def train(self, values: list[Tensor]) -> Tensor:
-        """The outputs in training."""
+        """Returns the output in training."""
         convolution, norm, rest = self._parts()
         drops = any(isinstance(layer, StochasticDepthAdd) for layer in rest)
         if norm is None or drops or not norm.trains_joined():
@@ -105,7 +106,7 @@ class _Step:
         return norm.train_joined(x, shortcut[0] if shortcut else None, relu)
 
     def _parts(self) -> tuple[Any, Any, list[Any]]:
-        """Convolution, normalization and what follows; `None` for what is not there."""
+        """Returns convolution, normalization (`None` if absent), and other layers."""
         if len(self.layers) == 1:
             return None, None, []
         first, *rest = self.layers
@@ -126,7 +127,7 @@ class _Step:
 
 
 def steps_of(model: Any) -> list[_Step]:
-    """The steps of `model` in their order; none, if no layers are joined."""
+    """Returns the steps of `model` in order, or `[]` if no layers can be joined."""
     its_layers = [la for la in model.layers if not isinstance(la, layers.InputLayer)]
     if not all(map(_is_simple, its_layers)):
         return []
@@ -150,8 +151,8 @@ def steps_of(model: Any) -> list[_Step]:
     made = {s.writes for s in steps if len(s.layers) > 1 or _is_involution(s.layers[0])}
     for step in reversed(steps):
         step.last_reads = tuple(set(step.reads) - seen)
-        # Its shortcut, or the input of a normalization, which a step before has made
-        # and nobody reads any more.
+        # The output can overwrite the shortcut, or the input of a normalization, if an
+        # earlier step computed it and no later step reads it.
         step.overwrites = step.reads[-1] in made & set(step.last_reads)
         seen.update(step.reads)
     return steps
@@ -167,7 +168,7 @@ def _takes_training(kind: Any) -> bool:
 
 
 def _is_simple(layer: Any) -> bool:
-    """Called once, of one tensor, or the sum of two."""
+    """Whether a layer is called once, on one tensor or as the sum of two."""
     if len(nodes_of(layer)) != 1 or not isinstance(layer, layers.Layer):
         return False
     [node] = nodes_of(layer)
@@ -177,7 +178,7 @@ def _is_simple(layer: Any) -> bool:
 
 
 def _chains(model: Any, its_layers: list[Any]) -> dict[int, tuple[Any, ...]]:
-    """Layers that are one step, by the id of the last of them."""
+    """Maps the id of the last layer of each joined step to its layers."""
     reader, chains = reader_of(model), {}
     for norm in its_layers:
         if not _is_norm(norm):

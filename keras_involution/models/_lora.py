@@ -1,4 +1,4 @@
-"""LoRA: small matrices are trained beside the frozen 1x1 convolutions of a backbone."""
+"""LoRA: low-rank updates for the frozen 1x1 convolutions of a backbone."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ def layers_with_weights(model: Any) -> list[Any]:
 
 
 def pointwise_names(model: Any) -> list[str]:
-    """The names of the 1x1 convolutions, those inside of involutions included."""
+    """Returns the names of all 1x1 convolutions, including those in involutions."""
     names = [layer.name for layer in layers_with_weights(model) if _is_pointwise(layer)]
     return list(dict.fromkeys(names))
 
 
 def enable_lora(model: Any, rank: int, names: Sequence[str]) -> list[int]:
-    """Freezes a model but for low-rank matrices beside the layers of these names.
+    """Freezes a model and adds low-rank matrices to the layers with these names.
 
     Returns:
-        List of integers, the places of the adapted layers in `layers_with_weights`.
+        List of integers, the indices of the adapted layers in `layers_with_weights`.
 
     Raises:
-        ValueError: If no layer with such a name can be adapted; nothing is frozen then.
+        ValueError: If no layer with one of the names can be adapted. The model does not
+            change in this case.
     """
     rank = _arguments.positive_integer(rank, "rank")
     layers = layers_with_weights(model)
@@ -43,7 +44,7 @@ def enable_lora(model: Any, rank: int, names: Sequence[str]) -> list[int]:
         )
     model.trainable = True
     for layer in layers:
-        # A layer of layers that is frozen would freeze those inside for good.
+        # Freezing a composite layer would also freeze the adapted layers inside.
         if not flat_layers(layer):
             layer.trainable = False
     for place in chosen:

@@ -1,4 +1,4 @@
-"""Data whose images are prepared batch by batch."""
+"""Wraps datasets so that their images are preprocessed batch by batch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ Prepare = Callable[[Any], Any]
 
 
 class Preparation:
-    """Prepares images, and leaves alone what is prepared already.
+    """Preprocesses images and returns already preprocessed tensors unchanged.
 
-    Images have values from 0 to 255. A tensor of integers is a batch of images. So is
-    one of floating-point numbers if none is negative and one is larger than anything
-    that the preprocessor returns: 2.64 with the mean and deviation of ImageNet.
+    Images have values from 0 to 255. An integer tensor is always a batch of images. A
+    floating-point tensor is a batch of images if it has no negative value and its
+    maximum exceeds the largest output of the preprocessor, which is 2.64 for the mean
+    and standard deviation of ImageNet.
 
     Args:
-        preprocessor: Layer from images to inputs of the network.
+        preprocessor: Layer that converts images to inputs of the network.
     """
 
     def __init__(self, preprocessor: Any) -> None:
@@ -31,7 +32,7 @@ class Preparation:
         self.largest = _largest_output(preprocessor)
 
     def __call__(self, inputs: Any) -> Any:
-        """`inputs` of the network, a tensor or a structure with one tensor."""
+        """Preprocesses a tensor, or a structure with one tensor."""
         if len(keras.tree.flatten(inputs)) != 1:
             return inputs
         return keras.tree.map_structure(self._one, inputs)
@@ -44,7 +45,7 @@ class Preparation:
         return len(leaves[0].shape) == 4 and self._is_image(leaves[0])
 
     def of_tensorflow(self, inputs: Any) -> Any:
-        """As `__call__`, as a part of a `tf.data` pipeline."""
+        """Does the same as `__call__` in a `tf.data` pipeline."""
         import tensorflow as tf
 
         if len(keras.tree.flatten(inputs)) != 1:
@@ -79,7 +80,7 @@ class Preparation:
 
 
 def _largest_output(preprocessor: Any) -> float:
-    """The largest value that a converter makes of 0 to 255; 1 where it is unknown."""
+    """Returns the largest output for values from 0 to 255; 1 if it is unknown."""
     scale = np.asarray(getattr(preprocessor, "scale", 1 / 255), "float64")
     offset = np.asarray(getattr(preprocessor, "offset", 0.0), "float64")
     return float(np.maximum(255 * scale + offset, offset).max()) + 1e-3
@@ -93,15 +94,15 @@ def prepared_data(
     shuffle: bool,
     prepare: Preparation,
 ) -> dict[str, Any]:
-    """The arguments with which Keras gets the same data, its images prepared.
+    """Returns arguments for Keras with the same data and preprocessed images.
 
     Args:
         x: Any data that Keras takes: arrays, `tf.data`, `PyDataset`, a `DataLoader` of
             PyTorch, a dataset of grain, a generator.
-        y: Targets beside arrays.
-        sample_weight: Weights beside arrays.
-        batch_size: Integer, images in a batch of arrays.
-        shuffle: Boolean, whether arrays and `PyDataset`s come in another order.
+        y: Targets, if `x` is an array.
+        sample_weight: Sample weights, if `x` is an array.
+        batch_size: Integer, batch size, if `x` is an array.
+        shuffle: Boolean, whether to shuffle arrays and `PyDataset`s.
         prepare: The preparation.
 
     Returns:
@@ -122,7 +123,7 @@ def prepared_data(
         return found
     if isinstance(x, keras.utils.PyDataset):
         return {**found, "x": PreparedPyDataset(x, prepare)}
-    if hasattr(x, "for_fit"):  # the shard of a process, around one of the other kinds
+    if hasattr(x, "for_fit"):  # the shard of one process, which wraps another dataset
         x = copy.copy(x)
         x.data = prepared_data(x.data, None, None, None, False, prepare)["x"]
         return {**found, "x": x}
@@ -140,7 +141,7 @@ def prepared_data(
 
 
 class PreparedArrays(keras.utils.PyDataset):
-    """Batches of arrays that are in memory."""
+    """Preprocessed batches of arrays in memory."""
 
     def __init__(
         self,
@@ -155,7 +156,7 @@ class PreparedArrays(keras.utils.PyDataset):
         self.data = (x, y, sample_weight)
         self.batch_size, self.shuffle, self.prepare = batch_size, shuffle, prepare
         self.order = np.arange(len(keras.tree.flatten(x)[0]))
-        # From the seed that `keras.utils.set_random_seed` sets.
+        # `keras.utils.set_random_seed` seeds NumPy's global generator.
         self.generator = np.random.default_rng(np.random.randint(2**31))
         self.on_epoch_end()
 
@@ -174,7 +175,7 @@ class PreparedArrays(keras.utils.PyDataset):
 
 
 class PreparedPyDataset(keras.utils.PyDataset):
-    """The batches of a `PyDataset`."""
+    """The preprocessed batches of a `PyDataset`."""
 
     def __init__(self, dataset: keras.utils.PyDataset, prepare: Prepare) -> None:
         super().__init__(
@@ -183,7 +184,7 @@ class PreparedPyDataset(keras.utils.PyDataset):
             max_queue_size=dataset.max_queue_size,
         )
         self.dataset, self.prepare = dataset, _on_first_of_one(prepare)
-        if hasattr(dataset, "world_size"):  # it is the shard of a process
+        if hasattr(dataset, "world_size"):  # the shard of one process
             self.world_size = dataset.world_size
 
     @property
@@ -201,7 +202,7 @@ class PreparedPyDataset(keras.utils.PyDataset):
 
 
 class PreparedLoader(keras.utils.PyDataset):
-    """The batches of a loader that is iterated in its own order."""
+    """The preprocessed batches of a data loader, in the loader's own order."""
 
     def __init__(self, loader: Any, prepare: Prepare) -> None:
         super().__init__()
@@ -224,7 +225,7 @@ def _prepared_batches(batches: Iterator[Any], prepare: Prepare) -> Iterator[Any]
 
 
 def _on_first(prepare: Prepare) -> Callable[..., Any]:
-    """Of the elements (x), (x, y) and (x, y, weight) of a `tf.data.Dataset`."""
+    """Applies `prepare` to x of (x), (x, y) or (x, y, weight) in `tf.data`."""
 
     def prepared(x: Any, *others: Any) -> Any:
         return (prepare(x), *others) if others else prepare(x)
@@ -233,7 +234,7 @@ def _on_first(prepare: Prepare) -> Callable[..., Any]:
 
 
 def _on_first_of_one(prepare: Prepare) -> Prepare:
-    """Of a batch that is x, or a tuple of x, y and weight."""
+    """Applies `prepare` to x of a batch that is x or a tuple (x, y, weight)."""
 
     def prepared(batch: Any) -> Any:
         if isinstance(batch, tuple | list):
@@ -270,7 +271,7 @@ def _has_length(loader: Any) -> bool:
 
 
 def _is_of(x: Any, package: str, *names: str) -> bool:
-    """Whether a class of `x` has one of these names in `package`, imported or not."""
+    """Whether `x` is an instance of a class of `package`, without importing it."""
     return any(
         base.__name__ in names and base.__module__.split(".")[0] == package
         for base in type(x).__mro__

@@ -14,17 +14,17 @@ from keras_involution.models._prepared_data import Preparation, prepared_data
 
 
 class PreparesImages:
-    """Mixed into models that have a `preprocessor`, in front of `keras.Model`.
+    """Mixin for models with a `preprocessor`; list it before `keras.Model`.
 
-    The methods prepare images of values 0 to 255, integers or floating-point numbers,
-    batch by batch. Tensors that are prepared already are used as they are, and with
-    `preprocessor=None` everything is. Calling the model itself never prepares.
+    The methods preprocess images with values from 0 to 255, integers or floating-point
+    numbers, batch by batch. Tensors that are already preprocessed do not change, and
+    with `preprocessor=None` no tensor does. Calling the model itself never
+    preprocesses.
     """
 
     preprocessor: Any
 
-    # `super()` is `keras.Model`, which stands behind in the order of bases and which
-    # mypy does not see from here: hence what it is told to ignore below.
+    # `super()` is `keras.Model`, which mypy cannot know: hence the `type: ignore`s.
     @strict_keywords
     def fit(
         self,
@@ -45,7 +45,7 @@ class PreparesImages:
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
     ) -> keras.callbacks.History:
-        """As `keras.Model.fit`, of images or of prepared tensors."""
+        """Like `keras.Model.fit`, for images or preprocessed tensors."""
         prepare = self._preparation()
         if prepare is not None:
             if validation_split and prepare.holds_images(x):
@@ -79,8 +79,7 @@ class PreparesImages:
             "validation_batch_size": validation_batch_size,
             "validation_freq": validation_freq,
         }
-        # The base classes may have values of their own for what is not given. mypy does
-        # not see the Keras model that stands behind this class.
+        # Omitted arguments use the defaults of the base class.
         given = {name: value for name, value in given.items() if value is not None}
         return super().fit(**given)  # type: ignore[misc]
 
@@ -96,8 +95,9 @@ class PreparesImages:
         return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """As `keras.Model.evaluate`, of images or of prepared tensors."""
-        # Keras's `fit` marks its own calls, of data that it has prepared.
+        """Like `keras.Model.evaluate`, for images or preprocessed tensors."""
+        # `fit` validates with keywords such as `_use_cached_eval_dataset`; its data is
+        # already preprocessed.
         unknown = {k: v for k, v in kwargs.items() if not k.startswith("_")}
         names = _strict.arguments_of(PreparesImages.evaluate)
         _strict.refuse_unknown(f"{type(self).__name__}.evaluate", unknown, names)
@@ -106,7 +106,6 @@ class PreparesImages:
             data = prepared_data(x, y, sample_weight, batch_size, False, prepare)
             x, y, sample_weight = data["x"], data["y"], data["sample_weight"]
             batch_size = data["batch_size"]
-        # The Keras model again, which mypy does not see.
         return super().evaluate(  # type: ignore[misc]
             x,
             y,
@@ -128,12 +127,11 @@ class PreparesImages:
         steps: int | None = None,
         callbacks: Any = None,
     ) -> Any:
-        """As `keras.Model.predict`, of images or of prepared tensors."""
+        """Like `keras.Model.predict`, for images or preprocessed tensors."""
         prepare = self._preparation()
         if prepare is not None:
             data = prepared_data(x, None, None, batch_size, False, prepare)
             x, batch_size = data["x"], data["batch_size"]
-        # The Keras model again, which mypy does not see.
         return super().predict(  # type: ignore[misc]
             x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks
         )
@@ -147,7 +145,7 @@ class PreparesImages:
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """As `keras.Model.train_on_batch`, of images or of prepared tensors."""
+        """Like `keras.Model.train_on_batch`, for images or preprocessed tensors."""
         return super().train_on_batch(  # type: ignore[misc]
             self._prepared(x), y, sample_weight, class_weight, return_dict
         )
@@ -160,14 +158,14 @@ class PreparesImages:
         sample_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """As `keras.Model.test_on_batch`, of images or of prepared tensors."""
+        """Like `keras.Model.test_on_batch`, for images or preprocessed tensors."""
         return super().test_on_batch(  # type: ignore[misc]
             self._prepared(x), y, sample_weight, return_dict
         )
 
     @strict_keywords
     def predict_on_batch(self, x: Any) -> Any:
-        """As `keras.Model.predict_on_batch`, of images or of prepared tensors."""
+        """Like `keras.Model.predict_on_batch`, for images or preprocessed tensors."""
         return super().predict_on_batch(self._prepared(x))  # type: ignore[misc]
 
     def _preparation(self) -> Preparation | None:
@@ -191,13 +189,13 @@ def _prepared_validation(
 
 
 def _split(x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Any, ...]:
-    """The first part of arrays, and their last `fraction` as validation data."""
+    """Splits off the last `fraction` of the arrays as validation data."""
     count = len(keras.tree.flatten(x)[0])
     first = int(count * (1 - fraction))
     if not 0 < first < count:
         raise ValueError(
-            f"`validation_split` must leave images on both sides of {count}. "
-            + received(validation_split=fraction)
+            f"`validation_split` must leave images for training and validation; there "
+            f"are {count} images. " + received(validation_split=fraction)
         )
 
     def part(data: Any, rows: slice) -> Any:

@@ -1,7 +1,7 @@
 """`from_preset`, `save_to_preset` and `push_to_hub` as methods of the models.
 
-The hub is imported when a method is called, since `huggingface_hub` and the readers of
-files are heavy, and `import keras_involution` is to stay light.
+The methods import `keras_involution.hub` when they are called, because
+`huggingface_hub` and the file readers would slow down `import keras_involution`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from keras_involution.models.rednet_presets import PresetList
 
 
 class PresetMethods:
-    """Reads and writes preset folders; mixed into the models.
+    """Mixin that loads, saves and uploads presets.
 
     `presets`, an attribute of the class, maps the name of every built-in preset that
     the class can load to its description, parameters, published accuracy and handle.

@@ -1,9 +1,9 @@
-"""The policies of a head that Keras has quantized, as a saved model keeps them.
+"""Dtype policies of a classifier head that Keras has quantized.
 
-Keras quantizes a layer where it stands, and its new dtype policy says how. A model that
-builds its layers from arguments of its own has to hand that policy on, or it is built
-with layers that the saved weights do not fit. Keras's `DTypePolicyMap` is made for it:
-policies by the names of layers.
+Keras quantizes a layer in place and records the mode in its dtype policy. A model that
+creates its layers from its own arguments must save this policy in its config.
+Otherwise, the saved weights do not fit the layers of the loaded model. The config
+stores a `keras.dtype_policies.DTypePolicyMap` from layer names to policies.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from keras_involution._arguments import received
 
 
 def policy_of(head_dtype: Any, name: str) -> Any:
-    """The policy of one layer of the head.
+    """Returns the dtype policy of one layer of the head.
 
-    Not the map itself: of a layer with a map, Keras 3.15 saves no scales.
+    A layer must not get the map itself: Keras 3.15 would not save its scales.
     """
     policy = keras.dtype_policies.get(head_dtype)
     return policy[name] if isinstance(policy, DTypePolicyMap) else policy
 
 
 def policies_of_head(head_dtype: Any, dense: keras.layers.Layer) -> Any:
-    """The policy of the head, a map where its dense layer is quantized."""
+    """Returns the policy of the head; a map if its dense layer is quantized."""
     policy = keras.dtype_policies.get(head_dtype)
     default = getattr(policy, "default_policy", policy)
     if dense.quantization_mode is None:
@@ -36,7 +36,7 @@ def policies_of_head(head_dtype: Any, dense: keras.layers.Layer) -> Any:
 
 
 def _check_configuration(dense: Any) -> None:
-    """Raises where the dense layer computes otherwise than its policy says."""
+    """Raises `ValueError` if the quantizers are not the defaults of the mode."""
     mode, config = dense.quantization_mode, dense.quantization_config
     usual: list[Any] = []
     if mode == "int8":
@@ -49,6 +49,6 @@ def _check_configuration(dense: Any) -> None:
     configs = [each.get_config() for each in usual]
     if not usual or (config is not None and config.get_config() not in configs):
         raise ValueError(
-            "A model is saved with the usual quantizers of 'int8', 'int4' and "
-            f"'float8'. {received(mode=mode, config=config)}"
+            "Only models with the default quantizers of 'int8', 'int4' and 'float8' "
+            f"can be saved. {received(mode=mode, config=config)}"
         )

@@ -1,4 +1,4 @@
-"""Single batches on several replicas of TensorFlow, each of which takes its rows."""
+"""Splits single batches over the replicas of a TensorFlow strategy."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from keras_involution._keras_private import build_metrics
 
 
 def local_replicas() -> int:
-    """Replicas of the current strategy in this process."""
+    """Returns the number of replicas of the current strategy in this process."""
     strategy = tf.distribute.get_strategy()
     return len(strategy.extended.worker_devices)
 
 
 def made_outside(model: Any) -> list[str]:
-    """Paths of variables that the replicas of the current strategy do not share."""
+    """Returns the paths of variables created outside the current strategy."""
     if not tf.distribute.has_strategy():
         return []
     is_ours = tf.distribute.get_strategy().extended.variable_created_in_scope
@@ -26,7 +26,7 @@ def made_outside(model: Any) -> list[str]:
 
 
 def split(batch: Any) -> Any:
-    """A batch (B, ...) of this process as one value for each of its replicas."""
+    """Splits a batch (B, ...) of this process into one value for each replica."""
     replicas = local_replicas()
 
     def one(array: Any) -> Any:
@@ -46,7 +46,7 @@ def split(batch: Any) -> Any:
 
 
 def joined(values: Any) -> Any:
-    """The rows of all replicas of this process, as NumPy arrays."""
+    """Concatenates the values of all replicas of this process as NumPy arrays."""
     strategy = tf.distribute.get_strategy()
 
     def one(value: Any) -> np.ndarray:
@@ -60,16 +60,16 @@ def train_on_batch(
     model: Any, parent: Any, x: Any, y: Any, sample_weight: Any
 ) -> dict[str, float]:
     batch = (x, y, sample_weight)
-    # Keras builds metrics from the shapes of a batch, which a split one has not.
+    # Keras builds metrics from the shapes of a batch; a split batch has no shape.
     build_metrics(model, batch)
     parent.train_on_batch(*split(batch))
-    # Keras's own answer is that of the first replica.
+    # The return value of Keras covers only the first replica.
     return {name: float(v) for name, v in model.get_metrics_result().items()}
 
 
 def predict_on_batch(parent: Any, x: Any) -> Any:
     count, replicas = len(tree.flatten(x)[0]), local_replicas()
-    # Every replica takes as many rows: the missing ones are repeated and dropped.
+    # All replicas need the same number of rows: repeat the last row, then drop copies.
     rows = np.minimum(np.arange(-(-count // replicas) * replicas), count - 1)
     filled = tree.map_structure(lambda array: np.asarray(array)[rows], x)
     outputs = parent.predict_on_batch(split(filled))

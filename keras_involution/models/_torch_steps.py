@@ -1,4 +1,4 @@
-"""A training step of one of several processes of PyTorch."""
+"""Training step for one of several PyTorch processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_involution.layers._torch_processes import add_over_processes, world_s
 
 
 def train_step(model: Any, data: Any) -> dict[str, Any]:
-    """Keras's step with gradients and metrics of the rows of all processes."""
+    """Runs Keras's training step with gradients and metrics of all processes."""
     with _joined():
         x, y, sample_weight = _unpacked(data)
         _begin_equal(model)
@@ -37,7 +37,7 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
 
 
 def _exchange(model: Any, gradients: list[Any], before: list[torch.Tensor]) -> None:
-    """Averages the gradients; adds what the step has added to the metrics."""
+    """Averages the gradients and sums the metric updates over all processes."""
     present = [gradient for gradient in gradients if gradient is not None]
     after = _metric_values(model)
     added = [new - old for new, old in zip(after, before, strict=True)]
@@ -50,7 +50,7 @@ def _exchange(model: Any, gradients: list[Any], before: list[torch.Tensor]) -> N
 
 
 def _begin_equal(model: Any) -> None:
-    """Gives every process the weights of the first, once for every optimizer."""
+    """Broadcasts the weights of the first process, once for each optimizer."""
     optimizer = model.optimizer
     if model._equal_for is optimizer:
         return
@@ -68,7 +68,7 @@ def _metric_values(model: Any) -> list[torch.Tensor]:
 
 
 def _loss_metric(model: Any) -> Any:
-    """The mean of the losses, which Keras lists first among the metrics."""
+    """Returns the metric with the mean loss."""
     return next(metric for metric in model.metrics if metric.name == "loss")
 
 
@@ -83,10 +83,10 @@ def _rows(x: Any) -> int:
 
 
 class OnlyJoinedSteps(TorchFunctionMode):
-    """Refuses to train a model that would differ from process to process.
+    """Raises an error if a model is trained without averaging its gradients.
 
-    PyTorch's own way to see the functions that are called in a block; steps of
-    `DataParallelSteps` leave it while they run.
+    A `TorchFunctionMode` intercepts all PyTorch functions called in a block. Training
+    steps of `DataParallelSteps` leave the block while they run.
     """
 
     active: ClassVar[list[OnlyJoinedSteps]] = []
@@ -117,7 +117,7 @@ class OnlyJoinedSteps(TorchFunctionMode):
 
 
 class _joined:
-    """A step that may train: outside of `OnlyJoinedSteps`, if there is one."""
+    """Context of a step that may train: it leaves `OnlyJoinedSteps`, if active."""
 
     def __enter__(self) -> None:
         self.left = OnlyJoinedSteps.active[-1] if OnlyJoinedSteps.active else None

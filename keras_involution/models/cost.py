@@ -141,6 +141,6 @@ def _check_shape(model: keras.Model, shape: Shape) -> None:
     )
     if not fits:
         raise ValueError(
-            f"`input_shape` must fit the model's {expected[1:]}. "
+            f"`input_shape` must match the input shape {expected[1:]} of the model. "
             + received(input_shape=shape)
         )

@@ -1,9 +1,9 @@
-"""Training steps of one model over several processes or replicas.
+"""Data-parallel training steps over several processes or replicas.
 
-JAX needs nothing here: `keras.distribution` shards the batch, and the step is one
-program. On PyTorch every process runs a step of its own, whose gradients have to be
-averaged; on TensorFlow `train_on_batch` and `predict_on_batch` hand the whole batch to
-every replica. The classes of this package take both into their own methods.
+On JAX, `keras.distribution` shards the batch and nothing else is needed. On PyTorch,
+every process runs its own step, so the gradients must be averaged. On TensorFlow,
+`train_on_batch` and `predict_on_batch` of Keras pass the whole batch to every replica,
+so the batch must be split. `DataParallelSteps` overrides the methods of Keras for this.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _BACKEND = keras.config.backend()
 
 
 class DataParallelSteps:
-    """Mixed into a Keras model, in front of it: its steps use all devices.
+    """Mixin for steps that use all devices; list it before `keras.Model`.
 
-    With PyTorch, every process trains on its own rows, and gradients and metrics are
-    those of the rows of all processes, as with one process and the whole batch. With
-    TensorFlow, `train_on_batch` and `predict_on_batch` split their batch over the
-    replicas. With one device, and with JAX, nothing differs from Keras.
+    With PyTorch, every process trains on its own rows. Gradients and metrics are
+    combined over the processes, so they equal those of one process with the whole
+    batch. With TensorFlow, `train_on_batch` and `predict_on_batch` split their batch
+    over the replicas. With one device, and with JAX, the steps are those of Keras.
     """
 
-    # The optimizer whose processes began with equal weights.
+    # The optimizer for which the weights of all processes were made equal.
     _equal_for: Any = None
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.fit`; data of several processes must be sharded.
+        """Like `keras.Model.fit`; with several processes, the data must be sharded.
 
         Raises:
-            ValueError: If several processes of PyTorch would each train on all rows, or
+            ValueError: If several PyTorch processes would each train on all rows, or
                 the model was built outside the block of `distribute`.
         """
         refuse_model_from_outside(self)
@@ -46,7 +46,7 @@ class DataParallelSteps:
                 + received(x=type(x), world_size=size)
             )
         if shards is not None:
-            # Keras would draw another order of the batches in every process.
+            # Keras would shuffle the batches differently in every process.
             kwargs["shuffle"] = False
         if hasattr(x, "for_fit"):
             x, given = x.for_fit()
@@ -54,13 +54,13 @@ class DataParallelSteps:
         return super().fit(x, *args, **kwargs)  # type: ignore[misc]
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate`, which JAX refuses with several processes."""
+        """Like `keras.Model.evaluate`; raises on JAX with several processes."""
         refuse_model_from_outside(self)
         _refuse_rows_of_all("evaluate")
         return super().evaluate(*args, **kwargs)  # type: ignore[misc]
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.predict`, which JAX refuses with several processes."""
+        """Like `keras.Model.predict`; raises on JAX with several processes."""
         refuse_model_from_outside(self)
         _refuse_rows_of_all("predict")
         return super().predict(*args, **kwargs)  # type: ignore[misc]
@@ -80,7 +80,7 @@ class DataParallelSteps:
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """`keras.Model.train_on_batch`, with the batch split over the replicas."""
+        """Like `keras.Model.train_on_batch`; splits the batch over the replicas."""
         refuse_model_from_outside(self)
         parent: Any = super()
         given = (x, y, sample_weight, class_weight)
@@ -93,7 +93,7 @@ class DataParallelSteps:
         return logs if return_dict else values if len(values) > 1 else values[0]
 
     def predict_on_batch(self, x: Any) -> Any:
-        """`keras.Model.predict_on_batch`, with the batch split over the replicas."""
+        """Like `keras.Model.predict_on_batch`; splits the batch over the replicas."""
         refuse_model_from_outside(self)
         parent: Any = super()
         if not _replicas():
@@ -145,7 +145,7 @@ class DataParallelModel(DataParallelSteps, keras.Model):
 
 
 def world_size() -> int:
-    """Number of processes of PyTorch or JAX that train one model."""
+    """Returns the number of PyTorch or JAX processes that train one model."""
     if _BACKEND == "torch":
         from keras_involution.layers import _torch_processes
 
@@ -158,7 +158,7 @@ def world_size() -> int:
 
 
 def refuse_model_from_outside(model: Any) -> None:
-    """Raises where the replicas of TensorFlow have no copies of a model's variables.
+    """Checks that a model was built inside the block of `distribute` on TensorFlow.
 
     Raises:
         ValueError: If the model was built outside the block of `distribute`.
@@ -176,7 +176,7 @@ def refuse_model_from_outside(model: Any) -> None:
 
 
 def _replicas() -> bool:
-    """Whether TensorFlow has several replicas to split a batch over."""
+    """Whether there are several TensorFlow replicas to split a batch over."""
     if _BACKEND != "tensorflow":
         return False
     import tensorflow as tf
@@ -185,7 +185,7 @@ def _replicas() -> bool:
 
 
 def _refuse_rows_of_all(method: str) -> None:
-    """With JAX, the rows of every process would be taken for a shard of the data."""
+    """Raises on JAX with several processes: Keras would treat all rows as a shard."""
     if _BACKEND == "jax" and world_size() > 1:
         raise ValueError(
             f"With several processes, use `Distribution.{method}`, which shards the "

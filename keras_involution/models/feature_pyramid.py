@@ -1,4 +1,4 @@
-"""The feature pyramid of detectors and segmenters, with involutions in its outputs."""
+"""Feature pyramid network with involutions, for detectors and segmenters."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ class InvolutionFeaturePyramid(HoldsPointwise):
         }
 
     def _used(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The levels that get an output of their own, finest first."""
+        """Selects the inputs from `min_level` to `max_level`, finest first."""
         last = max(map(_number, inputs), default=0)
         levels = range(self.min_level, min(last, self.max_level) + 1)
         missing = [f"P{n}" for n in levels if f"P{n}" not in inputs]
@@ -214,17 +214,17 @@ class InvolutionFeaturePyramid(HoldsPointwise):
             for side, half in zip(self._sides(fine), self._sides(coarse)):
                 if side and half and half != -(-side // 2):
                     raise ValueError(
-                        "Each map must have half the sides of the finer one, rounded "
-                        f"up. {received(finer=fine, coarser=coarse)}"
+                        "Height and width of each map must be half of those of the "
+                        "finer map, rounded up. " + received(finer=fine, coarser=coarse)
                     )
 
     def _coarser(self, used: Mapping[str, Any]) -> list[str]:
-        """The levels above those of the inputs."""
+        """Returns the names of the levels above those of the inputs."""
         first = _number(list(used)[-1]) + 1
         return [f"P{n}" for n in range(first, self.max_level + 1)]
 
     def _add(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """Sum of a map and the next coarser one at twice its size."""
+        """Adds the upsampled coarse map to the fine one."""
         rows, columns = self._sides(keras.ops.shape(fine))
         x = self.enlarge(coarse)
         if self.data_format == "channels_first":
@@ -278,7 +278,7 @@ class InvolutionFeaturePyramid(HoldsPointwise):
         return tuple(shape[2:4] if first else shape[1:3])
 
     def _with_filters(self, shape: Shape, strides: int = 1) -> Shape:
-        """The shape of an output: `num_filters` channels, sides by `strides`."""
+        """Returns `shape` with `num_filters` channels, downsampled by `strides`."""
         sides = [side and -(-side // strides) for side in self._sides(shape)]
         if self.data_format == "channels_first":
             return (shape[0], self.num_filters, *sides)
@@ -286,7 +286,7 @@ class InvolutionFeaturePyramid(HoldsPointwise):
 
 
 def _number(level: str) -> int:
-    """3 of "P3"."""
+    """Returns the number of a level, such as 3 for "P3"."""
     if not (level[:1] == "P" and level[1:].isdecimal()):
         raise ValueError(
             f'The levels must be named "P2", "P3"... {received(level=level)}'

@@ -83,11 +83,14 @@ def fuse_for_inference(model: keras.Model) -> keras.Model:
 
 
 class _Folded(layers.Layer):
-    """Stands for a layer that the convolution before it computes; never called."""
+    """Placeholder for a layer that was folded into a convolution; never called."""
 
 
 def _chains(model: keras.Model) -> Iterator[tuple[Any, ...]]:
-    """(convolution, normalization), or with a ReLU behind them; read by nobody else."""
+    """Yields (convolution, norm) or (convolution, norm, ReLU) that can be folded.
+
+    No other layer reads the intermediate tensors.
+    """
     reader = reader_of(model)
     for layer in model.layers:
         norm = reader(layer) if isinstance(layer, _CONVOLUTIONS) else None
@@ -97,7 +100,10 @@ def _chains(model: keras.Model) -> Iterator[tuple[Any, ...]]:
 
 
 def reader_of(model: keras.Model) -> Callable[[Any], Any]:
-    """From a layer of `model` to the one layer that reads its one output, or `None`."""
+    """Returns a function from a layer to the only layer that reads its output.
+
+    The function returns `None` if several layers, or none, read the output.
+    """
     readers: dict[int, list[Any]] = {id(tensor): [] for tensor in model.outputs}
     outputs = set(readers)
     for layer in model.layers:
@@ -138,14 +144,14 @@ def _without_weights(layer: Any, folded: tuple[Any, ...]) -> Any:
     try:
         config = layer.get_config()
         if folded:
-            # The folded kernel is another than the one that was rounded to integers.
+            # The folded kernel differs from the quantized one, so it stays in float.
             config["dtype"] = float_policy(layer.dtype_policy)
             config["use_bias"] = True
             config["activation"] = "relu" if len(folded) == 2 else None
             for key in ("lora_rank", "lora_alpha"):  # the kernel includes them
                 config.pop(key, None)
         return layer.__class__.from_config(config)
-    except Exception as error:  # layers of others may raise anything
+    except Exception as error:  # third-party layers may raise any exception
         raise ValueError(
             f"A layer cannot be copied from its config: {error} "
             + received(layer=layer.name)
@@ -153,7 +159,7 @@ def _without_weights(layer: Any, folded: tuple[Any, ...]) -> Any:
 
 
 def _copy_weights(layer: Any, new: Any) -> None:
-    """By the layers' own saving, which merges LoRA and knows quantized weights."""
+    """Copies weights with the layers' own saving, which merges LoRA matrices."""
     pairs = zip(
         flat_layers(layer, include_self=True),
         flat_layers(new, include_self=True),
@@ -168,7 +174,7 @@ def _copy_weights(layer: Any, new: Any) -> None:
 
 
 def _folded(convolution: Any, norm: Any) -> list[np.ndarray]:
-    """Kernel and bias of the two, computed in float64."""
+    """Returns the folded kernel and bias, computed in float64."""
 
     def numbers(variable: Any, otherwise: float = 0.0) -> Any:
         if variable is None:

@@ -12,36 +12,41 @@ from keras_involution.models.rednet_image_converter import RedNetImageConverter
 
 
 def channels_of(image_shape: Shape, data_format: str) -> int:
-    """The number of channels of an image.
+    """Returns the number of channels of an image shape.
 
     Raises:
-        ValueError: If the shape is not three sides with known channels.
+        ValueError: If the shape does not have three dimensions and known channels.
     """
     shape = tuple(image_shape)
     channels = shape[0 if data_format == "channels_first" else -1] if shape else None
     if len(shape) != 3 or not isinstance(channels, int) or channels < 1:
         raise ValueError(
-            "`image_shape` must be the shape of an image with its channels. "
+            "`image_shape` must have three dimensions and a known number of channels. "
             + received(image_shape=shape, data_format=data_format)
         )
     return channels
 
 
 def adapted_kernel(kernel: np.ndarray, channels: int) -> np.ndarray:
-    """(Kh, Kw, C, F) to (Kh, Kw, channels, F)."""
+    """Converts a kernel (Kh, Kw, C, F) to (Kh, Kw, channels, F).
+
+    The sum over the input channels does not change, so gray images give the same
+    outputs.
+    """
     total = kernel.sum(axis=2, keepdims=True)
     if channels == kernel.shape[2]:
         return kernel
     if channels == 1:
         return total
-    turns = kernel[:, :, np.arange(channels) % kernel.shape[2]]
-    surplus = (total - turns.sum(axis=2, keepdims=True)) / channels
-    return turns + surplus
+    repeated = kernel[:, :, np.arange(channels) % kernel.shape[2]]
+    surplus = (total - repeated.sum(axis=2, keepdims=True)) / channels
+    return repeated + surplus
 
 
 def converter_for(
     converter: RedNetImageConverter, backbone: Any
 ) -> RedNetImageConverter:
+    """Adapts size, scale and offset of a converter to the inputs of a backbone."""
     channels = channels_of(backbone.image_shape, backbone.data_format)
     first = backbone.data_format == "channels_first"
     sides = backbone.image_shape[1:] if first else backbone.image_shape[:2]

@@ -1,4 +1,4 @@
-"""The feature maps of the stages, with the names of PyTorch Image Models (timm)."""
+"""Feature maps of the stages, with the interface of PyTorch Image Models (timm)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_involution._typing import Tensor
 
 
 class Intermediates:
-    """Mixed into a backbone with `pyramid_outputs`, in front of `keras.Model`."""
+    """Mixin for a backbone with `pyramid_outputs`; list it before `keras.Model`."""
 
     data_format: str
     input: keras.KerasTensor
@@ -20,7 +20,7 @@ class Intermediates:
 
     @property
     def pyramid_outputs(self) -> dict[str, keras.KerasTensor]:
-        """The map of every stage by its level."""
+        """The feature map of each stage, by level."""
         raise NotImplementedError
 
     @property

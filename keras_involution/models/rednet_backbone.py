@@ -170,11 +170,11 @@ class RedNetBackbone(
 
     @classmethod
     def from_depth(cls, depth: int, **kwargs: Any) -> RedNetBackbone:
-        """The backbone of a published depth.
+        """Creates a backbone of a published depth.
 
         Args:
-            depth: 26, 38, 50, 101 or 152.
-            **kwargs: As for the class.
+            depth: Integer, 26, 38, 50, 101 or 152.
+            **kwargs: Arguments of the class except `stackwise_num_blocks`.
 
         Returns:
             A new backbone with random weights.
@@ -191,12 +191,12 @@ class RedNetBackbone(
 
     @property
     def depth(self) -> int | None:
-        """The published depth with these stages, or `None`."""
+        """The published depth with the same numbers of blocks, or `None`."""
         return self.depth_of(self.stackwise_num_blocks)
 
     @staticmethod
     def depth_of(stackwise_num_blocks: Sequence[int]) -> int | None:
-        """The published depth with stages of so many bottlenecks, or `None`."""
+        """Returns the published depth with these numbers of blocks, or `None`."""
         for depth, blocks in STACKWISE_NUM_BLOCKS.items():
             if blocks == tuple(stackwise_num_blocks):
                 return depth
@@ -204,12 +204,13 @@ class RedNetBackbone(
 
     @property
     def pyramid_outputs(self) -> dict[str, keras.KerasTensor]:
-        """The map of every stage, "P2" on; a plain dictionary, as JAX needs it."""
+        """The feature map of each stage, from "P2" (stride 4) to "P5" (stride 32)."""
+        # A copy as a plain dictionary: JAX does not know the tracked one of Keras.
         return dict(self._pyramid_outputs)
 
     @property
     def pyramid_level_inputs(self) -> dict[str, str]:
-        """Name of the layer behind each of `pyramid_outputs`, as keras-cv reads it."""
+        """The name of the layer of each of `pyramid_outputs`, as in keras-cv."""
         return {
             level: layer_of(tensor).name
             for level, tensor in self.pyramid_outputs.items()
@@ -239,7 +240,10 @@ class RedNetBackbone(
                 layer.trainable = False
 
     def default_lora_layer_names(self) -> list[str]:
-        """The names of the layers that `enable_lora` adapts: all 1x1 convolutions."""
+        """Returns the names of the layers that `enable_lora` adapts by default.
+
+        These are all 1x1 convolutions, including those in involutions.
+        """
         return _lora.pointwise_names(self)
 
     def enable_lora(
@@ -260,7 +264,7 @@ class RedNetBackbone(
         names = target_layer_names
         if names is None:
             names = self.default_lora_layer_names()
-        # Under the names that keras-hub saves and loads such matrices by.
+        # keras-hub saves and loads LoRA matrices with attributes of these names.
         self._lora_enabled_layers = _lora.enable_lora(self, rank, names)
         self._lora_rank = rank
 
@@ -279,7 +283,8 @@ class RedNetBackbone(
             A new backbone.
 
         Raises:
-            ValueError: If the shape is not that of an image.
+            ValueError: If `image_shape` does not have three dimensions and a known
+                number of channels.
         """
         channels_of(image_shape, self.data_format)
         config = {**self.get_config(), "image_shape": tuple(image_shape)}
@@ -320,7 +325,7 @@ class RedNetBackbone(
 
 
 def _drop_rates(last: float, stages: list[tuple[int, int, int]]) -> Iterator[float]:
-    """The rate of every bottleneck, from 0 to `last` in equal steps."""
+    """Yields the drop rate of each bottleneck, from 0 to `last` in equal steps."""
     count = sum(blocks for _, blocks, _ in stages)
     return (last * block / max(1, count - 1) for block in range(count))
 

@@ -1,4 +1,4 @@
-"""The parts a RedNet is put together from: stem, bottleneck, head of a stage."""
+"""The building blocks of a RedNet: stem, bottleneck and their layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPATIAL_OPERATORS = ("involution", "convolution")
 
 @dataclass(frozen=True)
 class BlockSettings:
-    """What every block of one network has in common."""
+    """Settings shared by all blocks of a network."""
 
     spatial_operator: str
     kernel_size: int
@@ -31,7 +31,7 @@ class BlockSettings:
 
     @property
     def dtype(self) -> Any:
-        """That of all but the 1x1 convolutions, which may be quantized."""
+        """The dtype of all layers except 1x1 convolutions, which may be quantized."""
         return float_policy(self.pointwise_dtype)
 
     @property
@@ -46,7 +46,7 @@ class BlockSettings:
 def apply_stem(
     x: keras.KerasTensor, filters: int, kernel_size: int, settings: BlockSettings
 ) -> keras.KerasTensor:
-    """(B, H, W, 3) to (B, ceil(H / 4), ceil(W / 4), filters)."""
+    """Applies the stem: (B, H, W, 3) to (B, ceil(H / 4), ceil(W / 4), filters)."""
     x = apply_padded_convolution(x, filters // 2, 2, "stem_1_conv", settings)
     x = apply_norm(x, "stem_1", settings)
     x = apply_spatial_operator(x, 1, kernel_size, "stem_2", settings)
@@ -65,7 +65,10 @@ def apply_bottleneck(
     settings: BlockSettings,
     drop_rate: float = 0.0,
 ) -> keras.KerasTensor:
-    """(B, H, W, C) to (B, ceil(H / strides), ceil(W / strides), 4 * filters)."""
+    """Applies a bottleneck block.
+
+    It converts (B, H, W, C) to (B, ceil(H / strides), ceil(W / strides), 4 * filters).
+    """
     shortcut = x
     if project:
         shortcut = apply_pointwise(x, 4 * filters, strides, f"{name}_0_conv", settings)
@@ -75,7 +78,7 @@ def apply_bottleneck(
     x = apply_spatial_operator(x, strides, settings.kernel_size, f"{name}_2", settings)
     x = apply_norm(x, f"{name}_2", settings)
     x = apply_pointwise(x, 4 * filters, 1, f"{name}_3_conv", settings)
-    # A residual branch that starts at zero lets deep networks start as shallow ones.
+    # With a scale of zero, every block starts as the identity.
     x = apply_norm(x, f"{name}_3", settings, activation=False, scale="zeros")
     x = apply_sum(shortcut, x, drop_rate, f"{name}_add", settings)
     return layers.ReLU(name=f"{name}_out", dtype=settings.dtype)(x)
@@ -101,7 +104,7 @@ def apply_spatial_operator(
     name: str,
     settings: BlockSettings,
 ) -> keras.KerasTensor:
-    """The involution, or in the ResNet baseline the 3x3 convolution in its place."""
+    """Applies the involution, or the 3x3 convolution of the ResNet baseline."""
     channels = x.shape[settings.channel_axis]
     if settings.spatial_operator == "convolution":
         return apply_padded_convolution(x, channels, strides, f"{name}_conv", settings)
@@ -119,7 +122,7 @@ def apply_spatial_operator(
 def apply_padded_convolution(
     x: keras.KerasTensor, filters: int, strides: int, name: str, settings: BlockSettings
 ) -> keras.KerasTensor:
-    """A 3x3 convolution with one zero on every side, whatever the strides."""
+    """Applies a 3x3 convolution with a padding of 1 on every side."""
     return _centered.Conv2D(
         filters,
         strides=strides,
@@ -152,7 +155,7 @@ def apply_norm(
     activation: bool = True,
     scale: str = "ones",
 ) -> keras.KerasTensor:
-    """Batch normalization and, unless a sum follows, ReLU."""
+    """Applies batch normalization and, unless disabled, a ReLU."""
     x = BatchNormalization(
         axis=settings.channel_axis,
         momentum=0.9,

@@ -1,6 +1,6 @@
 """Loads a published checkpoint into a RedNet.
 
-Names, shapes and values are compared with the architecture before a layer is made.
+Names, shapes and values are checked before any layer is created.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ _LARGEST = float(np.finfo("float32").max)
 
 @dataclass(frozen=True)
 class RedNetCheckpoint:
-    """A checkpoint whose arrays are those of a RedNet.
+    """The arrays and the architecture of a RedNet checkpoint.
 
     Attributes:
         path: Path of the file.
         depth: Integer, one of the published depths.
         stem_kernel_size: Integer, window of the involution of the stem.
-        num_classes: Integer, classes of the head; `None` without a head.
-        arrays: Published name, without prefix -> array, laid out as in PyTorch.
-        class_names: Names of the classes, where the file tells them.
+        num_classes: Integer, number of classes of the head; `None` without a head.
+        arrays: Dictionary from published names without prefix to arrays with the layout
+            of PyTorch.
+        class_names: List of strings; `None` if the file does not have them.
     """
 
     path: Path
@@ -62,16 +63,16 @@ def from_checkpoint(
     dtype: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """Builds a `cls`, a classifier or a backbone, from a published checkpoint.
+    """Builds a classifier or a backbone from a published checkpoint.
 
-    Depth, window of the stem and number of classes are those of its arrays.
+    Depth, window of the stem and number of classes are inferred from the arrays.
 
     Args:
         cls: `RedNetBackbone`, `RedNetImageClassifier` or the class of a depth.
         path: Path of the file, as in `read_checkpoint`.
-        num_classes: Integer, puts a new head with this number of classes on the
-            backbone.
-        load_weights: Boolean; `False` leaves the weights random.
+        num_classes: Integer, number of classes of a new head; `None` keeps the head of
+            the checkpoint.
+        load_weights: Boolean; `False` builds the model with random weights.
         dtype: dtype or `keras.DTypePolicy`.
         **kwargs: Further arguments of `cls`.
 
@@ -79,9 +80,9 @@ def from_checkpoint(
         The model.
 
     Raises:
-        CheckpointError: A `ValueError`, if the file cannot be read, or is of another
-            network; arrays that are missing, left over or of another shape are listed
-            by name.
+        CheckpointError: A `ValueError`, if the file cannot be read or belongs to
+            another network. The message lists arrays that are missing, unexpected or
+            of another shape.
     """
     backbone_only = issubclass(cls, backbone_class())
     if backbone_only and num_classes is not None:
@@ -114,14 +115,17 @@ def from_checkpoint(
 
 
 def read_rednet(path: str | Path, without_head: bool = False) -> RedNetCheckpoint:
-    """Reads a checkpoint after its description has turned out to be that of a RedNet.
+    """Reads a checkpoint of a RedNet; checks names and shapes before values.
 
     Args:
         path: Path of the file, as in `read_checkpoint`.
-        without_head: Boolean, whether to leave out the head where there is one.
+        without_head: Boolean, whether to ignore the head of the checkpoint.
+
+    Returns:
+        `RedNetCheckpoint`.
 
     Raises:
-        CheckpointError: If the arrays are not those of a published depth, or a value is
+        CheckpointError: If the arrays are not those of a published depth, a value is
             not finite, or a variance is not positive.
     """
     with open_checkpoint(path) as opened:
@@ -149,17 +153,17 @@ def assign(
     model: Any,
     without_head: bool = False,
 ) -> None:
-    """Gives a model the weights of a checkpoint of its depth."""
+    """Sets the weights of a model to those of a checkpoint of the same depth."""
     head = None if without_head else model.get_layer("predictions")
     for name, variable in published_weights(backbone, head).items():
         assign_published(variable, checkpoint.arrays[name])
 
 
 def fill_from_checkpoint(model: Any, path: Path) -> None:
-    """Gives a classifier the weights of a published checkpoint of its architecture.
+    """Loads the weights of a published checkpoint into an existing classifier.
 
     Raises:
-        CheckpointError: If the checkpoint is of another network.
+        CheckpointError: If the checkpoint belongs to another network.
     """
     checkpoint = read_rednet(path)
     backbone = model.backbone
@@ -177,9 +181,9 @@ def fill_from_checkpoint(model: Any, path: Path) -> None:
 
 
 def check_values(arrays: Mapping[str, np.ndarray], where: str) -> None:
-    """Refuses values that no trained network has."""
+    """Raises `CheckpointError` for NaN, infinity and non-positive variances."""
     for name, array in arrays.items():
-        # NaN is neither: it is passed on by `min` and `max`, and equals nothing.
+        # `min` and `max` propagate NaN, and comparisons with NaN are false.
         if not (array.min() >= -_LARGEST and array.max() <= _LARGEST):
             raise CheckpointError(f"`{name}` holds NaN or infinity. {where}")
         if name.endswith(".running_var") and not (array > 0).all():
@@ -205,7 +209,7 @@ def _depth(names: Iterable[str], where: str) -> int:
 
 
 def _stem_kernel_size(arrays: Mapping[str, StoredArray]) -> int:
-    """The window of the stem's involution shows in the length of a bias."""
+    """Infers the window of the stem's involution from the length of a bias."""
     bias = arrays.get(_STEM_BIAS)
     return 7 if bias is not None and bias.shape == (2 * 49,) else 3
 

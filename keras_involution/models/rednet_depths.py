@@ -23,7 +23,7 @@ _DEFAULTS = {
 
 
 class RedNetOfDepth(RedNetImageClassifier):
-    """What the classes of the published depths share; `RedNet26` documents it."""
+    """Base class of the published depths; see `RedNet26` for the arguments."""
 
     depth: int
 
@@ -61,7 +61,7 @@ class RedNetOfDepth(RedNetImageClassifier):
 
     @classmethod
     def check_depth(cls, backbone: keras.Model) -> None:
-        """Raises `ValueError` where `backbone` is not of the depth of this class."""
+        """Raises `ValueError` if `backbone` does not have the depth of this class."""
         depth = getattr(backbone, "depth", None)
         if depth != cls.depth:
             raise ValueError(

@@ -163,7 +163,7 @@ class RedNetImageClassifier(
 
     @property
     def head_dtype(self) -> Any:
-        """The dtype policy of the head; a map by layers once it is quantized."""
+        """The dtype policy of the head; a map by layer names after quantization."""
         if not self.include_top:
             return self._head_dtype
         dense = self.get_layer("predictions")
@@ -176,7 +176,7 @@ class RedNetImageClassifier(
 
     @preprocessor.setter
     def preprocessor(self, layer: keras.layers.Layer | None) -> None:
-        # Past Keras's tracking: it prepares images, it is no layer of the network.
+        # Bypass Keras's tracking, because it is not a layer of the network.
         object.__setattr__(self, "_preprocessor", layer)
 
     @_strict.strict_keywords
@@ -226,7 +226,7 @@ class RedNetImageClassifier(
         shapes = {array.shape for array in arrays}
         one_batch = len(shapes) == 1 and len({a.dtype for a in arrays}) == 1
         x = prepare(np.stack(arrays) if one_batch else arrays)
-        # As Keras has it: the inputs are prepared.
+        # Not `self.predict`, because the inputs are already preprocessed.
         scores = keras.Model.predict(self, keras.ops.convert_to_numpy(x), verbose=0)
         if self.activation is keras.activations.linear:
             scores = keras.ops.convert_to_numpy(keras.ops.softmax(scores))
@@ -250,7 +250,8 @@ class RedNetImageClassifier(
             A new classifier.
 
         Raises:
-            ValueError: If the shape is not that of an image.
+            ValueError: If `image_shape` does not have three dimensions and a known
+                number of channels.
         """
         backbone = self.backbone.with_image_shape(image_shape)
         converter = self.preprocessor
@@ -263,16 +264,17 @@ class RedNetImageClassifier(
         }
         other = type(self)(**config)
         if self.include_top:
-            # Not in the order of the layer's weights: quantizing changes that.
+            # Not `set_weights`, because quantization changes the order of the weights.
             head: dict[str, Any] = {}
             self.get_layer("predictions").save_own_variables(head)
             other.get_layer("predictions").load_own_variables(head)
         return other
 
     def make_train_function(self, force: bool = False) -> Any:
-        """As Keras's, with the optimizer's variables made beforehand on TensorFlow.
+        """Builds the optimizer first on TensorFlow, then the train function.
 
-        Keras makes them inside of the step, which TensorFlow then traces twice.
+        Keras creates the optimizer's variables inside the step, so TensorFlow traces it
+        twice.
         """
         if keras.config.backend() == "tensorflow" and not self.optimizer.built:
             with self.distribute_strategy.scope():

@@ -96,7 +96,7 @@ class RedNetImageConverter(keras.layers.Resizing):
         size: tuple = (None, None)
         if image_size is not None:
             size = _arguments.spatial_tuple(image_size, 2, "image_size")
-        # Half-precision inputs would cost the images their last bits before the sum.
+        # In half precision, pixel values would lose bits before the offset is added.
         kwargs["dtype"] = kwargs.get("dtype") or "float32"
         super().__init__(
             *size,
@@ -108,8 +108,8 @@ class RedNetImageConverter(keras.layers.Resizing):
             **kwargs,
         )
         self.crop_fraction = self._checked_fraction(crop_fraction)
-        # It has no weights. Unbuilt, it would make Keras on JAX run the whole network
-        # eagerly, layer by layer, at the start of every `predict` and `evaluate`.
+        # The layer has no weights. If it were not built, Keras on JAX would run the
+        # whole network eagerly at the start of every `predict` and `evaluate`.
         self.built = True
         self.scale = _plain(scale, [1 / s for s in IMAGENET_STD])
         self.offset = _plain(
@@ -127,7 +127,7 @@ class RedNetImageConverter(keras.layers.Resizing):
         return self._prepared(inputs, **kwargs)
 
     def _prepared(self, inputs: Tensor, **kwargs: Any) -> Tensor:
-        # In `tf.data` Keras converts all inputs of `call` to floating point.
+        # `call` cannot check this: in `tf.data`, Keras converts its inputs to float.
         dtype = getattr(inputs, "dtype", "float32")
         integers = "int" in keras.backend.standardize_dtype(dtype)
         return super().__call__(inputs, **{"integers": integers, **kwargs})
@@ -139,8 +139,8 @@ class RedNetImageConverter(keras.layers.Resizing):
         elif self.height is not None:
             x = super().call(x)
         if integers and self.height is not None:
-            # As image libraries do. Keras itself rounds on PyTorch and JAX, cuts off
-            # the fraction on TensorFlow, and keeps it in `tf.data`.
+            # As in image libraries. Keras itself rounds on PyTorch and JAX, truncates
+            # on TensorFlow, and keeps the fraction in `tf.data`.
             x = self.backend.numpy.round(x)
         return x * self._per_channel(self.scale) + self._per_channel(self.offset)
 
@@ -157,9 +157,9 @@ class RedNetImageConverter(keras.layers.Resizing):
         return fraction
 
     def _central_crop(self, images: Tensor) -> Tensor:
-        """The middle of the resized image, of which the rest is never computed.
+        """Resizes and crops bilinearly; computes only the pixels of the crop.
 
-        An image of 1 x 100,000 pixels would become one of 256 x 25,600,000.
+        Otherwise, an image of 1 x 100,000 pixels would be resized to 256 x 25,600,000.
         """
         last = self.data_format == "channels_last"
         axes = (-3, -2) if last else (-2, -1)
@@ -176,14 +176,20 @@ class RedNetImageConverter(keras.layers.Resizing):
         return images
 
     def _source_places(self, height: Any, width: Any) -> list[tuple[Any, Any, Any]]:
-        """For rows and columns: two indices into the image, the weight of the second.
+        """Returns the source pixels of the rows and of the columns of the crop.
 
-        Sizes are integers, but for a graph of `tf.data`, where they may be tensors.
+        Args:
+            height: Height of the image: an integer, or in `tf.data` possibly a tensor.
+            width: Width of the image, likewise.
+
+        Returns:
+            For rows and columns: two arrays of indices to interpolate between, and the
+            weights of the second.
         """
         static = isinstance(height, int) and isinstance(width, int)
         xp = np if static else self.backend.numpy
         cast = np.asarray if static else self.backend.cast
-        # Keras's own functions give float32 in a graph.
+        # The functions of Keras return float32 in a graph.
         kind = "float64" if static else "float32"
         sizes = [cast(size, kind) for size in (height, width)]
         sides = (self.height, self.width)
@@ -238,7 +244,7 @@ def _stack(prepared: list[Tensor]) -> Tensor:
     shapes = {tuple(image.shape) for image in prepared}
     if len(shapes) != 1:
         raise ValueError(
-            "Images of different sizes need an `image_size` to become one batch. "
+            "Images of different sizes can only be stacked if `image_size` is set. "
             + received(shapes=sorted(shapes))
         )
     return keras.ops.stack(prepared)

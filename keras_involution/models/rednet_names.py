@@ -1,4 +1,4 @@
-"""The arrays of a published RedNet: their names, shapes and places in the network."""
+"""Names and shapes of the arrays of a published RedNet, and their variables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_involution.models.rednet_presets import STACKWISE_NUM_BLOCKS
 FILTERS = (64, 128, 256, 512)
 FEATURES = 4 * FILTERS[-1]
 _NORM = ("weight", "bias", "running_mean", "running_var")
-# From PyTorch's layout, outputs first, and back to it.
+# Axes for transposing from the layout of PyTorch to that of Keras, and back.
 _OUTPUTS_FIRST = {4: (2, 3, 1, 0), 2: (1, 0)}
 _LAYOUT = {4: (3, 2, 0, 1), 2: (1, 0)}
 
@@ -23,9 +23,15 @@ Shapes = dict[str, tuple[int, ...]]
 def published_shapes(
     depth: int, stem_kernel_size: int, num_classes: int | None
 ) -> Shapes:
-    """Name, without prefix -> shape of every array of a published file.
+    """Returns the shapes of the arrays of a published file, without building a network.
 
-    No network is built for it. `num_classes` is `None` for a file without a head.
+    Args:
+        depth: Integer, a published depth.
+        stem_kernel_size: Integer, window of the involution of the stem.
+        num_classes: Integer, number of classes; `None` for a file without a head.
+
+    Returns:
+        Dictionary from names without prefix to shapes.
     """
     shapes: Shapes = {"stem.0.conv.weight": (32, 3, 3, 3)} | _norm("stem.0.bn", 32)
     shapes |= _involution_shapes("stem.1", 32, stem_kernel_size) | _norm("stem.2", 32)
@@ -70,7 +76,7 @@ def _block_shapes(at: str, channels: int, filters: int, shortcut: bool) -> Shape
 
 
 def published_weights(backbone: Any, head: keras.layers.Layer | None) -> dict[str, Any]:
-    """Published name, without prefix -> variable, in the order of the network."""
+    """Maps published names without prefix to variables, in the order of the network."""
     layers = dict(_stem(backbone))
     for stage, blocks in enumerate(backbone.stackwise_num_blocks):
         for block in range(blocks):
@@ -85,7 +91,7 @@ def published_weights(backbone: Any, head: keras.layers.Layer | None) -> dict[st
 
 
 def published_arrays(model: Any) -> dict[str, Any]:
-    """Published name -> copy of the weight, laid out as in PyTorch."""
+    """Maps published names to copies of the weights in the layout of PyTorch."""
     backbone = getattr(model, "backbone", model)
     has_head = getattr(model, "num_classes", None) is not None
     head = model.get_layer("predictions") if has_head else None
@@ -103,7 +109,7 @@ def published_arrays(model: Any) -> dict[str, Any]:
 
 
 def assign_published(variable: Any, array: np.ndarray) -> None:
-    """Puts an array, laid out as in PyTorch, into a variable."""
+    """Assigns an array in the layout of PyTorch to a variable."""
     order = _OUTPUTS_FIRST.get(array.ndim, range(array.ndim))
     variable.assign(np.asarray(array, "float32").transpose(order))
 

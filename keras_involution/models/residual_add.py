@@ -1,4 +1,4 @@
-"""The sum of a residual block, from which a branch can be left out in training."""
+"""Residual addition with stochastic depth."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from keras_involution._typing import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class StochasticDepthAdd(layers.Add):
-    """[(B, H, W, C), (B, H, W, C)] to their sum; in training the second is left out
-    for each image with the probability `rate`, and scaled by 1 / (1 - rate) where not.
+    """Adds a shortcut and a residual branch that is dropped at random in training.
 
-    It takes the place of `Add`: with a layer more in the branch, Keras would count the
-    layers in another order, and the weights files of the two would not be one.
+    For each image, the branch is dropped with the probability `rate`, and otherwise
+    scaled by `1 / (1 - rate)`. Inputs are two tensors (B, H, W, C), shortcut first.
+
+    The class replaces `Add`. An extra dropout layer in the branch would change the
+    order of the layers, so weights files of models with and without it would differ.
 
     Reference:
         Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016,
@@ -26,7 +28,7 @@ class StochasticDepthAdd(layers.Add):
     def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = rate
-        # One draw for all values of an image: the whole branch stays or goes.
+        # One random value per image: the whole branch is kept or dropped.
         self.drop = layers.Dropout(
             rate, noise_shape=(None, 1, 1, 1), dtype=self.dtype_policy, name="drop"
         )

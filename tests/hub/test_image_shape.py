@@ -62,5 +62,7 @@ def test_a_preset_of_other_channels_comes_back(preset, tmp_path):
 
 @pytest.mark.parametrize("shape", ((32, 32), (32, 32, None), (32, 32, 0)))
 def test_shapes_that_are_none(preset, shape):
-    with pytest.raises(ValueError, match=r"with its channels\. Received: image_shape="):
+    with pytest.raises(
+        ValueError, match=r"known number of channels\. Received: image_shape="
+    ):
         RedNetBackbone.from_preset(preset, image_shape=shape)

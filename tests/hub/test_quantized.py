@@ -73,7 +73,7 @@ def test_quantizers_of_ones_own_are_refused(tmp_path):
     model.quantize(config=quantizers.Int8QuantizationConfig(activation_quantizer=None))
     for save in (model.get_config, lambda: model.save_to_preset(tmp_path / "p")):
         with pytest.raises(
-            ValueError, match=r"usual quantizers.*Received: mode='int8'"
+            ValueError, match=r"default quantizers.*Received: mode='int8'"
         ):
             save()
     model = tiny_classifier()

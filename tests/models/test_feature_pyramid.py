@@ -197,7 +197,7 @@ def test_refusals():
     with pytest.raises(ValueError, match=r'named "P2".*Received'):
         InvolutionFeaturePyramid().build({"C3": (None, 8, 8, 8)})
     shapes["P4"] = (None, 16, 32, 8)
-    with pytest.raises(ValueError, match=r"half the sides.*Received"):
+    with pytest.raises(ValueError, match=r"half of those.*Received"):
         InvolutionFeaturePyramid(data_format="channels_last").build(shapes)
     with pytest.raises(ValueError, match=r"`channels` must be divisible.*Received"):
         InvolutionTower(data_format="channels_last").build((None, 8, 8, 24))

@@ -161,7 +161,9 @@ def test_a_part_of_raw_arrays_validates():
     history = model.fit(raw(), labels(), validation_split=0.34, verbose=0).history
     expected = model.evaluate(raw()[3:], labels()[3:], verbose=0)[0]
     np.testing.assert_allclose(history["val_loss"][0], expected, atol=1e-5)
-    with pytest.raises(ValueError, match=r"both sides.*validation_split=0.99"):
+    with pytest.raises(
+        ValueError, match=r"training and validation.*validation_split=0.99"
+    ):
         model.fit(raw(), labels(), validation_split=0.99, verbose=0)
 
 

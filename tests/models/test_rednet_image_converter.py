@@ -109,5 +109,5 @@ def test_bad_arguments(arguments, words):
 
 
 def test_a_list_of_sizes_needs_a_size():
-    with pytest.raises(ValueError, match=r"need an `image_size`.*Received: shapes="):
+    with pytest.raises(ValueError, match=r"can only be stacked.*Received: shapes="):
         RedNetImageConverter()([smooth_image(3, 4), smooth_image(4, 3)])
