@@ -11,7 +11,10 @@ from keras_involution._arguments import received
 
 
 class KeywordError(TypeError, ValueError):
-    """An argument that does not exist or is missing; commands show it in one line."""
+    """An unknown or missing argument.
+
+    It is also a `ValueError`, so that commands print it without a traceback.
+    """
 
 
 def check_keywords(
@@ -20,16 +23,17 @@ def check_keywords(
     owner: str,
     given: Collection[str] = (),
 ) -> None:
-    """Refuses keyword arguments that a function does not have, and missing ones.
+    """Checks that keyword arguments match the signature of a function.
 
     Args:
         function: Function or class.
         keywords: The keyword arguments.
-        owner: String, the name of the function as the user knows it.
+        owner: String, name of the function for the error message.
         given: Collection of names that the caller passes itself.
 
     Raises:
-        TypeError: If a name is unknown, with the nearest one, or one is missing.
+        TypeError: If an argument is unknown or missing. The message suggests the
+            nearest name.
     """
     parameters = inspect.signature(function).parameters
     known = [

@@ -96,16 +96,16 @@ class ImageBatches:
         return next(self._stream)
 
     def get_state(self) -> None:
-        """The step says it all."""
+        """Returns `None`: the position depends only on the step."""
 
     def rows_of(self, step: int) -> np.ndarray:
-        """Row numbers of the images of a step."""
+        """Returns the row numbers of the images of a step."""
         epoch, place = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng((self.seed, 0, epoch)).permutation(self.rows)
         return order[place * self.batch_size : (place + 1) * self.batch_size]
 
     def batch(self, step: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-        """Prepared images (B, side, side, 3) and targets (B, ...) of a step."""
+        """Returns prepared images (B, side, side, 3) and targets of a step."""
         rows = self.rows_of(step)[self.rank :: self.world_size]
         images = np.stack(
             [self._view(row, step, place, side) for place, row in enumerate(rows)]
@@ -119,7 +119,7 @@ class ImageBatches:
         return scaled(images, self.scaling), targets
 
     def _view(self, row: int, step: int, place: int, side: int) -> np.ndarray:
-        # A generator for each image: its view is the same on any number of processes.
+        # One generator per image, so that its view does not depend on `world_size`.
         place = place * self.world_size + self.rank
         random = np.random.default_rng((self.seed, 1, step, place))
         return self.augmentation.image(self.data.images[row], random, (side, side))
@@ -145,7 +145,7 @@ class ImageBatches:
         self._stream = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """For worker processes, which map the file of the images themselves."""
+        """Replaces memory-mapped images by their path, for worker processes."""
         state = {**self.__dict__, "_stream": None}
         images = self.data.images
         if isinstance(images, np.memmap):
@@ -160,7 +160,7 @@ class ImageBatches:
 
 
 def parse_flags() -> None:
-    """Worker processes of grain read flags of absl, which only `absl.app` parses."""
+    """Marks absl flags as parsed, because worker processes of grain read them."""
     from absl import flags
 
     if not flags.FLAGS.is_parsed():
@@ -200,11 +200,11 @@ Scaling = tuple[np.ndarray, np.ndarray]
 
 
 def scaling_of(converter: RedNetImageConverter) -> Scaling:
-    """Scale and offset of a converter as arrays."""
+    """Returns the scale and the offset of a converter as arrays."""
     return np.array(converter.scale, "float32"), np.array(converter.offset, "float32")
 
 
 def scaled(images: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """What the preprocessor of the model does, except for resizing."""
+    """Scales images like the preprocessor of the model, without resizing them."""
     scale, offset = scaling
     return images * scale + offset

@@ -142,5 +142,5 @@ def _variables(model: keras.Model) -> dict[str, Any]:
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
-    """NumPy files know no bfloat16."""
+    """Converts bfloat16 to float32, because NumPy files do not support bfloat16."""
     return array.astype("float32") if array.dtype.name == "bfloat16" else array

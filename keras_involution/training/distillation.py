@@ -53,7 +53,7 @@ def build_distiller(
     """
     _arguments.positive_number(temperature, "temperature")
     _arguments.rate(label_weight, "label_weight")
-    # An instance: named by a string, Keras 3.15 takes the divergence of bare logits.
+    # Pass an instance: with a name, Keras 3.15 does not apply softmax to the logits.
     loss = keras.distillation.LogitsDistillation(
         float(temperature), keras.losses.KLDivergence()
     )
@@ -62,7 +62,7 @@ def build_distiller(
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class _Distiller(DataParallelSteps, keras.distillation.Distiller):
-    """Keras's distiller, whose steps use all devices."""
+    """The distiller of Keras with data-parallel steps."""
 
 
 def teacher_of_classes(
@@ -103,7 +103,7 @@ def teacher_of_classes(
 
 @keras.saving.register_keras_serializable(package="keras_involution")
 class _Logits(keras.layers.Layer):
-    """Logits of some classes, from logits or probabilities of all."""
+    """Selects classes and converts probabilities to logits."""
 
     def __init__(
         self, classes: Sequence[int] | None, probabilities: bool, **kwargs: object

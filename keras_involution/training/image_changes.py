@@ -1,7 +1,8 @@
 """Random changes of the values of one image, in NumPy and Pillow on the host.
 
-Each takes a float32 image (H, W, 3) with values from 0 to 255 and a NumPy generator,
-and returns an image of the same shape and type. Its values may be outside this range.
+Each function takes a float32 image (H, W, 3) with values from 0 to 255 and a NumPy
+generator. It returns an image of the same shape and dtype, whose values may be outside
+this range.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ class RandomApply:
 
 @dataclass(frozen=True)
 class RandomLight:
-    """Changes brightness, contrast and each color by up to these relative amounts."""
+    """Changes brightness, contrast and each color by random relative amounts.
+
+    The arguments are the largest amounts.
+    """
 
     brightness: float = 0.0
     contrast: float = 0.0
@@ -67,13 +71,13 @@ class RandomLight:
 
 
 def to_gray(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Removes all color."""
+    """Converts the image to gray."""
     return np.repeat((image @ GRAY)[..., None], 3, axis=-1)
 
 
 @dataclass(frozen=True)
 class RandomErasing:
-    """Paints a rectangle of up to this fraction of the area in the mean color."""
+    """Fills a random rectangle of at most the fraction `area` with the mean color."""
 
     area: float = 0.1
 
@@ -90,7 +94,7 @@ class RandomErasing:
 
 @dataclass(frozen=True)
 class RandomBlur:
-    """Blurs with a Gaussian of up to this standard deviation in pixels."""
+    """Applies a Gaussian blur with a standard deviation of at most `sigma` pixels."""
 
     sigma: float = 1.5
 
@@ -102,7 +106,7 @@ class RandomBlur:
 
 @dataclass(frozen=True)
 class RandomNoise:
-    """Adds Gaussian noise of up to this standard deviation."""
+    """Adds Gaussian noise with a standard deviation of at most `stddev`."""
 
     stddev: float = 7.0
 
@@ -136,7 +140,7 @@ class RandomGridShuffle:
 
 @dataclass(frozen=True)
 class RandomPosterization:
-    """Keeps `bits` to 8 of the 8 bits of every value."""
+    """Reduces every value to a random number of bits, from `bits` to 8."""
 
     bits: int = 4
 
@@ -146,13 +150,13 @@ class RandomPosterization:
 
 
 def add_snow(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Brightens what is darker than a random level, as fresh snow does."""
+    """Brightens pixels below a random level, to imitate snow."""
     dark = image.mean(-1, keepdims=True) < random.uniform(25, 75)
     return np.where(dark, 2.5 * image, image)
 
 
 def add_rain(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Draws light vertical streaks over a slightly darker image."""
+    """Darkens the image slightly and draws light vertical streaks."""
     drops = random.random(image.shape[:2]) > 0.995
     streaks = np.zeros_like(drops)
     for shift in range(9):

@@ -28,15 +28,15 @@ class Log(Protocol):
 
 
 class CsvLog:
-    """`steps.csv` and `epochs.csv` in the folder of the run, written row by row.
+    """Writes `steps.csv` and `epochs.csv` in the folder of the run, row by row.
 
-    Keras's `CSVLogger` writes epochs only and keeps rows of steps that a killed run
-    has to repeat.
+    `keras.callbacks.CSVLogger` logs only epochs, and keeps rows of steps that a resumed
+    run repeats.
 
     Args:
         folder: Path of the folder.
         step: Integer, the step of the last checkpoint. Rows of later steps are removed,
-            which a run leaves that was killed after it.
+            because a resumed run repeats these steps.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -57,10 +57,11 @@ class CsvLog:
 
 
 class TensorBoardLog:
-    """Event files of TensorBoard. Keras's callback needs TensorFlow; this does not.
+    """Writes event files for TensorBoard, without TensorFlow.
 
     Args:
-        folder: Path of the folder of the run, which gets a folder `tensorboard`.
+        folder: Path of the folder of the run; the files are in its subfolder
+            `tensorboard`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,11 +78,11 @@ class TensorBoardLog:
 
 
 class TrackerLog:
-    """Weights & Biases or Trackio, which share the three functions used here.
+    """Logs to Weights & Biases or Trackio, which have the same interface.
 
     Args:
         name: `"wandb"` or `"trackio"`.
-        folder: Path of the folder of the run, which names it.
+        folder: Path of the folder of the run; its name is part of the run's name.
         settings: Dictionary of the settings of the run.
         project: String, the project in the tracker.
     """
@@ -91,7 +92,7 @@ class TrackerLog:
     ) -> None:
         self.tracker = importlib.import_module(name)
         mark = _mark(folder)
-        # Both resume a run that they know: W&B by its id, Trackio by its name.
+        # To resume a run, W&B needs its id, Trackio its name.
         names = {
             "wandb": {"id": mark, "name": folder.name},
             "trackio": {"name": f"{folder.name}-{mark}"},
@@ -108,7 +109,7 @@ class TrackerLog:
 
 
 def check_logs(names: Sequence[str]) -> None:
-    """Checks names of logs before any work.
+    """Checks the names of logs.
 
     Raises:
         ValueError: If one is unknown or not installed.
@@ -136,7 +137,7 @@ def open_logs(
         step: Integer, the step of the last checkpoint.
         settings: Dictionary of the settings of the run.
         names: Sequence of `"csv"`, `"tensorboard"`, `"wandb"` and `"trackio"`. CSV is
-            always written, TensorBoard wherever it is installed.
+            always written, TensorBoard whenever it is installed.
         project: String, the project in a tracker.
 
     Returns:
@@ -154,7 +155,7 @@ def open_logs(
 
 
 def _mark(folder: Path) -> str:
-    """The name of this run in a tracker, the same when it is resumed."""
+    """Returns the id of the run in a tracker; creates and saves it if missing."""
     path = folder / TRACKER
     if not path.exists():
         path.write_text(uuid.uuid4().hex[:8], "utf-8")
@@ -166,7 +167,7 @@ def _keep_until(path: Path, step: int) -> None:
         return
     with path.open(newline="", encoding="utf-8") as file:
         lines = file.read().splitlines(keepends=True)
-    # A killed process may have left half a line.
+    # The last line may be incomplete if the process was killed.
     kept = [
         line
         for line in lines[1:]
@@ -176,11 +177,11 @@ def _keep_until(path: Path, step: int) -> None:
 
 
 def _with_columns(path: Path, names: list[str]) -> list[str]:
-    """The columns of a file, to which missing ones of `names` are added."""
+    """Returns the columns of a file, after adding missing columns to it."""
     lines = [""]
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:
-            # Only the first line: there are many steps, and new columns are rare.
+            # Read only the header: the file can be long, and new columns are rare.
             lines = [file.readline()]
     columns = [name for name in lines[0].strip().split(",") if name]
     missing = [name for name in names if name not in columns]

@@ -1,7 +1,7 @@
-"""MixUp and CutMix of whole batches.
+"""MixUp and CutMix on batches, in NumPy.
 
-The layers of Keras are not used: MixUp warns of 64-bit numbers on JAX, and CutMix takes
-the area of a cut before it is rounded to pixels.
+The layers of Keras are not used: `MixUp` warns about 64-bit numbers on JAX, and
+`CutMix` weights the labels by an area that is not rounded to pixels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ Batch = tuple[np.ndarray, np.ndarray]
 def mix_up(
     images: np.ndarray, labels: np.ndarray, alpha: float, random: np.random.Generator
 ) -> Batch:
-    """Blends every image and its label with another, by weights of a beta."""
+    """Blends every image and its label with another, weighted by a beta distribution.
+
+    Args:
+        images: float32 array (B, H, W, 3).
+        labels: float32 array (B, classes).
+        alpha: Float, parameter of the beta distribution.
+        random: NumPy generator.
+
+    Returns:
+        Images and labels with the same shapes.
+    """
     order = random.permutation(len(images))
     weight = random.beta(alpha, alpha, len(images)).astype("float32")
     pixels, weight = weight[:, None, None, None], weight[:, None]
@@ -27,9 +37,10 @@ def mix_up(
 def cut_mix(
     images: np.ndarray, labels: np.ndarray, alpha: float, random: np.random.Generator
 ) -> Batch:
-    """Replaces a rectangle of every image by one of another image.
+    """Replaces a rectangle of every image by the same rectangle of another image.
 
-    Labels are weighted by the area of the rectangle in whole pixels.
+    The labels are weighted by the area of the rectangle in whole pixels. Arguments and
+    results are those of `mix_up`.
     """
     count, height, width = images.shape[:3]
     order = random.permutation(count)
@@ -47,7 +58,7 @@ def cut_mix(
 def _interval(
     length: int, fraction: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
-    """Which pixels lie in a random interval of a fraction of them: (B, length)."""
+    """Returns a mask (B, length) of a random interval with this fraction of pixels."""
     pixels = np.rint(fraction * length).astype("int64")
     start = np.floor(random.uniform(0, 1, len(fraction)) * (length - pixels + 1))
     places = np.arange(length) - start[:, None]

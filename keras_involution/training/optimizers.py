@@ -110,19 +110,19 @@ def build_optimizer(
 
 
 class RateSetter:
-    """Sets the learning rates of an optimizer, which keep their proportions.
+    """Sets the learning rates of an optimizer and keeps their ratios.
 
     Args:
         optimizer: Optimizer of `build_optimizer` whose rates are numbers.
 
     Call arguments:
-        rate: Float, the rate of the whole network.
+        rate: Float, the rate without a multiplier.
     """
 
     def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
         self.parts = _parts(optimizer)
         rates = [float(part.learning_rate) for part in self.parts]
-        # The last one has the variables that no multiplier is for.
+        # The last optimizer has the variables without a multiplier.
         self.factors = [rate / rates[-1] if rates[-1] else 1.0 for rate in rates]
 
     def __call__(self, rate: float) -> None:
@@ -160,6 +160,6 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
 
 
 def _parts(optimizer: Any) -> list[Any]:
-    """The optimizers of which an optimizer consists."""
+    """Returns the inner optimizers of a `MultiOptimizer`, or the optimizer itself."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     return list(getattr(inner, "optimizers", [inner]))

@@ -47,10 +47,11 @@ class Budget:
 
     @property
     def steps(self) -> int:
+        """The number of steps of all epochs."""
         return self.epochs * self.steps_per_epoch
 
     def fraction(self, step: int, seconds: float) -> float:
-        """The fraction of the budget that is used, by steps or by time."""
+        """Returns the used fraction of the budget, the larger of steps and time."""
         fraction = step / self.steps
         if self.minutes is not None:
             fraction = max(fraction, seconds / (60 * self.minutes))
@@ -88,10 +89,10 @@ class Progress:
     backend: str = field(default_factory=keras.config.backend)
 
     def check_continued_by(self, other: Progress) -> None:
-        """Checks that a run is resumed with its settings, on its backend.
+        """Checks that a run is resumed with the same settings and backend.
 
         Raises:
-            ValueError: If backend or settings are others.
+            ValueError: If the backend or a setting differs.
         """
         check_backend(self.backend)
         changed = {n: v for n, v in other.settings.items() if self.settings.get(n) != v}
@@ -104,14 +105,16 @@ class Progress:
 
 
 def check_backend(begun: str) -> None:
-    """Checks the backend of a resumed run; other backends draw other numbers.
+    """Checks that a run is resumed on the backend it was started on.
+
+    Random numbers differ between backends.
 
     Raises:
-        ValueError: If it is another.
+        ValueError: If the backend differs.
     """
     backend = keras.config.backend()
     if backend != begun:
         raise ValueError(
-            f"The run was started on {begun} and can only be resumed on it: set "
+            f"The run was started on {begun} and must be resumed on it: set "
             f"KERAS_BACKEND={begun}. {received(backend=backend)}"
         )

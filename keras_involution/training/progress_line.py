@@ -10,25 +10,28 @@ from keras_involution.training.progress import Budget, Progress
 
 
 class ProgressLine:
-    """One line that is rewritten on a terminal; a line per evaluation elsewhere.
+    """Shows the progress of a run on standard error.
+
+    A terminal shows one line that is updated after every step. A file gets one line per
+    evaluation.
 
     Args:
         budget: `Budget` of the run.
 
     Call arguments:
-        progress: `Progress`, after every step.
+        progress: `Progress` after a step.
     """
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.start: tuple[float, float] | None = None
         self.evaluations = 0
-        self.summary = "nothing was left to do"
+        self.summary = "the run was already complete"
 
     def __call__(self, progress: Progress) -> None:
         fraction = self.budget.fraction(progress.step, progress.seconds)
         if self.start is None:
-            # From the first step of this process on: before it, networks are compiled.
+            # Measure from the end of the first step, which includes compilation.
             self.start = fraction, progress.seconds
         metrics = _shown(progress.history[-1] if progress.history else {})
         per_epoch = self.budget.steps_per_epoch
@@ -61,7 +64,7 @@ _OF_TIME = ("epoch", "seconds")
 
 
 def clock(seconds: float) -> str:
-    """Seconds as `minutes:seconds` or `hours:minutes:seconds`."""
+    """Formats seconds as `minutes:seconds` or `hours:minutes:seconds`."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,9 +1,10 @@
 """RandAugment on batches: two of fourteen operations for each image.
 
-An operation takes float32 images (B, H, W, 3) of values 0 to 255 and strengths (B,)
-from -1 to 1, whose sign is a direction where there is one, and returns such images.
-The full strength is that of AutoAugment: 30 degrees, a shear of 0.3, 0.45 of a side, a
-factor of 0.1 or 1.9, 4 bits, all values inverted.
+An operation takes float32 images (B, H, W, 3) with values from 0 to 255 and strengths
+(B,) from -1 to 1, and returns images of the same kind. The sign of a strength is the
+direction of the operation, if it has one. The full strength is that of AutoAugment: a
+rotation of 30 degrees, a shear of 0.3, a shift of 0.45 of the side, a factor of 0.1 or
+1.9, 4 bits, or an inversion of all values.
 
 References: Cubuk et al., "AutoAugment: Learning Augmentation Strategies from Data",
 2019, table 6; Cubuk et al., "RandAugment: Practical Automated Data Augmentation with a
@@ -19,9 +20,9 @@ import numpy as np
 from keras_involution._arguments import received
 
 DEGREES, SHEAR, SHIFT, FACTOR, BITS = 30.0, 0.3, 0.45, 0.9, 4
-"""Effect of the full strength: a shift is a fraction of the side, bits are dropped."""
+"""Effects at full strength. The shift is a fraction of the side; `BITS` are removed."""
 OUTSIDE = 128.0
-"""Value of pixels that come from outside of an image."""
+"""Value of pixels from outside the image."""
 GRAY = np.array([0.299, 0.587, 0.114], "float32")
 
 Operation = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -30,23 +31,23 @@ Operation = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def rand_augment(
     images: np.ndarray, strength: float, random: np.random.Generator, count: int = 2
 ) -> np.ndarray:
-    """Applies a few operations one after the other, drawn for every image by itself.
+    """Applies `count` random operations to each image, one after the other.
 
     Args:
-        images: float32 (B, H, W, 3), values 0 to 255.
-        strength: Float from 0 to 1, of every operation; its sign is drawn.
+        images: float32 array (B, H, W, 3) with values from 0 to 255.
+        strength: Float from 0 to 1, strength of every operation; its sign is random.
         random: NumPy generator.
         count: Integer, operations per image.
 
     Returns:
-        float32 (B, H, W, 3), values 0 to 255.
+        float32 array (B, H, W, 3) with values from 0 to 255.
     """
     if images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(
             "Images must be (B, H, W, 3), channels last. "
             + received(shape=images.shape)
         )
-    # Tables are looked up by values.
+    # `equalize` uses values as indices of a table.
     images = np.clip(images, 0, 255)
     for _ in range(count):
         drawn = random.integers(len(OPERATIONS), size=len(images))
@@ -59,12 +60,13 @@ def rand_augment(
 
 
 def identity(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    """Returns the images unchanged."""
     return images
 
 
 def auto_contrast(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """Every channel from its darkest and lightest value to 0 and 255."""
-    # One axis after the other: several times as fast as both at once.
+    """Stretches every channel to the range from 0 to 255."""
+    # Reducing one axis at a time is several times faster than both at once.
     low = images.min(1).min(1)[:, None, None]
     spread = images.max(1).max(1)[:, None, None] - low
     flat = spread == 0
@@ -73,14 +75,14 @@ def auto_contrast(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
 
 
 def equalize(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """Every channel, of whole values, so that all values are about as frequent."""
+    """Rounds the values of every channel and equalizes their histogram."""
     shape = (len(images), 1, 1, images.shape[-1])
     planes = np.arange(shape[0] * shape[-1], dtype="int32").reshape(shape)
     places = np.rint(images).astype("int32") + 256 * planes
     frequencies = np.bincount(places.ravel(), minlength=256 * planes.size)
     frequencies = frequencies.reshape(-1, 256)
     below = frequencies.cumsum(-1) - frequencies
-    # All pixels but those of the lightest value are divided among 255 steps.
+    # As in Pillow, the pixels of the lightest value do not count for the step.
     last = 255 - (frequencies[:, ::-1] > 0).argmax(-1)
     step = below[np.arange(len(last)), last, None] // 255
     levels = np.minimum((below + step // 2) // np.maximum(step, 1), 255)
@@ -89,32 +91,35 @@ def equalize(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
 
 
 def solarize(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """What is as light as a threshold, inverted."""
+    """Inverts values at or above a threshold."""
     threshold = _each(256 * (1 - np.abs(strengths)))
     return np.where(images < threshold, images, 255 - images)
 
 
 def posterize(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """Whole values of fewer bits."""
+    """Rounds the values and reduces their number of bits."""
     steps = _each(2 ** np.rint(BITS * np.abs(strengths)))
     return np.floor(np.rint(images) / steps) * steps
 
 
 def color(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    """Changes the saturation."""
     return _blended(_gray(images), images, strengths)
 
 
 def contrast(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    """Changes the contrast around the mean gray value."""
     center = _gray(images).mean((1, 2), keepdims=True)
     return _blended(center, images, strengths)
 
 
 def brightness(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    """Changes the brightness."""
     return _blended(np.float32(0), images, strengths)
 
 
 def sharpness(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """Away from, or towards, a mean of neighbors of which the center counts 5-fold."""
+    """Sharpens or smooths: the smooth image is a 3x3 mean with a center weight of 5."""
     inner = images[:, 1:-1, 1:-1]
     rows = images[:, :-2] + images[:, 1:-1] + images[:, 2:]
     total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
@@ -124,7 +129,7 @@ def sharpness(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
 
 
 def rotate(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """About the center, counter-clockwise where the strength is positive."""
+    """Rotates about the center, counterclockwise if the strength is positive."""
     angles, ones = np.deg2rad(DEGREES * strengths), np.ones_like(strengths)
     cosine, sine = np.cos(angles), np.sin(angles)
     y, x = (side / 2 * ones for side in images.shape[1:3])
@@ -134,26 +139,26 @@ def rotate(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
 
 
 def shear_x(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """The upper edge stays, the lower goes left where the strength is positive."""
+    """Shears horizontally: a positive strength moves the lower edge to the left."""
     zeros, ones = np.zeros_like(strengths), np.ones_like(strengths)
     return _sampled(images, [ones, SHEAR * strengths, zeros], [zeros, ones, zeros])
 
 
 def shear_y(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """The left edge stays, the right one goes up where the strength is positive."""
+    """Shears vertically: a positive strength moves the right edge up."""
     zeros, ones = np.zeros_like(strengths), np.ones_like(strengths)
     return _sampled(images, [ones, zeros, zeros], [SHEAR * strengths, ones, zeros])
 
 
 def translate_x(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """To the left where the strength is positive."""
+    """Shifts horizontally, to the left if the strength is positive."""
     zeros, ones = np.zeros_like(strengths), np.ones_like(strengths)
     shift = SHIFT * images.shape[2] * strengths
     return _sampled(images, [ones, zeros, shift], [zeros, ones, zeros])
 
 
 def translate_y(images: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """Up where the strength is positive."""
+    """Shifts vertically, up if the strength is positive."""
     zeros, ones = np.zeros_like(strengths), np.ones_like(strengths)
     shift = SHIFT * images.shape[1] * strengths
     return _sampled(images, [ones, zeros, zeros], [zeros, ones, shift])
@@ -168,17 +173,19 @@ OPERATIONS: tuple[Operation, ...] = (
 def _sampled(
     images: np.ndarray, across: list[np.ndarray], down: list[np.ndarray]
 ) -> np.ndarray:
-    """Images at other places, bilinearly: at `a x + b y + c` for `(a, b, c)`.
+    """Applies an affine transform to images, with bilinear sampling.
 
-    x and y are the centers of pixels; what lies outside of an image is `OUTSIDE`.
+    The output at the pixel center (x, y) is the input at `a x + b y + c`, with
+    `(a, b, c) = across` for the horizontal and `down` for the vertical coordinate.
+    Pixels from outside the image have the value `OUTSIDE`.
 
     Args:
-        images: float32 (B, H, W, 3).
-        across: Three arrays (B,), to places along the rows.
-        down: Three arrays (B,), to places along the columns.
+        images: float32 array (B, H, W, 3).
+        across: List of 3 arrays (B,), coefficients of the horizontal coordinate.
+        down: List of 3 arrays (B,), coefficients of the vertical coordinate.
 
     Returns:
-        float32 (B, H, W, 3).
+        float32 array (B, H, W, 3).
     """
     count, height, width, channels = images.shape
     y, x = np.arange(height)[:, None] + 0.5, np.arange(width) + 0.5
@@ -198,7 +205,7 @@ def _sampled(
 
 
 def _neighbors(places: np.ndarray, pixels: int) -> tuple[np.ndarray, ...]:
-    """Pixels before and behind, weight of the latter, whether a place is inside."""
+    """Returns the two nearest pixels, the weight of the second, and if it is inside."""
     before = np.floor(places - 0.5)
     weight = (places - 0.5 - before).astype("float32")[..., None]
     before = before.astype("int64")
@@ -210,7 +217,7 @@ def _neighbors(places: np.ndarray, pixels: int) -> tuple[np.ndarray, ...]:
 def _blended(
     other: np.ndarray | np.float32, images: np.ndarray, strengths: np.ndarray
 ) -> np.ndarray:
-    """From images towards others, or as far beyond."""
+    """Extrapolates from `other` through the images, or interpolates, by strength."""
     factor = _each(1 + FACTOR * strengths)
     return _within(other + factor * (images - other))
 
@@ -224,5 +231,5 @@ def _gray(images: np.ndarray) -> np.ndarray:
 
 
 def _each(numbers: np.ndarray) -> np.ndarray:
-    """One number an image, (B,), for images (B, H, W, C)."""
+    """Reshapes (B,) to (B, 1, 1, 1), for images (B, H, W, C)."""
     return numbers.astype("float32")[:, None, None, None]

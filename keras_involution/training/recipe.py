@@ -15,7 +15,7 @@ from keras_involution.training.optimizers import build_optimizer
 from keras_involution.training.schedules import build_schedule
 from keras_involution.training.views import RandomView
 
-# Smaller images have sides that the strides of the network divide.
+# Sides of smaller images are multiples of the stride of the network's third stage.
 _MULTIPLE = 16
 
 
@@ -82,20 +82,20 @@ class Recipe:
     drop_path_rate: float = 0.0
 
     def rate(self, batch_size: int) -> float:
-        """The highest learning rate for steps of `batch_size` images."""
+        """Returns the highest learning rate for a batch size."""
         return scaled_learning_rate(
             self.learning_rate, batch_size, self.base_batch_size, self.scaling
         )
 
     def image_size(self, progress: float, full_size: int) -> int:
-        """The side of the images at a fraction of the run: progressive resizing.
+        """Returns the image size at a fraction of the run (progressive resizing).
 
         Args:
-            progress: Float from 0 to 1.
-            full_size: Integer, the side at the end.
+            progress: Float from 0 to 1, fraction of the run.
+            full_size: Integer, the full size in pixels.
 
         Returns:
-            Integer.
+            Integer, side of the images in pixels.
         """
         fraction = [size for start, size in self.sizes if start <= progress][-1]
         if fraction == 1:
@@ -105,7 +105,7 @@ class Recipe:
     def build_schedule(
         self, batch_size: int, steps_per_epoch: int, epochs: int | None = None
     ) -> keras.optimizers.schedules.LearningRateSchedule:
-        """The learning rate of every step.
+        """Builds the learning-rate schedule.
 
         Args:
             batch_size: Integer.
@@ -133,7 +133,7 @@ class Recipe:
     def build_optimizer(
         self, learning_rate: Any, steps: int | None = None
     ) -> keras.optimizers.Optimizer:
-        """The optimizer, with a learning rate or a schedule.
+        """Builds the optimizer.
 
         Args:
             learning_rate: Float or schedule.
@@ -158,7 +158,7 @@ class Recipe:
         )
 
     def build_augmentation(self) -> Augmentation:
-        """Random views, then RandAugment, MixUp and CutMix."""
+        """Builds the augmentation: random crops, RandAugment, MixUp and CutMix."""
         return Augmentation(
             RandomView(area=self.crop_area, ratio=4 / 3),
             rand_augment=self.rand_augment,
@@ -167,7 +167,7 @@ class Recipe:
         )
 
     def build_loss(self) -> keras.losses.Loss:
-        """Cross entropy of logits with one-hot or mixed targets."""
+        """Builds the cross-entropy loss of logits with one-hot or mixed targets."""
         return keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=self.label_smoothing
         )

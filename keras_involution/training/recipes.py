@@ -1,4 +1,4 @@
-"""Recipes by name: the published one, a long modern one, and a short one."""
+"""Recipes by name: published, modern, short, and with distillation."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ RECIPES: dict[str, Recipe] = {
         crop_area=(0.35, 1.0),
         sizes=((0.0, 0.5), (0.3, 0.75), (0.9, 1.0)),
     ),
-    # Continues from trained weights with stored logits. Views are nearly whole images,
-    # for which the logits hold, and their sizes alternate in the second half.
+    # Continues from trained weights with stored logits. The logits are those of whole
+    # images, so crops are large. In the second half of the run, image sizes alternate.
     "rednet_distilled": Recipe(
         optimizer="adamw",
         learning_rate=1e-3,

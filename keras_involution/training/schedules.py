@@ -18,7 +18,7 @@ from keras_involution.training.epoch_schedules import FORMULAS, EpochSchedule
 
 @dataclass(frozen=True)
 class _Run:
-    """What the builders of schedules know: `steps` come after the warm-up."""
+    """Arguments of the schedule builders; `steps` excludes the warm-up."""
 
     learning_rate: float
     steps: int

@@ -1,4 +1,4 @@
-"""A long file as several short ones beside it, and an index in its place."""
+"""Writes a large file as several shards and an index."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from keras_involution._arguments import received
 from keras_involution._files import atomic_write
 
 INDEX = "shards"
-"""The array of a file .npz that is an index."""
+"""Name of the only array in the .npz file of an index."""
 
 
 def write_shards(path: Path, shard_bytes: int, write: Callable[[Any], None]) -> None:
-    """Writes what `write` writes in shards, and at `path` the index that names them.
+    """Writes the output of `write` in shards, and their index at `path`.
 
-    New shards have names that none had before, and the index takes the place of the old
-    one when they are on the disk: until then the old shards are whole, and afterwards
-    they are removed, with those of writers that were killed. One process writes.
+    New shards have new names. The index is replaced after all of them are on the disk,
+    so the old file stays valid until then. Afterwards, old shards and shards of killed
+    writers are removed. Only one process may write.
 
     Args:
-        path: Path of the index, "*.npz"; shards are `<path>.<8 digits>.<number>`, and
-            one after the other they are what was written.
-        shard_bytes: Integer, the size of a shard and the most that the index may have.
-        write: Function that is handed a binary file, which cannot seek.
+        path: Path of the index, "*.npz". Shards are `<path>.<8 digits>.<number>`;
+            concatenated, they are the output of `write`.
+        shard_bytes: Integer, size of a shard, and the largest size of the index.
+        write: Function that writes to a binary file, which is not seekable.
 
     Raises:
         ValueError: If the index would be larger than a shard.
@@ -54,7 +54,7 @@ def write_shards(path: Path, shard_bytes: int, write: Callable[[Any], None]) -> 
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
-        # Interrupted after the exchange, these are the shards that count.
+        # If the index was already replaced, it refers to these shards.
         if _token_at(path) != shards.token:
             remove_shards(path, shards.token)
         raise
@@ -62,10 +62,10 @@ def write_shards(path: Path, shard_bytes: int, write: Callable[[Any], None]) -> 
 
 
 def joined_shards(path: Path, index: np.ndarray) -> io.BytesIO:
-    """What was written, from the array of an index.
+    """Concatenates the shards of an index in memory.
 
     Raises:
-        ValueError: If a shard is missing, or is not as it was written.
+        ValueError: If a shard is missing or has changed.
     """
     described = json.loads(index.tobytes())
     whole = io.BytesIO()
@@ -75,21 +75,21 @@ def joined_shards(path: Path, index: np.ndarray) -> io.BytesIO:
             raise ValueError(f"its shard {shard.name} is missing")
         data = shard.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
-            raise ValueError(f"its shard {shard.name} is not as it was written with it")
+            raise ValueError(f"its shard {shard.name} has a wrong checksum")
         whole.write(data)
     whole.seek(0)
     return whole
 
 
 def shard_path(path: Path, token: str, number: int) -> Path:
-    """Where a shard is; only a token of `write_shards` names one."""
+    """Returns the path of a shard; raises if `token` is not from `write_shards`."""
     if not re.fullmatch("[0-9a-f]{8}", token):
         raise ValueError(f"its index names other files: {token!r}")
     return path.with_name(f"{path.name}.{token}.{number:03d}")
 
 
 def find_shards(path: Path) -> list[Path]:
-    """The shards of the file written at `path`, in the order of their names."""
+    """Returns all shards of the index at `path`, sorted by name."""
     own = re.compile(re.escape(path.name) + r"\.[0-9a-f]{8}\.\d{3,}")
     if not path.parent.is_dir():
         return []
@@ -97,7 +97,7 @@ def find_shards(path: Path) -> list[Path]:
 
 
 def remove_shards(path: Path, token: str | None = None, but: str | None = None) -> None:
-    """Removes shards of `path`: of one writing, or of all but one, or all."""
+    """Removes all shards of `path`, or only those of `token`, or all except `but`."""
     for shard in find_shards(path):
         own = shard.name.rsplit(".", 2)[1]
         if own != but and token in (None, own):
@@ -113,7 +113,7 @@ def _token_at(path: Path) -> str | None:
 
 
 class _Shards(io.RawIOBase):
-    """A file to write to that goes on in the next shard where one is full."""
+    """A writable file that continues in a new shard when one is full."""
 
     def __init__(self, path: Path, shard_bytes: int) -> None:
         self.path, self.shard_bytes = path, shard_bytes
@@ -151,9 +151,9 @@ class _Shards(io.RawIOBase):
         return file.getvalue()
 
     def _begin(self) -> None:
-        # A shard that failed is not begun again, so that its error is reported.
+        # Count first: if opening fails, `close` must not retry and hide the error.
         self.count += 1
-        # Never over another file, however unlikely it is to have the name.
+        # "x" never overwrites a file.
         self.shard = shard_path(self.path, self.token, self.count).open("xb")
         self.digest, self.size = hashlib.sha256(), 0
 

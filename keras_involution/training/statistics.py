@@ -58,7 +58,7 @@ def update_batch_norm_statistics(model: keras.Model, batches: Iterable[Any]) -> 
 
 @contextlib.contextmanager
 def _kept(layers: list[Any], name: str) -> Iterator[None]:
-    """Restores an attribute of these layers after the block."""
+    """Restores an attribute of layers after the block."""
     before = [getattr(layer, name) for layer in layers]
     try:
         yield

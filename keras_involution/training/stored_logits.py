@@ -1,9 +1,9 @@
-"""Distillation from logits that a teacher has computed once for every whole image.
+"""Distillation from logits that a teacher computes once for each whole image.
 
 A teacher that runs in every step sees the augmented images of the student, but takes
-most of the time of the step. With stored logits, the targets are less exact, and steps
-are as fast as without a teacher. The logits are the mean over the image and its mirror
-image, so they hold for mirrored views as well.
+most of the time. With stored logits, the targets are less exact, but steps are as fast
+as without a teacher. The logits are the mean over the image and its mirror image, so
+they also fit mirrored views.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from keras_involution.training.batches import whole_batches
 
 BATCH = 64
 FLUSHED = 20
-"""Batches between two times that the logits are written to disk."""
+"""Number of batches after which the logits are written to disk."""
 
 
 def store_logits(
@@ -92,7 +92,14 @@ class StoredLogits:
         self.label_weight = _arguments.rate(label_weight, "label_weight")
 
     def targets(self, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Labels (B, classes) and the probabilities of the teacher: (B, 2 classes).
+        """Returns labels and probabilities of the teacher, concatenated.
+
+        Args:
+            rows: Row numbers of the images (B,).
+            labels: One-hot labels (B, classes).
+
+        Returns:
+            float32 array (B, 2 * classes).
 
         Raises:
             ValueError: If the teacher has no logits for an image.
@@ -107,7 +114,14 @@ class StoredLogits:
         return np.concatenate([labels, powers / powers.sum(-1, keepdims=True)], -1)
 
     def loss(self, labels_loss: keras.losses.Loss) -> keras.losses.Loss:
-        """The loss of `build_distiller`, for these targets."""
+        """Returns the loss of `build_distiller` for these targets.
+
+        Args:
+            labels_loss: `keras.losses.Loss` of labels and logits.
+
+        Returns:
+            `keras.losses.Loss` of the targets (B, 2 * classes) and logits (B, classes).
+        """
         return _StoredLogitsLoss(labels_loss, self.temperature, self.label_weight)
 
 

@@ -24,12 +24,12 @@ from keras_involution.hub.checkpoints.stand_ins import UnknownObject
 from keras_involution.hub.checkpoints.torch_file import open_torch_objects
 
 MAX_INDICES = 2**24
-"""Row numbers of a split; ImageNet-21k has 14 million images."""
+"""Largest number of rows in a split; ImageNet-21k has 14 million images."""
 
 Indices = tuple[np.ndarray, np.ndarray]
 _HELD_OUT = ("val", "valid", "test")
 _DEEPEST, _LONGEST = 8, 100
-"""Containers inside of each other, and elements of a list, that are looked through."""
+"""Limits of the search for indices: nesting of containers, elements of a list."""
 
 
 def split_of_indices(
@@ -77,11 +77,11 @@ def split_of_indices(
 def read_indices(path: str | Path) -> Indices:
     """Reads the training and the held-out row numbers of a stored split.
 
-    What a file may ask for is limited by its size, as for checkpoints.
+    As for checkpoints, the size of the file limits the size of its arrays.
 
     Raises:
-        ValueError: If the file is damaged, holds no two sets of indices, or claims more
-            than its size justifies.
+        ValueError: If the file is damaged, does not hold two sets of indices, or
+            declares arrays that are too large for its size.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -99,7 +99,7 @@ def _from_npz(path: Path) -> Indices:
             raise ValueError(f"it has the arrays {names} instead of `train` and `val`")
         for name in ("train", "val"):
             if not _is_whole(arrays[name]):
-                raise ValueError(f"`{name}` has no integers")
+                raise ValueError(f"`{name}` does not hold integers")
         return _numbers(arrays["train"]), _numbers(arrays["val"])
 
 
@@ -118,7 +118,7 @@ def _from_torch(path: Path) -> Indices:
                 f"indices, but it holds {names}"
             )
         arrays = {"train": train[0], "val": held_out[0]}
-        # A list takes less than eight bytes a number in the file.
+        # In the file, a list takes less than eight bytes per number.
         check_budget(arrays, 8 * file_bytes(path))
         return _numbers(train[0]), _numbers(held_out[0])
 
@@ -126,9 +126,9 @@ def _from_torch(path: Path) -> Indices:
 def _index_sets(
     found: Any, described: Callable[[Any], StoredArray | None]
 ) -> Iterator[tuple[str, StoredArray]]:
-    """Yields every set of indices, and the names of the shortest way to it.
+    """Yields every set of indices with the shortest path of names to it.
 
-    Every container is looked through once, however often it is found.
+    Each container is searched only once.
     """
     waiting, seen = deque([("", found, 0)]), {id(found)}
     while waiting:
@@ -159,7 +159,7 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _listed(value: Any) -> StoredArray | None:
-    """A list of whole numbers, as if it were an array."""
+    """Wraps a list of integers as a stored array; `None` for anything else."""
     if not isinstance(value, list | tuple) or not value:
         return None
     if not all(type(number) is int for number in value):
@@ -174,15 +174,18 @@ def _is_whole(stored: StoredArray) -> bool:
 
 
 def _numbers(stored: StoredArray) -> np.ndarray:
-    """The row numbers, an array (N,)."""
+    """Reads the row numbers as an array (N,)."""
     count = stored.nbytes // stored.dtype.itemsize
     if count > MAX_INDICES:
-        raise ValueError(f"it lists {count} rows; {MAX_INDICES} are read at most")
+        raise ValueError(f"it lists {count} rows; at most {MAX_INDICES} are allowed")
     return stored.read().astype("int64", copy=False).ravel()
 
 
 def _is_index_name(name: str) -> bool:
-    """The labels of a dataset are integers too: its own attributes are passed over."""
+    """Whether the path of an array ends in a name for indices.
+
+    Attributes of a dataset do not count, because labels are integers too.
+    """
     parts = name.lower().split(".")
     named = parts[-1] == "indices" or parts[-1].startswith("[")
     return ("dataset" not in parts) and (

@@ -24,27 +24,33 @@ from keras_involution.training.statistics import update_batch_norm_statistics
 
 CHECKPOINT = "checkpoint.npz"
 CHECKPOINT_BYTES = 16 * 2**20
-"""Largest file of a checkpoint, small enough to be carried between machines."""
+"""Largest file of a checkpoint; small files are easier to copy between machines."""
 
 
 class TrainingData(Protocol):
     """Training data for `Trainer`: batches with a position that can be saved."""
 
     def seek(self, step: int, state: Any) -> None:
-        """Goes to the batch after `step` steps; `state` is from `get_state` or `None`.
+        """Moves to the batch after `step` steps.
 
-        `None` stands for the beginning, or for a run that had another number of
-        processes.
+        Args:
+            step: Integer, number of steps taken.
+            state: Value returned by `get_state`; `None` at the beginning of a run and
+                if the number of processes has changed.
         """
 
     def next_batch(self, fraction: float) -> tuple[Any, Any]:
-        """Inputs and targets of the next step, at a fraction of the run."""
+        """Returns the inputs and targets of the next step.
+
+        Args:
+            fraction: Float from 0 to 1, fraction of the run.
+        """
 
     def get_state(self) -> Any:
-        """The position behind the last batch, as a JSON value."""
+        """Returns the position after the last batch as a JSON value."""
 
     def close(self) -> None:
-        """Ends the threads and processes that read ahead; `seek` may begin again."""
+        """Stops threads and processes that prefetch batches; `seek` can restart."""
 
 
 class Trainer:
@@ -184,7 +190,7 @@ class Trainer:
         return self.progress
 
     def checkpoint(self) -> None:
-        """Saves all that the run needs to continue."""
+        """Saves a checkpoint from which the run can be resumed."""
         if self.path is None:
             return
         self.progress.data = _encoded(self.data.get_state())
@@ -218,7 +224,7 @@ class Trainer:
             self._set_rate(rate)
             rates = {"learning_rate": rate}
         inputs, targets = self.data.next_batch(fraction)
-        # Not `fit`: at its end Keras replaces the weights by their moving averages.
+        # Not `fit`, which replaces the weights by their moving averages at its end.
         logs = self.trained.train_on_batch(inputs, targets, return_dict=True)
         loss = float(logs["loss"])
         progress.step += 1
@@ -232,7 +238,7 @@ class Trainer:
         self._log("steps", {"loss": loss, **rates})
 
     def _seconds(self) -> float:
-        """Wall time by the clock of the first process: all stop at the same step."""
+        """Returns the wall time of the first process, so all stop at the same step."""
         seconds = time.perf_counter() - self._started
         if self.distribution is None or self.budget.minutes is None:
             return seconds
@@ -247,7 +253,7 @@ class Trainer:
             "loss": float(np.mean(progress.losses)),
         }
         progress.losses = []
-        # What is evaluated is what is saved: the averages where the optimizer has them.
+        # Evaluate and save the same weights: the moving averages, if there are any.
         with averaged_weights(self.model):
             if self.is_over and self.statistics is not None:
                 update_batch_norm_statistics(self.model, self.statistics())
@@ -271,7 +277,7 @@ class Trainer:
             progress.best, progress.best_epoch = value, epoch
             return True
         if self.patience is not None and epoch - progress.best_epoch >= self.patience:
-            progress.stopped = f"not better since epoch {progress.best_epoch:g}"
+            progress.stopped = f"no improvement since epoch {progress.best_epoch:g}"
         return False
 
     def _checkpoint_is_due(self) -> bool:
@@ -292,7 +298,7 @@ class Trainer:
 
 
 def _encoded(state: Any) -> Any:
-    """A state of bytes as JSON; some iterators of grain return one."""
+    """Converts a state to JSON; some iterators of grain return bytes."""
     return {"bytes": state.decode("latin-1")} if isinstance(state, bytes) else state
 
 

@@ -18,7 +18,7 @@ class RandomView:
     """A random view of an image: crop, flip, rotation, shift and shear.
 
     On CPUs, the geometric layers of Keras take more time than a small network. This
-    class needs a third of a millisecond per view. It uses Pillow, in threads that run
+    class uses Pillow and needs a third of a millisecond per view. It can run in threads
     during training.
 
     Args:
@@ -77,7 +77,7 @@ class RandomView:
 
     @property
     def keeps_image(self) -> bool:
-        """Whether a view shows its image as it is."""
+        """Whether views equal the image, up to resizing."""
         return self == RandomView(flip=False)
 
     def __call__(
@@ -99,12 +99,12 @@ class RandomView:
         return view[:, ::-1] if mirrored else view
 
     def _crop(self, random: np.random.Generator) -> np.ndarray:
-        """Width and height of a crop as fractions of those of the image."""
+        """Draws width and height of a crop, as fractions of those of the image."""
         area, ratio = random.uniform(*self.area), self.ratio ** random.uniform(-1, 1)
         return np.minimum(np.sqrt([area * ratio, area / ratio]), 1)
 
     def _matrix(self, random: np.random.Generator) -> np.ndarray:
-        """Rotation and shear from a view to its image, both of side one: 2 x 2."""
+        """Draws a 2x2 matrix of rotation and shear, for coordinates from 0 to 1."""
         angle = math.radians(self.rotation) * random.uniform(-1, 1)
         shears = np.tan(math.radians(self.shear) * random.uniform(-1, 1, 2))
         cos, sin = math.cos(angle), math.sin(angle)
@@ -124,7 +124,7 @@ def _cropped(
 def _transformed(
     image: np.ndarray, matrix: np.ndarray, offset: np.ndarray, size: tuple[int, int]
 ) -> np.ndarray:
-    # A mirrored border shows more of the object, where zeros would show a frame.
+    # Pad by reflection, because zeros would add artificial edges.
     border = [side // 2 for side in image.shape[:2]]
     padded = np.pad(image, [(b, b) for b in border] + [(0, 0)], mode="reflect")
     sides = np.array(image.shape[1::-1])

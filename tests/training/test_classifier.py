@@ -443,7 +443,7 @@ def test_a_split_that_was_changed_is_refused(trained, tmp_path):
     text = (folder / "split.csv").read_text()
     (folder / "split.csv").write_text(text.replace(",train", ",test", 1))
     for command in (resume, test_classifier):
-        with pytest.raises(ValueError, match="has changed since the run began"):
+        with pytest.raises(ValueError, match="has changed since the run started"):
             command(folder)
 
 

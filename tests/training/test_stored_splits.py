@@ -111,7 +111,7 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"the arrays \['x'\] instead of `train`"):
         read_indices(path)
     np.savez(path, train=ORDER / 2, val=ORDER)
-    with pytest.raises(ValueError, match="`train` has no integers"):
+    with pytest.raises(ValueError, match="`train` does not hold integers"):
         read_indices(path)
     with pytest.raises(ValueError, match=r"\.npz or \.pth.*Received: path="):
         read_indices(tmp_path / "split.txt")

@@ -134,7 +134,7 @@ def test_a_run_without_gain_stops():
         patience=2,
     )  # fmt: skip
     progress = trainer.run()
-    assert progress.step == 6 and progress.stopped == "not better since epoch 1"
+    assert progress.step == 6 and progress.stopped == "no improvement since epoch 1"
 
 
 def test_minutes_end_a_run_and_its_schedule_and_more_minutes_continue_it(tmp_path):

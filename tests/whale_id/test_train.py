@@ -113,7 +113,7 @@ def test_a_run_stops_when_it_gets_no_better(tmp_path):
         animals(tmp_path), settings, tmp_path / "run",
         on_step=lambda progress: seen.append(progress.stopped),
     )  # fmt: skip
-    assert len(seen) < 40 and "not better since" in seen[-1]
+    assert len(seen) < 40 and "no improvement since" in seen[-1]
 
 
 @one_backend

@@ -39,7 +39,7 @@ class ClassifierData:
     splits: list[str]
 
     def rows(self, split: str) -> np.ndarray:
-        """The rows of a split, without images that could not be decoded."""
+        """Returns the rows of a split, without images that could not be decoded."""
         skipped = self.decoded.skipped
         return np.array(
             [
@@ -51,20 +51,20 @@ class ClassifierData:
         )
 
     def skipped(self, split: str) -> int:
-        """How many images of a split could not be decoded."""
+        """Returns the number of images of a split that could not be decoded."""
         named = zip(self.decoded.names, self.splits)
         own = [name for name, its in named if its == split]
         return sum(name in self.decoded.skipped for name in own)
 
     def duplicates(self) -> list[str]:
-        """Names of training images that show the same as one held out."""
+        """Returns the names of training images that duplicate held-out images."""
         rows = self.rows("train")
         held_out = np.concatenate([self.rows("val"), self.rows("test")])
         found = find_duplicates(self.decoded.data.images, rows, held_out)
         return [self.decoded.names[row] for row in rows[found]]
 
     def check(self, class_names: list[str]) -> None:
-        """Raises `ValueError` if a class has no training image, or none validates."""
+        """Raises `ValueError` without validation images or if a class has no image."""
         trained = set(self.decoded.data.labels[self.rows("train")].tolist())
         if missing := sorted(set(range(len(class_names))) - trained):
             raise ValueError(
@@ -79,7 +79,7 @@ class ClassifierData:
 def chosen_split(
     settings: ClassifierSettings, collection: ImageCollection
 ) -> list[str]:
-    """A new split, or the one that the settings name."""
+    """Returns the split in the settings, or a new random split."""
     if settings.split is None:
         return split_by_fractions(collection, seed=settings.seed)
     if Path(settings.split).suffix.lower() == ".csv":
@@ -107,6 +107,6 @@ def data_of(
 
 
 def side_of(collection: ImageCollection, image_size: int) -> int:
-    """A seventh more than the views have, for crops, but not more than the images."""
+    """Returns the side of decoded images: 8/7 of the views, at most that of images."""
     side = math.ceil(image_size * 8 / 7)
     return min(side, collection.side or side)

@@ -1,4 +1,4 @@
-"""The folder of a run: what is in it, and that no other files are overwritten."""
+"""The folder of a run: names of its files, and checks before it is written."""
 
 from __future__ import annotations
 
@@ -33,15 +33,16 @@ LIBRARIES = ("keras", "numpy", "pillow", "tensorflow", "jax", "torch")
 
 
 def prepare_folder(folder: Path, force: bool) -> None:
-    """Makes room for a new run.
+    """Creates the folder of a new run; with `force`, removes an existing run.
 
     Raises:
-        ValueError: If the folder holds a run and `force` is false, or anything else.
+        ValueError: If the folder holds a run and `force` is false, or it holds files
+            that do not belong to a run.
     """
     found = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     if found and not found & {SETTINGS, BEGUN}:
         raise ValueError(
-            "The folder is not empty and holds no run; use a new or an empty folder. "
+            "The folder is not empty and holds no run; use a new or empty folder. "
             + received(output=str(folder))
         )
     own = OWN | {part.name for part in find_shards(folder / CHECKPOINT)}
@@ -49,7 +50,7 @@ def prepare_folder(folder: Path, force: bool) -> None:
     if foreign:
         raise ValueError(
             f"The folder holds {foreign[0]}, which does not belong to a run; use a "
-            f"new or an empty folder. {received(output=str(folder))}"
+            f"new or empty folder. {received(output=str(folder))}"
         )
     if SETTINGS in found and not force:
         raise ValueError(
@@ -68,7 +69,7 @@ def prepare_folder(folder: Path, force: bool) -> None:
 
 
 def check_apart(folder: Path, *paths: str | Path | None) -> None:
-    """Raises `ValueError` if a run would remove what it reads."""
+    """Raises `ValueError` if a path is inside `folder`, which a run may clear."""
     for path in paths:
         place = Path(path or "/").resolve()
         if folder.resolve() in (place, *place.parents):
@@ -87,10 +88,10 @@ def digest(path: Path) -> str:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """`settings`, `recipe`, `versions` and the digest of the split of a run.
+    """Reads `run.json`: settings, recipe, versions and the digest of the split.
 
     Raises:
-        ValueError: If there is no run, or its split was changed.
+        ValueError: If there is no run, or its split has changed.
     """
     path = folder / SETTINGS
     if not path.is_file():
@@ -101,14 +102,14 @@ def read_run(folder: Path) -> dict[str, Any]:
     found = json.loads(path.read_text("utf-8"))
     if found["split"] != digest(folder / SPLIT):
         raise ValueError(
-            f"{SPLIT} has changed since the run began, so test images may have been "
+            f"{SPLIT} has changed since the run started, so test images may have been "
             f"used for training. {received(run=str(folder))}"
         )
     return found
 
 
 def versions() -> dict[str, str]:
-    """Backend and versions of the libraries that a run begins with."""
+    """Returns the backend and the versions of Python and the libraries."""
     found = {"python": platform.python_version(), "backend": keras.config.backend()}
     for name in ("keras-involution", *LIBRARIES):
         try:

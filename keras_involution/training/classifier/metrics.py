@@ -1,4 +1,4 @@
-"""Metrics of a classification, from its logits."""
+"""Classification metrics from logits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def scores_of(
     size: int,
     batch_size: int,
 ) -> np.ndarray:
-    """Logits of whole images without augmentation.
+    """Computes the logits of whole images without augmentation.
 
     Args:
         model: `RedNetImageClassifier`.
@@ -34,7 +34,7 @@ def scores_of(
 
 
 def classification_metrics(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Accuracies and the mean cross entropy.
+    """Computes accuracies and the mean cross entropy.
 
     Args:
         scores: Logits (N, classes).
@@ -57,7 +57,7 @@ def classification_metrics(scores: np.ndarray, labels: np.ndarray) -> dict[str, 
 
 
 def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many classes precede the right one; ties are in the order of the classes."""
+    """Returns the rank of the correct class, from 0; ties keep the class order."""
     own = scores[np.arange(len(labels)), labels][:, None]
     earlier = np.arange(scores.shape[1]) < labels[:, None]
     return ((scores > own) | ((scores == own) & earlier)).sum(-1)
@@ -71,13 +71,13 @@ def probabilities(scores: np.ndarray) -> np.ndarray:
 def confusion_matrix(
     labels: np.ndarray, predictions: np.ndarray, classes: int
 ) -> np.ndarray:
-    """How many images of class i were classified as class j: integers (i, j)."""
+    """Counts images of class i that were classified as class j: integers (i, j)."""
     counts = np.bincount(labels * classes + predictions, minlength=classes**2)
     return counts.reshape(classes, classes)
 
 
 def confused_pairs(confusion: np.ndarray, most: int = 20) -> list[tuple[int, int, int]]:
-    """(class, prediction, images) of the most frequent mistakes."""
+    """Returns (class, prediction, images) of the most frequent mistakes."""
     wrong = confusion * (1 - np.eye(len(confusion), dtype=int))
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     places = (np.unravel_index(place, wrong.shape) for place in order)

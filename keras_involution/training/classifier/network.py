@@ -1,4 +1,4 @@
-"""The networks of a training: new ones, and those of presets."""
+"""Builds the network of a training run, new or from a preset."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def build_classifier(
     name: str | None = None,
     **kwargs: Any,
 ) -> RedNetImageClassifier:
-    """A new classifier of images of any size, whose preset stretches them to a square.
+    """Builds a classifier for images of any size, which it stretches to a square.
 
-    Its layers have the same names in every process.
+    The names of the layers are the same in every process.
 
     Args:
         depth: Integer, a published depth.
@@ -61,16 +61,16 @@ def classifier_of_preset(
     image_size: int | None = None,
     drop_path_rate: float = 0.0,
 ) -> RedNetImageClassifier:
-    """The network of a preset for other classes and another image size.
+    """Loads the network of a preset for other classes and another image size.
 
-    The head is kept if the preset names the same classes, or has as many without
-    names. Otherwise it is replaced. Scale, offset and cropping are kept.
+    The head is kept if the preset has the same class names, or no names but the same
+    number of classes. Otherwise, it is replaced. Scale, offset and cropping are kept.
 
     Args:
         preset: As in `RedNetImageClassifier.from_preset`.
         class_names: Sequence of strings.
-        image_size: Integer; `None` takes the preset's.
-        drop_path_rate: Float, stochastic depth of the last bottleneck.
+        image_size: Integer; `None` uses that of the preset.
+        drop_path_rate: Float, stochastic depth rate of the last bottleneck.
 
     Returns:
         A float32 `RedNetImageClassifier`, channels last.
@@ -102,10 +102,10 @@ def classifier_of_preset(
 
 
 def converter_of(model: RedNetImageClassifier) -> RedNetImageConverter:
-    """The preprocessor of a classifier.
+    """Returns the preprocessor of a classifier.
 
     Raises:
-        ValueError: If it has none, so that nothing says how images are prepared.
+        ValueError: If the classifier has no preprocessor.
     """
     if model.preprocessor is None:
         raise ValueError(
@@ -127,7 +127,7 @@ def _converter(
     size = (image_size, image_size) if image_size else saved.image_size
     if size is None or size[0] != size[1]:
         raise ValueError(
-            "Training uses square images: set `image_size` to their side. "
+            "Training uses square images; set `image_size`. "
             + received(image_size=size)
         )
     changes = {"image_size": size, "data_format": "channels_last"}
@@ -135,5 +135,5 @@ def _converter(
 
 
 def head_dtype(dtype: str) -> str | None:
-    """float32 in mixed precision: logits of three digits would tie."""
+    """Returns "float32" for mixed precision, where rounded logits could tie."""
     return "float32" if dtype.startswith("mixed") else None

@@ -1,4 +1,4 @@
-"""Plots of a run: the confusion matrix and the curves."""
+"""Plots of a run: the confusion matrix and the training curves."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABELED = 30
-"""Classes above which the matrix shows neither names nor numbers."""
+"""Largest number of classes for which the matrix shows names and numbers."""
 LISTED = 20
 INK, SOFT, LINE = "#1d2b36", "#5b6b78", "#d5dde3"
 COLORS = ("#1b6ca8", "#d1603d", "#5a8f5a")
 
 
 def draw_confusion(confusion: np.ndarray, class_names: list[str], path: Path) -> None:
-    """Draws the matrix as fractions of each class, and a list of frequent mistakes.
+    """Draws the confusion matrix, normalized per class, and frequent mistakes.
 
     Args:
         confusion: Integers (i, j), images of class i that were classified as class j.
@@ -36,7 +36,7 @@ def draw_confusion(confusion: np.ndarray, class_names: list[str], path: Path) ->
     matrix, listed = figure.subplots(1, 2, width_ratios=(side, 3.4))
     totals = confusion.sum(-1, keepdims=True)
     fractions = confusion / np.maximum(totals, 1)
-    # The root keeps single mistakes among many classes visible.
+    # The square root makes rare mistakes visible.
     image = matrix.imshow(np.sqrt(fractions), cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=matrix, shrink=0.5, pad=0.02, ticks=np.sqrt(_TICKS))
     figure.axes[-1].set_yticklabels([f"{tick:.0%}" for tick in _TICKS])
@@ -85,14 +85,14 @@ def _list_pairs(axes: Axes, confusion: np.ndarray, class_names: list[str]) -> No
 
 
 def draw_curves(epochs_table: Path, steps_table: Path, path: Path) -> None:
-    """Draws losses and accuracies of an `epochs.csv`, and rates of a `steps.csv`."""
+    """Draws losses and accuracies of `epochs.csv`, and rates of `steps.csv`."""
     rows, steps = _numbers(epochs_table), _numbers(steps_table)
     epochs = [row["epoch"] for row in rows]
     figure = _figure(7.5, 8)
     losses, accuracies, rates = figure.subplots(3, 1, sharex=True)
 
     def draw(axes: Axes, names: dict[str, str]) -> None:
-        # Classes of equal size have the same mean: dashes keep both lines visible.
+        # Dashes keep two lines visible that coincide if all classes have equal size.
         for (name, label), color, style in zip(names.items(), COLORS, ("-", "--", "-")):
             values = [row[name] for row in rows]
             axes.plot(
@@ -140,7 +140,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Writes a PNG file completely or not at all."""
+    """Writes a PNG file atomically."""
     with atomic_write(path, force=True) as draft:
         figure.savefig(draft, dpi=130, format="png", bbox_inches="tight")
 

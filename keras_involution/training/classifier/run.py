@@ -39,7 +39,7 @@ from keras_involution.training.trainer import Trainer
 
 DEFAULT_DEPTH, DEFAULT_SIZE = 26, 64
 STATISTICS_IMAGES = 5_000
-"""Training images over which batch normalization is computed at the end."""
+"""Number of training images for the final batch normalization statistics."""
 
 
 def begin_classifier(
@@ -76,7 +76,7 @@ def begin_classifier(
             "The training images must fill at least one batch. "
             + received(images=images, batch_size=settings.batch_size)
         )
-    # Arguments that do not exist are refused here, before the images are decoded.
+    # Check the arguments of schedule and optimizer before the images are decoded.
     recipe.build_schedule(settings.batch_size, images // settings.batch_size)
     recipe.build_optimizer(recipe.rate(settings.batch_size))
     names.check_apart(folder, settings.split, settings.from_preset, settings.data)
@@ -86,7 +86,7 @@ def begin_classifier(
     model.save_to_preset(folder / names.START)
     write_split(folder / names.SPLIT, collection.names, splits)
     data = _begun_data(folder, settings, model, collection)
-    # The recipe is recorded too: its name may stand for another one when resumed.
+    # Save the recipe too, because a later version may change the recipe of this name.
     recorded = {
         "settings": settings.to_dict(),
         "recipe": asdict(recipe),
@@ -138,7 +138,7 @@ def resume_classifier(
 
 
 class _Run:
-    """What the trainer of a classifier is made of."""
+    """Builds the `Trainer` of a classifier and its callbacks."""
 
     def __init__(
         self,
@@ -216,7 +216,7 @@ class _Run:
         return classification_metrics(scores, labels[self.held_out])
 
     def _save(self, is_best: bool, is_over: bool) -> None:
-        """Writes float32 presets, for any dtype of the training."""
+        """Writes float32 presets, whatever the dtype of the training."""
         if not self._is_main:
             return
         self.plain.set_weights(self.model.get_weights())
@@ -224,7 +224,7 @@ class _Run:
             self.plain.save_to_preset(self.folder / name)
 
     def _statistics(self) -> Iterator[np.ndarray]:
-        """Whole training images, of which training saw crops."""
+        """Yields batches of whole training images, prepared without augmentation."""
         size = self.settings.batch_size
         random = np.random.default_rng((self.settings.seed, 2))
         rows = random.permutation(self.rows)

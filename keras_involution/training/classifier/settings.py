@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from keras_involution.training.augmentation import Augmentation
     from keras_involution.training.recipe import Recipe
 
-# Written out, so that the help of the command line needs no import of Keras.
+# Literals, so that `--help` does not import Keras.
 RECIPE_NAMES = ("rednet_few_epochs", "rednet_imagenet", "rednet_modern")
 AUGMENTATION_NAMES = ("none", "flip", "light", "strong", "happywhale")
 DEPTHS = ("26", "38", "50", "101", "152")
@@ -131,7 +131,7 @@ class ClassifierSettings(Settings):
             )
 
     def training_recipe(self) -> Recipe:
-        """The recipe with all changes to it."""
+        """Returns the recipe with the changes of the settings."""
         from keras_involution.training.recipes import RECIPES
 
         changes = {
@@ -150,13 +150,13 @@ class ClassifierSettings(Settings):
         elif self.lr_scheduler_kwargs:
             changes["schedule_kwargs"] = self.lr_scheduler_kwargs
         if self.probe:
-            # Frozen features are computed as at inference: nothing is dropped.
+            # Frozen features are computed as at inference, without stochastic depth.
             changes["drop_path_rate"] = 0.0
         given = {name: value for name, value in changes.items() if value is not None}
         return dataclasses.replace(recipe, **given)
 
     def training_augmentation(self) -> Augmentation:
-        """The augmentation of that name, or that of the recipe."""
+        """Returns the augmentation in the settings, or that of the recipe."""
         from keras_involution.training.augmentation import AUGMENTATIONS
 
         if self.augmentation is not None:
