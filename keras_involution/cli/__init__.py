@@ -1,7 +1,7 @@
 """The command `keras-involution`.
 
-Every command is a file of this folder with one click command named `command`; the
-folder is the list. Heavy imports stand inside the commands, so that `--help` is quick.
+Each file of this folder without a leading underscore defines a click command named
+`command`. Heavy imports are inside the commands, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -16,5 +16,5 @@ from keras_involution._commands import CommandFolder
 @click.group(cls=CommandFolder, package=__name__, path=__path__)
 def main() -> None:
     """Train, classify, convert, export and publish involution networks."""
-    # The framework's own start-up messages would hide the answer.
+    # Hide the start-up messages of TensorFlow.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

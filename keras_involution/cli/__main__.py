@@ -1,4 +1,4 @@
-"""`python -m keras_involution.cli`, where the command is not on the path."""
+"""Runs the command `keras-involution` as `python -m keras_involution.cli`."""
 
 from keras_involution.cli import main
 

@@ -1,4 +1,4 @@
-"""Images that a command was given."""
+"""Helpers for commands that take images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def image_files(path: Path) -> list[Path]:
-    """The file itself, or the images in a folder.
+    """Returns the image files in a folder, or the file itself.
 
     Raises:
         ValueError: If the folder holds no image.
@@ -28,10 +28,10 @@ def image_files(path: Path) -> list[Path]:
 
 
 def read(path: str | Path) -> np.ndarray:
-    """An image file as (H, W, 3) of bytes, upright.
+    """Reads an image file as a uint8 array (H, W, 3), rotated as its EXIF data says.
 
     Raises:
-        ValueError: If the file holds no image.
+        ValueError: If the file is not an image.
     """
     from keras_involution.data.images import read_image
 

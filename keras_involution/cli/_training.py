@@ -1,4 +1,4 @@
-"""What the commands `train` and `resume` share."""
+"""Helpers shared by the commands `train`, `resume` and `split`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ devices_option = click.option(
 
 
 def train_to_the_end(run: Path, distribution: Distribution | None = None) -> None:
-    """Resumes a run, shows its progress, and says where its presets are."""
+    """Resumes a run, shows its progress, and prints the paths of its presets."""
     import keras
 
     from keras_involution.training import resume_classifier
@@ -39,6 +39,7 @@ def train_to_the_end(run: Path, distribution: Distribution | None = None) -> Non
 
 
 def counted(splits: list[str]) -> str:
+    """Formats the number of images in each split, such as "70 train, 10 val"."""
     return ", ".join(f"{count} {split}" for split, count in Counter(splits).items())
 
 

@@ -1,4 +1,4 @@
-"""`keras-involution benchmark`: the implementations of the operator and their speed."""
+"""`keras-involution benchmark`: times the implementations of involution."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from keras_involution.ops._geometry import Geometry
     from keras_involution.ops._implementation import Implementation
 
-# Whether both gradients follow.
-_WORKS = (False, True)
+# Forward, then forward and backward.
+_WITH_GRADIENTS = (False, True)
 _COLUMNS = ("forward, ms", "x floor", "forward + backward, ms", "x floor")
 
 
@@ -31,7 +31,7 @@ class _Integers(click.ParamType):
         try:
             numbers = tuple(int(word) for word in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is no list of integers like 8,56,56,64.")
+            self.fail(f"{value!r} is not a list of integers such as 8,56,56,64.")
         return numbers if "," in str(value) else numbers[0]
 
 
@@ -165,7 +165,7 @@ def _report(
 def _tensors(
     device: Device, geometry: Geometry, shape: tuple[int, ...], dtype: str
 ) -> list[Any]:
-    """Inputs, kernels and upstream gradient."""
+    """Returns random inputs, kernels and upstream gradient."""
     shapes: Any = geometry.kernels_shape(shape), geometry.output_shape(shape)
     return [device.normal(s, dtype) for s in (shape, *shapes)]
 
@@ -177,7 +177,7 @@ def _times(
     geometry: Geometry,
     repeats: int,
 ) -> list[float]:
-    """Milliseconds of each of the works."""
+    """Returns milliseconds of forward, and of forward and backward."""
     import keras
 
     from keras_involution._measure import timing
@@ -186,9 +186,9 @@ def _times(
         return implementation.run(x, k, geometry)
 
     times = []
-    for training in _WORKS:
+    for training in _WITH_GRADIENTS:
         function = (device.training if training else device.forward)(operator)
-        if keras.config.backend() != "torch":  # Keras runs it eagerly there
+        if keras.config.backend() != "torch":  # Keras runs PyTorch eagerly
             function = device.compiled(function)
         inputs = tensors if training else tensors[:2]
         call = functools.partial(function, *inputs)
@@ -201,7 +201,7 @@ def _floors(
 ) -> list[float]:
     from keras_involution._measure.machine import involution_work
 
-    works = (involution_work(geometry, shape, dtype, t) for t in _WORKS)
+    works = (involution_work(geometry, shape, dtype, t) for t in _WITH_GRADIENTS)
     return [rates.floor_ms(*work) for work in works]
 
 

@@ -1,4 +1,4 @@
-"""`keras-involution classify`: the most probable classes of images."""
+"""`keras-involution classify`: prints the most probable classes of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`keras-involution convert`: a published checkpoint to a preset folder."""
+"""`keras-involution convert`: converts a published checkpoint to a preset folder."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def command(
         model.save_to_preset(folder)
         click.echo(f"{folder}: {_description(model)}")
         if images:
-            # Loaded back from the folder, as users will load it.
+            # Load the preset from the folder to check what was written.
             written = cls.from_preset(folder)
         for path in images:
             print_answers(written, path, read(path))

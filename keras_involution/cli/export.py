@@ -1,4 +1,4 @@
-"""`keras-involution export`: a preset to a file of another runtime."""
+"""`keras-involution export`: exports a preset for another runtime."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ FORMATS = ("onnx", "openvino", "saved_model", "litert", "torch", "stablehlo")
     "image_path",
     metavar="IMAGE|FOLDER",
     type=click.Path(exists=True, path_type=Path),
-    help="Compare with Keras on an image, or all in a folder, not on random numbers.",
+    help="Image or folder for the comparison with Keras, instead of random values.",
 )
 def command(
     preset: str,
@@ -88,7 +88,7 @@ def command(
 
 
 def _sizes(text: str, option: str) -> tuple[int, ...] | None:
-    """`any` to `None`, `96` to (96,), `96x128` to (96, 128)."""
+    """Parses `any` as `None`, `96` as (96, 96) or (96,), `96x128` as (96, 128)."""
     if text == "any":
         return None
     sides = text.split("x")
@@ -106,32 +106,32 @@ def _compare(
     batch: tuple[int, ...] | None,
     image_path: Path | None,
 ) -> None:
-    """Prints how far the file is from Keras on the images, or on random numbers."""
+    """Prints the largest difference to the outputs of Keras."""
     import numpy as np
 
     from keras_involution.export import run_exported
 
-    expected, answers = [], []
+    expected, actual = [], []
     for inputs in _inputs(model, sizes, image_path):
         inputs = inputs.repeat((batch or (1,))[0], axis=0)
         try:
-            answers.append(run_exported(path, inputs)[0])
+            actual.append(run_exported(path, inputs)[0])
         except ImportError as error:
             click.echo(f"Not compared with Keras. {error}")
             return
         expected.append(model.predict(inputs, verbose=0)[0])
-    scores, keras_scores = np.stack(answers), np.stack(expected)
+    scores, keras_scores = np.stack(actual), np.stack(expected)
     difference = np.abs(scores - keras_scores).max()
     click.echo(f"largest difference to Keras: {difference:.1e}")
     if image_path is not None:
         same = np.sum(scores.argmax(-1) == keras_scores.argmax(-1))
-        click.echo(f"same answer as Keras: {same} of {len(scores)} images")
+        click.echo(f"same class as Keras: {same} of {len(scores)} images")
 
 
 def _inputs(
     model: Any, sizes: tuple[int, ...] | None, image_path: Path | None
 ) -> Iterator[np.ndarray]:
-    """Prepared images, each (1, H, W, 3) or (1, 3, H, W)."""
+    """Yields prepared images, each (1, H, W, 3) or (1, 3, H, W)."""
     import numpy as np
 
     from keras_involution.models import RedNetImageConverter

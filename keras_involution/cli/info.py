@@ -1,4 +1,4 @@
-"""`keras-involution info`: the contents of a preset, without its weights."""
+"""`keras-involution info`: describes a preset without loading its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`keras-involution mirror`: built-in presets with published weights, to the Hub."""
+"""`keras-involution mirror`: publishes built-in presets with weights on the Hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`keras-involution presets`: the built-in presets."""
+"""`keras-involution presets`: lists the built-in presets."""
 
 from __future__ import annotations
 

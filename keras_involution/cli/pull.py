@@ -1,4 +1,4 @@
-"""`keras-involution pull`: a preset from the Hub to a folder."""
+"""`keras-involution pull`: downloads a preset from the Hub to a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`keras-involution push`: a preset folder to the Hub."""
+"""`keras-involution push`: publishes a preset folder on the Hub."""
 
 from __future__ import annotations
 
@@ -52,12 +52,13 @@ def command(
 
 
 def _push_folder_of(folder: str) -> Callable[..., str]:
-    """Only an embedding network needs what identification needs."""
+    """Returns the upload function for the kind of preset in a folder."""
     from keras_involution import hub
     from keras_involution.hub._format import EMBEDDING_FILE
 
     if not (Path(folder) / EMBEDDING_FILE).is_file():
         return hub.push_folder
+    # `keras_involution.whale_id` needs optional dependencies, so import it only here.
     from keras_involution.whale_id.model import EmbeddingNetwork
     from keras_involution.whale_id.model.preset import card_of
 

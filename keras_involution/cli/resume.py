@@ -1,4 +1,4 @@
-"""`keras-involution resume`: continues an interrupted training."""
+"""`keras-involution resume`: continues an interrupted training run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from keras_involution.cli._training import (
 def command(run: Path, devices: str | None) -> None:
     """Continue the interrupted training run in the folder RUN."""
     with reported(), contextlib.ExitStack() as stack:
-        spread = None
+        distribution = None
         if devices is not None:
             from keras_involution.distribution import distribute
 
-            spread = stack.enter_context(distribute(devices))
-        train_to_the_end(run, spread)
+            distribution = stack.enter_context(distribute(devices))
+        train_to_the_end(run, distribution)

@@ -1,4 +1,4 @@
-"""`keras-involution split`: images for training, validation and testing."""
+"""`keras-involution split`: splits images for training, validation and testing."""
 
 from __future__ import annotations
 

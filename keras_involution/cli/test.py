@@ -1,4 +1,4 @@
-"""`keras-involution test`: a trained classifier on its test images."""
+"""`keras-involution test`: evaluates a trained classifier on its test images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_involution._commands import Command, reported
     "--weights",
     type=click.Choice(("best", "last")),
     default="best",
-    help="Weights to test: best or last of the run.",
+    help="Weights to test.",
 )
 def command(run: Path, weights: str) -> None:
     """Evaluate the run in the folder RUN on its test images and plot the results.

@@ -1,4 +1,4 @@
-"""`keras-involution train`: a classifier from a dataset of images."""
+"""`keras-involution train`: trains a classifier on a dataset of images."""
 
 from __future__ import annotations
 
@@ -64,16 +64,18 @@ def command(
                 changes[name] = str(Path(changes[name]).resolve())
         settings = ClassifierSettings.load(config, **changes)
         with contextlib.ExitStack() as stack:
-            spread = None
+            distribution = None
             if devices is not None:
                 from keras_involution.distribution import distribute
 
-                spread = stack.enter_context(distribute(devices, seed=settings.seed))
-            if spread is None or spread.is_main_process:
+                distribution = stack.enter_context(
+                    distribute(devices, seed=settings.seed)
+                )
+            if distribution is None or distribution.is_main_process:
                 _begin(output, settings, force)
-            if spread is not None:
-                spread.barrier()
-            train_to_the_end(output, spread)
+            if distribution is not None:
+                distribution.barrier()
+            train_to_the_end(output, distribution)
 
 
 def _begin(output: Path, settings: ClassifierSettings, force: bool) -> None:
@@ -89,6 +91,6 @@ def _describe(data: ClassifierData) -> None:
     if found := data.duplicates():
         more = " ..." if len(found) > 10 else ""
         warn(
-            f"{len(found)} training images are copies of validation or test images: "
+            f"{len(found)} training images duplicate validation or test images: "
             f"{', '.join(found[:10])}{more}"
         )

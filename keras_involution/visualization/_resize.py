@@ -6,7 +6,7 @@ import numpy as np
 
 
 def resize_maps(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(B, G, h, w) to (B, G, *size), bilinear between the centers of the pixels."""
+    """Resizes maps (B, G, h, w) bilinearly to (B, G, *size)."""
     for axis, length in zip((2, 3), size):
         maps = _resize_axis(maps, axis, length)
     return maps

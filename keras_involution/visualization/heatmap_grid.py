@@ -1,4 +1,4 @@
-"""A figure of many heat maps of one image."""
+"""An image and its heat maps in one figure."""
 
 from __future__ import annotations
 

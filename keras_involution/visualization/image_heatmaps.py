@@ -1,4 +1,4 @@
-"""Heat maps of an image at the size of the image."""
+"""Kernel heat maps at the size of the image."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def image_heatmaps(
 
 
 def seen_region(converter: Any, height: int, width: int) -> Region:
-    """The part of an image that a converter stretches over its image size.
+    """Returns the region of an image that a converter resizes to its image size.
 
-    With padding it is larger than the image.
+    With padding, the region is larger than the image.
     """
     if converter.image_size is None:
         return 0, 0, height, width
@@ -91,7 +91,7 @@ def seen_region(converter: Any, height: int, width: int) -> Region:
 
 
 def _placed(maps: np.ndarray, region: Region, size: tuple[int, int]) -> np.ndarray:
-    """(..., h, w) over its region of (..., *size), bilinear; else not a number."""
+    """Resizes maps (..., h, w) to a region of (..., *size); NaN outside of it."""
     for axis, start, length, pixels in (
         (-2, region[0], region[2], size[0]),
         (-1, region[1], region[3], size[1]),

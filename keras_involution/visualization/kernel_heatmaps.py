@@ -92,7 +92,10 @@ def kernel_heatmaps(
 
 
 def _extractor(model: keras.Model, layers: list[Involution2D]) -> keras.Model:
-    """The inputs of the layers; kept, because backends compile every new model."""
+    """Returns a cached model that computes the inputs of the layers.
+
+    Without the cache, backends would compile a new model in every call.
+    """
     kept = _extractors.setdefault(model, {})
     names = tuple(layer.name for layer in layers)
     if names not in kept:
@@ -129,11 +132,11 @@ def _spatial_size(images: Tensor, data_format: str) -> tuple[int, int]:
 
 
 def _kernel_sums(layer: Involution2D, x: np.ndarray, batch_size: int) -> np.ndarray:
-    """(B, G, Ho, Wo), summed in float32 for any dtype of the layer."""
+    """Returns kernel sums (B, G, Ho, Wo) in float32, whatever the layer's dtype."""
     first = layer.data_format == "channels_first"
     parts = []
     for start in range(0, len(x), batch_size):
-        # A layer that is called would cast what it is given; a method does not.
+        # `__call__` would cast the inputs; `generate_kernels` does not.
         part = keras.ops.convert_to_tensor(x[start : start + batch_size])
         inputs = keras.ops.cast(part, layer.compute_dtype)
         kernels = layer.generate_kernels(inputs, training=False)

@@ -9,7 +9,8 @@ import numpy as np
 from keras_involution._arguments import received
 from keras_involution.visualization._resize import resize_maps
 
-# Lighter all the way, so that the scale reads in gray and to color-blind eyes.
+# The lightness increases monotonically, so the scale also works in gray and for
+# color-blind readers.
 COLORS = np.array(
     [
         (0, 0, 4),
@@ -77,7 +78,7 @@ def overlay(
 
 
 def _colorize(maps: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray:
-    """(B, H, W) to (B, H, W, 3) of 0 to 255."""
+    """Converts maps (B, H, W) to colors (B, H, W, 3) with values from 0 to 255."""
     low, high = limits or (
         np.nanmin(maps, axis=(1, 2), keepdims=True),
         np.nanmax(maps, axis=(1, 2), keepdims=True),

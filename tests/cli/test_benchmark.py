@@ -124,7 +124,7 @@ class TestWork:
         (("--groups", 5), 1, "divisible by `groups`. Received: channels=64, groups=5"),
         (("--strides", "1,2,3"), 1, r"Received: strides=\(1, 2, 3\)"),
         (("--dilation-rate", 0), 1, "Received: dilation_rate=0"),
-        (("--shape", "8,a"), 2, "no list of integers"),
+        (("--shape", "8,a"), 2, "not a list of integers"),
     ],
 )
 def test_what_cannot_be_measured_is_said(options, status, message):

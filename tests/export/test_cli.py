@@ -39,7 +39,7 @@ def test_a_preset_is_written_and_compared(preset, tmp_path):
     size = (tmp_path / NAME).stat().st_size
     assert written == f"{tmp_path / NAME}: {size / 1e6:.1f} MB"
     assert float(difference.removeprefix("largest difference to Keras: ")) < 1e-4
-    assert same == "same answer as Keras: 2 of 2 images"
+    assert same == "same class as Keras: 2 of 2 images"
 
 
 def test_what_cannot_be_done_is_said(preset, tmp_path):
