@@ -1,1 +1,1 @@
-"""Programs that run as they are, on the images in `examples/data`."""
+"""Example programs; most of them run on the images in `examples/data`."""

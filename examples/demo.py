@@ -1,24 +1,24 @@
 """Fine-tunes a RedNet-26, saves and loads it, and ranks dolphin fins with it.
 
-What it does: begins from the preset `rednet_26_tiny_imagenet`, which comes with the
-package, trains on 400 photos of ten classes, and trains a second network from
-nothing in the same way, to show the gain. Then it saves the first as a preset folder,
-loads that folder with `RedNet26.from_preset`, classifies 200 held-out photos with
-it, ranks ten photos of dolphin fins against each other by the keypoints of XFeat,
-which needs no training, and writes a page with the ranking, the matched points and the
-heat maps of the kernels.
+What it does: fine-tunes the built-in preset `rednet_26_tiny_imagenet` on 400 photos of
+ten classes. For comparison, it also trains a network from scratch in the same way. Then
+it saves the fine-tuned network as a preset folder, loads the folder with
+`RedNet26.from_preset`, and classifies 200 held-out photos. It also ranks ten photos of
+dolphin fins against each other by the keypoints of XFeat, which needs no training. At
+the end, it writes a page with the ranking, the matched points and the heat maps of the
+kernels.
 
-How long it takes: on 2 cores beside other work the trainings took 263 and 184 seconds.
+How long it takes: on 2 busy cores, the two training runs took 263 and 184 seconds.
 
-What to expect: one line an epoch, the held-out accuracy of both networks (guessing
-0.10), the ranking as a table with a conclusion in a line (the right animal is first for
-five of the eight dolphins that have another photo; the settings of the matcher
-were chosen on these very fins, so this is no accuracy), and the files
-`demo/report.html` and `demo/preset/`. Below an accuracy of 0.75 the program says so and
-fails. The 200 held-out photos give the result and nothing else: settings are to be
-compared on a part of the 400 training photos.
+What to expect: one line per epoch, the held-out accuracy of both networks (guessing
+gives 0.10), a table with the ranking and a conclusion for each fin, and the files
+`demo/report.html` and `demo/preset/`. The right animal is first for five of the eight
+dolphins that have another photo. This is not an estimate of the accuracy, because the
+settings of the matcher were chosen on the same fins. The program fails if the accuracy
+is below 0.75. Use the 200 held-out photos only for the final result; to compare
+settings, use a part of the 400 training photos.
 
-Command, from the root of the repository: `make demo`, or in an environment of one's own
+Command, from the root of the repository: `make demo`, or in your own environment
 
     KERAS_BACKEND=jax python -m examples.demo
 """
@@ -51,7 +51,7 @@ console = Console()
     show_default=True,
     help="Folder for the preset and the report.",
 )
-@click.option("--preset", default=PRESET, show_default=True, help="To begin from.")
+@click.option("--preset", default=PRESET, show_default=True, help="Initial weights.")
 @click.option("--epochs", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--image-size", type=click.IntRange(32), default=64, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -91,7 +91,7 @@ def main(output: Path, preset: str, epochs: int, image_size: int, seed: int) -> 
 
 
 def train_from_scratch(epochs: int, image_size: int, seed: int) -> list[float]:
-    """The accuracies, class by class, of a network with random weights at first."""
+    """Trains a network from scratch and returns its accuracy for each class."""
     keras.utils.set_random_seed(seed)
     model = training.build_model(photos.CLASS_NAMES, image_size)
     train(model, "from scratch", epochs, seed)
@@ -101,6 +101,7 @@ def train_from_scratch(epochs: int, image_size: int, seed: int) -> list[float]:
 def fine_tune_and_save(
     preset: str, folder: Path, epochs: int, image_size: int, seed: int
 ) -> None:
+    """Fine-tunes a preset and saves the result as a preset folder."""
     keras.utils.set_random_seed(seed)
     model = training.load_model(preset, photos.CLASS_NAMES, image_size)
     train(model, f"from {preset}", epochs, seed)
@@ -117,9 +118,9 @@ def train(model: RedNet26, start: str, epochs: int, seed: int) -> None:
 
 
 def class_accuracies(observer: ranking.Observer) -> list[float]:
-    """The fraction of each class's held-out photos that is recognized."""
+    """Returns the accuracy on the held-out photos of each class."""
     images, labels = photos.load_photos("test")
-    logits = observer.look(images)
+    logits = observer.logits(images)
     right = logits.argmax(axis=-1) == labels
     return [float(right[labels == label].mean()) for label in np.unique(labels)]
 
@@ -127,6 +128,7 @@ def class_accuracies(observer: ranking.Observer) -> list[float]:
 def rank_fins(
     model: RedNet26,
 ) -> tuple[list[ranking.Ranking], report.HeatMaps]:
+    """Ranks the fins and draws the heat maps of one involution over them."""
     fins = photos.load_fins()
     images = [fin.image for fin in fins]
     layer = model.backbone.get_layer(LAYER)
@@ -148,12 +150,12 @@ def ranked_table(rankings: list[ranking.Ranking]) -> Table:
     table = Table(
         "fin",
         "animal",
-        "most points in common with",
-        "what to conclude",
-        title="Ten fins, each against the others",
-        caption=f"Right animal first: {right} of the {possible} whose animal has "
-        "another photo. Ten fins are no measurement, and the matcher was "
-        "set on them.",
+        "most matched points",
+        "conclusion",
+        title="Each of ten fins compared with the others",
+        caption=f"Right animal first: {right} of the {possible} fins whose animal has "
+        "another photo. Ten fins are too few to measure accuracy, and the matcher was "
+        "tuned on them.",
     )
     for entry in rankings:
         best = entry.candidates[0]

@@ -1,16 +1,15 @@
 """Fine-tunes a RedNet on Happywhale and publishes it.
 
-What it does: begins from a preset, pools its last two stages (GeM), normalizes (neck),
-and trains with ArcFace on the photos of `train.csv`, over all TPU cores or GPUs
-there are, or on the processor. A fifth of the photos of known animals is
-held out; the program prints MAP@5 on it, as Kaggle computes it, writes a preset folder,
-and pushes it to the Hub where `--push-to` says so.
+What it does: loads a preset, adds GeM pooling of its last two stages and a
+normalization neck, and trains with ArcFace on the photos of `train.csv`. It uses all
+available TPU cores or GPUs, or the CPU. A fifth of the photos of known animals is held
+out. The program prints MAP@5 on these photos, as Kaggle computes it, and writes a
+preset folder. With `--push-to`, it also publishes the preset on the Hub.
 
-How long it takes: 51,033 photos at 512 pixels, 20 epochs: not measured here; on
-eight accelerators plan for hours. The twelve generated photos of the tests take
-seconds.
+How long it takes: 20 epochs on 51,033 photos at 512 pixels were not measured; expect
+hours on eight accelerators. The twelve generated photos of the tests take seconds.
 
-What to expect: one line an epoch, `MAP@5 on N photos`, and the preset folder.
+What to expect: one line per epoch, `MAP@5 on N photos`, and the preset folder.
 
 Commands:
 
@@ -43,7 +42,7 @@ from keras_involution.whale_id import (
 
 
 class Photos(keras.utils.PyDataset):
-    """Shuffled batches of photos, read while the devices compute."""
+    """Shuffled batches of photos, read by threads during training."""
 
     def __init__(
         self, table: pd.DataFrame, classes: list[str], side: int, batch_size: int
@@ -74,9 +73,9 @@ class Photos(keras.utils.PyDataset):
 def build(
     preset: str, side: int, classes: list[str], counts: list[int]
 ) -> tuple[EmbeddingNetwork, keras.Model]:
-    """The network that is kept, and the model that trains it."""
+    """Builds the embedding network and the model that trains it."""
     backbone = RedNetBackbone.from_preset(preset)
-    # ImageNet's mean and standard deviation, as the presets were trained with.
+    # The presets were trained with the mean and standard deviation of ImageNet.
     mean, deviation = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     converter = RedNetImageConverter(
         (side, side),
@@ -102,7 +101,7 @@ def build(
 @click.option("--preset", default="rednet_50_imagenet", show_default=True)
 @click.option("--side", default=512, show_default=True)
 @click.option("--epochs", default=20, show_default=True)
-@click.option("--batch-size", default=16, show_default=True, help="Of each device.")
+@click.option("--batch-size", default=16, show_default=True, help="Images per device.")
 @click.option("--learning-rate", default=1e-3, show_default=True)
 @click.option("--output", default="happywhale_preset", type=click.Path(path_type=Path))
 @click.option("--push-to", help="user/name on the Hugging Face Hub.")
@@ -120,22 +119,22 @@ def main(
     train = table[table["split"] == "train"]
     held_out = table[table["split"] == "test"].reset_index(drop=True)
     counts = train["identity"].value_counts().sort_index()
-    with distribution.distribute(seed=0) as spread:
+    with distribution.distribute(seed=0) as devices:
         network, model = build(preset, side, list(counts.index), counts.to_list())
-        batch = spread.global_batch_size(batch_size)
+        batch = devices.global_batch_size(batch_size)
         data = Photos(train, list(counts.index), side, batch)
         steps = epochs * len(data)
         rate = keras.optimizers.schedules.CosineDecay(
-            spread.learning_rate(learning_rate / 20), steps,
-            warmup_target=spread.learning_rate(learning_rate), warmup_steps=steps // 5,
+            devices.learning_rate(learning_rate / 20), steps,
+            warmup_target=devices.learning_rate(learning_rate), warmup_steps=steps // 5,
         )  # fmt: skip
         model.compile(
             keras.optimizers.AdamW(rate),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
-        model.fit(data, epochs=epochs, verbose=2 if spread.is_main_process else 0)
-        spread.save_to_preset(network, output)
-    if spread.is_main_process:
+        model.fit(data, epochs=epochs, verbose=2 if devices.is_main_process else 0)
+        devices.save_to_preset(network, output)
+    if devices.is_main_process:
         database = embed(network, train.reset_index(drop=True), on_error="skip")[0]
         queries = embed(network, held_out, on_error="skip")[0]
         labels = list(identify(queries, database, top=5).labels)

@@ -1,18 +1,18 @@
-"""Trains a RedNet-50 and draws what its involution kernels look at.
+"""Trains a RedNet-50 and draws heat maps of its involution kernels.
 
-What it does: trains on the 400 photos of ten classes as the demo does, measures
-the accuracy on the 200 held-out ones, and draws the heat maps of the paper (the sum
-over the window of each kernel, here the mean over the groups) at one involution of
-every stage for held-out photos of six classes, at their own size.
+What it does: trains on the same 400 photos of ten classes as the demo and measures the
+accuracy on the 200 held-out photos. Then it draws the heat maps of the paper for
+held-out photos of six classes, at one involution of each of the first three stages. A
+heat map shows the sum of each kernel over its window, here the mean over the groups.
 
-How long it takes: 19 minutes of CPU, on 2 cores. `--preset FOLDER` draws a RedNet-50
-that is there already, in seconds.
+How long it takes: 19 minutes of CPU time on 2 cores. `--preset FOLDER` draws the maps
+of an existing RedNet-50 in seconds.
 
-What to expect: one line an epoch, an accuracy near 0.74 (guessing 0.10), and the files
-`heatmaps/heatmaps.jpg` and `heatmaps/preset/`. A map shows where kernels sum to much
-(light) and to little (dark); which of the two the animal or thing gets is up to the
-network, so look at what is set apart from what. From 400 photos it learns to set
-the object apart from what lies behind it, not its parts.
+What to expect: one line per epoch, an accuracy of about 0.74 (guessing gives 0.10), and
+the files `heatmaps/heatmaps.jpg` and `heatmaps/preset/`. A map is light where the
+kernel sums are high and dark where they are low. Whether the object is light or dark
+depends on the network, so look for contrast between regions. With 400 photos, the
+network learns to separate the object from the background, but not its parts.
 
 Command, from the root of the repository:
 
@@ -49,7 +49,7 @@ SIDE, GAP, MARGIN = 128, 6, 84
     show_default=True,
     help="Folder for the image and the preset.",
 )
-@click.option("--preset", help="A RedNet-50 to draw instead of training one.")
+@click.option("--preset", help="RedNet-50 preset to use instead of training.")
 @click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--image-size", type=click.IntRange(32), default=96, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -81,7 +81,7 @@ def train(epochs: int, image_size: int, seed: int) -> RedNet50:
 
 
 def sheet(model: RedNet50, images: list[np.ndarray]) -> Image.Image:
-    """A column a photo: itself, then the map of one involution of every stage."""
+    """Draws one column per photo: the photo, then one heat map per stage."""
     width = MARGIN + len(images) * (SIDE + GAP)
     image = Image.new("RGB", (width, (len(STAGES) + 1) * (SIDE + GAP)), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)

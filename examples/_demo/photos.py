@@ -38,13 +38,13 @@ class Fin:
 
 
 def load_photos(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The photos of ten classes.
+    """Loads the photos of ten classes.
 
     Args:
-        split: `"train"`, 40 photos a class, or `"test"`, 20.
+        split: `"train"` for 40 photos per class, or `"test"` for 20.
 
     Returns:
-        Bytes (N, 96, 96, 3), class by class, and the class numbers (N,).
+        uint8 array (N, 96, 96, 3), sorted by class, and the class numbers (N,).
     """
     sheet = np.asarray(Image.open(DATA / "caltech101-mini" / f"{split}.jpg"))
     tiles = sheet.reshape(len(CLASS_NAMES), TILE, -1, TILE, 3).swapaxes(1, 2)
@@ -54,7 +54,7 @@ def load_photos(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def load_fins(longest_side: int = 640) -> list[Fin]:
-    """The ten photos of dorsal fins, shrunk for a page."""
+    """Loads the ten photos of dorsal fins, resized to `longest_side`."""
     folder = DATA / "dolphin_fins"
     with open(folder / "metadata.csv", encoding="utf-8", newline="") as table:
         return [_read_fin(row, folder, longest_side) for row in csv.DictReader(table)]

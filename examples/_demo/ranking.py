@@ -1,4 +1,4 @@
-"""Which photo looks most like which, and where."""
+"""Ranks photos of fins by matched keypoints."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from keras_involution.whale_id.local import (
 )
 
 CLEAR = 1.5
-# A fin is flat and stiff: a homography relates two views of it, and pairs of keypoints
-# that lie elsewhere say nothing. Chosen on the fins of the demo itself: the number of
-# right answers there is an illustration, not an accuracy.
+# A fin is flat and rigid, so a homography relates two views of it. Other pairs of
+# keypoints do not count. These settings were chosen on the fins of the demo, so its
+# number of right animals is an illustration, not an accuracy.
 FIN_MATCHER = LocalMatcher(transform="homography", tolerance=0.015, unverified=0.0)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A photo of a known animal, and what it has in common with a query.
+    """A photo of a known animal, and its match with a query.
 
-    `mirrored` says whether the mirrored query was the more similar: the two sides of
-    a dorsal fin have the same outline.
+    `mirrored` is true if the mirrored query matches better. The two sides of a dorsal
+    fin have the same outline.
     """
 
     fin: Fin
@@ -43,7 +43,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Ranking:
-    """A query and its candidates, most similar first."""
+    """A query and its candidates, the most similar first."""
 
     query: Fin
     candidates: list[Candidate]
@@ -64,13 +64,13 @@ class Ranking:
 
     @property
     def conclusion(self) -> str:
-        """What a person should conclude, in one line."""
+        """The conclusion for a user, in one sentence."""
         best = self.candidates[0]
         others = [c for c in self.candidates if c.fin.identity != self.answer]
         lead = best.similarity / max(others[0].similarity, 1e-6) if others else np.inf
         points = f"{len(best.match)} matched points with {best.fin.image_id}"
         if lead >= CLEAR:
-            # Strangers lead as clearly: without calibration nothing says "probably".
+            # Another animal can lead as clearly, so do not claim a probability.
             return (
                 f"{self.answer} is clearly first ({points}); compare the two by eye, "
                 "it may be a new animal."
@@ -82,21 +82,21 @@ class Ranking:
 
 
 class Observer:
-    """What a classifier sees in photos.
+    """Computes logits of photos.
 
-    One observer serves all photos: on JAX every new model compiles anew, and so
-    does every other batch size.
+    Use one instance for all photos, because JAX compiles again for each new model and
+    each batch size.
 
     Args:
-        model: The classifier.
+        model: `RedNet26`, the classifier.
     """
 
     def __init__(self, model: RedNet26) -> None:
         self.prepare = model.preprocessor
         self.model = keras.Model(model.input, model.output)
 
-    def look(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Logits (N, number of classes), means over an image and its mirror image."""
+    def logits(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Returns logits (N, classes), the mean over images and mirror images."""
         x = keras.ops.convert_to_numpy(self.prepare(list(images)))
         both = [
             self.model.predict(view, batch_size=10, verbose=0)
@@ -106,7 +106,7 @@ class Observer:
 
 
 def find_keypoints(fins: list[Fin]) -> list[tuple[Keypoints, Keypoints]]:
-    """The keypoints of every fin and of its mirror image, by XFeat."""
+    """Extracts the keypoints of every fin and of its mirror image with XFeat."""
     extract = XFeatExtractor(region="whole")
     return [
         (extract(fin.image), extract(np.ascontiguousarray(fin.image[:, ::-1])))
@@ -119,16 +119,16 @@ def rank(
     keypoints: list[tuple[Keypoints, Keypoints]],
     matcher: LocalMatcher = FIN_MATCHER,
 ) -> list[Ranking]:
-    """Every fin against all others of known animals, by matched keypoints.
+    """Ranks all other fins of known animals for each fin, by matched keypoints.
 
     Args:
-        fins: The photos.
-        keypoints: Those of each photo and of its mirror image.
-        matcher: What compares them.
+        fins: List of photos.
+        keypoints: List of the keypoints of each photo and of its mirror image.
+        matcher: `LocalMatcher`.
 
     Returns:
-        A ranking for each fin. A fin is never its own candidate; a fin of an unknown
-        animal is a query, never a candidate.
+        List with a `Ranking` for each fin. Fins of unknown animals are queries, but
+        never candidates.
     """
     return [
         Ranking(query, _candidates(query, views, fins, keypoints, matcher))
@@ -137,7 +137,7 @@ def rank(
 
 
 def count_right(rankings: list[Ranking]) -> tuple[int, int]:
-    """How many queries get the right animal first, of those that could."""
+    """Returns the number of correct first candidates, and of answerable queries."""
     possible = [ranking for ranking in rankings if ranking.answerable]
     return sum(ranking.right for ranking in possible), len(possible)
 

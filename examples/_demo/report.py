@@ -1,4 +1,4 @@
-"""One HTML file with everything in it, to open without a network."""
+"""Writes the report of the demo as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class HeatMaps:
-    """The maps of one involution over the queries."""
+    """The heat maps of one involution, drawn over the fins."""
 
     layer: str
     window: tuple[int, ...]
@@ -34,10 +34,10 @@ class HeatMaps:
 
 @dataclass(frozen=True)
 class Results:
-    """What the program found.
+    """The results of the demo.
 
-    `class_accuracies` are those of the network that began from the preset,
-    `from_scratch` those of one that was trained the same way without it.
+    `class_accuracies` are the accuracies of the fine-tuned network, `from_scratch`
+    those of the network trained from scratch.
     """
 
     class_names: tuple[str, ...]
@@ -52,7 +52,7 @@ class Results:
 
 
 def write_report(results: Results, path: Path) -> None:
-    """Writes the page; images and style are inside it."""
+    """Writes the page, with images and styles embedded."""
     right, possible = count_right(results.rankings)
     maps = results.heatmaps
     page = Template((_HERE / "report.html").read_text("utf-8")).substitute(
@@ -114,7 +114,7 @@ def _query(ranking: Ranking, heatmap: np.ndarray) -> str:
 
 
 def _matched_points(ranking: Ranking) -> str:
-    """The query, mirrored where that fits better, beside its best candidate."""
+    """Draws the matched points of a query and its best candidate."""
     best, image = ranking.candidates[0], ranking.query.image
     shown = np.ascontiguousarray(image[:, ::-1]) if best.mirrored else image
     drawing = draw_matches(shown, best.fin.image, best.match)
@@ -127,7 +127,10 @@ def _matched_points(ranking: Ranking) -> str:
 def _verdict(ranking: Ranking) -> tuple[str, str]:
     answer = escape(ranking.answer)
     if not ranking.answerable:
-        return f"Looks most like {answer}; its own animal is not among them", "none"
+        return (
+            f"Looks most like {answer}; there is no other photo of its animal",
+            "none",
+        )
     if ranking.right:
         return f"Looks most like {answer}: right", "right"
     return f"Looks most like {answer}: wrong", "wrong"

@@ -1,4 +1,4 @@
-"""A RedNet on a few hundred photos, from pretrained weights or from scratch."""
+"""Trains a RedNet on a few hundred photos, from a preset or from scratch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def build_model(
     image_size: int,
     cls: type[RedNetImageClassifier] = RedNet26,
 ) -> RedNetImageClassifier:
-    """A new `cls` that looks at the whole photo, stretched to a square."""
+    """Builds a classifier that resizes whole photos to a square."""
     return cls(
         num_classes=len(class_names),
         class_names=class_names,
@@ -50,7 +50,7 @@ def build_model(
 def load_model(
     preset: str, class_names: tuple[str, ...], image_size: int
 ) -> RedNetImageClassifier:
-    """A RedNet-26 with the weights of a preset and a new head."""
+    """Loads a RedNet-26 with the weights of a preset and a new head."""
     return RedNet26.from_preset(
         preset,
         num_classes=len(class_names),
@@ -60,6 +60,7 @@ def load_model(
 
 
 def whole_photos(image_size: int) -> RedNetImageConverter:
+    """Builds a preprocessor that stretches photos to a square instead of cropping."""
     size = (image_size, image_size)
     return RedNetImageConverter(size, crop_to_aspect_ratio=False, antialias=True)
 
@@ -71,7 +72,7 @@ def train(
     epochs: int,
     seed: int,
 ) -> Progress:
-    """Trains in place: AdamW on a cosine, label smoothing, augmented photos."""
+    """Trains a model in place, with AdamW and a cosine schedule."""
     batches = ImageBatches(
         LabeledImages(images, labels),
         np.arange(len(images)),

@@ -1,1 +1,1 @@
-"""A teacher with knowledge of ImageNet, for `examples/pretrain_tiny_imagenet.py`."""
+"""A teacher trained on ImageNet, for `examples/pretrain_tiny_imagenet.py`."""

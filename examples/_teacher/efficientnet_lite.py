@@ -1,4 +1,4 @@
-"""EfficientNet-Lite for inference: normalizations are folded into convolutions.
+"""EfficientNet-Lite for inference, with batch normalization folded.
 
 Reference: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
 Networks", 2019. Lite omits squeeze-and-excitation, uses ReLU6 instead of swish, and
@@ -17,7 +17,7 @@ from keras_involution._typing import Tensor
 
 
 class Stage(NamedTuple):
-    """Blocks of one kind before scaling; the first one has the strides."""
+    """Settings of a stage before scaling; only its first block has the strides."""
 
     repeats: int
     kernel_size: int
@@ -47,19 +47,20 @@ def build_efficientnet_lite(
     num_classes: int = 1000,
     dtype: str = "float32",
 ) -> keras.Model:
-    """A network whose layers have the names of the published modules.
+    """Builds a network whose layers have the names of the published modules.
 
     Args:
-        width: Float, by which the stages' filters are multiplied.
-        depth: Float, by which their repeats are.
+        width: Float, multiplier of the filters of the stages.
+        depth: Float, multiplier of the repeats of the stages.
         stages: Sequence of `Stage`.
         stem_filters: Integer.
         head_filters: Integer.
         num_classes: Integer.
-        dtype: Name of the dtype of all but the logits, which are float32.
+        dtype: Name of the dtype of all layers except the logits, which are float32.
 
     Returns:
-        `keras.Model` from images (B, H, W, 3), `(bytes - 127) / 128`, to logits.
+        `keras.Model` that takes images (B, H, W, 3), scaled as `(pixels - 127) / 128`,
+        and returns logits (B, num_classes).
     """
     # === Stem ===
     images = keras.Input((None, None, 3), dtype=dtype)
@@ -86,7 +87,7 @@ def build_efficientnet_lite(
 
 
 def scaled_filters(filters: int, width: float) -> int:
-    """The nearest multiple of 8 that is at least nine tenths of the scaled number."""
+    """Returns the nearest multiple of 8, but at least 0.9 of the scaled number."""
     asked = filters * width
     nearest = max(8, int(asked + 4) // 8 * 8)
     return nearest + 8 if nearest < 0.9 * asked else nearest
@@ -95,7 +96,7 @@ def scaled_filters(filters: int, width: float) -> int:
 def _apply_block(
     x: Tensor, stage: Stage, filters: int, strides: int, name: str, dtype: str
 ) -> Tensor:
-    """Inverted bottleneck with a residual connection where the shapes match."""
+    """Applies an inverted bottleneck, with a residual connection if shapes match."""
     given, channels = x, x.shape[-1]
     if stage.expansion != 1:
         x = _convolution(

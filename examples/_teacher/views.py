@@ -1,4 +1,4 @@
-"""From the inputs of a student to those of its teacher."""
+"""Converts inputs of the student to inputs of the teacher."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from keras_involution import RedNetImageConverter
 from keras_involution._typing import Tensor
 
 MEAN, SCALE = 127.0, 128.0
-"""EfficientNet-Lite takes `(bytes - 127) / 128`."""
+"""EfficientNet-Lite takes images scaled as `(pixels - 127) / 128`."""
 
 
 class FromStudent(keras.layers.Layer):
-    """Inverts `RedNetImageConverter`, scales, and resizes to a square.
+    """Undoes the scaling of `RedNetImageConverter`, rescales, and resizes to a square.
 
     Args:
         image_size: Integer, side of the outputs.
@@ -29,7 +29,7 @@ class FromStudent(keras.layers.Layer):
         self.shift = ((-offset / scale - MEAN) / SCALE).astype("float32")
 
     def call(self, inputs: Tensor) -> Tensor:
-        # Before resizing, where there are fewer pixels; both are linear.
+        # Scale before enlarging, when there are fewer pixels; both steps are linear.
         x = ops.add(ops.multiply(inputs, self.factor), self.shift)
         size = (self.image_size, self.image_size)
         return ops.image.resize(

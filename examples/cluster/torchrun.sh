@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains with PyTorch on all GPUs of this host:
 #     examples/cluster/torchrun.sh
-# or on each of 2 hosts, of which the first is called host0:
+# or, on each of 2 hosts, where host0 is the name of the first:
 #     NODES=2 HOST=host0 examples/cluster/torchrun.sh
 set -euo pipefail
 

@@ -1,9 +1,10 @@
-"""A Space: what a photo shows, where the network looks, and which points two share.
+"""A Space that classifies photos, shows heat maps, and matches keypoints.
 
-What it does: classifies a photo with a RedNet and shows, for each stage, the sums of
-its involution kernels as heat maps; and compares two photos of animals by keypoints.
+What it does: classifies a photo with a RedNet and shows the sums of its involution
+kernels as heat maps, one per stage. It also compares two photos of animals by
+keypoints.
 
-How long it takes: seconds a photo on two cores.
+How long it takes: seconds per photo on two cores.
 
 What to expect: a page with two tabs on http://127.0.0.1:7860.
 
@@ -11,7 +12,7 @@ Command, from the root of the repository (`pip install ".[space,jax]"`):
 
     KERAS_BACKEND=jax python examples/space/app.py
 
-`REDNET_PRESET` names another preset, such as rednet_50_imagenet.
+Set `REDNET_PRESET` to use another preset, such as rednet_50_imagenet.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from keras_involution.whale_id.local import LocalMatcher, XFeatExtractor, draw_m
 
 PRESET = os.environ.get("REDNET_PRESET", "rednet_26_tiny_imagenet")
 HERE = Path(__file__).parent
-# In a Space, copy `examples/data/dolphin_fins` beside this file.
+# In a Space, copy `examples/data/dolphin_fins` next to this file.
 FINS = [folder / "dolphin_fins" for folder in (HERE, HERE.parent / "data")]
 EXAMPLE_PAIRS = (("17541.jpg", "23441.jpg"), ("17541.jpg", "27516.jpg"))
 LONGEST_SIDE = 1024
@@ -39,27 +40,27 @@ INTRODUCTION = """
 # Involution
 
 A network of [involutions](https://arxiv.org/abs/2103.06255) generates a kernel for
-each position of an image. The heat maps show the sum of each kernel: dark where it is
-lowest, light where it is highest.
+each position of an image. The heat maps show the sum of each kernel. Dark is the lowest
+sum, light the highest.
 [Package and documentation](https://github.com/keras-involution/keras-involution).
 """
 COMPARISON = """
-Two photos of an animal with individual markings, such as the dorsal fins of dolphins.
-Lines connect points that look alike and that one rotation, scale and shift explains.
-The score grows with their similarity and with the area that they cover. It is evidence,
-not a probability; compare the two by eye.
+Upload two photos of animals with individual markings, such as the dorsal fins of
+dolphins. Lines connect similar points that fit one rotation, scale and shift. The score
+increases with their similarity and with the area that they cover. It is not a
+probability: compare the two photos by eye.
 """
 
 
 def shrink(photo: np.ndarray) -> np.ndarray:
-    """The photo with at most `LONGEST_SIDE` pixels a side."""
+    """Resizes a photo so that no side is longer than `LONGEST_SIDE` pixels."""
     image = Image.fromarray(photo)
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     return np.asarray(image)
 
 
 class Classifier:
-    """Classes and heat maps of a photo."""
+    """Computes the classes and the heat maps of a photo."""
 
     def __init__(self, preset: str = PRESET) -> None:
         self.model = RedNetImageClassifier.from_preset(preset)
@@ -80,7 +81,7 @@ class Classifier:
 
 
 class Comparison:
-    """The points that two photos have in common."""
+    """Matches the keypoints of two photos."""
 
     def __init__(self) -> None:
         self.find = XFeatExtractor(region="whole")
@@ -98,7 +99,7 @@ class Comparison:
 
 
 def example_pairs() -> list[list[str]]:
-    """Pairs of fins, where the photos are there."""
+    """Returns example pairs of fins, or `[]` if the photos are missing."""
     folder = next((folder for folder in FINS if folder.is_dir()), None)
     if folder is None:
         return []
@@ -114,7 +115,7 @@ def build_app() -> gr.Blocks:
                 classes = gr.Label(label="Classes", elem_id="classes")
             run = gr.Button("Classify", variant="primary", elem_id="classify")
             maps = gr.Gallery(
-                label="What the kernels look at",
+                label="Heat maps of the kernels",
                 elem_id="maps",
                 columns=4,
                 object_fit="contain",
@@ -137,6 +138,6 @@ def build_app() -> gr.Blocks:
 
 
 if __name__ == "__main__":
-    # Fonts of the system: the page loads nothing from elsewhere.
+    # Use system fonts, so that the page loads nothing from other servers.
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     build_app().launch(theme=theme)

@@ -207,7 +207,7 @@ def test_the_whole_program(tmp_path, monkeypatch):
     outcome = CliRunner().invoke(demo.main, arguments)
     assert outcome.exit_code == 1, outcome.output
     assert re.search(r"Held-out accuracy 0\.\d+ < 0\.75", outcome.output)
-    assert "Ten fins are no measurement" in re.sub(r"\s+", " ", outcome.output)
+    assert "Ten fins are too few" in re.sub(r"\s+", " ", outcome.output)
     page = Page((tmp_path / "report.html").read_text("utf-8"))
     assert len(page.images) == 10 * (3 + report.SHOWN)
     loaded = RedNet26.from_preset(tmp_path / "preset")

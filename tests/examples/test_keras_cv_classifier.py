@@ -18,4 +18,4 @@ def test_it_learns_and_says_how_much(capsys):
 
     accuracy = keras_cv_classifier.main(epochs=3)
     assert accuracy > 0.2, "twice what guessing reaches"
-    assert f"200 other photos: {accuracy:.2f}" in capsys.readouterr().out
+    assert f"200 held-out photos: {accuracy:.2f}" in capsys.readouterr().out

@@ -176,7 +176,7 @@ def test_arrays_of_another_network_are_refused():
     with pytest.raises(ValueError, match=r"Received: missing=\['_blocks\.2\._bn1\."):
         weights.place_arrays(network, without)
     more = {**arrays, "_blocks.5._bn1.bias": np.zeros(8)}
-    found = r"Received: missing=\[\], left_over=\['_blocks\.5\._bn1\.bias'\]"
+    found = r"Received: missing=\[\], unexpected=\['_blocks\.5\._bn1\.bias'\]"
     with pytest.raises(ValueError, match=found):
         weights.place_arrays(network, more)
     name = "_blocks.1._expand_conv.weight"
