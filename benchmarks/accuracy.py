@@ -1,13 +1,12 @@
-"""The accuracy of a preset on images that it was not trained on, size by size.
+"""Measures the accuracy of a preset on Tiny-ImageNet at several image sizes.
 
-What it does: loads a preset in float32, shows it the validation images of a
-Tiny-ImageNet pack, whole and stretched to each size, and counts how often the right
-class comes first, and among the first five.
+What it does: loads a preset in float32 and classifies the validation images, resized to
+each size without cropping. Reports top-1 and top-5 accuracy.
 
-How long it takes: the last column tells it.
+How long it takes: see the last column of the table.
 
-What to expect: a table, and `accuracy_PRESET.json` in `--output`, which the card of a
-built-in preset takes its metrics from.
+What to expect: a table, and `accuracy_PRESET.json` in `--output`. The model card of a
+built-in preset reads its metrics from this file.
 
 Command, from the root of the repository:
 
@@ -59,9 +58,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("build/tiny_imagenet"))
     parser.add_argument("--sizes", nargs="*", type=int, default=(48, 64, 96))
-    parser.add_argument("--part", default="test", help="of the data, as they give it")
-    parser.add_argument("--every", type=int, default=1, help="of how many images one")
-    parser.add_argument("--output", type=Path, help="a folder for JSON")
+    parser.add_argument("--part", default="test", help="split of the dataset to use")
+    parser.add_argument("--every", type=int, default=1, help="use every N-th image")
+    parser.add_argument("--output", type=Path, help="folder for the JSON file")
     arguments = parser.parse_args()
     head = machine.describe(devices.open_device("cpu"))
     head["command"] = COMMAND.format(

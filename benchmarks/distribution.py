@@ -1,15 +1,17 @@
-"""Several devices: what sharing a step costs here, and what a network would cost there.
+"""Measures and estimates the efficiency of data-parallel training.
 
-Measured: the training step of RedNet-26 with the same whole batch on one process and on
-N processes of one core each, as torchrun starts them: efficiency is the images a
-second of N over N times those of one. Beside it stand N processes that do the same
-amount of work and know nothing of each other: what the host itself takes away.
+Measurement: trains RedNet-26 with the same global batch on one process and on N
+processes started by torchrun, each with one core. The efficiency is the throughput of N
+processes divided by N times that of one process. For comparison, N independent
+processes do the same amount of work without communication. This shows the slowdown that
+is caused by the host alone.
 
-On paper: a step's gradients are summed over D devices. A ring moves 2 (D - 1) / D times
-their bytes through every device's link (Patarasuk and Yuan 2009). Printed against the
-time of the step's arithmetic, for RedNet-50 on 8 GPUs and on a TPU v5e-16.
+Estimate: the gradients of a step are summed over D devices. A ring all-reduce sends
+2 (D - 1) / D times their bytes over the link of each device (Patarasuk and Yuan 2009).
+The estimate compares this time with the compute time of a step, for RedNet-50 on 8 GPUs
+and on a TPU v5e-16.
 
-About two minutes on 2 cores:
+It takes about two minutes on 2 cores:
 
     KERAS_BACKEND=torch python -m benchmarks.distribution
 """
@@ -30,13 +32,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Place:
-    """Devices and their links; figures of the makers' data sheets.
+    """A group of connected devices, with numbers from the data sheets.
 
     Attributes:
-        devices: Number of them.
-        flops: Operations a second of one, dense, bfloat16.
-        link: Bytes a second that one sends to its neighbors in a ring.
-        reached: Fraction of `flops` that training of such networks reaches.
+        name: Name of the group.
+        devices: Number of devices.
+        flops: Dense bfloat16 operations per second of one device.
+        link: Bytes per second that a device sends to its neighbors in a ring.
+        reached: Fraction of `flops` that is reached when training a network of this
+            kind.
     """
 
     name: str
@@ -49,7 +53,7 @@ class Place:
 PLACES = (
     # H100 SXM data sheet: 989 Tflop/s; NVLink 900 GB/s, both directions together.
     Place("8 H100, NVLink", 8, 989e12, 450e9),
-    # The same through PCIe 5.0 x16: 64 GB/s in each direction.
+    # PCIe 5.0 x16: 64 GB/s in each direction.
     Place("8 H100, PCIe 5", 8, 989e12, 64e9),
     # Cloud TPU documentation: 197 Tflop/s; 1,600 Gbit/s over four links of a 2D torus.
     Place("TPU v5e-16", 16, 197e12, 1600e9 / 8 / 4),
@@ -57,13 +61,16 @@ PLACES = (
 
 
 def on_paper(batch: int = 128, size: int = 224) -> list[dict]:
-    """A step of RedNet-50, `batch` images a device, gradients in float32."""
+    """Estimates a step of RedNet-50 with `batch` images per device.
+
+    Gradients are in float32.
+    """
     from keras_involution import RedNet50
     from keras_involution.models import model_cost
 
     cost = model_cost(RedNet50(), (size, size, 3))
     gradients = 4 * cost.parameters
-    # Forward and twice as much backward; two operations a multiply-add.
+    # Backward takes twice as much as forward; a multiply-add is two operations.
     operations = 3 * 2 * cost.macs * batch
     rows = []
     for place in PLACES:
@@ -83,7 +90,7 @@ def on_paper(batch: int = 128, size: int = 224) -> list[dict]:
 
 
 def train(batch: int, size: int, steps: int) -> None:
-    """What every process runs; the first prints the seconds of a step."""
+    """Runs in every process; the first writes the seconds per step to a file."""
     import keras
     import numpy as np
 
@@ -111,7 +118,10 @@ def train(batch: int, size: int, steps: int) -> None:
 def measured(
     processes: int, batch: int, size: int, steps: int, *, strangers: bool = False
 ) -> float:
-    """Images a second of so many processes, each with the threads of one core."""
+    """Returns images per second of `processes` processes with one core each.
+
+    With `strangers`, the processes are independent.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "seconds"
         command = [sys.executable, "-m", "benchmarks.distribution", "--train"]

@@ -1,12 +1,12 @@
-"""Damages files at random and reads them: only documented errors may come.
+"""Reads randomly damaged files and checks that only documented errors are raised.
 
-Checkpoints and weights of presets, tables, COCO files, boxes, embeddings, calibrations,
-heads, heat maps, decisions, histories, settings, images, training
-checkpoints, splits and stored splits. `--rounds` copies are made for each reader,
-10,000 by default. As many pickles, safetensors headers and HDF5 files are then made by
-hypothesis out of the pieces that their readers look for. It takes about half an hour on
-two cores. Expect one line a reader that ends in "0 broken"; files that break a reader
-are kept in `--keep` and printed with what came out of the reader.
+The files are checkpoints and weights of presets, tables, COCO files, boxes, embeddings,
+calibrations, heads, heat maps, decisions, histories, settings, images, training
+checkpoints, splits and stored splits. Each reader gets `--rounds` damaged copies,
+10,000 by default. Then hypothesis generates the same number of pickles, safetensors
+headers and HDF5 files from pieces that their readers expect. It takes about half an
+hour on two cores. Expect one line per reader that ends in "0 broken". Files that break
+a reader are kept in `--keep`, and the error is printed.
 
     KERAS_BACKEND=torch python -m benchmarks.fuzz --rounds 10000
 """
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", help="name of one reader or kind of file")
+    parser.add_argument("--only", help="name of one reader or kind of file to test")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-broken"))
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def fuzz(reader, options: argparse.Namespace) -> int:
-    """Reports one reader; returns how many copies it did not survive."""
+    """Tests one reader; returns the number of files that broke it."""
     options.keep.mkdir(exist_ok=True)
     begun, count = time.monotonic(), 0
     for _, report in run(reader, options.rounds, options.seed, options.keep):
@@ -69,11 +69,11 @@ def fuzz(reader, options: argparse.Namespace) -> int:
 
 
 def generate(name: str, check: Callable[[], None], rounds: int) -> int:
-    """Reports one kind of generated files; returns whether one broke its reader."""
+    """Tests one kind of generated files; returns 1 if a file broke its reader."""
     begun, broken = time.monotonic(), 0
     try:
         check()
-    except Exception:  # of hypothesis, with the smallest file that it has found
+    except Exception:  # raised by hypothesis for the smallest failing file
         traceback.print_exc()
         broken = 1
     took = time.monotonic() - begun

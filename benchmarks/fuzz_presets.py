@@ -1,9 +1,9 @@
-"""Damages preset folders at random and loads them: only documented errors may come.
+"""Loads randomly damaged presets and checks that only documented errors are raised.
 
-It shows that a preset from a stranger can neither crash the reader, nor hang it, nor
-exhaust the memory: every try ends in a model or in the `ValueError` that `from_preset`
-documents. 10,000 tries take about 20 minutes on 2 cores. Expect a line every 500 tries
-and at the end the counts, the slowest try's limit and the growth of memory, below 1 GB.
+An untrusted preset must not crash the process, hang it or exhaust the memory. Every try
+ends in a model or in the `ValueError` that `from_preset` documents. 10,000 tries take
+about 20 minutes on 2 cores. Expect a line every 500 tries with the counts, the time and
+the growth of memory, which stays below 1 GB.
 
     KERAS_BACKEND=torch python -m benchmarks.fuzz_presets --tries 10000
 """

@@ -1,10 +1,11 @@
-"""Top-1 and top-5 accuracy on a folder in ImageNet's layout, one folder a class.
+"""Measures top-1 and top-5 accuracy on a folder of ImageNet images.
 
-The published protocol: shorter side to 256, bilinear, the central 224 x 224. The folder
-has subfolders named by WordNet id (`n01440764/ILSVRC2012_val_00000293.JPEG`), all 1,000
-or some of them. What to expect for the whole validation set: the published 78.3 and
-94.2 % of RedNet-50; 50,000 images take hours on a processor, so the answers are kept in
-`--output` and a run that was interrupted goes on where it ended. The same command:
+The folder has one subfolder per class, named by WordNet id
+(`n01440764/ILSVRC2012_val_00000293.JPEG`), for all 1,000 classes or some of them.
+Images are prepared as published: the shorter side is resized bilinearly to 256, and the
+central 224 x 224 is cropped. For RedNet-50 on the whole validation set, expect the
+published 78.3 and 94.2 %. 50,000 images take hours on a CPU. The predictions are saved
+in `--output`, so the same command continues after an interruption:
 
     KERAS_BACKEND=torch python -m benchmarks.imagenet imagenet/val \
         --preset rednet_50_imagenet --output imagenet_val.csv
@@ -31,16 +32,16 @@ SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 @click.option("--preset", default="rednet_50_imagenet", show_default=True)
 @click.option("--output", default="imagenet.csv", show_default=True)
 @click.option("--batch-size", default=32, show_default=True)
-@click.option("--mirror", help="As of `from_preset`.")
+@click.option("--mirror", help="As in `from_preset`.")
 def main(
     folder: str, preset: str, output: str, batch_size: int, mirror: str | None
 ) -> None:
     images = labeled_images(Path(folder))
     if not images:
-        raise click.UsageError(f"{folder} has no folder named by a class of ImageNet.")
+        raise click.UsageError(f"{folder} has no folder named after an ImageNet class.")
     known = answers(Path(output), preset)
     missing = [(path, label) for path, label in images if path not in known]
-    click.echo(f"{len(images)} images, {len(images) - len(missing)} answered before")
+    click.echo(f"{len(images)} images, {len(images) - len(missing)} already predicted")
     if missing:
         answer(Path(folder), missing, preset, Path(output), batch_size, mirror)
     result = accuracy(images, answers(Path(output), preset))
@@ -48,7 +49,7 @@ def main(
 
 
 def labeled_images(folder: Path) -> list[tuple[str, int]]:
-    """(path below the folder, number of the class) of every image, in order."""
+    """Returns (relative path, class number) of every image, sorted by path."""
     numbers = {wnid: number for number, wnid in enumerate(imagenet_classes())}
     return [
         (path.relative_to(folder).as_posix(), numbers[place.name])
@@ -60,7 +61,7 @@ def labeled_images(folder: Path) -> list[tuple[str, int]]:
 
 
 def answers(output: Path, preset: str) -> dict[str, list[int]]:
-    """Image -> five classes, best first, of the lines that are complete."""
+    """Reads complete rows: maps each image to its five predictions, best first."""
     if not output.is_file():
         return {}
     with output.open(encoding="utf-8", newline="") as file:
@@ -76,7 +77,7 @@ def answer(
     batch_size: int,
     mirror: str | None,
 ) -> None:
-    """Appends the answers of a network to a table, batch by batch."""
+    """Predicts images and appends the five best classes to a table, by batches."""
     import keras
 
     from keras_involution import RedNetImageClassifier
@@ -105,7 +106,7 @@ def batches(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 def accuracy(
     images: Sequence[tuple[str, int]], found: dict[str, list[int]]
 ) -> dict[str, float]:
-    """Top-1 and top-5 in percent."""
+    """Returns top-1 and top-5 accuracy in percent."""
     return {
         f"top_{k}": round(
             100 * sum(label in found[path][:k] for path, label in images) / len(images),

@@ -1,26 +1,27 @@
-"""Whole networks: RedNet, its ResNet baseline, and what people would run instead.
+"""Measures time and memory of RedNet, its ResNet baseline and other ResNets.
 
-One step of inference and of training as Keras users take it (`predict_on_batch`,
-`train_on_batch` with SGD): median time, first call with all that is compiled, memory
-at the peak of a warm step, and the ratio to a ResNet-50: the faster of
-`keras.applications.ResNet50` on this backend and of a plain PyTorch ResNet-50 in
-channels last, in the same run. Every network runs in a process of its own, several
-times in turn. About ten minutes a backend on 2 cores. The machine must be idle: the
-load is printed.
+Measures a step of inference (`predict_on_batch`) and of training (`train_on_batch` with
+SGD): the median time, the time of the first call with compilation, the peak memory of a
+warm step, and the ratios to ResNet-50. This ResNet-50 is the faster of
+`keras.applications.ResNet50` on the same backend and a plain PyTorch ResNet-50 with
+channels last, measured in the same run. Every network runs in its own process, several
+times in turn. It takes about ten minutes per backend on 2 cores. The machine must be
+idle; the load is printed.
 
     KERAS_BACKEND=jax python -m benchmarks.network --output benchmarks/results
 
-What it gains to compute a normalization with the convolution before it, the sum and the
-ReLU after it in one step:
+To measure the effect of computing convolution, normalization, residual addition and
+ReLU in one step:
 
     python -m benchmarks.network --networks RedNet-50 "RedNet-50, layer by layer"
 
-What generating kernels twice in the stem and the first stage costs and saves:
+To measure time and memory of generating the kernels twice in the stem and the first
+stage:
 
     python -m benchmarks.network --networks RedNet-50 "RedNet-50, kernels kept" \
         --work training
 
-What the network of `fuse_for_inference` gains:
+To measure the effect of `fuse_for_inference`:
 
     python -m benchmarks.network --networks RedNet-50 "RedNet-50, fused" \
         --work inference
@@ -53,7 +54,7 @@ COLUMNS = (
 
 
 def measure(arguments: argparse.Namespace) -> list[report.Row]:
-    """Each network and work by turns, `rounds` times; medians over the rounds."""
+    """Measures all networks in turn, `rounds` times; returns medians."""
     rounds: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for number in range(arguments.rounds):
         for network in arguments.networks:
@@ -118,7 +119,7 @@ def main() -> None:
     parser.add_argument("--jit", default="auto", choices=("auto", "true", "false"))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--output", type=Path, help="a folder for JSON and a plot")
+    parser.add_argument("--output", type=Path, help="folder for JSON and a plot")
     arguments = parser.parse_args()
     device = devices.open_device(arguments.device)
     from keras_involution._measure import machine

@@ -1,9 +1,10 @@
-"""The operator alone: every implementation and every other formulation.
+"""Measures the involution operator: all implementations and other formulations.
 
-Over the four stages of RedNet (7x7 windows, groups of 16 channels), forward and
-forward with both gradients: median time, peak memory, and ratios to the floor that
-the same run measured and to `unfold`, the published formulation. About three minutes
-a backend on 2 cores; `--baselines` adds the slow ones, ten minutes on JAX.
+For the sizes of the four stages of RedNet (7x7 windows, groups of 16 channels), it
+measures forward, and forward with both gradients: the median time, the peak memory, and
+the ratios to the floor measured in the same run and to `unfold`, the published
+formulation. It takes about three minutes per backend on 2 cores. `--baselines` adds
+slow formulations, which take ten minutes on JAX.
 
     KERAS_BACKEND=torch python -m benchmarks.operator --output benchmarks/results
 """
@@ -35,7 +36,7 @@ COLUMNS = (
 def usable(
     device: devices.Device, arguments: argparse.Namespace
 ) -> Iterator[Formulation]:
-    """Those that were asked for and can run here; says which cannot, and why."""
+    """Yields the selected formulations that can run; prints why others cannot."""
     from benchmarks._measure.formulations import all_formulations
 
     for formulation in all_formulations(device.kind):
@@ -147,9 +148,9 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--stages", type=int, nargs="*", default=list(STAGES))
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--only", nargs="*", help="formulations with these words")
-    parser.add_argument("--baselines", action="store_true", help="all baselines too")
-    parser.add_argument("--output", type=Path, help="a folder for JSON and a plot")
+    parser.add_argument("--only", nargs="*", help="words in names of formulations")
+    parser.add_argument("--baselines", action="store_true", help="add all baselines")
+    parser.add_argument("--output", type=Path, help="folder for JSON and a plot")
     arguments = parser.parse_args()
     device = devices.open_device(arguments.device)
     from keras_involution._measure import machine

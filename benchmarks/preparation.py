@@ -1,9 +1,9 @@
-"""How many images a second the processor prepares for a training.
+"""Measures how many training images per second the CPU prepares.
 
-What it does: draws the random views of Tiny-ImageNet's size that
-`examples/pretrain_tiny_imagenet.py` trains on, of images of noise, with more and more
-threads, for the recipes that a short training would take. A training is as fast as the
-slower of this and of the network, since threads prepare the next batches beside it.
+What it does: augments random images of the size of Tiny-ImageNet, as
+`examples/pretrain_tiny_imagenet.py` does, for two recipes and increasing numbers of
+threads. Threads prepare batches while the network trains, so the slower of the two
+limits the speed of training.
 
 How long it takes: about a minute.
 
@@ -38,7 +38,7 @@ def noise() -> LabeledImages:
 
 
 def rates(images: LabeledImages, recipe: str, pixels: int, threads: int) -> list[float]:
-    """Images a second of each of `REPEATS` runs, sorted."""
+    """Returns the images per second of `REPEATS` runs, sorted."""
     found = []
     for number in range(REPEATS):
         batches = ImageBatches(

@@ -1,16 +1,17 @@
-"""What weights and activations of fewer bits cost a trained RedNet, and what they save.
+"""Compares a preset in float32 with quantized versions.
 
-What it does: classifies the 200 held-out photos of caltech101-mini with a preset,
-as it is and quantized: in Keras, and in LiteRT files, those with integer activations
-calibrated on 100 training photos. Prints for each the bytes on disk, on how many
-photos the answer stays that of float32, the ratio of signal to noise of the
-logits, and the processor time of a photo, one at a time.
+What it does: classifies the 200 held-out photos of caltech101-mini with the preset in
+float32, quantized in Keras, and exported to LiteRT with and without quantization. Files
+with integer activations are calibrated on 100 training photos. For each version, it
+prints the bytes on disk, the number of photos with the same prediction as in float32,
+the signal-to-noise ratio of the logits, and the CPU time per photo, one at a time.
 
-How long it takes: about 20 minutes on one core, most of it in TensorFlow's converter.
+How long it takes: about 20 minutes on one core, most of it in the TensorFlow converter.
 
-What to expect: with kernels of 8 bits alone a quarter of the bytes, and hardly another
-answer. With all activations in 8 bits, which LiteRT rounds after every product and
-every sum of an involution, most answers change; 16 bits are enough for them.
+What to expect: 8-bit kernels alone take a quarter of the bytes and change hardly any
+prediction. If all activations have 8 bits, most predictions change, because LiteRT
+rounds after every product and every sum of an involution. 16 bits are sufficient for
+activations.
 
 Command, from the root of the repository:
 
@@ -37,13 +38,14 @@ from examples._demo import photos
 from keras_involution import RedNet26
 from keras_involution.export import export_model
 
-# Changes a model or writes a file; the bytes on disk and a function of one photo.
+# Function that quantizes or exports a model. It returns the bytes on disk and a
+# function that predicts one photo.
 Variant = Callable[[Any, Path, np.ndarray], tuple[int, Callable[[np.ndarray], Any]]]
 
 
 @click.command(help="Compare float32 with fewer bits in PRESET.")
 @click.argument("preset")
-@click.option("--only", multiple=True, help="A row; float32 always comes first.")
+@click.option("--only", multiple=True, help="Variant to run in addition to float32.")
 def main(preset: str, only: tuple[str, ...]) -> None:
     prepare = RedNet26.from_preset(preset).preprocessor
     images, examples = prepared(prepare, "test", 200), prepared(prepare, "train", 100)
@@ -74,14 +76,14 @@ def main(preset: str, only: tuple[str, ...]) -> None:
 
 
 def prepared(prepare: Any, split: str, count: int) -> np.ndarray:
-    """So many photos of all classes, as the network takes them."""
+    """Returns `count` prepared photos, spread over all classes."""
     images, _ = photos.load_photos(split)
     chosen = images[:: len(images) // count][:count]
     return keras.ops.convert_to_numpy(prepare(chosen)).astype("float32")
 
 
 def decibels(expected: np.ndarray, actual: np.ndarray) -> float:
-    """Of the differences between the logits of a photo, which make the answer."""
+    """Returns the signal-to-noise ratio of the logits, centered per photo."""
     noise = actual - expected
     signal, noise = (x - x.mean(-1, keepdims=True) for x in (expected, noise))
     power = np.square(noise).sum()
@@ -92,7 +94,7 @@ def in_keras(
     change: Callable[[Any], None], model: Any, folder: Path, examples: np.ndarray
 ) -> tuple[int, Callable]:
     with warnings.catch_warnings():
-        # Of each layer that has no matrix.
+        # Keras warns about every layer without a kernel.
         warnings.filterwarnings("ignore", message=".*does not have a `quantize`")
         change(model)
     model.save(folder / "model.keras")
@@ -123,7 +125,7 @@ def in_litert(
 
 
 def integers(operators: str, model: Any, path: Path, examples: np.ndarray) -> None:
-    """By Keras's own export, as TensorFlow documents it."""
+    """Exports with integer activations, with the export of Keras."""
     import tensorflow as tf
 
     def photos_one_by_one() -> Iterator[list[np.ndarray]]:

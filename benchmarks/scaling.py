@@ -1,8 +1,9 @@
-"""How the cost of the operator grows: 64 to 512 pixels, batch 1 to 64.
+"""Measures how the time of the operator grows with image size and batch size.
 
-The operator works at a quarter of the image's side, where RedNet's first stage does
-(64 channels, 7x7 windows). The plot has both axes logarithmic: a cost that grows
-linearly with pixels and batch is a line of slope one. About two minutes on 2 cores.
+Images have 64 to 512 pixels per side and batches have 1 to 64 images. As in the first
+stage of RedNet, the operator has a quarter of the image's side, 64 channels and 7x7
+windows. Both axes of the plot are logarithmic, so linear growth is a line of slope one.
+It takes about two minutes on 2 cores.
 
     KERAS_BACKEND=torch python -m benchmarks.scaling --output benchmarks/results
 """
@@ -65,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--output", type=Path, help="a folder for JSON and a plot")
+    parser.add_argument("--output", type=Path, help="folder for JSON and a plot")
     arguments = parser.parse_args()
     device = devices.open_device(arguments.device)
     from keras_involution._measure import machine

@@ -1,15 +1,15 @@
-"""Whether a RedNet-50 from scratch stays finite at the published learning rates.
+"""Checks that training RedNet-50 from scratch is stable at the published rate.
 
 What it does: trains a RedNet-50 and its ResNet baseline for some dozens of steps on
-400 photos of caltech101-mini with the published optimizer (SGD, Nesterov, weight
-decay in the gradient, label smoothing, a line of warm-up) at three rates. Prints the
-losses, and the largest value that a 7x7 involution or a 3x3 convolution gives on the
-way.
+400 photos of caltech101-mini at three learning rates, with the published optimizer:
+SGD with Nesterov momentum, weight decay in the gradient, label smoothing and a linear
+warm-up. Prints the losses and the largest output of a 7x7 involution or a 3x3
+convolution during training.
 
 How long it takes: 14 minutes on one core of a busy machine.
 
-What to expect: no NaN, and at the published rate, scaled to the batch, a loss falling
-from 2.3 to 1.3. `benchmarks/RESULTS.md` has the table, under Stability.
+What to expect: no NaN. At the published rate, scaled to the batch size, the loss falls
+from 2.3 to 1.3. The table is in `benchmarks/RESULTS.md`, under Stability.
 
 Command, from the root of the repository:
 
@@ -52,7 +52,7 @@ def build_model(depth: int, spatial_operator: str, size: int) -> RedNetImageClas
 def train(
     model: RedNetImageClassifier, factor: float, steps: int, warm_up_steps: int
 ) -> tuple[list[float], float]:
-    """The losses, and the largest value after an involution on the way."""
+    """Trains and returns the losses and the largest output of a spatial operator."""
     recipe = RECIPES["rednet_imagenet"]
     rate = factor * recipe.rate(BATCH)
     model.compile(recipe.build_optimizer(rate), recipe.build_loss())
@@ -73,7 +73,7 @@ def train(
 
 
 def largest_value(model: RedNetImageClassifier, images: np.ndarray) -> float:
-    """The largest output of a spatial operator, with the statistics of the batch."""
+    """Returns the largest absolute output of the spatial operators in training mode."""
     backbone = model.backbone
     ends = ("_2_involution", "_2_conv")
     outputs = [x.output for x in backbone.layers if x.name.endswith(ends)]

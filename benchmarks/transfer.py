@@ -1,21 +1,23 @@
-"""What pretrained weights are worth on other data: probes and fine-tuning.
+"""Measures the benefit of pretrained weights on other data.
 
-What it does: keeps the parts that the data give, or with `--per-class` parts the
-photos at random, once a seed: so many of each class to train on, and at most so
-many of the others to test on. It trains a RedNet from the preset, a RedNet from random
-weights and its ResNet baseline from random weights: a linear probe of each (a
-softmax on the pooled features of the frozen network, of a photo and its mirror
-image), and the whole network. It prints the mean accuracy of the classes on the
-photos to test on. The weight decay of a probe is chosen on a fifth of the
-photos to train on. The whole network is trained as the demo does, from all starts
-at the same rate, which was chosen on a part of caltech101-mini's training set.
+What it does: compares a RedNet from a preset with a RedNet and a ResNet baseline from
+random weights. Each is tested as a linear probe and after training the whole network.
+The result is the mean accuracy over the classes on the test photos.
 
-How long it takes: every row tells its seconds.
+The split of the dataset is used if there is one. With `--per-class`, a new random split
+is drawn for each seed, with a number of training photos and at most a number of test
+photos per class. A linear probe is a softmax on the pooled features of the frozen
+network, averaged over a photo and its mirror image. Its weight decay is chosen on a
+fifth of the training photos. The whole network is trained as in the demo. All networks
+use the same learning rate, which was chosen on a part of the training set of
+caltech101-mini.
 
-What to expect: a row a run, the means over the seeds, and `transfer_DATA.json` in
+How long it takes: see the seconds in each row.
+
+What to expect: a row per run, the means over the seeds, and `transfer_DATA.json` in
 `--output`.
 
-Command, from the root of the repository, on the photos that come with it or on a
+Commands, from the root of the repository, for the photos in `examples/data` and for a
 file of sheets:
 
     KERAS_BACKEND=torch python -m benchmarks.transfer --preset rednet_26_tiny_imagenet
@@ -51,11 +53,11 @@ from keras_involution.training.classifier.metrics import classification_metrics
 COLUMNS = ("start", "trained", "seed", "epochs", "mean class accuracy", "seconds")
 SHIPPED = photos.DATA / "caltech101-mini"
 Rows = tuple[np.ndarray, np.ndarray]
-"""Row numbers to train on, and to test on."""
+"""Row numbers of the training and the test photos."""
 
 
 def load(arguments: argparse.Namespace) -> tuple[LabeledImages, list[str], list[Rows]]:
-    """The photos, the names of their classes, and the parts of every seed."""
+    """Loads the photos, the names of their classes, and the split of each seed."""
     collection = open_collection(arguments.data, arguments.leave_out)
     with tempfile.TemporaryDirectory() as folder:
         found = decode(
@@ -104,7 +106,7 @@ def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
 def by_probe(
     model: RedNetImageClassifier, images: LabeledImages, rows: Rows, *_: int
 ) -> np.ndarray:
-    """Logits of the photos to test on."""
+    """Trains a linear probe; returns the logits of the test photos."""
     train, _ = rows
     features = probes.features(model, images.images[np.concatenate(rows)])
     ours, others = features[: len(train)], features[len(train) :]
@@ -118,6 +120,7 @@ def by_training(
     epochs: int,
     seed: int,
 ) -> np.ndarray:
+    """Trains the whole network; returns the logits of the test photos."""
     train, test = rows
     images, labels = images
     training.train(model, images[train], labels[train], epochs, seed)
@@ -128,7 +131,7 @@ WAYS = {"probe": by_probe, "whole": by_training}
 
 
 def means(rows: list[report.Row]) -> list[report.Row]:
-    """The mean of the seeds, and their standard deviation."""
+    """Returns mean and standard deviation over the seeds."""
     together: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         key = row["start"], row["trained"]
@@ -148,21 +151,21 @@ def means(rows: list[report.Row]) -> list[report.Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--preset", required=True)
-    parser.add_argument("--depth", type=int, default=26, help="without a preset")
+    parser.add_argument("--depth", type=int, default=26, help="of random networks")
     parser.add_argument(
-        "--data", type=Path, default=SHIPPED, help="as train_classifier"
+        "--data", type=Path, default=SHIPPED, help="as for `keras-involution train`"
     )
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="CLASS")
     parser.add_argument(
         "--per-class", nargs=2, type=int, metavar=("TRAIN", "TEST"),
-        help="drawn anew for every seed; else the parts that the data give, or 30 50",
+        help="new random split for each seed; default: that of the dataset, or 30 50",
     )  # fmt: skip
     parser.add_argument("--seeds", nargs="*", type=int, default=(0, 1, 2))
     parser.add_argument("--starts", nargs="*", choices=STARTS, default=STARTS)
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--output", type=Path, help="a folder for JSON")
+    parser.add_argument("--output", type=Path, help="folder for the JSON file")
     arguments = parser.parse_args()
     head = machine.describe(devices.open_device("cpu"))
     head |= {"preset": Path(arguments.preset).name, "size": arguments.image_size}

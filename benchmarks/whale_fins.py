@@ -1,6 +1,7 @@
-"""How many of the demo's fins each setting of `LocalMatcher` names.
+"""Counts the fins of the demo that each setting of `LocalMatcher` identifies.
 
-Ten photos are no measurement: the table shows how much the settings matter.
+Ten photos are too few to measure accuracy. The table only shows how much the settings
+matter.
 
     KERAS_BACKEND=torch python -m benchmarks.whale_fins
 """

@@ -1,21 +1,22 @@
-"""Whale identification on a CPU: involution against convolution, and floors.
+"""Compares involution with convolution for whale identification on a CPU.
 
-Every arm trains the same recipe from scratch on the table that is named: once without
-the validation photos, on which the weight of the head's logits is chosen and the
-answer "new animal" fitted, and once for each seed with all that is for training, which
-is tested once. The table needs the columns `split` (train, test...) and `val_split`
-inside of train. An arm has at most `--minutes` of wall time a training; the
-networks of `baseline, parameters` and `baseline, time` are matched to the involution's
-before anything is trained. About
+Every arm is a network that is trained from scratch with the same recipe. It is trained
+once without the validation photos, to choose the weight of the head's logits and to fit
+the answer "new animal". Then it is trained for each seed on all training photos, and
+tested once. The table needs the columns `split` (train, test...) and `val_split`, a
+split of the training photos. A training run takes at most `--minutes` of wall time. The
+networks of `baseline, parameters` and `baseline, time` are matched to the involution
+network before training. The floors are features that need no training. The benchmark
+takes at most about
 
     arms * (seeds + 1) * minutes
 
-at most. PyTorch with one thread leaves a core for the reading of images:
+PyTorch with one thread leaves a core for reading images:
 
     OMP_NUM_THREADS=1 KERAS_BACKEND=torch python -m benchmarks.whale_id metadata.csv \
         --images FOLDER --work RUNS --output benchmarks/results
 
-What is in RUNS already is not trained again, and an interrupted training goes on.
+Finished training runs in RUNS are not repeated, and interrupted ones are resumed.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ def measure_arms(
     arguments: argparse.Namespace,
     fixed: dict[str, Any],
 ) -> Iterator[report.Row]:
-    """The rows of every arm, seed by seed, and of the seeds of an arm together.
+    """Yields the rows of each arm for each seed, and for all seeds together.
 
-    Beside each network alone stands its mean with those features that need no
-    training with which it ranked the validation photos best.
+    A second row shows the network together with a partner: the features without
+    training that ranked the validation photos best in combination with it.
     """
     validation = for_validation(table)
     partners: dict[str, str] = {}
@@ -112,7 +113,7 @@ def measure_arms(
 def fixed_features(
     table: pd.DataFrame, arguments: argparse.Namespace, side: int
 ) -> dict[str, Any]:
-    """What needs no training, less its mean over the photos to train on."""
+    """Computes features without training, centered on the training photos."""
     from keras_involution.whale_id import Embeddings
 
     train = (table["split"] == "train").to_numpy()
@@ -126,7 +127,7 @@ def fixed_features(
 
 
 def floors(table: pd.DataFrame, fixed: dict[str, Any]) -> list[report.Row]:
-    """The same metrics of fixed features."""
+    """Computes the metrics of the features without training."""
     validation, rows = for_validation(table), []
     for name, embeddings in fixed.items():
         answers = fitted_answers(embeddings, validation)
@@ -144,24 +145,26 @@ def _setting(text: str) -> tuple[str, Any]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("table", type=Path)
-    parser.add_argument("--images", type=Path, help="folder that the paths start from")
+    parser.add_argument("--images", type=Path, help="folder of relative image paths")
     parser.add_argument("--arms", nargs="*", default=ARMS, choices=ARMS)
     parser.add_argument("--seeds", nargs="*", type=int, default=(0, 1, 2))
-    parser.add_argument("--minutes", type=float, default=15.0, help="of one training")
+    parser.add_argument(
+        "--minutes", type=float, default=15.0, help="limit of a training run"
+    )
     parser.add_argument(
         "--set", nargs="*", type=_setting, default=(), metavar="NAME=VALUE",
-        help="settings of the recipe, as of `whale-id train`",
+        help="settings of the recipe, as for `whale-id train`",
     )  # fmt: skip
     parser.add_argument(
         "--no-validation", dest="validation", action="store_false",
-        help="leaves out the training on the validation split",
+        help="skip the training runs without the validation photos",
     )  # fmt: skip
     parser.add_argument(
         "--frozen", metavar="PRESET",
-        help="its features, and those of a random RedNet-26 and baseline, as floors",
+        help="also use frozen features of this preset and of random networks as floors",
     )  # fmt: skip
-    parser.add_argument("--work", type=Path, help="a folder that keeps the trainings")
-    parser.add_argument("--output", type=Path, help="a folder for JSON")
+    parser.add_argument("--work", type=Path, help="folder that keeps training runs")
+    parser.add_argument("--output", type=Path, help="folder for the JSON file")
     return parser.parse_args()
 
 

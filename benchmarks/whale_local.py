@@ -1,13 +1,14 @@
-"""How to score keypoints and fuse them with features: measured without the test part.
+"""Compares scores of keypoints and their fusion with features on training photos.
 
-Each photo of the training part that has its animal in another encounter is a
-query; the photos of its own encounter are left out of the database. Calibrations
-are fitted on the queries of half the animals and judged on the other half, twice.
+A training photo is a query if another encounter has a photo of its animal. The photos
+of its own encounter are left out of the database. Test photos are not used.
+Calibrations are cross-validated: they are fitted on the queries of half the animals and
+evaluated on the other half, and the other way around.
 
     KERAS_BACKEND=torch python -m benchmarks.whale_local seals.npz
 
-`seals.npz` is what `whale-id embed` writes. The first line of the table is what the
-others are compared with: difference of MAP@5 and its standard error, query by query.
+`whale-id embed` writes `seals.npz`. The first row of the table is the reference. The
+other rows show the difference in MAP@5 and its standard error over the queries.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def precisions(matcher: Matcher, queries: Embeddings) -> np.ndarray:
 
 
 def listed(database: Embeddings, queries: Embeddings, shortlist: int) -> str:
-    """The fraction of queries whose animal the features alone put on the shortlist."""
+    """Returns the fraction of queries whose animal is on the shortlist of features."""
     matcher = Matcher(database, [FeatureScorer()], shortlist=shortlist)
     blocks = matcher.comparison.blocks(queries, "encounter")
     there = np.concatenate([block.listed for block in blocks])
@@ -55,7 +56,7 @@ def listed(database: Embeddings, queries: Embeddings, shortlist: int) -> str:
 
 
 def calibrated(matcher: Matcher, queries: Embeddings) -> np.ndarray:
-    """Fitted on half the animals, judged on the others, and the other way around."""
+    """Returns average precisions with a calibration fitted on the other animals."""
     animals = sorted(set(queries.table["identity"]))
     half = queries.table["identity"].isin(animals[::2]).to_numpy()
     found = np.zeros(len(queries))

@@ -1,14 +1,15 @@
-"""What matching costs: one query, a whole catalog, and the description of photos.
+"""Measures the time of matching and of describing photos on the CPU.
 
-On the processor, with keypoints and embeddings that are made up where only their number
-counts. One query against 100 photos, all of which are in the shortlist (to be
-below 1 s), against 1,000 animals (below 2 s) and against 20,000 photos, of which
-the features put 300 in the shortlist. `whale-id identify` on files of 20,000
-photos, from start to end, with its peak of memory. How long 1,000 photos of
-`photos` would take to embed with keypoints (below 5 min), from 100; a smaller
-folder is gone through again. A few minutes on two idle cores. The load of the machine
-is printed, and the CPU seconds beside those of the clock, since beside other work the
-clock says little.
+It measures
+- one query against 100 photos, all in the shortlist (goal: below 1 s), against 1,000
+  animals (goal: below 2 s), and against 20,000 photos with a shortlist of 300;
+- the command `whale-id identify` on files of 20,000 photos, with its peak memory;
+- the time to compute embeddings and keypoints of 100 photos, extrapolated to 1,000
+  (goal: below 5 min). A smaller folder is read repeatedly.
+
+Queries and databases have random keypoints and embeddings. It takes a few minutes on
+two idle cores. Wall time and CPU time are printed, because wall time is unreliable on a
+busy machine; the load is printed too.
 
     KERAS_BACKEND=torch python -m benchmarks.whale_match examples/data/dolphin_fins
 """
@@ -39,11 +40,11 @@ from keras_involution.whale_id.runs import load_run
 PRESET = "rednet_26_tiny_imagenet"
 KEYPOINTS, VALUES, SIZE = 800, 64, 3_072
 REPEATS = 7
-GIB = 2**20  # of the kilobytes that the system counts in
+GIB = 2**20  # in KiB, the unit of `ru_maxrss`
 
 
 def made_up(count: int, animals: int, seed: int) -> Embeddings:
-    """Random embeddings, keypoints and descriptors."""
+    """Returns random embeddings, keypoints and descriptors."""
     random = np.random.default_rng(seed)
     offsets = np.arange(count + 1) * KEYPOINTS
     points = random.random((count * KEYPOINTS, 2), "float32") * 640
@@ -57,7 +58,7 @@ def made_up(count: int, animals: int, seed: int) -> Embeddings:
 
 
 def seconds(work: Callable[[int], object]) -> str:
-    """Medians over the repeats, by the clock and of the processor."""
+    """Formats median wall time and CPU time over the repeats."""
     wall, cpu = [], []
     for number in range(REPEATS):
         start, used = time.perf_counter(), time.process_time()
@@ -84,7 +85,7 @@ def measure_query(count: int, animals: int) -> None:
 
 
 def measure_identify(count: int, animals: int) -> None:
-    """The command, which also compares 200 photos of the catalog to calibrate."""
+    """Measures `whale-id identify`, with and without calibration on 200 photos."""
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder, name)) for name in ("queries.npz", "database.npz")]
         made_up(REPEATS, 1, 1).save(files[0])
@@ -123,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", help="folder or table")
     parser.add_argument("--most", type=int, default=100, help="photos to describe")
-    parser.add_argument("--largest", type=int, default=20_000, help="of the catalogs")
+    parser.add_argument("--largest", type=int, default=20_000, help="largest database")
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     for count, animals in ((100, 100), (1_000, 1_000), (arguments.largest, 5_000)):

@@ -1,8 +1,8 @@
-"""How long the search for an animal takes, and what memory it holds.
+"""Measures time and memory of the search in a database of embeddings.
 
-One photo, then 1,000, against 50,000 embeddings of 1,024 values of 15,587 animals,
-in NumPy and where it is installed in faiss; the network that embeds is not in it. The
-numbers of Happywhale, with random values. About a minute on one core.
+Searches for one photo and for 1,000 photos in 50,000 random embeddings of size 1,024 of
+15,587 animals, as many as in Happywhale. It uses NumPy and, if installed, faiss. The
+time of the network is not included. It takes about a minute on one core.
 
     python -m benchmarks.whale_search
 """
@@ -51,8 +51,8 @@ def measure(name: str, database: Embeddings, one: Embeddings, many: Embeddings) 
     start = time.perf_counter()
     index = Index(database, implementation=name)
     print(f"{name}: index built in {time.perf_counter() - start:.1f} s")
-    print(" ", milliseconds(lambda: identify(one, index), REPEATS), "a photo")
-    print(" ", milliseconds(lambda: identify(many, index), 3), "a thousand")
+    print(" ", milliseconds(lambda: identify(one, index), REPEATS), "for 1 photo")
+    print(" ", milliseconds(lambda: identify(many, index), 3), "for 1,000 photos")
 
 
 def main() -> None:

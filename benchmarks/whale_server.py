@@ -1,14 +1,15 @@
-"""How the identification server answers several clients at once.
+"""Measures the identification server with several concurrent clients.
 
-Starts `whale-id serve` as a process of its own, with RedNet-26 at 224 pixels, random
-weights and a database of 10,000 embeddings of 2,000 animals, and sends it photos
-over HTTP: each client waits for its answer and asks again. About a minute.
+Starts `whale-id serve` in its own process, with RedNet-26 at 224 pixels, random weights
+and a database of 10,000 embeddings of 2,000 animals. Each client sends a photo over
+HTTP, waits for the response and sends the next one. It takes about a minute.
 
     KERAS_BACKEND=torch python -m benchmarks.whale_server PHOTO.jpg
 
-With --attack 64 clients ask for two minutes while 1,000 connections stay half open, 50
-uploads send one byte a second, and decompression bombs arrive. Expect no lost request,
-`GET /health` below a second over new connections, and bounded memory of all processes.
+With `--attack 120`, 64 clients send requests for two minutes. At the same time, 1,000
+connections stay half open, 50 uploads send one byte per second, and decompression bombs
+arrive. Expect no lost request, `GET /health` below a second over new connections, and
+bounded memory of all processes.
 
     KERAS_BACKEND=torch python -m benchmarks.whale_server PHOTO.jpg --attack 120
 """
@@ -42,7 +43,7 @@ ATTACKED = (
 
 
 def write_server_files(folder: Path) -> tuple[Path, Path]:
-    """A network and a database of random numbers, as `whale-id serve` reads them."""
+    """Writes a random network and a random database for `whale-id serve`."""
     from keras_involution.whale_id import Embeddings
     from keras_involution.whale_id.model import EmbeddingNetwork, build_backbone
 
@@ -58,7 +59,7 @@ def write_server_files(folder: Path) -> tuple[Path, Path]:
 
 
 def ask(address: str, photo: bytes, clients: int, seconds: float) -> report.Row:
-    """What `clients` see who ask one question after the other."""
+    """Measures the requests of `clients` clients, one after the other for each."""
     times: list[float] = []
     refused: list[int] = []
     until = time.perf_counter() + seconds
@@ -103,7 +104,7 @@ def metrics(address: str) -> dict[str, float]:
 
 
 def under_attack(server: attack.Server, seconds: float, photo: bytes) -> report.Row:
-    """What 64 clients see while 1,000 connections stay half open, and so on."""
+    """Measures the requests of 64 clients during the attack."""
     seen = attack.attack(server, seconds=seconds, photos=[photo])
     for reason in seen.lost[:5]:
         print(f"lost: {reason}", file=sys.stderr)
@@ -126,7 +127,7 @@ def main() -> None:
     parser.add_argument("--clients", nargs="*", type=int, default=(1, 4, 16))
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--attack", type=float, metavar="SECONDS")
-    parser.add_argument("--output", type=Path, help="a folder for JSON")
+    parser.add_argument("--output", type=Path, help="folder for the JSON file")
     arguments = parser.parse_args()
     from benchmarks._measure import devices
     from keras_involution._measure import machine

@@ -1,11 +1,11 @@
 """Writes the folders of the built-in presets from their `metadata.json`.
 
-That file holds what is known about a preset, written by hand, and what is counted or
-measured, which is renewed here. Config, preprocessor and card are made anew. The
-weights of a preset that this project trained come from `--weights`; those that are
-there stay. The tables of presets in README.md and docs/presets.md are written as well.
-A test fails while a folder or a table differs from what would be written. It takes
-about a minute on 2 cores. Expect one line a preset and one a table.
+This file has entries written by hand, and counts and measurements that are updated
+here. Config, preprocessor and model card are generated. `--weights` copies the weights
+of a preset that this project trained; otherwise, existing weights do not change. The
+tables of presets in README.md and docs/presets.md are written too. A test fails if a
+folder or a table is out of date. It takes about a minute on 2 cores. Expect one line
+per preset and one per table.
 
     KERAS_BACKEND=torch python -m benchmarks.write_presets \
         --weights rednet_26_tiny_imagenet pretrained/preset
@@ -29,13 +29,13 @@ FOLDER = Path(__file__).parents[1] / "presets"
 
 
 def files_of(name: str, folder: Path = FOLDER) -> dict[str, str]:
-    """File name -> text of a built-in preset; `folder` has what is known of it."""
+    """Returns the text of each file of a built-in preset, by file name."""
     facts = json.loads((folder / name / METADATA_FILE).read_text("utf-8"))
     kind = trained if facts["published"] is None else published
     model = kind.build_model(name, facts)
     facts |= counted(model, facts["image_size"]) | kind.measured(name, facts)
     contents = documents(model)
-    # The files' own facts, the names of classes among them where the model has some.
+    # Entries from the model, such as class names, replace those in the file.
     own = {k: v for k, v in contents[METADATA_FILE].items() if v is not None}
     contents[METADATA_FILE] = facts | own
     files = {file: json.dumps(data, indent=4) + "\n" for file, data in contents.items()}

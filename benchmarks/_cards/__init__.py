@@ -1,1 +1,1 @@
-"""The files of the built-in presets: published architectures, trained weights."""
+"""Model cards and metadata of the built-in presets."""

@@ -1,4 +1,4 @@
-"""A preset of the paper's authors: what comes with the package, without weights."""
+"""Files of presets with weights published by the authors of the paper."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from keras_involution.hub.published_card import published_card
 
 
 def build_model(name: str, metadata: dict[str, Any]) -> Any:
+    """Builds the published architecture with random weights."""
     depth, layout = metadata["depth"], {"data_format": "channels_last"}
     converter = RedNetImageConverter(
         name="image_converter", **metadata["evaluation"], **layout
     )
-    # Keras numbers the names that it makes up; these stay the same.
+    # Set the names, because the default names of Keras contain a counter.
     return getattr(keras_involution, f"RedNet{depth}")(
         backbone=RedNetBackbone.from_depth(depth, name="red_net_backbone", **layout),
         preprocessor=converter,
@@ -25,7 +26,7 @@ def build_model(name: str, metadata: dict[str, Any]) -> Any:
 
 
 def measured(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
-    """Nothing: the accuracy is what the authors and PaddleClas say."""
+    """Returns no measurements: the accuracy is that of the authors and PaddleClas."""
     return {}
 
 

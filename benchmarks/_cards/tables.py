@@ -15,7 +15,7 @@ MARK = "<!-- Written by `python -m benchmarks.write_presets`. -->"
 
 
 def readme_table() -> str:
-    """All presets: sizes, accuracy, weights."""
+    """Returns the table of all presets: sizes, accuracy and weights."""
     head = ["preset", "input", "parameters", "MACs", "top-1", "weights", "download"]
     rows = [
         [f"`{name}`", *(preset_facts(name)[key] for key in head[1:])]
@@ -25,7 +25,7 @@ def readme_table() -> str:
 
 
 def presets_table() -> str:
-    """Presets whose weights somebody else publishes: download and accuracies."""
+    """Returns the table of presets with published weights: download, accuracies."""
     names = [name for name, entry in PRESETS.items() if entry["published"]]
     rows = []
     for name in names:
@@ -46,7 +46,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def page_with_table(page: str, root: Path = ROOT) -> str:
-    """The text of a page, its table as the presets are today."""
+    """Returns the text of a page with an up-to-date table."""
     before, mark, after = (root / page).read_text("utf-8").partition(f"{MARK}\n\n")
     if not mark:
         raise ValueError(f"The page has no table to write. Received: page={page!r}")

@@ -1,4 +1,4 @@
-"""A preset of this project: its weights, and what is known about them."""
+"""Files of presets with weights trained by this project."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ network. The files hold float16 values; computation is in float32."""
 
 
 def build_model(name: str, metadata: dict[str, Any]) -> Any:
-    """The architecture, with the class names of the preset."""
+    """Builds the architecture with the class names of the preset."""
     names = metadata["class_names"]
     return build_classifier(metadata["depth"], metadata["image_size"], names, name=name)
 
 
 def measured(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
-    """The accuracy at the size that it was trained for, from the results on record."""
+    """Returns the accuracy at the training size, from the stored results."""
     results = json.loads((RESULTS / f"accuracy_{name}.json").read_text("utf-8"))
     size = metadata["image_size"]
     own = next(row for row in results["rows"] if row["image_size"] == size)
@@ -96,7 +96,7 @@ def card(model: Any, name: str, metadata: dict[str, Any]) -> str:
 
 
 def training_data(runs: list[dict[str, Any]]) -> str:
-    """What was trained on, and how: one row a run, then the commands."""
+    """Returns the text on data and training: a table of the runs, and commands."""
     lines = []
     for number, run in enumerate(runs, 1):
         last = run["rows"][-1]

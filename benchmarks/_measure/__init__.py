@@ -1,1 +1,1 @@
-"""What the benchmarks share: formulations, networks, reports."""
+"""Modules shared by the benchmarks."""

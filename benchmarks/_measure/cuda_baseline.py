@@ -1,8 +1,8 @@
-"""The plain CUDA formulation that CuPy users run: a thread for every element.
+"""A simple CUDA kernel with one thread per output element, as a baseline.
 
-It stands for the published CuPy operator in the tables: channels first, one thread an
-output (or an element of a gradient), sizes compiled in. CuPy compiles it where CuPy
-is installed, PyTorch's own runtime compiler where it is not.
+It represents the published CuPy operator: channels first, one thread for each element
+of the output or of a gradient, and sizes as compile-time constants. CuPy compiles the
+kernel if it is installed, otherwise the runtime compiler of PyTorch.
 """
 
 from __future__ import annotations
@@ -78,11 +78,19 @@ def unavailable_reason() -> str | None:
         return "PyTorch sees no CUDA device."
     if _cupy_installed() or hasattr(torch.cuda, "_compile_kernel"):
         return None
-    return "There is neither CuPy nor a PyTorch that compiles CUDA (2.9)."
+    return "Needs CuPy, or a PyTorch that compiles CUDA kernels (2.9)."
 
 
 def run(x: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) and (B, G, K, K, H, W) to (B, C, H, W), float32, strides 1."""
+    """Computes an involution in float32 with strides 1, channels first.
+
+    Args:
+        x: Tensor (B, C, H, W).
+        k: Tensor (B, G, K, K, H, W).
+
+    Returns:
+        Tensor (B, C, H, W).
+    """
     return _Involution.apply(x, k)
 
 

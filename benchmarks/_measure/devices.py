@@ -1,4 +1,4 @@
-"""The device that a benchmark runs on, chosen before anything imports Keras."""
+"""Chooses the device of a benchmark before Keras is imported."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 
 class Unavailable(RuntimeError):
-    """The device that was asked for is not there."""
+    """The requested device is not available."""
 
 
 def open_device(device: str) -> Device:
-    """The running backend on `"cpu"`, `"gpu"`, `"tpu"`, or `"auto"`: what it finds."""
+    """Opens `"cpu"`, `"gpu"`, `"tpu"`, or with `"auto"` the default of the backend."""
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         os.environ["JAX_PLATFORMS"] = "cpu"
         os.environ["KERAS_TORCH_DEVICE"] = "cpu"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Neither takes the whole memory of a GPU: several processes are measured by turns.
+    # Several processes are measured in turn, so none may reserve the whole GPU memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     import keras
@@ -30,7 +30,7 @@ def open_device(device: str) -> Device:
     opened = running_device()
     if device not in ("auto", opened.kind):
         raise Unavailable(
-            f"{keras.config.backend()} finds no such device here. "
-            f"Received: --device={device} (it finds: {opened.kind})"
+            f"{keras.config.backend()} does not find this device, only {opened.kind}. "
+            f"Received: --device={device}"
         )
     return opened

@@ -1,7 +1,8 @@
-"""Other ways to compute an involution, as baselines with the names people use.
+"""Formulations of involution: the implementations of this package and baselines.
 
-Each takes inputs (B, H, W, C) and kernels (B, H, W, G, K, K) with strides 1, except the
-published ones, which have their channels first: (B, C, H, W) and (B, G, K, K, H, W).
+A formulation takes inputs (B, H, W, C) and kernels (B, H, W, G, K, K), with strides 1.
+Formulations with `data_format="channels_first"` take (B, C, H, W) and
+(B, G, K, K, H, W).
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ from keras_involution import ops as involution_ops
 
 @dataclass(frozen=True)
 class Formulation:
-    """A way to compute: `run(x, k)`; `compiled` says what calls it."""
+    """A formulation of involution.
+
+    Attributes:
+        name: Name in the table.
+        run: Function of inputs and kernels that returns the outputs.
+        compiled: Whether `run` is compiled by the backend.
+        data_format: `"channels_last"` or `"channels_first"`.
+        ours: Whether it is an implementation of this package.
+    """
 
     name: str
     run: Callable[[Any, Any], Any]
@@ -28,7 +37,7 @@ class Formulation:
 
 
 def all_formulations(device_kind: str) -> list[Formulation]:
-    """Ours in both data formats, then the baselines that exist on this backend."""
+    """Returns all formulations that exist on this backend, ours first."""
     listed = [
         *_ours(),
         Formulation("unfold, as published", unfold, _compiles(), "channels_first"),
@@ -46,7 +55,7 @@ def all_formulations(device_kind: str) -> list[Formulation]:
 
 
 def _compiles() -> bool:
-    """PyTorch runs eagerly in Keras; TensorFlow and JAX compile."""
+    """Whether Keras compiles functions on this backend; it runs PyTorch eagerly."""
     return keras.config.backend() != "torch"
 
 
@@ -74,10 +83,11 @@ def _named(name: str, data_format: str) -> Callable[[Any, Any], Any]:
 
 
 def unfold(x: Any, k: Any) -> Any:
-    """All patches written out, multiplied by the kernels, summed over the taps.
+    """Extracts all patches, multiplies by the kernels and sums over the window.
 
-    With PyTorch this is the published formulation to the letter; elsewhere the patches
-    come from shifted slices and are forced into memory as `unfold` would.
+    On PyTorch, this is exactly the published formulation. On other backends, the
+    patches are stacked from shifted slices. On JAX, a barrier makes XLA write them to
+    memory, as `unfold` does.
     """
     b, c, h, w = x.shape
     g, window = k.shape[1], k.shape[2]
@@ -88,7 +98,7 @@ def unfold(x: Any, k: Any) -> Any:
 
 
 def _patches(x: Any, window: int) -> Any:
-    """(B, C, H, W) to (B, C, K * K, H, W)."""
+    """Extracts patches: (B, C, H, W) to (B, C, K * K, H, W)."""
     if keras.config.backend() == "torch":
         import torch
 
@@ -108,7 +118,7 @@ def _patches(x: Any, window: int) -> Any:
 
 
 def extract_patches(x: Any, k: Any) -> Any:
-    """The formulation of the example on keras.io, with our order of groups."""
+    """The formulation of the keras.io example, with the group order of this package."""
     b, h, w, c = x.shape
     g, window = k.shape[3], k.shape[4]
     p = window // 2

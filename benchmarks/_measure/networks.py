@@ -1,9 +1,9 @@
-"""Whole networks by name, and one of them measured in a process of its own.
+"""Builds networks by name and measures each in its own process.
 
     python -m benchmarks._measure.networks '{"network": "RedNet-50", ...}'
 
-prints one line of JSON. A process of its own keeps the memory of one network, and what
-its compiler left behind, out of the figures of the next.
+prints one line of JSON. With separate processes, the memory of one network and its
+compiler does not affect the measurements of the next.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from typing import Any
 
 from benchmarks._measure import devices
 
-# What people would run instead, by Keras and by PyTorch alone.
+# Baselines from Keras and from PyTorch without Keras.
 OPPONENTS = ("keras ResNet50", "torch ResNet50")
 NETWORKS = ("RedNet-26", "ResNet-26", "RedNet-50", "ResNet-50", *OPPONENTS)
-# Only when asked for: no layers are joined into one step.
+# Optional: layers are not joined into steps.
 SEPARATE = ("RedNet-26, layer by layer", "RedNet-50, layer by layer")
-# Only when asked for: no layer generates its kernels again for the gradients.
+# Optional: kernels are kept for the gradients instead of generated again.
 KEPT = ("RedNet-26, kernels kept", "RedNet-50, kernels kept")
-# By `fuse_for_inference`; inference alone.
+# Optional: result of `fuse_for_inference`, for inference only.
 FUSED = ("RedNet-26, fused", "RedNet-50, fused")
 CLASSES = 1000
 
 
 def in_its_own_process(settings: dict[str, Any]) -> dict[str, Any]:
+    """Runs `measure` in a new process."""
     command = [sys.executable, "-m", __name__, json.dumps(settings)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:
@@ -40,7 +41,7 @@ def in_its_own_process(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def build(name: str, side: int, data_format: str) -> Any:
-    """RedNet-N, its ResNet baseline ResNet-N, or Keras's own ResNet50."""
+    """Builds RedNet-N, its baseline ResNet-N, or the ResNet50 of Keras."""
     import keras
 
     import keras_involution
@@ -66,7 +67,7 @@ def build(name: str, side: int, data_format: str) -> Any:
 
 
 def _do_not_join() -> None:
-    """For the rest of the process, the layers one after the other."""
+    """Makes all networks of this process run layer by layer."""
     from keras_involution.layers import _base
     from keras_involution.models._joined_steps import JoinedSteps
 
@@ -78,14 +79,14 @@ def _do_not_join() -> None:
 
 
 def _keep_kernels() -> None:
-    """For the rest of the process, in the layers of every stage."""
+    """Makes all layers of this process keep their kernels for the gradients."""
     from keras_involution.layers import _base
 
     _base.BaseInvolution._makes_kernels_twice = lambda layer, inputs: False
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:
-    """Times a step of inference or of training, its first call and its memory."""
+    """Measures time and memory of a step of inference or training."""
     device = devices.open_device(settings["device"])
     import keras
 
@@ -130,7 +131,7 @@ def _step_and_parameters(
 def _step(
     model: Any, device: devices.Device, settings: dict[str, Any]
 ) -> Callable[[], Any]:
-    """A step as Keras users take it: `predict_on_batch` or `train_on_batch`."""
+    """Returns a function that calls `predict_on_batch` or `train_on_batch`."""
     import keras
     import numpy as np
 
@@ -151,7 +152,7 @@ def _peak(device: devices.Device, step: Callable[[], Any]) -> float | None:
 
 
 def _nothing(result: Any) -> None:
-    """Both kinds of steps end with numbers on the host, so they have waited."""
+    """Does not wait, because both kinds of steps return values on the host."""
 
 
 if __name__ == "__main__":

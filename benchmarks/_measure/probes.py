@@ -1,4 +1,4 @@
-"""Linear probes: a softmax on the features of a network that stays as it is."""
+"""Linear probes: softmax regression on the features of a frozen network."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def features(model: Any, images: np.ndarray) -> np.ndarray:
-    """Pooled features (N, C), means over images and their mirror images."""
+    """Returns pooled features (N, C), averaged over images and mirror images."""
     pooled = keras.Model(model.input, model.get_layer("pooler").output)
     return np.concatenate(list(_both(pooled, model.preprocessor, images)))
 
 
 def logits(model: Any, images: np.ndarray) -> np.ndarray:
-    """(N, classes), means over images and their mirror images."""
+    """Returns logits (N, classes), averaged over images and mirror images."""
     return np.concatenate(list(_both(model, model.preprocessor, images)))
 
 
@@ -32,7 +32,18 @@ def _both(model: Any, prepare: Any, images: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def predict(x: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The logits of `others`, by a probe of `x`; a fifth of it chooses the decay."""
+    """Trains a probe on `x` and returns the logits of `others`.
+
+    The weight decay is chosen on a fifth of `x`.
+
+    Args:
+        x: Features (N, C).
+        labels: Class numbers (N,).
+        others: Features (M, C).
+
+    Returns:
+        Array (M, classes).
+    """
     held = np.random.default_rng(0).permutation(len(x)) % 5 == 0
     fractions = []
     for decay in DECAYS:

@@ -1,4 +1,4 @@
-"""A table on the screen, JSON and a plot in a folder."""
+"""Reports of benchmarks: tables, JSON files and plots."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def print_head(machine: dict[str, Any]) -> None:
 
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """GitHub's table of these columns; numbers with three digits that count."""
+    """Formats rows as a Markdown table; floats have about three digits."""
     cells = [[_text(row.get(column)) for column in columns] for row in rows]
     lines = [list(columns), ["---"] * len(columns), *cells]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
@@ -44,14 +44,14 @@ def write_json(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> None
 
 
 def command() -> str:
-    """The command line of the running program, for the foot of its plots."""
+    """Returns the command line of the running program, for captions of plots."""
     module = sys.modules["__main__"].__spec__
     name = module.name if module else Path(sys.argv[0]).name
     return f"python -m {shlex.join([name, *sys.argv[1:]])}"
 
 
 def foot(machine: dict[str, Any], command: str) -> str:
-    """Where and how a plot was measured: two lines below it."""
+    """Returns a caption for a plot: machine, versions and command."""
     backend = machine["backend"]
     return (
         f"{backend} {machine[backend]}, Keras {machine['keras']}, "
@@ -68,16 +68,16 @@ def bar_plot(
     foot: str,
     log: bool = False,
 ) -> None:
-    """Bars of measured times.
+    """Draws a bar plot.
 
     Args:
         path: Path of the image.
         rows: Sequence of rows.
-        names: Tuple of 3 columns: one group of bars for each value of the first, one
-            color for each value of the second, the third is the height.
-        unit: String, what the heights are.
-        foot: String below the plot.
-        log: Boolean, whether heights are on a logarithmic axis.
+        names: Tuple of 3 column names. Each value of the first column is a group of
+            bars, each value of the second a color. The third column has the heights.
+        unit: String, label of the vertical axis.
+        foot: String, caption of the plot.
+        log: Boolean, whether the vertical axis is logarithmic.
     """
     group, series, value = names
     figure, axes = _figure(unit, foot)
@@ -99,9 +99,15 @@ def bar_plot(
 def line_plot(
     path: Path, rows: Sequence[Row], names: tuple[str, str, str], unit: str, foot: str
 ) -> None:
-    """Lines through the third column over the first, one for each value of the second.
+    """Draws a line plot with logarithmic axes, where linear growth has slope one.
 
-    Both axes are logarithmic: linear growth is a line of slope one.
+    Args:
+        path: Path of the image.
+        rows: Sequence of rows.
+        names: Tuple of 3 column names. The first column is the horizontal axis, each
+            value of the second is a line, and the third column is the vertical axis.
+        unit: String, label of the vertical axis.
+        foot: String, caption of the plot.
     """
     x, series, value = names
     figure, axes = _figure(unit, foot)

@@ -1,4 +1,4 @@
-"""Features that need no training, as floors for those that do."""
+"""Features without training, as baselines for trained ones."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Seeds = Sequence[int]
 
 
 def random_features(table: pd.DataFrame) -> np.ndarray:
-    """Noise: (N, 128)."""
+    """Returns random features (N, 128)."""
     shape = (len(table), 128)
     return np.random.default_rng(0).standard_normal(shape).astype("float32")
 
 
 def pixels(table: pd.DataFrame) -> np.ndarray:
-    """Gray pixels less their mean: (N, 4096)."""
+    """Returns gray pixels minus their mean (N, 4096)."""
     gray = _gray(table).reshape(len(table), -1)
     return gray - gray.mean(axis=1, keepdims=True)
 
 
 def oriented_gradients(table: pd.DataFrame) -> np.ndarray:
-    """Histograms of 9 orientations in 8 x 8 cells, of length one each: (N, 576)."""
+    """Returns normalized histograms of 9 orientations in 8 x 8 cells (N, 576)."""
     gray = _gray(table)
     down, right = np.gradient(gray, axis=(1, 2))
     strength = np.hypot(down, right)
@@ -45,7 +45,7 @@ def oriented_gradients(table: pd.DataFrame) -> np.ndarray:
 def frozen(
     table: pd.DataFrame, preset: str, depth: int, side: int, seeds: Seeds
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Pooled features (N, 2048) of the preset, and of random networks, a seed each."""
+    """Yields pooled features (N, 2048) of the preset and of random networks."""
     from benchmarks._measure import probes, starts
     from keras_involution.data.images import read_image
 

@@ -1,4 +1,4 @@
-"""The networks that a training begins from: a preset, and random weights beside it."""
+"""Networks with the weights of a preset or with random weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ STARTS = ("preset", "random", "random baseline")
 def build(
     start: str, preset: str, depth: int, image_size: int, names: list[str], seed: int
 ) -> Any:
-    """A classifier of these classes; the preset's depth is its own."""
+    """Builds a classifier of the given classes.
+
+    Args:
+        start: One of `STARTS`.
+        preset: Name or folder of the preset; used with `start="preset"`.
+        depth: Integer, depth of random networks.
+        image_size: Integer, side of the images.
+        names: List of class names.
+        seed: Integer, random seed.
+    """
     keras.utils.set_random_seed(seed)
     if start == "preset":
         return classifier_of_preset(preset, names, image_size)

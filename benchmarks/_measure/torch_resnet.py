@@ -1,7 +1,7 @@
-"""ResNet-50 as PyTorch users have it: plain modules, channels last, nothing of Keras.
+"""ResNet-50 in plain PyTorch, with channels last.
 
-He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, with the strides
-in the 3x3 convolutions, as usual since.
+Reference: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. As in
+most implementations, the 3x3 convolutions have the strides.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def parameters(model: nn.Module) -> int:
 
 
 def step_of(model: nn.Module, settings: dict[str, Any]) -> Callable[[], Any]:
-    """A step of inference or of training, whose result is a number or array."""
+    """Returns a function that runs a step of inference or training."""
     device = "cuda" if settings["device"] == "gpu" else "cpu"
     model.to(device)
     shape = (settings["batch"], 3, settings["side"], settings["side"])

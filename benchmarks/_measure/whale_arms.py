@@ -1,4 +1,4 @@
-"""The networks that are compared, and how the baselines are matched to the first."""
+"""Arms of the whale benchmark: an involution network and matched baselines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RECIPE: Settings = {
 
 
 def arm_settings(arm: str, recipe: Settings) -> Settings:
-    """The recipe with what the arm changes in it."""
+    """Returns the recipe with the changes of an arm."""
     if arm == "involution":
         return dict(recipe)
     baseline = {**recipe, "spatial_operator": "convolution"}
@@ -39,7 +39,7 @@ def arm_settings(arm: str, recipe: Settings) -> Settings:
 
 
 def _narrowed(baseline: Settings, recipe: Settings) -> list[int]:
-    """The filters that bring the baseline nearest to the involution's parameters."""
+    """Returns the filters with which the baseline has about as many parameters."""
     goal = _network(recipe).count_params()
     filters = recipe["stackwise_num_filters"]
     candidates = [
@@ -61,7 +61,7 @@ def _network(settings: Settings) -> Any:
 
 
 def _step_seconds(settings: Settings) -> float:
-    """CPU time of a step, the least of several: other work adds to the others."""
+    """Returns the smallest CPU time of several steps, as other work adds to it."""
     from keras_involution.whale_id.assemble import Classes, build_training_model
     from keras_involution.whale_id.config import TrainConfig
 

@@ -1,4 +1,4 @@
-"""Metrics of embeddings on the test, and what is learned on validation before."""
+"""Test metrics of embeddings, and choices made on validation photos."""
 
 from __future__ import annotations
 
@@ -31,9 +31,14 @@ def metrics_of(
     answers: Any = None,
     head_weight: float = 0,
 ) -> Row:
-    """The metrics of the test photos, by one model or several together.
+    """Computes the metrics of the test photos for one or several models.
 
-    `answers` is what `fitted_answers` gives; without it new animals have no place.
+    Args:
+        models: Sequence of `Embeddings`; several are used together.
+        table: Table of all photos.
+        answers: Value returned by `fitted_answers`; without it, "new animal" is never
+            an answer.
+        head_weight: Float, weight of the head's logits.
     """
     from keras_involution.whale_id import evaluate, identify
     from keras_involution.whale_id.fusion import Candidates
@@ -56,7 +61,7 @@ def metrics_of(
 
 
 def chosen_head_weight(embeddings: Any, validation: pd.DataFrame) -> float:
-    """The weight of the head's logits with which known animals rank best."""
+    """Returns the weight of the head's logits with the best validation MAP@5."""
     if embeddings.logits is None:
         return 0.0
     return max(
@@ -67,7 +72,7 @@ def chosen_head_weight(embeddings: Any, validation: pd.DataFrame) -> float:
 def chosen_partner(
     embeddings: Any, validation: pd.DataFrame, fixed: dict[str, Any]
 ) -> str:
-    """The features together with which known animals rank best."""
+    """Returns the features with the best validation MAP@5 in combination."""
     return max(
         fixed, key=lambda name: _known_map([embeddings, fixed[name]], validation)
     )
@@ -76,7 +81,7 @@ def chosen_partner(
 def _known_map(
     models: Sequence[Any], validation: pd.DataFrame, head_weight: float = 0.0
 ) -> float:
-    """MAP@5 of the known animals of validation."""
+    """Returns MAP@5 of the known animals in the validation photos."""
     from keras_involution.whale_id import identify, map_at_5
 
     databases, queries = zip(*(_parts(model, validation) for model in models))
@@ -90,7 +95,7 @@ def _known_map(
 def fitted_answers(
     embeddings: Any, validation: pd.DataFrame, head_weight: float = 0.0
 ) -> Any:
-    """How likely an animal is new, from photos of validation alone."""
+    """Fits the probability that an animal is new on the validation photos."""
     from keras_involution.whale_id import identify
     from keras_involution.whale_id.fusion import AnswerModel
     from keras_involution.whale_id.metrics.ranks import ranks_of
@@ -110,7 +115,7 @@ def _parts(embeddings: Any, validation: pd.DataFrame) -> tuple[Any, Any]:
 
 
 def mean_rows(rows: Sequence[Row]) -> list[Row]:
-    """Mean and standard deviation over the seeds of every arm."""
+    """Returns mean and standard deviation over the seeds for each arm."""
     found: list[Row] = []
     for arm in dict.fromkeys(row["arm"] for row in rows):
         part = pd.DataFrame([row for row in rows if row["arm"] == arm])

@@ -1,4 +1,4 @@
-"""Trainings that a second call finds again, finished or interrupted."""
+"""Training runs that are stored in a folder and can be resumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks._measure.whale_arms import Settings
 
 
 def for_validation(table: pd.DataFrame) -> pd.DataFrame:
-    """The training part with its own split: `train`, and `val` for the queries."""
+    """Returns the training photos, split into `train`, and `val` for queries."""
     part = table[table["split"] == "train"].copy()
     part["split"] = np.where(part["val_split"] == "train", "train", "val")
     return part.reset_index(drop=True)
@@ -23,9 +23,18 @@ def for_validation(table: pd.DataFrame) -> pd.DataFrame:
 def trained(
     folder: Path, settings: Settings, train_table: pd.DataFrame, table: pd.DataFrame
 ) -> tuple[Any, dict[str, Any]]:
-    """The embeddings of a whole table by a network, and what its training has cost.
+    """Trains a network and returns the embeddings of a table and the training costs.
 
-    Both lie in `folder` afterwards, and are read from there if they do already.
+    Both are stored in `folder`. If they exist, they are read instead.
+
+    Args:
+        folder: Path of the folder.
+        settings: Dictionary of settings for `TrainConfig`.
+        train_table: Table of the training photos.
+        table: Table of the photos to embed.
+
+    Returns:
+        `Embeddings`, and a dictionary of costs.
     """
     from keras_involution.whale_id import Embeddings
 

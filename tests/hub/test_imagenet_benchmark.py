@@ -43,7 +43,7 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
     text = output.read_text()
     output.write_text(text[: text.rindex("n02690373/b.jpg") + 20])  # Cut within a line.
     again = CliRunner().invoke(imagenet.main, run)
-    assert "4 images, 3 answered before" in again.output
+    assert "4 images, 3 already predicted" in again.output
     assert imagenet.answers(output, "rednet_50_imagenet") == whole
     found = {path: [label, 1, 2, 3, 4] for path, label in images}
     found["n01440764/b.jpg"] = [9, 8, 7, 0, 5]
