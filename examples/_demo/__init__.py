@@ -1,1 +1,1 @@
-"""The parts of `examples/demo.py`, in the order in which it uses them."""
+"""The parts of `examples/demo.py`."""

@@ -236,5 +236,5 @@ class PresetMethods:
         return fuse_for_inference(self)
 
     def macs(self, image_shape: Sequence[int]) -> int:
-        """The number of multiply-adds for one image, as counted by `model_cost`."""
+        """Returns the number of multiply-adds for one image, as in `model_cost`."""
         return model_cost(self, image_shape).macs

@@ -53,7 +53,7 @@ class Predictions(list[list[Prediction]]):
         return "\n".join(lines)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """A table with the columns image, rank, name and probability.
+        """Returns a table with the columns image, rank, name and probability.
 
         Returns:
             `pandas.DataFrame` with a row for each prediction; the best has rank 1.

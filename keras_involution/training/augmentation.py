@@ -80,12 +80,13 @@ class Augmentation:
         random: np.random.Generator,
         size: tuple[int, int] | None = None,
     ) -> np.ndarray:
-        """A random view of one image.
+        """Applies the random view and the changes to one image.
 
         Args:
             image: uint8 array (H, W, 3).
             random: NumPy generator.
-            size: Height and width of the view; `None` keeps the size of the image.
+            size: Tuple of 2 integers, height and width of the view; `None` keeps the
+                size of the image.
 
         Returns:
             uint8 array (*size, 3).
@@ -104,7 +105,7 @@ class Augmentation:
         """Applies RandAugment, then MixUp or CutMix, to a batch.
 
         Args:
-            images: Array (B, H, W, 3) of values 0 to 255.
+            images: Array (B, H, W, 3) with values from 0 to 255.
             labels: One-hot labels (B, classes).
             random: NumPy generator.
 

@@ -87,7 +87,18 @@ def teacher_of_classes(
         `keras.Model` that returns float32 logits.
 
     Raises:
-        ValueError: If the teacher does not have a class.
+        ValueError: If the teacher does not have one of the classes.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_involution.training import teacher_of_classes
+    >>> def network(num_classes):
+    ...     layers = [keras.layers.Flatten(), keras.layers.Dense(num_classes)]
+    ...     return keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    >>> teacher = teacher_of_classes(network(1000), network(2), classes=[3, 7])
+    >>> teacher.output_shape
+    (None, 2)
     """
     [given] = student.inputs
     images = keras.Input(given.shape[1:], dtype=given.dtype)

@@ -143,6 +143,18 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
 
     Returns:
         A context manager.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from keras_involution.training import averaged_weights, build_optimizer
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile(build_optimizer("sgd", 0.1, ema_decay=0.9), "mse")
+    >>> loss = model.train_on_batch(np.ones((4, 2)), np.ones((4, 1)))
+    >>> with averaged_weights(model):
+    ...     averages = model.get_weights()
+    >>> [weight.shape for weight in averages]
+    [(2, 1), (1,)]
     """
     if not any(part.use_ema for part in _parts(model.optimizer)):
         yield

@@ -194,6 +194,15 @@ class WarmUp(schedules.LearningRateSchedule):
 
     Raises:
         ValueError: If `steps` is not a positive integer.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_involution.training import WarmUp
+    >>> after = keras.optimizers.schedules.CosineDecay(0.1, decay_steps=100)
+    >>> rate = WarmUp(after, 0.1, steps=4)
+    >>> [round(float(rate(step)), 3) for step in (0, 3, 4, 104)]
+    [0.025, 0.1, 0.1, 0.0]
     """
 
     def __init__(

@@ -40,7 +40,7 @@ def store_logits(
     Args:
         teacher: `keras.Model` that takes images prepared by `converter`, channels last.
         images: uint8 array (N, H, W, 3).
-        rows: Row numbers of the images that logits are needed for.
+        rows: Row numbers (M,) of the images for which to compute logits.
         path: Path of the .npy file that holds the logits.
         converter: `RedNetImageConverter` of the student.
 
@@ -49,6 +49,21 @@ def store_logits(
 
     Raises:
         ValueError: If the file exists with another shape.
+
+    Example:
+
+    >>> import keras, numpy as np, tempfile
+    >>> from keras_involution import RedNetImageConverter
+    >>> from keras_involution.training import store_logits
+    >>> layers = [keras.layers.Flatten(), keras.layers.Dense(5)]
+    >>> teacher = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    >>> images, rows = np.zeros((3, 8, 8, 3), "uint8"), np.array([0, 2])
+    >>> converter = RedNetImageConverter(data_format="channels_last")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/logits.npy"
+    ...     logits = store_logits(teacher, images, rows, path, converter)
+    ...     np.isnan(logits).all(axis=1).tolist()
+    [False, True, False]
     """
     path = Path(path)
     shape = (len(images), teacher.output_shape[-1])
@@ -82,6 +97,14 @@ class StoredLogits:
 
     Raises:
         ValueError: If a number is out of its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_involution.training import StoredLogits
+    >>> stored = StoredLogits(np.zeros((10, 4), "float16"))
+    >>> stored.targets(np.array([2, 5]), np.eye(4)[[0, 1]]).shape
+    (2, 8)
     """
 
     def __init__(

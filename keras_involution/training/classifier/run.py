@@ -60,7 +60,8 @@ def begin_classifier(
         `ClassifierData`.
 
     Raises:
-        ValueError: If the settings contradict each other, the data or the folder.
+        ValueError: If the settings are inconsistent or do not fit the data, or the
+            folder holds other files, or a run and `force` is false.
     """
     folder = Path(folder)
     recipe = settings.training_recipe()
@@ -116,6 +117,9 @@ def resume_classifier(
     Args:
         folder: Path of a folder written by `begin_classifier`.
         distribution: `Distribution`, for several devices; its block must be open.
+
+    Returns:
+        `Trainer`.
 
     Raises:
         ValueError: If the folder holds no run, or the run was started on another
