@@ -7,6 +7,7 @@ count as zeros, (kernel_size - 1) / 2 * dilation_rate of them on either side.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -166,6 +167,29 @@ def geometry_of(
     )
     _check_kernels(geometry, input_shape, kernels_shape, shapes)
     return geometry
+
+
+geometry_of_integers = functools.lru_cache(maxsize=1024)(geometry_of)
+
+
+def cached_geometry(
+    input_shape: Shape,
+    kernels_shape: Shape,
+    strides: int | tuple[int, ...],
+    dilation_rate: int | tuple[int, ...],
+    data_format: str | None,
+) -> Geometry:
+    """As `geometry_of`, whose checks take longer than a small involution."""
+    data_format = _arguments.standard_data_format(data_format)
+    arguments = (tuple(input_shape), tuple(kernels_shape), strides, dilation_rate)
+    # Symbolic sizes have no hash, and `True` would be found as 1.
+    if all(type(n) is int for a in arguments for n in _flat(a)):
+        return geometry_of_integers(*arguments, data_format)
+    return geometry_of(*arguments, data_format)
+
+
+def _flat(value: int | Shape) -> Shape:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _check_kernels(

@@ -7,20 +7,26 @@ from keras import ops
 
 from keras_involution._arguments import received
 from keras_involution._typing import Tensor
-from keras_involution.ops._geometry import geometry_of
 from keras_involution.ops._implementation import named, select
 
 if keras.config.backend() == "tensorflow":
-    from keras_involution.ops.tensorflow import IMPLEMENTATIONS, exported_form
+    from keras_involution.ops.tensorflow import (
+        IMPLEMENTATIONS,
+        exported_form,
+        geometry_of,
+    )
 elif keras.config.backend() == "jax":
-    from keras_involution.ops.jax import IMPLEMENTATIONS, exported_form
+    from keras_involution.ops.jax import IMPLEMENTATIONS, exported_form, geometry_of
 elif keras.config.backend() == "torch":
-    from keras_involution.ops.torch import IMPLEMENTATIONS, exported_form
+    from keras_involution.ops.torch import IMPLEMENTATIONS, exported_form, geometry_of
 else:
     raise ImportError(
         "keras_involution runs on the backends 'tensorflow', 'jax' and 'torch'. "
         f"Received: KERAS_BACKEND={keras.config.backend()!r}"
     )
+
+
+_FLOATS = ("float32", "float16", "bfloat16", "float64")
 
 
 def available_implementations() -> tuple[str, ...]:
@@ -159,13 +165,18 @@ def _compute(
     implementation: str | None,
 ) -> Tensor:
     inputs, kernels = ops.convert_to_tensor(inputs), ops.convert_to_tensor(kernels)
-    dtype = result_dtype(inputs=inputs, kernels=kernels)
-    inputs, kernels = ops.cast(inputs, dtype), ops.cast(kernels, dtype)
-    shapes = tuple(inputs.shape), tuple(kernels.shape)
+    if inputs.dtype != kernels.dtype or _dtype(inputs) not in _FLOATS:
+        dtype = result_dtype(inputs=inputs, kernels=kernels)
+        inputs, kernels = ops.cast(inputs, dtype), ops.cast(kernels, dtype)
+    shapes = inputs.shape, kernels.shape
     geometry = geometry_of(*shapes, strides, dilation_rate, data_format)
     name = exported_form(inputs) or implementation
     chosen = select(IMPLEMENTATIONS, name, inputs, kernels, geometry)
     return chosen.run(inputs, kernels, geometry)
+
+
+def _dtype(tensor: Tensor) -> str:
+    return keras.backend.standardize_dtype(tensor.dtype)
 
 
 def result_dtype(**tensors: Tensor) -> str:
@@ -174,7 +185,7 @@ def result_dtype(**tensors: Tensor) -> str:
     Raises:
         ValueError: If a tensor is complex.
     """
-    dtypes = {keras.backend.standardize_dtype(t.dtype) for t in tensors.values()}
+    dtypes = {_dtype(tensor) for tensor in tensors.values()}
     if any(dtype.startswith("complex") for dtype in dtypes):
         names = ", ".join(f"`{name}`" for name in tensors)
         given = {f"{name}_dtype": tensor.dtype for name, tensor in tensors.items()}

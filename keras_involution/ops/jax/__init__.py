@@ -3,6 +3,7 @@
 import jax
 
 from keras_involution.ops import _callers
+from keras_involution.ops._geometry import cached_geometry
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops._portable import PORTABLE
 from keras_involution.ops.jax.cpp_kernel import CPP
@@ -10,6 +11,7 @@ from keras_involution.ops.jax.native import NATIVE
 from keras_involution.ops.jax.pallas_kernel import PALLAS
 
 IMPLEMENTATIONS: tuple[Implementation, ...] = (CPP, NATIVE, PALLAS, PORTABLE)
+geometry_of = cached_geometry
 
 
 def exported_form(inputs: jax.Array) -> str | None:

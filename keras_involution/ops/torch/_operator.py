@@ -10,7 +10,6 @@ outputs and `G(x, k, dy) = (X(k, dy), K(x, dy))` the gradients,
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +18,7 @@ import torch
 from torch.utils.flop_counter import register_flop_formula
 
 from keras_involution.ops import _portable
-from keras_involution.ops._geometry import Geometry, geometry_of
+from keras_involution.ops._geometry import Geometry, geometry_of, geometry_of_integers
 from keras_involution.ops.torch._private import is_transformed
 from keras_involution.ops.torch._transforms import transformable
 
@@ -105,11 +104,8 @@ def _geometry(
     dilation_rate: list[int],
     data_format: str,
 ) -> Geometry:
-    shapes = tuple(inputs.shape), tuple(kernels.shape)
-    return _cached_geometry(*shapes, tuple(strides), tuple(dilation_rate), data_format)
-
-
-_cached_geometry = functools.lru_cache(maxsize=1024)(geometry_of)
+    layout = tuple(strides), tuple(dilation_rate), data_format
+    return geometry_of_integers(inputs.shape, kernels.shape, *layout)
 
 
 def _register_shapes(name: str) -> None:
