@@ -68,3 +68,13 @@ def test_complex_numbers_are_refused(which):
     arrays[which] = arrays[which].astype("complex64")
     with pytest.raises(ValueError, match=r"must be real.*Received: .*complex64"):
         ops.involution(*arrays, data_format="channels_last")
+
+
+@pytest.mark.parametrize("strides", [True, (True,), 1.0])
+def test_known_geometries_are_not_found_for_other_types(strides):
+    """Geometries are kept by their arguments, and `True == 1 == 1.0`."""
+    arrays = np.ones((1, 4, 8), "float32"), np.ones((1, 4, 2, 3), "float32")
+    for known in (1, (1,)):
+        ops.involution(*arrays, strides=known, data_format="channels_last")
+    with pytest.raises(ValueError, match="`strides` must be.*Received: strides="):
+        ops.involution(*arrays, strides=strides, data_format="channels_last")
