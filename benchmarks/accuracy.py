@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("preset")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("build/tiny_imagenet"))
-    parser.add_argument("--sizes", nargs="*", type=int, default=(48, 64, 96))
+    parser.add_argument("--sizes", nargs="*", type=int, default=(48, 64, 96, 128))
     parser.add_argument("--part", default="test", help="split of the dataset to use")
     parser.add_argument("--every", type=int, default=1, help="use every N-th image")
     parser.add_argument("--output", type=Path, help="folder for the JSON file")

@@ -20,7 +20,7 @@ RECIPE: Settings = {
     "batch_size": 16,
     "weight_decay": 0.05,
     "scale": 21.0,
-    "threads": 1,
+    "num_threads": 1,
     "validate_every": 1000,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks._measure import whale_arms
 from keras_involution.whale_id.config import TrainConfig, load_config
 from tests.marks import one_backend
 
@@ -43,3 +44,10 @@ def test_what_does_not_fit_is_named(tmp_path, text, reason):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(ValueError, match=reason):
         load_config(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("arm", ("involution", "baseline"))
+def test_the_recipe_of_the_benchmark_is_one(arm):
+    settings = whale_arms.arm_settings(arm, whale_arms.RECIPE)
+    expected = "involution" if arm == "involution" else "convolution"
+    assert TrainConfig(**settings).spatial_operator == expected
