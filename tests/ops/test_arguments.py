@@ -76,5 +76,5 @@ def test_known_geometries_are_not_found_for_other_types(strides):
     arrays = np.ones((1, 4, 8), "float32"), np.ones((1, 4, 2, 3), "float32")
     for known in (1, (1,)):
         ops.involution(*arrays, strides=known, data_format="channels_last")
-    with pytest.raises(ValueError, match="`strides` must be.*Received: strides="):
+    with pytest.raises(ValueError, match=r"`strides` must be.*Received: strides="):
         ops.involution(*arrays, strides=strides, data_format="channels_last")
