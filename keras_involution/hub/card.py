@@ -203,8 +203,8 @@ def _architecture(model: Any) -> str:
     rows = [
         ("Network", _family(backbone)),
         ("Operator", backbone.spatial_operator),
-        ("Blocks of the stages", ", ".join(map(str, backbone.stackwise_num_blocks))),
-        ("Parameters", f"{model.count_params():,} (with batch-norm statistics)"),
+        ("Blocks per stage", ", ".join(map(str, backbone.stackwise_num_blocks))),
+        ("Parameters", f"{model.count_params():,} (including batch-norm statistics)"),
         (
             f"Multiply-adds at {size[0]} x {size[1]}",
             f"{model.macs(shape):,}",
