@@ -121,10 +121,18 @@ def refuse_unknown(
             )
 
 
-def check_constructor(instance: object, kwargs: Mapping[str, object]) -> None:
-    """Calls `refuse_unknown` for the `**kwargs` of a layer or model constructor."""
+def check_constructor(
+    instance: object, kwargs: Mapping[str, object], parent: Any = None
+) -> None:
+    """Calls `refuse_unknown` for the `**kwargs` of a layer or model constructor.
+
+    `parent` is the class of Keras that takes the same arguments, if there is one.
+    """
     cls = type(instance)
-    refuse_unknown(cls.__name__, kwargs, constructor_arguments(cls))
+    names = constructor_arguments(cls)
+    if parent is not None:
+        names = (*names, *arguments_of(parent.__init__))
+    refuse_unknown(cls.__name__, kwargs, names)
 
 
 def constructor_arguments(cls: type) -> tuple[str, ...]:

@@ -131,6 +131,7 @@ PLACES = {
         "whale_id/test_model.py",
         "whale_id/test_outputs.py",
         "whale_id/test_preset.py",
+        "whale_id/test_quantized.py",
         "whale_id/test_rerank.py",
         "whale_id/test_serve",
         "whale_id/test_shards.py",

@@ -1,7 +1,7 @@
 """Dtype policies in a preset: names of float policies, and quantized layers.
 
 A `DTypePolicyMap` of Keras maps regular expressions to policies of any class. Here it
-has one key, the name of the dense layer, and its policy is built from validated values.
+has one key, the name of a dense layer, and its policy is built from validated values.
 """
 
 from __future__ import annotations
@@ -66,16 +66,16 @@ def checked_backbone_policy(value: Any) -> Any:
     return checked_name(value)
 
 
-def checked_policy(value: Any) -> Any:
-    """Validates the name of a float policy, or the policy map of a quantized head."""
+def checked_policy(value: Any, layer: str = _LAYER) -> Any:
+    """Validates the name of a float policy, or the map of a quantized dense layer."""
     if not isinstance(value, dict) or value.get("class_name") != "DTypePolicyMap":
         return checked_name(value)
     config = _config(value)
     policies = config.get("policy_map")
-    if not isinstance(policies, dict) or list(policies) != [_LAYER]:
-        raise ValueError(f"must be a map with the single key {_LAYER!r}")
+    if not isinstance(policies, dict) or list(policies) != [layer]:
+        raise ValueError(f"must be a map with the single key {layer!r}")
     default = checked_name(config.get("default_policy"))
-    return DTypePolicyMap(default, {_LAYER: _quantized_policy(policies[_LAYER])})
+    return DTypePolicyMap(default, {layer: _quantized_policy(policies[layer])})
 
 
 def _quantized_policy(value: Any) -> Any:

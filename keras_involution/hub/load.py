@@ -59,6 +59,11 @@ def from_preset(
         kwargs,
         (*_strict.arguments_of(cls.from_preset), *_strict.constructor_arguments(cls)),
     )
+    if dtype is not None:
+        try:
+            _quantized.checked_name(getattr(dtype, "name", dtype))
+        except ValueError as error:
+            raise ValueError(f"`dtype` {error}. {received(dtype=dtype)}") from None
     if is_checkpoint_url(preset):
         preset = fetch_url(str(preset), cache_dir)
     if is_checkpoint(preset) and not Path(preset).is_dir():
@@ -78,7 +83,7 @@ def from_preset(
         return model
     # `image_shape` also sets the size of the preprocessor, unless one is passed.
     prepare = {"prepare": False} if "preprocessor" in kwargs else {}
-    return model.with_image_shape(tuple(image_shape), **prepare)
+    return model.with_image_shape(image_shape, **prepare)
 
 
 def converted(name: str, checkpoint: Path, folder: Path) -> None:

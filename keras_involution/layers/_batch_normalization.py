@@ -14,6 +14,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from keras_involution import _strict
 from keras_involution._arguments import received
 from keras_involution._typing import Tensor
 
@@ -51,6 +52,7 @@ class BatchNormalization(layers.BatchNormalization):
         Tensor.
 
     Raises:
+        TypeError: If an argument is unknown.
         ValueError: If a mask is given in training on several devices.
 
     Example:
@@ -73,6 +75,7 @@ class BatchNormalization(layers.BatchNormalization):
         synchronized: bool = True,
         **kwargs: Any,
     ) -> None:
+        _strict.check_constructor(self, kwargs, layers.BatchNormalization)
         super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
         # Keras's own attribute `synchronized` stays false: otherwise TensorFlow would
         # use its slower path on a single device too.

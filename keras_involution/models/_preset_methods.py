@@ -201,13 +201,17 @@ class PresetMethods:
         return model
 
     def load_checkpoint(self, path: str | Path) -> None:
-        """Loads the weights of a published checkpoint into this classifier.
+        """Loads the weights of a published checkpoint into this model.
+
+        A backbone, or a classifier without head, ignores the head of the checkpoint.
+        Load a checkpoint before `quantize` and `enable_lora`.
 
         Args:
             path: Path of the file.
 
         Raises:
-            ValueError: If the file cannot be read, or belongs to another network.
+            ValueError: If the file cannot be read or belongs to another network, or
+                this model is quantized or has LoRA matrices.
         """
         from keras_involution.models.rednet_checkpoint import fill_from_checkpoint
 
@@ -217,10 +221,15 @@ class PresetMethods:
         """Returns the weights with the names and layout of the published checkpoints.
 
         `torch.save({"state_dict": model.published_state_dict()}, path)` writes a file
-        that `from_checkpoint` and the published PyTorch code read.
+        that `from_checkpoint` and the published PyTorch code read. LoRA matrices are
+        merged into the kernels.
 
         Returns:
             Dictionary from names to PyTorch tensors; to arrays on other backends.
+
+        Raises:
+            ValueError: If the model is quantized, or has convolutions in place of
+                involutions.
         """
         from keras_involution.models.rednet_names import published_arrays
 

@@ -1,4 +1,4 @@
-"""Dtype policies of a classifier head that Keras has quantized.
+"""Dtype policies of dense layers that Keras has quantized.
 
 Keras quantizes a layer in place and records the mode in its dtype policy. A model that
 creates its layers from its own arguments must save this policy in its config.
@@ -8,6 +8,7 @@ stores a `keras.dtype_policies.DTypePolicyMap` from layer names to policies.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -16,23 +17,25 @@ from keras.dtype_policies import DTypePolicyMap
 from keras_involution._arguments import received
 
 
-def policy_of(head_dtype: Any, name: str) -> Any:
-    """Returns the dtype policy of one layer of the head.
+def policy_of(dtype: Any, name: str) -> Any:
+    """Returns the dtype policy of one layer.
 
     A layer must not get the map itself: Keras 3.15 would not save its scales.
     """
-    policy = keras.dtype_policies.get(head_dtype)
+    policy = keras.dtype_policies.get(dtype)
     return policy[name] if isinstance(policy, DTypePolicyMap) else policy
 
 
-def policies_of_head(head_dtype: Any, dense: keras.layers.Layer) -> Any:
-    """Returns the policy of the head; a map if its dense layer is quantized."""
-    policy = keras.dtype_policies.get(head_dtype)
+def policies_of(dtype: Any, dense_layers: Iterable[keras.layers.Layer]) -> Any:
+    """Returns the policy of dense layers; a map if one of them is quantized."""
+    policy = keras.dtype_policies.get(dtype)
     default = getattr(policy, "default_policy", policy)
-    if dense.quantization_mode is None:
+    quantized = [la for la in dense_layers if la.quantization_mode is not None]
+    if not quantized:
         return default
-    _check_configuration(dense)
-    return DTypePolicyMap(default.name, {dense.name: dense.dtype_policy})
+    for dense in quantized:
+        _check_configuration(dense)
+    return DTypePolicyMap(default.name, {la.name: la.dtype_policy for la in quantized})
 
 
 def _check_configuration(dense: Any) -> None:
@@ -46,9 +49,17 @@ def _check_configuration(dense: Any) -> None:
     elif mode == "int4":
         sizes = {dense.dtype_policy.block_size, None}
         usual = [keras.quantizers.Int4QuantizationConfig(block_size=n) for n in sizes]
-    configs = [each.get_config() for each in usual]
-    if not usual or (config is not None and config.get_config() not in configs):
+    known = [_contents(each) for each in usual]
+    if not usual or (config is not None and _contents(config) not in known):
         raise ValueError(
             "Only models with the default quantizers of 'int8', 'int4' and 'float8' "
             f"can be saved. {received(mode=mode, config=config)}"
         )
+
+
+def _contents(config: Any) -> tuple[Any, ...]:
+    # Not `config.get_config()`: while Keras saves a model, it marks in there the
+    # quantizers that several layers share.
+    quantizers = (config.weight_quantizer, config.activation_quantizer)
+    values = [each and (type(each), each.get_config()) for each in quantizers]
+    return (*values, getattr(config, "block_size", None))

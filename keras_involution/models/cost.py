@@ -114,10 +114,11 @@ def model_cost(model: keras.Model, input_shape: Sequence[int]) -> Cost:
     Reference:
         The published counts are those of https://github.com/d-li14/involution
     """
-    shape = tuple(input_shape)
-    if not all(isinstance(side, int) and side > 0 for side in shape):
+    shape = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
+    if not shape or not all(isinstance(side, int) and side > 0 for side in shape):
         raise ValueError(
-            f"`input_shape` must be positive integers. {received(input_shape=shape)}"
+            "`input_shape` must be positive integers, one for each dimension. "
+            + received(input_shape=input_shape)
         )
     _check_shape(model, shape)
     rows = [LayerCost(*row) for row in _cost_rules.rows(model, keras.Input(shape))]

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from keras_involution import _strict
 from keras_involution._arguments import received
 
 _BACKEND = keras.config.backend()
@@ -112,8 +113,10 @@ class DataParallelModel(DataParallelSteps, keras.Model):
     averaged over the processes.
 
     Args:
-        *args: As in `keras.Model`: inputs and outputs of a functional model.
-        **kwargs: As in `keras.Model`.
+        inputs: Inputs of the model, as in `keras.Model`.
+        outputs: Outputs of the model.
+        name: String, name of the model.
+        **kwargs: `trainable`.
 
     Call arguments:
         inputs: Tensors.
@@ -128,6 +131,7 @@ class DataParallelModel(DataParallelSteps, keras.Model):
         Tensors.
 
     Raises:
+        TypeError: If an argument is unknown.
         ValueError: If a method would use only the data of one process.
 
     Example:
@@ -142,6 +146,13 @@ class DataParallelModel(DataParallelSteps, keras.Model):
     Reference:
         `torch.nn.parallel.DistributedDataParallel` averages gradients in the same way.
     """
+
+    # The names of Keras's own constructor, by which it knows a functional model.
+    def __init__(
+        self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any
+    ) -> None:
+        _strict.check_constructor(self, kwargs)
+        super().__init__(inputs, outputs, name=name, **kwargs)
 
 
 def world_size() -> int:

@@ -77,7 +77,7 @@ def fuse_for_inference(model: keras.Model) -> keras.Model:
         if layer in chains:
             new.set_weights(_folded(layer, chains[layer][0]))
         else:
-            _copy_weights(layer, new)
+            copy_weights(layer, new)
     fused.trainable = False
     return fused
 
@@ -158,7 +158,7 @@ def _without_weights(layer: Any, folded: tuple[Any, ...]) -> Any:
         ) from error
 
 
-def _copy_weights(layer: Any, new: Any) -> None:
+def copy_weights(layer: Any, new: Any) -> None:
     """Copies weights with the layers' own saving, which merges LoRA matrices."""
     pairs = zip(
         flat_layers(layer, include_self=True),

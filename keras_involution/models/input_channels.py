@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,16 @@ def channels_of(image_shape: Shape, data_format: str) -> int:
     Raises:
         ValueError: If the shape does not have three dimensions and known channels.
     """
-    shape = tuple(image_shape)
+    shape = tuple(image_shape) if isinstance(image_shape, Iterable) else ()
     channels = shape[0 if data_format == "channels_first" else -1] if shape else None
-    if len(shape) != 3 or not isinstance(channels, int) or channels < 1:
+    if (
+        len(shape) != 3
+        or not isinstance(channels, int | np.integer)
+        or any(side is not None and side < 1 for side in shape)
+    ):
         raise ValueError(
             "`image_shape` must have three dimensions and a known number of channels. "
-            + received(image_shape=shape, data_format=data_format)
+            + received(image_shape=image_shape, data_format=data_format)
         )
     return channels
 

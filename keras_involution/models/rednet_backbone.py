@@ -16,6 +16,7 @@ from keras_involution.models import _lora
 from keras_involution.models._joined_steps import JoinedSteps
 from keras_involution.models._preset_methods import PresetMethods
 from keras_involution.models.data_parallel import DataParallelSteps
+from keras_involution.models.fused_inference import copy_weights
 from keras_involution.models.input_channels import adapted_kernel, channels_of
 from keras_involution.models.intermediates import Intermediates
 from keras_involution.models.rednet_blocks import (
@@ -112,6 +113,8 @@ class RedNetBackbone(
         if image_shape is None:
             first = data_format == "channels_first"
             image_shape = (3, None, None) if first else (None, None, 3)
+        channels_of(image_shape, data_format)
+        group_channels = _arguments.positive_integer(group_channels, "group_channels")
         stages = _check_stages(
             stackwise_num_filters, stackwise_num_blocks, stackwise_strides
         )
@@ -274,7 +277,7 @@ class RedNetBackbone(
         If the number of channels differs, the first convolution is adapted so that gray
         images give the same outputs. With one channel, its kernels are summed. With
         more channels, they are repeated cyclically, and the rest of the sum is divided
-        equally.
+        equally. LoRA matrices are merged into the kernels.
 
         Args:
             image_shape: Tuple of 3 with known channels.
@@ -290,10 +293,11 @@ class RedNetBackbone(
         config = {**self.get_config(), "image_shape": tuple(image_shape)}
         other = type(self).from_config(config)
         for source, target in zip(self.layers, other.layers):
-            weights = source.get_weights()
             if source.name == "stem_1_conv":
-                weights = [adapted_kernel(weights[0], target.kernel.shape[2])]
-            target.set_weights(weights)
+                kernel = keras.ops.convert_to_numpy(source.kernel)
+                target.set_weights([adapted_kernel(kernel, target.kernel.shape[2])])
+            else:
+                copy_weights(source, target)
         return other
 
     def get_config(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from keras_involution.models.rednet_names import (
 from keras_involution.models.rednet_presets import STACKWISE_NUM_BLOCKS
 
 _HEAD = "head.fc.weight"
+_PREDICTIONS = "predictions"
 _BLOCK = re.compile(r"layer([1-4])\.(\d{1,4})\.conv1\.weight")
 _STEM_BIAS = "stem.1.conv2.conv.bias"
 _NAMES_SHOWN = 1200
@@ -154,30 +155,37 @@ def assign(
     without_head: bool = False,
 ) -> None:
     """Sets the weights of a model to those of a checkpoint of the same depth."""
-    head = None if without_head else model.get_layer("predictions")
+    head = None if without_head else model.get_layer(_PREDICTIONS)
     for name, variable in published_weights(backbone, head).items():
         assign_published(variable, checkpoint.arrays[name])
 
 
 def fill_from_checkpoint(model: Any, path: Path) -> None:
-    """Loads the weights of a published checkpoint into an existing classifier.
+    """Loads the weights of a published checkpoint into an existing model.
+
+    A backbone, or a classifier without head, ignores the head of the checkpoint.
 
     Raises:
         CheckpointError: If the checkpoint belongs to another network.
+        ValueError: If the model is quantized or has LoRA matrices.
     """
-    checkpoint = read_rednet(path)
-    backbone = model.backbone
+    backbone = getattr(model, "backbone", model)
+    num_classes = getattr(model, "num_classes", None)
+    without_head = num_classes is None
+    # Raises before a large file is read.
+    published_weights(backbone, None if without_head else model.get_layer(_PREDICTIONS))
+    checkpoint = read_rednet(path, without_head)
     if (checkpoint.depth, checkpoint.stem_kernel_size, checkpoint.num_classes) != (
         backbone.depth,
         backbone.stem_kernel_size,
-        model.num_classes,
+        num_classes,
     ):
         raise CheckpointError(
             f"The checkpoint is a RedNet of depth {checkpoint.depth} with "
             f"{checkpoint.num_classes} classes; depth {backbone.depth} with "
-            f"{model.num_classes} classes is expected. {received(path=str(path))}"
+            f"{num_classes} classes is expected. {received(path=str(path))}"
         )
-    assign(checkpoint, backbone, model)
+    assign(checkpoint, backbone, model, without_head)
 
 
 def check_values(arrays: Mapping[str, np.ndarray], where: str) -> None:

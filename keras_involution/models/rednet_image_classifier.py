@@ -167,7 +167,7 @@ class RedNetImageClassifier(
         if not self.include_top:
             return self._head_dtype
         dense = self.get_layer("predictions")
-        return _quantized_head.policies_of_head(self._head_dtype, dense)
+        return _quantized_head.policies_of(self._head_dtype, [dense])
 
     @property
     def preprocessor(self) -> Any:

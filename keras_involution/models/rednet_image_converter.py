@@ -237,10 +237,13 @@ def _plain(
 ) -> float | list[float]:
     if value is None:
         return default
-    return [float(v) for v in value] if isinstance(value, Sequence) else float(value)
+    array = np.asarray(value, "float64")
+    return [float(v) for v in array] if array.ndim else float(array)
 
 
 def _stack(prepared: list[Tensor]) -> Tensor:
+    if not prepared:
+        raise ValueError(f"The list has no images. {received(inputs=prepared)}")
     shapes = {tuple(image.shape) for image in prepared}
     if len(shapes) != 1:
         raise ValueError(

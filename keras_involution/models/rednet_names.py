@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_involution._arguments import received
 from keras_involution.models.rednet_presets import STACKWISE_NUM_BLOCKS
 
 FILTERS = (64, 128, 256, 512)
@@ -76,13 +77,19 @@ def _block_shapes(at: str, channels: int, filters: int, shortcut: bool) -> Shape
 
 
 def published_weights(backbone: Any, head: keras.layers.Layer | None) -> dict[str, Any]:
-    """Maps published names without prefix to variables, in the order of the network."""
-    layers = dict(_stem(backbone))
-    for stage, blocks in enumerate(backbone.stackwise_num_blocks):
-        for block in range(blocks):
-            layers |= dict(_block(backbone, stage, block))
-    if head is not None:
-        layers["head.fc"] = head
+    """Maps published names without prefix to variables, in the order of the network.
+
+    Raises:
+        ValueError: If the network is quantized, has LoRA matrices, or has convolutions
+            in place of involutions.
+    """
+    layers = _published_layers(backbone, head)
+    for layer in layers.values():
+        if getattr(layer, "lora_enabled", False):
+            raise ValueError(
+                "Load a published checkpoint before `enable_lora`. "
+                + received(layer=layer.path)
+            )
     return {
         f"{prefix}.{name}": variable
         for prefix, layer in layers.items()
@@ -90,17 +97,52 @@ def published_weights(backbone: Any, head: keras.layers.Layer | None) -> dict[st
     }
 
 
+def _published_layers(
+    backbone: Any, head: keras.layers.Layer | None
+) -> dict[str, keras.layers.Layer]:
+    if getattr(backbone, "spatial_operator", None) != "involution":
+        raise ValueError(
+            "Only a `RedNetBackbone` with involutions has published names. "
+            + received(backbone=backbone.name)
+        )
+    layers = dict(_stem(backbone))
+    for stage, blocks in enumerate(backbone.stackwise_num_blocks):
+        for block in range(blocks):
+            layers |= dict(_block(backbone, stage, block))
+    if head is not None:
+        layers["head.fc"] = head
+    for layer in layers.values():
+        mode = getattr(layer, "quantization_mode", None)
+        if mode is not None:
+            raise ValueError(
+                "Published checkpoints hold floating-point weights: load or write them "
+                f"before `quantize`. {received(layer=layer.path, mode=mode)}"
+            )
+    return layers
+
+
 def published_arrays(model: Any) -> dict[str, Any]:
-    """Maps published names to copies of the weights in the layout of PyTorch."""
+    """Maps published names to copies of the weights in the layout of PyTorch.
+
+    LoRA matrices are merged into the kernels.
+
+    Raises:
+        ValueError: If the model is quantized, or has convolutions in place of
+            involutions.
+    """
     backbone = getattr(model, "backbone", model)
     has_head = getattr(model, "num_classes", None) is not None
     head = model.get_layer("predictions") if has_head else None
     found = {}
-    for name, variable in published_weights(backbone, head).items():
-        array = keras.ops.convert_to_numpy(variable)
-        array = array.transpose(_LAYOUT.get(array.ndim, range(array.ndim)))
-        prefix = "" if name.startswith("head.") else "backbone."
-        found[prefix + name] = np.ascontiguousarray(array)
+    for place, layer in _published_layers(backbone, head).items():
+        values = list(layer.weights)
+        if getattr(layer, "lora_enabled", False):
+            values = [v for v in (layer.kernel, layer.bias) if v is not None]
+        for name, value in zip(_suffixes(layer), values, strict=True):
+            array = keras.ops.convert_to_numpy(value)
+            array = array.transpose(_LAYOUT.get(array.ndim, range(array.ndim)))
+            prefix = "" if place.startswith("head.") else "backbone."
+            found[f"{prefix}{place}.{name}"] = np.ascontiguousarray(array)
     if keras.config.backend() != "torch":
         return found
     import torch
@@ -114,10 +156,10 @@ def assign_published(variable: Any, array: np.ndarray) -> None:
     variable.assign(np.asarray(array, "float32").transpose(order))
 
 
-def _suffixes(layer: keras.layers.Layer) -> tuple[str, ...]:
+def _suffixes(layer: Any) -> tuple[str, ...]:
     if isinstance(layer, keras.layers.BatchNormalization):
         return _NORM
-    return ("weight", "bias")[: len(layer.weights)]
+    return ("weight",) if layer.bias is None else ("weight", "bias")
 
 
 def _stem(backbone: Any) -> Iterator[tuple[str, keras.layers.Layer]]:

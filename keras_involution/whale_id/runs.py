@@ -56,6 +56,11 @@ def run_files(path: str | Path) -> RunFiles:
         ValueError: If there is no finished network.
     """
     path = Path(path)
+    if not path.exists():
+        raise ValueError(
+            "There is no such run, `.keras` file or preset; `keras-involution presets` "
+            f"lists the names of presets. {received(path=str(path))}"
+        )
     if path.is_dir():
         path = finished_run(path)
     file = path / MODEL if path.is_dir() else path

@@ -79,6 +79,10 @@ def test_paddle_files(arrays, tmp_path):
     model = RedNet26.from_preset(path)
     head = model.get_layer("predictions").get_weights()[0]
     np.testing.assert_array_equal(head, arrays["head.fc.weight"].T)
+    # A backbone leaves out the head.
+    backbone = RedNetBackbone.from_depth(26)
+    backbone.load_checkpoint(path)
+    assert_same_weights(backbone, model.backbone)
 
 
 def test_safetensors_and_npz(arrays, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_involution import RedNetImageClassifier
-from tests.hub.networks import outputs, tiny_classifier
+from tests.hub.networks import outputs, tiny_backbone, tiny_classifier
 from tests.marks import one_backend
 
 pytestmark = pytest.mark.filterwarnings(
@@ -143,3 +143,29 @@ def test_float_weights_do_not_pass_for_integers(tmp_path):
         weights["0"] = kernel.astype("float32")
     with pytest.raises(ValueError, match="does not hold int8 values"):
         RedNetImageClassifier.from_preset(tmp_path / "p")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_checkpoint_is_loaded_before_quantizing(mode, tmp_path):
+    """Refused before the file is read, and no weight changes."""
+    model = quantized(mode)
+    expected = outputs(model)
+    message = r"before `quantize`.*Received: layer=.*mode='" + mode
+    with pytest.raises(ValueError, match=message):
+        model.load_checkpoint(tmp_path / "nothing.pth")
+    with pytest.raises(ValueError, match=message):
+        model.published_state_dict()
+    np.testing.assert_array_equal(outputs(model), expected)
+
+
+@one_backend
+def test_a_checkpoint_of_other_networks(tmp_path):
+    model = tiny_classifier()
+    model.backbone.enable_lora(2)
+    for each in (model, model.backbone):
+        with pytest.raises(ValueError, match=r"before `enable_lora`.*Received: layer="):
+            each.load_checkpoint(tmp_path / "nothing.pth")
+    backbone = tiny_backbone(spatial_operator="convolution")
+    for call in (backbone.published_state_dict, lambda: backbone.load_checkpoint("a")):
+        with pytest.raises(ValueError, match=r"with involutions.*Received: backbone="):
+            call()

@@ -102,6 +102,24 @@ def test_enable_lora_adapts_the_pointwise_convolutions():
 
 
 @one_backend
+def test_lora_in_another_shape_and_in_published_names():
+    model, (x, _) = tiny_classifier(), examples()
+    to_numpy = keras.ops.convert_to_numpy
+    names = {n: to_numpy(a) for n, a in model.published_state_dict().items()}
+    model.backbone.enable_lora(2)
+    trained(model)
+    expected = model.predict(x, verbose=0)
+    again = model.with_image_shape((32, 32, 3))
+    np.testing.assert_allclose(again.predict(x, verbose=0), expected, atol=1e-5)
+    found = {n: to_numpy(a) for n, a in model.published_state_dict().items()}
+    assert found.keys() == names.keys()
+    for name, array in again.published_state_dict().items():
+        np.testing.assert_allclose(to_numpy(array), found[name], atol=1e-6)
+    changed = [n for n, a in found.items() if np.abs(a - names[n]).max() > 1e-4]
+    assert "backbone.layer1.0.conv1.weight" in changed
+
+
+@one_backend
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_quantization():
     """Quantizes the dense layer and the 1x1 convolutions, and no other layer."""

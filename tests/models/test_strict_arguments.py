@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import keras
+import numpy as np
 import pytest
 
 import keras_involution
 from keras_involution import _strict
-from keras_involution.layers import Involution1D, Involution2D, Involution3D
-from keras_involution.models import InvolutionFeaturePyramid, InvolutionTower
+from keras_involution.layers import (
+    BatchNormalization,
+    Involution1D,
+    Involution2D,
+    Involution3D,
+)
+from keras_involution.models import (
+    DataParallelModel,
+    InvolutionFeaturePyramid,
+    InvolutionTower,
+)
+from keras_involution.whale_id.heads import ArcFace, SoftmaxHead
 from keras_involution.whale_id.model import EmbeddingNetwork
 from keras_involution.whale_id.pooling import GeneralizedMeanPooling2D
 from tests.hub.networks import tiny_backbone, tiny_classifier
@@ -26,6 +38,19 @@ def classifier(**kwargs):
 
 def embedding(**kwargs):
     return EmbeddingNetwork(tiny_backbone(), **kwargs)
+
+
+def data_parallel(**kwargs):
+    inputs = keras.Input((4,))
+    return DataParallelModel(inputs, keras.layers.Dense(2)(inputs), **kwargs)
+
+
+def arcface(**kwargs):
+    return ArcFace(3, **kwargs)
+
+
+def softmax_head(**kwargs):
+    return SoftmaxHead(3, **kwargs)
 
 
 TABLE = [
@@ -61,6 +86,10 @@ TABLE = [
     (Converter, "mean", 0.5, "use `offset`"),
     (embedding, "embedding_dim", 64, "did you mean `embedding_size`"),
     (GeneralizedMeanPooling2D, "power", 3, "it takes `p`"),
+    (BatchNormalization, "axes", 1, "did you mean `axis`"),
+    (data_parallel, "xyz", 1, "it takes `inputs`"),
+    (arcface, "margin", 0.3, "did you mean `margins`"),
+    (softmax_head, "bias", False, "did you mean `use_bias`"),
 ]
 
 
@@ -147,3 +176,36 @@ def test_functions_without_further_arguments():
     assert resize(None, image_size=4) == 4
     with pytest.raises(TypeError, match=r"resize` has no.*`image_size`.*Received"):
         resize(None, size=4)
+
+
+@pytest.mark.parametrize("make", (data_parallel, BatchNormalization, softmax_head))
+def test_their_other_arguments_stay_valid(make):
+    each = make(name="a", trainable=False)
+    again = type(each).from_config(each.get_config())
+    assert again.name == "a" and not again.trainable
+    assert again.get_config() == each.get_config()
+
+
+@pytest.mark.parametrize("shape", (64, (64, 64), (0, 64, 3), (64, 64, None)))
+def test_shapes_that_no_image_has(shape):
+    for make in (Backbone, tiny_classifier().with_image_shape):
+        with pytest.raises(ValueError, match=r"`image_shape` must have.*Received: ima"):
+            make(image_shape=shape)
+
+
+def test_values_of_other_kinds():
+    for group_channels in (0, 1.5):
+        with pytest.raises(ValueError, match=r"positive.*Received: group_channels="):
+            Backbone(group_channels=group_channels)
+    for size in (0, -1, 1.5):
+        with pytest.raises(ValueError, match=r"positive.*Received: embedding_size="):
+            embedding(embedding_size=size)
+    for dtype in ("int8", "float99"):
+        with pytest.raises(ValueError, match=r"`dtype` must be one of.*Received: dty"):
+            RedNet26.from_preset("rednet_26_tiny_imagenet", dtype=dtype)
+    with pytest.raises(ValueError, match=r"`input_shape` must be.*Received: input_s"):
+        tiny_classifier().macs(224)
+    scale = np.array([1.0, 2.0, 3.0])
+    assert Converter(scale=scale, offset=np.float32(2)).scale == [1.0, 2.0, 3.0]
+    with pytest.raises(ValueError, match=r"no images.*Received: inputs=\[\]"):
+        Converter((8, 8))([])

@@ -20,8 +20,18 @@ SMALL: dict[str, Any] = {
 }
 
 
+_STAGES = (
+    *("stackwise_num_filters", "stackwise_num_blocks", "stackwise_strides"),
+    *("kernel_size", "group_channels"),
+)
+
+
 def small(**changes: Any) -> TrainConfig:
-    return TrainConfig(**{**SMALL, **changes})
+    """`SMALL` with changes; another backbone has stages of its own."""
+    given = {**SMALL, **changes}
+    if given["backbone"] != "rednet":
+        given |= {n: None for n in _STAGES if n not in changes}
+    return TrainConfig(**given)
 
 
 def one_stage(**changes: Any) -> TrainConfig:

@@ -7,10 +7,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from keras_involution.whale_id import Embeddings
+from keras_involution import RedNetImageConverter
+from keras_involution.whale_id import EmbeddingNetwork, Embeddings
 from keras_involution.whale_id.fusion import Matcher, with_local_features
 from keras_involution.whale_id.local import Keypoints, LocalFeatures
+from keras_involution.whale_id.model import INVOLUTION_BASELINE, build_backbone
+from keras_involution.whale_id.runs import load_run
 from keras_involution.whale_id.tables import from_wildlife
+from tests.hub.networks import tiny_backbone, tiny_classifier
 from tests.marks import one_backend
 from tests.whale_id.command import run
 
@@ -124,3 +128,59 @@ def test_an_id_that_is_there_twice(tmp_path):
     found.save(tmp_path / "twice.npz")
     text = run("identify", tmp_path / "twice.npz", status=1)
     assert "whale-id check" in text and "Received: image_id=['A_0']" in text
+
+
+def test_a_catalog_is_not_compared_with_itself(known):
+    """Named twice, it is one collection: no photo is its own best match."""
+    text = run("identify", known, "--database", known, "--no-calibration")
+    assert "w0/0.png: w1\n" in text and "w1/1.png: w0\n" in text
+    assert "not with itself" in text
+
+
+def test_photos_without_known_animals(tmp_path):
+    """Refused before a photo is read, with the option that helps."""
+    (tmp_path / "new ones").mkdir()
+    textured(1).save(tmp_path / "new ones" / "a.png")
+    text = run("identify", tmp_path / "new ones", status=1)
+    assert "--database names the photos of known animals. Received: " in text
+    text = run("cluster", tmp_path / "new ones", tmp_path / "groups.csv", status=1)
+    assert "--calibration with a file of `evaluate --save-calibration`" in text
+
+
+def test_commands_that_cannot_begin(known, tmp_path):
+    table = pd.DataFrame({"image_id": ["a", "a"], "path": ["0.png"] * 2})
+    table.assign(identity="w0").to_csv(tmp_path / "twice.csv", index=False)
+    model = "rednet_26_tiny_imagenet"
+    arguments = ("embed", tmp_path / "twice.csv", model, tmp_path / "twice.npz")
+    assert "unique `image_id`" in run(*arguments, status=1)
+    assert "`whale-id split` writes" in run("evaluate", known, status=1)
+    photos = known.parent / "photos"
+    commands = [
+        ("identify", photos, "--model", "no such"),
+        ("heatmaps", photos, "no such", tmp_path / "maps.npz"),
+    ]
+    for command in commands:
+        assert "no such run, `.keras` file or preset" in run(*command, status=1)
+    text = run("heatmaps", photos, model, tmp_path / "maps.npz")
+    assert "2 heat maps" in text
+
+
+def test_settings_that_a_backbone_cannot_have():
+    for name in ("rednet_26_tiny_imagenet", INVOLUTION_BASELINE):
+        for settings in ({"spatial_operator": "convolution"}, {"kernel_size": 3}):
+            with pytest.raises(ValueError, match=r"from scratch.*Received: backbone="):
+                build_backbone(name, (32, 32, 3), **settings)
+
+
+def test_a_preset_that_keeps_the_size_of_images(tmp_path):
+    converter = RedNetImageConverter(data_format="channels_last")
+    tiny_classifier(preprocessor=converter).save_to_preset(tmp_path / "p")
+    assert load_run(tmp_path / "p").network.image_size == (224, 224)
+
+
+def test_images_that_are_no_batch():
+    network = EmbeddingNetwork(tiny_backbone(image_shape=(32, 32, 3)))
+    assert network.embed([]).shape == (0, network.size)
+    for images in (np.zeros((32, 32, 3), "uint8"), "photo.jpg"):
+        with pytest.raises(ValueError, match=r"`images` must be.*Received: images="):
+            network.embed(images)

@@ -21,7 +21,7 @@ def load_collection(
     rows: Sequence[str] = (),
     *,
     like: Embeddings | None = None,
-    known: bool = False,
+    unknown: str | None = None,
     **options: Any,
 ) -> Embeddings:
     """The photos of a folder, a table, or a file of embeddings.
@@ -31,7 +31,7 @@ def load_collection(
         rows: Sequence of `COLUMN=VALUE,...`.
         like: `Embeddings` whose network and extractor describe the photos; `None`
             uses the options.
-        known: Boolean, whether at least one photo must show a known animal.
+        unknown: String, what to do if no photo shows a known animal; `None` allows it.
         **options: Options of `describe_options`. With `add`, photos that `like`
             already contains are taken from it.
 
@@ -39,7 +39,7 @@ def load_collection(
         `Embeddings`.
 
     Raises:
-        ValueError: If two photos have the same `image_id`, `known` is true and no
+        ValueError: If two photos have the same `image_id`, `unknown` is given and no
             animal is known, or `like` comes from another network.
     """
     from keras_involution.whale_id.cli._models import usable
@@ -47,15 +47,17 @@ def load_collection(
 
     if holds_embeddings(source):
         found = usable([load_part(source, rows)], options["on_error"])[0]
-        _check_distinct(found.table)
+        check_distinct(found.table)
+        if unknown is not None:
+            _check_known(found.table, source, unknown)
         return found
     from keras_involution.whale_id import read_table
 
     table = read_table(source, options["images"], boxes=options["boxes"])
     table = part_of(table, rows, source)
-    _check_distinct(table)
-    if known:
-        _check_known(table, source)
+    check_distinct(table)
+    if unknown is not None:
+        _check_known(table, source, unknown)
     if like is None:
         return _described(table, options)
     return _described_like(like, table, options)
@@ -80,7 +82,7 @@ def matching(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in ("shortlist", "reduce", "sides")}
 
 
-def _check_distinct(table: pd.DataFrame) -> None:
+def check_distinct(table: pd.DataFrame) -> None:
     """Rejects duplicate ids: an answer could mean either of two photos."""
     from keras_involution._arguments import received
 
@@ -185,7 +187,7 @@ def holds_embeddings(source: str) -> bool:
     return False
 
 
-def _check_known(table: pd.DataFrame, source: str) -> None:
+def _check_known(table: pd.DataFrame, source: str, unknown: str) -> None:
     """Rejects a database without known animals before its photos are read."""
     from keras_involution._arguments import received
     from keras_involution.whale_id.tables import UNKNOWN
@@ -194,5 +196,5 @@ def _check_known(table: pd.DataFrame, source: str) -> None:
         raise ValueError(
             "The database has no photo of a known animal. A folder needs one "
             "subfolder for each animal, and a table needs the column `identity`. "
-            + received(source=source, rows=len(table))
+            f"{unknown} {received(source=source, rows=len(table))}"
         )

@@ -22,6 +22,8 @@ from keras_involution.whale_id.cli._options import (
     sides_option,
 )
 
+_NO_CALIBRATION = "Use --calibration with a file of `evaluate --save-calibration`."
+
 
 @cloup.command(cls=Command, extras=("whale-id",))
 @click.argument("source", type=click.Path(exists=True))
@@ -61,7 +63,8 @@ def command(source: str, out: str, **options: Any) -> None:
 
         check_outputs(options["force"], source, out=(out, SUFFIXES))
         rows = options.pop("rows")
-        embeddings = load_collection(source, rows, **options)
+        unknown = _NO_CALIBRATION if options["calibration"] is None else None
+        embeddings = load_collection(source, rows, unknown=unknown, **options)
         file = source if holds_embeddings(source) and not rows else None
         probabilities = _probabilities(embeddings, file, options)
         found = cluster(
@@ -96,8 +99,8 @@ def _probabilities(embeddings: Any, file: str | None, options: dict[str, Any]) -
     calibrate(matcher, file)
     if matcher.calibration is None:
         raise ValueError(
-            "Groups need probabilities: use --calibration with a file of `evaluate "
-            f"--save-calibration`. {received(reason=matcher.reason)}"
+            f"Groups need probabilities. {_NO_CALIBRATION} "
+            + received(reason=matcher.reason)
         )
     click.echo(f"probabilities from {matcher.calibration.protocol}")
     return pair_probabilities(embeddings, matcher.calibration, scorers, **chosen)

@@ -9,7 +9,7 @@ import click
 import cloup
 
 from keras_involution._commands import Command, reported
-from keras_involution.whale_id.cli._collections import local_arguments
+from keras_involution.whale_id.cli._collections import check_distinct, local_arguments
 from keras_involution.whale_id.cli._devices import devices_options, worker_command
 from keras_involution.whale_id.cli._options import (
     force_option,
@@ -143,6 +143,7 @@ def _embed(table: str, images: str | None, boxes: bool, **options: Any) -> None:
         force = options["force"] or options["append"] or options["worker"]
         check_outputs(force, table, out=(out, SUFFIXES))
     rows = read_table(table, images, boxes=boxes)
+    check_distinct(rows)
     if options["features"]:
         _read(rows, out, options)
         return

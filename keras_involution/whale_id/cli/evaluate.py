@@ -127,7 +127,8 @@ def _measure(
     parts = _split(embeddings, options["split"])
     if parts is None:
         raise ValueError(
-            f"The column does not exist. {received(split=options['split'])}"
+            "The photos are not split into training and test photos; `whale-id split` "
+            f"writes a table with the column. {received(split=options['split'])}"
         )
     queries, database = parts
     # An animal that is cut off would count as not found.

@@ -15,7 +15,7 @@ from keras_involution.whale_id.cli._options import (
 
 @cloup.command(cls=Command, extras=("whale-id",))
 @table_source
-@click.argument("model", type=click.Path(exists=True))
+@click.argument("model")
 @click.argument("out", type=click.Path(dir_okay=False))
 @click.option(
     "--layer", help="Name of an involution (default: in the last but one stage)."
@@ -37,7 +37,7 @@ def command(
     """Write the kernel heat maps of the photos of TABLE to OUT (.npz).
 
     `whale-id report --heatmaps OUT` draws them over the photos. MODEL is the folder
-    of `whale-id train` or a `.keras` file.
+    of `whale-id train`, a `.keras` file, or a preset (name, folder or hf://user/name).
     """
     with reported():
         from keras_involution._files import check_outputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from os.path import samefile
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _EMBEDDINGS = (".npz",)
 _LINES = 200
+_NO_DATABASE = "--database names the photos of known animals."
 
 
 @cloup.command(cls=Command, extras=("whale-id",))
@@ -99,6 +101,10 @@ def command(queries: str, **options: Any) -> None:
     the features of a preset and the keypoints of XFeat.
     """
     with reported():
+        database = options["database"]
+        if database is not None and not options["add"] and samefile(queries, database):
+            # Otherwise each photo would be its own best match.
+            options["database"] = None
         _check_outputs(queries, options)
         kept = _database_file(queries, options)
         asked, database, own = _loaded(queries, options)
@@ -125,11 +131,11 @@ def _loaded(
     """Queries, database, and whether both are the same photos."""
     parts, rows = options.pop("query_rows"), options.pop("database_rows")
     if options["database"] is None and not rows:
-        asked = load_collection(queries, parts, **options)
+        asked = load_collection(queries, parts, unknown=_NO_DATABASE, **options)
         click.echo("Each photo is compared with all others, not with itself.")
         return asked, asked, True
     source = options["database"] or queries
-    database = load_collection(source, rows, known=True, **options)
+    database = load_collection(source, rows, unknown=_NO_DATABASE, **options)
     # Photos are embedded in the same way as the stored database.
     like = database if database.settings else None
     asked = load_collection(queries, parts, like=like, **options)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_involution import _arguments
+from keras_involution import _arguments, _strict
 from keras_involution._arguments import received
 from keras_involution._typing import Shape, Tensor
 
@@ -45,6 +45,7 @@ class ArcFace(keras.layers.Layer):
         Tensor, logits.
 
     Raises:
+        TypeError: If an argument is unknown.
         ValueError: If a size is not a positive integer, the number of margins differs
             from `num_classes`, a margin is outside 0 to pi, or `scale` is not positive.
 
@@ -69,6 +70,7 @@ class ArcFace(keras.layers.Layer):
         sub_centers: int = 1,
         **kwargs: Any,
     ) -> None:
+        _strict.check_constructor(self, kwargs)
         # Half precision cannot resolve cosines near 1.
         kwargs["dtype"] = kwargs.get("dtype") or "float32"
         super().__init__(**kwargs)

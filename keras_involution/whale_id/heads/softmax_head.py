@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_involution import _arguments
+from keras_involution import _arguments, _strict
 from keras_involution._typing import Shape, Tensor
 
 
@@ -32,6 +32,7 @@ class SoftmaxHead(keras.layers.Dense):
         Tensor, logits.
 
     Raises:
+        TypeError: If an argument is unknown.
         ValueError: If `num_classes` is not a positive integer.
 
     Example:
@@ -46,6 +47,7 @@ class SoftmaxHead(keras.layers.Dense):
     """
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
+        _strict.check_constructor(self, kwargs, keras.layers.Dense)
         self.num_classes = _arguments.positive_integer(num_classes, "num_classes")
         kwargs.pop("units", None)
         super().__init__(self.num_classes, **kwargs)

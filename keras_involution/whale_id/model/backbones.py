@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_involution._arguments import received
 from keras_involution.layers import Involution2D
 from keras_involution.models import RedNetBackbone
 
@@ -35,7 +36,8 @@ def build_backbone(
         `keras.Model`.
 
     Raises:
-        ValueError: If the backbone is unknown.
+        ValueError: If the backbone is unknown, or is a preset or the baseline, whose
+            layers `spatial_operator` and `kwargs` cannot change.
 
     Example:
 
@@ -44,14 +46,20 @@ def build_backbone(
     (None, 64)
     """
     common = {"image_shape": image_shape, "data_format": "channels_last"}
-    if name == INVOLUTION_BASELINE:
-        return involution_baseline(image_shape, dtype=dtype)
-    kwargs = {**kwargs, **common, "spatial_operator": spatial_operator, "dtype": dtype}
+    built = {**kwargs, **common, "spatial_operator": spatial_operator, "dtype": dtype}
     family, _, depth = name.partition("_")
     if family == "rednet" and depth.isdigit():
-        return RedNetBackbone.from_depth(int(depth), **kwargs)
+        return RedNetBackbone.from_depth(int(depth), **built)
     if name == "rednet":
-        return RedNetBackbone(**kwargs)
+        return RedNetBackbone(**built)
+    if kwargs or spatial_operator != "involution":
+        raise ValueError(
+            "These settings describe a network that is trained from scratch, such as "
+            "`rednet_26`; this backbone has its own layers. "
+            + received(backbone=name, spatial_operator=spatial_operator, **kwargs)
+        )
+    if name == INVOLUTION_BASELINE:
+        return involution_baseline(image_shape, dtype=dtype)
     return RedNetBackbone.from_preset(name, image_shape=image_shape, dtype=dtype)
 
 

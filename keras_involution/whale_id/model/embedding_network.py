@@ -11,7 +11,9 @@ import numpy as np
 from keras import layers
 
 from keras_involution import _arguments, _strict, hub
+from keras_involution._arguments import received
 from keras_involution.layers import BatchNormalization
+from keras_involution.models import _quantized_head
 from keras_involution.models._prepared_fit import PreparesImages
 from keras_involution.models._preset_methods import PresetMethods
 from keras_involution.models.data_parallel import DataParallelSteps
@@ -41,6 +43,8 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
         dropout: Float, rate of the dropout before the dense layer.
         preprocessor: `RedNetImageConverter` that preprocesses images; `None` resizes
             them to the backbone's image size without keeping the aspect ratio.
+        dense_dtype: dtype or `keras.DTypePolicy` of the dense layer; `None` uses the
+            global setting of Keras.
         **kwargs: `name` and `trainable`.
 
     Call arguments:
@@ -58,7 +62,7 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
 
     Raises:
         ValueError: If the backbone has fewer stages than `levels`, or fewer positions
-            than `cells`.
+            than `cells`, or `embedding_size` is not a positive integer.
 
     Example:
 
@@ -87,19 +91,27 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
         embedding_size: int | None = None,
         dropout: float = 0.0,
         preprocessor: keras.layers.Layer | None = None,
+        dense_dtype: Any = None,
         **kwargs: Any,
     ) -> None:
         _strict.check_constructor(self, kwargs)
         levels = _arguments.positive_integer(levels, "levels")
         rows, columns = _arguments.spatial_tuple(cells, 2, "cells")
+        if embedding_size is not None:
+            _arguments.positive_integer(embedding_size, "embedding_size")
 
         # === Functional model ===
         x = pooled_stages(backbone, levels, p, (rows, columns))
         if dropout:
             # Without a seed PyTorch would use a random state that checkpoints omit.
             x = layers.Dropout(dropout, seed=1, name="neck_dropout")(x)
-        if embedding_size:
-            x = layers.Dense(embedding_size, use_bias=False, name="neck_dense")(x)
+        if embedding_size is not None:
+            x = layers.Dense(
+                embedding_size,
+                use_bias=False,
+                dtype=_quantized_head.policy_of(dense_dtype, "neck_dense"),
+                name="neck_dense",
+            )(x)
         outputs = BatchNormalization(
             momentum=0.9, epsilon=1e-5, dtype="float32", name="neck_bn"
         )(x)
@@ -112,9 +124,16 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
         self.cells = (rows, columns)
         self.embedding_size = embedding_size
         self.dropout = dropout
+        self._dense_dtype = keras.dtype_policies.get(dense_dtype)
         preprocessor = preprocessor or stretching_converter(backbone)
         # Not tracked by Keras: it preprocesses images and is no layer of the network.
         object.__setattr__(self, "preprocessor", preprocessor)
+
+    @property
+    def dense_dtype(self) -> Any:
+        """The dtype policy of the dense layer; a map once the layer is quantized."""
+        dense = [] if self.embedding_size is None else [self.get_layer("neck_dense")]
+        return _quantized_head.policies_of(self._dense_dtype, dense)
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -139,9 +158,16 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
             Array (B, D), float32.
 
         Raises:
-            ValueError: If `flip` is unknown.
+            ValueError: If `flip` is unknown, or `images` is neither a batch nor a list.
         """
         _arguments.one_of(flip, ("none", "mirrored", "average"), "flip")
+        if not isinstance(images, list | tuple) and np.ndim(images) != 4:
+            raise ValueError(
+                "`images` must be a list of images or an array (B, H, W, 3). "
+                + received(images=getattr(images, "shape", images))
+            )
+        if not len(images):
+            return np.zeros((0, self.size), "float32")
         x = keras.ops.convert_to_numpy(self.preprocessor(images))
         width = -1 if self.preprocessor.data_format == "channels_first" else -2
         views = [] if flip == "mirrored" else [x]
@@ -160,6 +186,7 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
             "embedding_size": self.embedding_size,
             "dropout": self.dropout,
             "preprocessor": serialize(self.preprocessor),
+            "dense_dtype": serialize(self.dense_dtype),
             "name": self.name,
             "trainable": self.trainable,
         }
@@ -252,6 +279,7 @@ class EmbeddingNetwork(PreparesImages, DataParallelSteps, keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> EmbeddingNetwork:
         config = dict(config)
-        for key in ("backbone", "preprocessor"):
-            config[key] = keras.saving.deserialize_keras_object(config[key])
+        for key in ("backbone", "preprocessor", "dense_dtype"):
+            if key in config:
+                config[key] = keras.saving.deserialize_keras_object(config[key])
         return cls(**config)

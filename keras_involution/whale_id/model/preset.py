@@ -12,8 +12,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from keras_involution._arguments import received
-from keras_involution.hub import _format, load, save
+from keras_involution.hub import _format, _quantized, load, save
 from keras_involution.hub._folder import complete_folder
 from keras_involution.hub._locate import locate
 from keras_involution.hub._source import PresetError, Source
@@ -22,6 +24,7 @@ from keras_involution.hub.card import model_card
 from keras_involution.models import RedNetBackbone, RedNetImageConverter
 
 _KEYS = ("levels", "p", "cells", "embedding_size", "dropout", "name")
+_POLICY = "dense_dtype"
 _LARGEST_SIDE, _LARGEST_EMBEDDING = 64, 2**16
 
 _CARD_SECTION = """
@@ -55,7 +58,9 @@ def save_to_preset(network: Any, folder: str | Path, max_shard_size: Any) -> Non
     contents = save.documents(backbone)
     contents[_format.PREPROCESSOR_FILE] = _format.preprocessor_json(converter)
     contents[_format.CONVERTER_FILE] = _format.converter_json(converter)
-    contents[_format.EMBEDDING_FILE] = {key: getattr(network, key) for key in _KEYS}
+    policy = keras.dtype_policies.serialize(network.dense_dtype)
+    values = {key: getattr(network, key) for key in _KEYS}
+    contents[_format.EMBEDDING_FILE] = {**values, _POLICY: policy}
     with complete_folder(folder, _format.PRESET_FILES) as draft:
         for name, data in contents.items():
             (draft / name).write_text(json.dumps(data, indent=4) + "\n", "utf-8")
@@ -112,7 +117,7 @@ def _load_weights(network: Any, source: Source) -> None:
 
 def _checked(data: Any) -> dict[str, Any]:
     """The arguments in an untrusted file, each checked against its limits."""
-    if not isinstance(data, dict) or set(data) != set(_KEYS):
+    if not isinstance(data, dict) or set(data) - {_POLICY} != set(_KEYS):
         raise ValueError(f"it must contain {_KEYS}")
     cells = data["cells"]
     if not (isinstance(cells, list) and len(cells) == 2):
@@ -130,7 +135,13 @@ def _checked(data: Any) -> dict[str, Any]:
     name = data["name"]
     if not (isinstance(name, str) and 0 < len(name) <= 100 and "/" not in name):
         raise ValueError("`name` must be a short string without a slash")
-    return {**data, "cells": tuple(cells)}
+    found = {**data, "cells": tuple(cells)}
+    if _POLICY in data:
+        try:
+            found[_POLICY] = _quantized.checked_policy(data[_POLICY], "neck_dense")
+        except ValueError as error:
+            raise ValueError(f"`{_POLICY}` {error}") from None
+    return found
 
 
 def _integer(key: str, value: Any, most: int) -> None:

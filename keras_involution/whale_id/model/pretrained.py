@@ -9,6 +9,7 @@ from keras_involution.hub import _format, load
 from keras_involution.hub._locate import locate
 from keras_involution.models import RedNetBackbone, RedNetImageConverter
 from keras_involution.whale_id.model.embedding_network import EmbeddingNetwork
+from keras_involution.whale_id.model.pooled import stretching_converter
 
 _LEAST_SIDE = 96
 
@@ -37,7 +38,7 @@ def network_from_preset(preset: str | Path) -> Any:
         saved = source.json(_format.PREPROCESSOR_FILE)
         trained = _format.converter_from_json(saved, backbone.data_format)
     assert trained is not None
-    height, width = trained.image_size
+    height, width = trained.image_size or stretching_converter(backbone).image_size
     converter = RedNetImageConverter(
         (max(height, _LEAST_SIDE), max(width, _LEAST_SIDE)),
         scale=trained.scale,

@@ -11,6 +11,7 @@ from keras import layers
 from keras_involution import _arguments, _strict
 from keras_involution._arguments import received
 from keras_involution.layers import BatchNormalization
+from keras_involution.models import _quantized_head
 from keras_involution.models.data_parallel import DataParallelSteps
 from keras_involution.whale_id.unit import unit
 
@@ -31,6 +32,8 @@ class VectorNetwork(DataParallelSteps, keras.Model):
         hidden_size: Integer, units of a ReLU layer before the projection; `None` for a
             linear projection.
         dropout: Float, dropout rate of the input vectors.
+        dense_dtype: dtype or `keras.DTypePolicy` of the dense layers; `None` uses the
+            global setting of Keras.
         **kwargs: `name` and `trainable`.
 
     Call arguments:
@@ -70,6 +73,7 @@ class VectorNetwork(DataParallelSteps, keras.Model):
         embedding_size: int = 512,
         hidden_size: int | None = None,
         dropout: float = 0.0,
+        dense_dtype: Any = None,
         **kwargs: Any,
     ) -> None:
         _strict.check_constructor(self, kwargs)
@@ -87,11 +91,17 @@ class VectorNetwork(DataParallelSteps, keras.Model):
             x = layers.Dropout(dropout, seed=1, name="dropout")(x)
         if hidden_size is not None:
             units = _arguments.positive_integer(hidden_size, "hidden_size")
-            x = layers.Dense(units, activation="relu", name="hidden")(x)
+            x = layers.Dense(
+                units,
+                activation="relu",
+                dtype=_quantized_head.policy_of(dense_dtype, "hidden"),
+                name="hidden",
+            )(x)
         x = layers.Dense(
             embedding_size,
             use_bias=False,
             kernel_initializer="orthogonal",
+            dtype=_quantized_head.policy_of(dense_dtype, "projection"),
             name="projection",
         )(x)
         outputs = BatchNormalization(
@@ -104,6 +114,13 @@ class VectorNetwork(DataParallelSteps, keras.Model):
         self.embedding_size = embedding_size
         self.hidden_size = hidden_size
         self.dropout = dropout
+        self._dense_dtype = keras.dtype_policies.get(dense_dtype)
+
+    @property
+    def dense_dtype(self) -> Any:
+        """The dtype policy of the dense layers; a map once one is quantized."""
+        dense = [la for la in self.layers if isinstance(la, layers.Dense)]
+        return _quantized_head.policies_of(self._dense_dtype, dense)
 
     def embed(self, vectors: Any) -> np.ndarray:
         """Embeddings of vectors, each of length one.
@@ -133,10 +150,13 @@ class VectorNetwork(DataParallelSteps, keras.Model):
             "embedding_size": self.embedding_size,
             "hidden_size": self.hidden_size,
             "dropout": self.dropout,
+            "dense_dtype": keras.dtype_policies.serialize(self.dense_dtype),
             "name": self.name,
             "trainable": self.trainable,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> VectorNetwork:
-        return cls(**config)
+        policy = config.get("dense_dtype")
+        dtype = policy and keras.saving.deserialize_keras_object(policy)
+        return cls(**{**config, "dense_dtype": dtype})
