@@ -198,6 +198,7 @@ PLACES = {
         "whale_id/test_local.py",
         "whale_id/test_model.py",
         "whale_id/test_preset.py",
+        "whale_id/test_quantized.py",
         "whale_id/test_serve.py",
         "whale_id/test_train.py::test_a_killed",
         "whale_id/test_train.py::test_a_species",
