@@ -38,7 +38,9 @@ def network_from_preset(preset: str | Path) -> Any:
         saved = source.json(_format.PREPROCESSOR_FILE)
         trained = _format.converter_from_json(saved, backbone.data_format)
     assert trained is not None
-    height, width = trained.image_size or stretching_converter(backbone).image_size
+    size = trained.image_size or stretching_converter(backbone).image_size
+    assert size is not None
+    height, width = size
     converter = RedNetImageConverter(
         (max(height, _LEAST_SIDE), max(width, _LEAST_SIDE)),
         scale=trained.scale,
