@@ -69,7 +69,7 @@ FATAL = {
     "status 404": Fault(status=404),
     "status 403": Fault(status=403),
     "web page": Fault(headers={"Content-Type": "text/html; charset=utf-8"}),
-    "a web page in place": Fault(body=lambda data: b"<!DOCTYPE html>" + data[15:]),
+    "a web page instead": Fault(body=lambda data: b"<!DOCTYPE html>" + data[15:]),
     "file of 100 bytes": Fault(body=cut(100)),
     "file of 400000 bytes": Fault(body=lambda data: data + bytes(100_000)),
     "more than 350000 bytes": Fault(
