@@ -56,6 +56,10 @@ FORMULAS: dict[str, Callable[..., Tensor]] = {
 }
 
 
+_COUNTS = {"T_max", "step_size", "total_iters"}
+"""Arguments in epochs, which the formulas divide by."""
+
+
 @keras.saving.register_keras_serializable(package="keras_involution")
 class EpochSchedule(schedules.LearningRateSchedule):
     """A schedule of `torch.optim.lr_scheduler`, stepped after every epoch.
@@ -68,7 +72,8 @@ class EpochSchedule(schedules.LearningRateSchedule):
         **kwargs: The arguments of the schedule in PyTorch.
 
     Raises:
-        ValueError: If the name is unknown.
+        ValueError: If the name is unknown, or a number of epochs is not a positive
+            integer.
         TypeError: If the schedule does not have an argument of `kwargs`, or one is
             missing.
 
@@ -88,6 +93,8 @@ class EpochSchedule(schedules.LearningRateSchedule):
     ) -> None:
         self.formula = _arguments.one_of(formula, tuple(FORMULAS), "formula")
         check_keywords(FORMULAS[formula], kwargs, formula, ("rate", "epoch"))
+        for name in set(kwargs) & _COUNTS:
+            _arguments.positive_integer(kwargs[name], name)
         self.learning_rate, self.kwargs = learning_rate, kwargs
         self.steps_per_epoch = _arguments.positive_integer(
             steps_per_epoch, "steps_per_epoch"

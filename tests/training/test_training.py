@@ -72,6 +72,11 @@ def test_what_does_not_fit_is_refused():
         build_schedule("polynomial", 1.0, 10, powr=1)
     with pytest.raises(TypeError, match="`ExponentialLR` needs the argument `gamma`"):
         build_schedule("ExponentialLR", 1.0, 10)
+    for count in (0, 2.5):
+        with pytest.raises(
+            ValueError, match=f"`step_size` .*Received: step_size={count}"
+        ):
+            build_schedule("StepLR", 1.0, 10, step_size=count)
 
 
 @one_backend
