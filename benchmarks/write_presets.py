@@ -68,8 +68,11 @@ def main() -> None:
     if options.weights:
         take_weights(options.weights[0], Path(options.weights[1]), options.folder)
     for name in PRESETS:
-        for file, text in files_of(name, options.folder).items():
+        files = files_of(name, options.folder)
+        for file, text in files.items():
             (options.folder / name / file).write_text(text, "utf-8")
+        # The tables below are written from these facts.
+        PRESETS[name]["metadata"] = json.loads(files[METADATA_FILE])
         print(name, flush=True)
     for page in tables.TABLES:
         (tables.ROOT / page).write_text(tables.page_with_table(page), "utf-8")
