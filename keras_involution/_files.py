@@ -87,7 +87,7 @@ def _is_failure(cause: BaseException) -> bool:
 
 
 def _shortened(reason: str, cause: BaseException) -> str:
-    """The first line of the reason, or the name of the error if there is none."""
+    """The first line of the message, or the class of the error if it has no message."""
     line = " ".join(reason.split()).rstrip(".")
     if isinstance(cause, KeyError):
         line = f"{line} is missing"

@@ -25,7 +25,7 @@ class Request:
         """Parses `"auto"`, a kind, a number, or names such as `"gpu:0,gpu:1"`.
 
         Raises:
-            ValueError: If `devices` is none of these.
+            ValueError: If `devices` has another value.
         """
         if isinstance(devices, str):
             devices = devices.strip().lower()

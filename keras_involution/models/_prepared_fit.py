@@ -24,7 +24,8 @@ class PreparesImages:
 
     preprocessor: Any
 
-    # `super()` is `keras.Model`, which mypy cannot know: hence the `type: ignore`s.
+    # `super()` is `keras.Model`, which mypy cannot know, so its calls have a
+    # `type: ignore`.
     @strict_keywords
     def fit(
         self,

@@ -11,6 +11,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from keras_involution import _arguments
 from keras_involution._arguments import received
@@ -172,20 +173,15 @@ def geometry_of(
 geometry_of_integers = functools.lru_cache(maxsize=1024)(geometry_of)
 
 
-def cached_geometry(
-    input_shape: Shape,
-    kernels_shape: Shape,
-    strides: int | tuple[int, ...],
-    dilation_rate: int | tuple[int, ...],
-    data_format: str | None,
-) -> Geometry:
+def cached_geometry(*arguments: Any) -> Geometry:
     """As `geometry_of`, whose checks take longer than a small involution."""
+    input_shape, kernels_shape, strides, dilation_rate, data_format = arguments
     data_format = _arguments.standard_data_format(data_format)
-    arguments = (tuple(input_shape), tuple(kernels_shape), strides, dilation_rate)
+    sizes = (tuple(input_shape), tuple(kernels_shape), strides, dilation_rate)
     # Symbolic sizes have no hash, and `True` would be found as 1.
-    if all(type(n) is int for a in arguments for n in _flat(a)):
-        return geometry_of_integers(*arguments, data_format)
-    return geometry_of(*arguments, data_format)
+    if all(type(n) is int for size in sizes for n in _flat(size)):
+        return geometry_of_integers(*sizes, data_format)
+    return geometry_of(*sizes, data_format)
 
 
 def _flat(value: int | Shape) -> Shape:

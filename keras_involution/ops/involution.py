@@ -25,8 +25,8 @@ else:
         f"Received: KERAS_BACKEND={keras.config.backend()!r}"
     )
 
-
 _FLOATS = ("float32", "float16", "bfloat16", "float64")
+"""Two tensors of one of these dtypes are not cast."""
 
 
 def available_implementations() -> tuple[str, ...]:

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from keras_involution.training.recipe import Recipe
+
+# A network does not overfit in a few epochs, so there is little regularization.
+_FEW_EPOCHS = Recipe(
+    optimizer="adamw",
+    learning_rate=2e-3,
+    base_batch_size=128,
+    scaling="square_root",
+    epochs=6,
+    weight_decay=0.05,
+    schedule_kwargs={"final_fraction": 0.0},
+    warm_up_epochs=0.25,
+    clip_norm=1.0,
+    crop_area=(0.35, 1.0),
+    sizes=((0.0, 0.5), (0.3, 0.75), (0.9, 1.0)),
+)
 
 RECIPES: dict[str, Recipe] = {
     # cls/configs/_base_/schedules/imagenet_bs2048_coslr_130e.py of the published code.
@@ -32,32 +49,13 @@ RECIPES: dict[str, Recipe] = {
         ema_decay=0.9998,
         drop_path_rate=0.05,
     ),
-    # A network does not overfit in a few epochs, so there is little regularization.
-    "rednet_few_epochs": Recipe(
-        optimizer="adamw",
-        learning_rate=2e-3,
-        base_batch_size=128,
-        scaling="square_root",
-        epochs=6,
-        weight_decay=0.05,
-        schedule_kwargs={"final_fraction": 0.0},
-        warm_up_epochs=0.25,
-        clip_norm=1.0,
-        crop_area=(0.35, 1.0),
-        sizes=((0.0, 0.5), (0.3, 0.75), (0.9, 1.0)),
-    ),
+    "rednet_few_epochs": _FEW_EPOCHS,
     # Continues from trained weights with stored logits. The logits are those of whole
     # images, so crops are large. In the second half of the run, image sizes alternate.
-    "rednet_distilled": Recipe(
-        optimizer="adamw",
+    "rednet_distilled": replace(
+        _FEW_EPOCHS,
         learning_rate=1e-3,
-        base_batch_size=128,
-        scaling="square_root",
         epochs=12,
-        weight_decay=0.05,
-        schedule_kwargs={"final_fraction": 0.0},
-        warm_up_epochs=0.25,
-        clip_norm=1.0,
         label_smoothing=0.0,
         crop_area=(0.6, 1.0),
         sizes=(

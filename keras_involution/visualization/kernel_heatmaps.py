@@ -132,7 +132,7 @@ def _spatial_size(images: Tensor, data_format: str) -> tuple[int, int]:
 
 
 def _kernel_sums(layer: Involution2D, x: np.ndarray, batch_size: int) -> np.ndarray:
-    """Returns kernel sums (B, G, Ho, Wo) in float32, whatever the layer's dtype."""
+    """Returns kernel sums (B, G, Ho, Wo) in float32, for any dtype of the layer."""
     first = layer.data_format == "channels_first"
     parts = []
     for start in range(0, len(x), batch_size):

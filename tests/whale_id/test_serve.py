@@ -304,6 +304,15 @@ def test_an_empty_token_is_refused(matcher):
     json.dumps(matcher.matches(np.eye(1, 128), 2))
 
 
+def test_features_alone_have_no_rating_where_keypoints_are_calibrated(embeddings):
+    network, database = embeddings
+    calibration = calibration_by_hand(0.0, KEYPOINTS)
+    matcher = Matcher(network, with_random_keypoints(database), calibration)
+    for match in matcher.matches(np.eye(1, database.features.shape[1]), 2):
+        assert match["rating"] == 0.0
+        assert match["details"].endswith("; no calibration, so the rating is 0")
+
+
 @pytest.mark.parametrize("new", [None, 0.0], ids=["closed", "open"])
 def test_photos_without_keypoints_have_no_rating(embeddings, new):
     network, database = embeddings

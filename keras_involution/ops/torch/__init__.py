@@ -1,9 +1,11 @@
 """Implementations of the operator for this backend, best first."""
 
+from typing import Any
+
 import torch
 
-from keras_involution._typing import Shape
 from keras_involution.ops import _geometry
+from keras_involution.ops._geometry import Geometry, cached_geometry
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops._portable import PORTABLE
 from keras_involution.ops.torch.cpp_kernel import CPP
@@ -25,14 +27,7 @@ def exported_form(inputs: torch.Tensor) -> str | None:
     return None
 
 
-def geometry_of(
-    input_shape: Shape,
-    kernels_shape: Shape,
-    strides: int | tuple[int, ...],
-    dilation_rate: int | tuple[int, ...],
-    data_format: str | None,
-) -> _geometry.Geometry:
+def geometry_of(*arguments: Any) -> Geometry:
     """The geometry of two shapes, whose sizes may be symbolic in `torch.compile`."""
-    compiling = torch.compiler.is_compiling()
-    make = _geometry.geometry_of if compiling else _geometry.cached_geometry
-    return make(input_shape, kernels_shape, strides, dilation_rate, data_format)
+    make = _geometry.geometry_of if torch.compiler.is_compiling() else cached_geometry
+    return make(*arguments)

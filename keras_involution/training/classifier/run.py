@@ -220,7 +220,7 @@ class _Run:
         return classification_metrics(scores, labels[self.held_out])
 
     def _save(self, is_best: bool, is_over: bool) -> None:
-        """Writes float32 presets, whatever the dtype of the training."""
+        """Writes float32 presets, also after training in another dtype."""
         if not self._is_main:
             return
         self.plain.set_weights(self.model.get_weights())

@@ -67,12 +67,12 @@ class Evidence:
         self, matcher: Matcher, features: np.ndarray, images: list[np.ndarray]
     ) -> dict[str, Any]:
         queries = matcher.queries(features, images)
-        found, note = matcher.candidates(queries, self.limits.top)
+        entries, found = matcher.candidates(queries, self.limits.top)
         compared = has_local_features(queries)
         points = MatchedPoints(queries, matcher.database) if compared else None
         thumbnails = Thumbnails()
         matches = []
-        for entry, row in found:
+        for entry, row in entries:
             match: dict[str, Any] = dict(entry)
             if row >= 0:
                 rows = matcher.photos(entry["id"], row)[:_MOST_PHOTOS]
@@ -83,14 +83,14 @@ class Evidence:
                     both = points(queries.table.iloc[0], matcher.table.iloc[row])
                     match["points"] = np.round(both, 4).tolist()
             matches.append(match)
-        first = found[0][0]
-        rated = matcher.calibrated and first["rating"] is not None
+        first = entries[0][0]
+        rated = found.probabilities is not None and first["rating"] is not None
         return {
             "matches": matches,
             "images": [data_uri(image, _QUALITY, "WebP") for image in images],
             "new": first["id"] == NEW_LABEL if rated and matcher.knows_new else None,
             "calibrated": rated,
-            "note": note,
+            "note": found.notes[0],
         }
 
 

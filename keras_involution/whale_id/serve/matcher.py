@@ -90,11 +90,6 @@ class Matcher:
         self._extractor = self._build_extractor()
 
     @property
-    def calibrated(self) -> bool:
-        """Whether ratings are probabilities."""
-        return self.search.calibration is not None
-
-    @property
     def knows_new(self) -> bool:
         """Whether the calibration includes new animals."""
         calibration = self.search.calibration
@@ -157,11 +152,10 @@ class Matcher:
             keypoints are compared and no photo has any. Without a calibration, all
             ratings are 0 and the details say so: only the ranks have a meaning.
         """
-        found, note = self.candidates(self.queries(features, images), top)
-        if not self.calibrated:
-            note = _UNRATED
+        entries, found = self.candidates(self.queries(features, images), top)
+        note = _UNRATED if found.probabilities is None else found.notes[0]
         said = f"; {note}" if note else ""
-        return [entry | {"details": entry["details"] + said} for entry, _ in found]
+        return [entry | {"details": entry["details"] + said} for entry, _ in entries]
 
     def queries(
         self, features: np.ndarray, images: Sequence[np.ndarray] = ()
@@ -177,10 +171,10 @@ class Matcher:
 
     def candidates(
         self, queries: Embeddings, top: int
-    ) -> tuple[list[tuple[dict[str, Any], int]], str]:
-        """As `matches`, each with the row of its most similar photo, or -1; and a note.
+    ) -> tuple[list[tuple[dict[str, Any], int]], Candidates]:
+        """As `matches`, each with the row of its most similar photo, or -1.
 
-        The note, of `Candidates.notes`, is not in the details here.
+        The notes of the `Candidates`, also returned, are not in the details here.
         """
         found = self._rank(queries, top)
         ranking, ratings = found.ranking, found.probabilities
@@ -195,7 +189,7 @@ class Matcher:
             if label != "":
                 entry = self._entry(len(entries) + 1, label, score, rating, int(row))
                 entries.append((entry, int(row)))
-        return entries, found.notes[0]
+        return entries, found
 
     def _entry(
         self, rank: int, label: str, score: float, rating: float, row: int
