@@ -212,18 +212,32 @@ def build_trainer(
 def place_weights(model: RedNetImageClassifier, preset: str) -> None:
     """Copies the weights of a preset, including the head, to a model.
 
+    The model may be deeper. Its additional bottlenecks keep their initial weights, and
+    are the identity because their last scale is zero, so the outputs are the same.
+
     Raises:
         ValueError: If the preset has another architecture or other classes.
     """
     saved = RedNetImageClassifier.from_preset(preset, dtype="float32")
     if list(saved.class_names or ()) != list(model.class_names):
         raise ValueError(f"The preset has other classes. Received: preset={preset!r}")
-    shapes = [tuple(weight.shape) for weight in saved.weights]
-    if shapes != [tuple(weight.shape) for weight in model.weights]:
-        raise ValueError(
-            f"The preset has another depth or operator. Received: preset={preset!r}"
-        )
-    model.set_weights(saved.get_weights())
+    sources, targets = layers_by_name(saved), layers_by_name(model)
+    for name, source in sources.items():
+        if name not in targets or shapes(source) != shapes(targets[name]):
+            raise ValueError(
+                "The preset has more blocks, another width or another operator. "
+                f"Received: preset={preset!r}"
+            )
+        targets[name].set_weights(source.get_weights())
+
+
+def layers_by_name(model: RedNetImageClassifier) -> dict[str, keras.layers.Layer]:
+    layers = [*model.backbone.layers, model.get_layer("predictions")]
+    return {layer.name: layer for layer in layers if layer.weights}
+
+
+def shapes(layer: keras.layers.Layer) -> list[tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in layer.weights]
 
 
 def save_half(

@@ -164,8 +164,23 @@ def test_a_run_begins_from_a_preset(tmp_path):
         np.testing.assert_array_equal(one, two)
     with pytest.raises(ValueError, match="The preset has other classes"):
         place(tiny_network(26, 32, NAMES[::-1]), str(tmp_path))
-    with pytest.raises(ValueError, match="another depth or operator"):
+    with pytest.raises(ValueError, match="more blocks, another width"):
         place(build_classifier(26, 32, NAMES), str(tmp_path))
+
+
+@one_backend
+def test_a_deeper_network_begins_with_the_outputs_of_the_preset(tmp_path):
+    saved, deeper = (build_classifier(depth, 32, NAMES) for depth in (26, 38))
+    rng = np.random.default_rng(0)
+    saved.set_weights([w + rng.uniform(0, 0.1, w.shape) for w in saved.get_weights()])
+    saved.save_to_preset(tmp_path)
+    pretrain_tiny_imagenet.place_weights(deeper, str(tmp_path))
+    x = rng.normal(size=(2, 32, 32, 3)).astype("float32")
+    expected, found = (model.predict_on_batch(x) for model in (saved, deeper))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="more blocks"):
+        deeper.save_to_preset(tmp_path / "deeper")
+        pretrain_tiny_imagenet.place_weights(saved, str(tmp_path / "deeper"))
 
 
 @one_backend
