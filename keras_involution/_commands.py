@@ -11,6 +11,7 @@ from typing import Any
 import click
 import cloup
 
+from keras_involution._arguments import positive_integer
 from keras_involution._backend import import_keras
 
 DISTRIBUTION = "keras-involution"
@@ -126,3 +127,9 @@ def reported() -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def positive(context: click.Context, parameter: click.Parameter, value: int) -> int:
+    """A callback that refuses 0 and less before the command does any work."""
+    with reported():
+        return positive_integer(value, f"--{parameter.name}".replace("_", "-"))

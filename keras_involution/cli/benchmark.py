@@ -9,7 +9,7 @@ import click
 import cloup
 
 from keras_involution import _arguments
-from keras_involution._commands import Command, reported
+from keras_involution._commands import Command, positive, reported
 
 if TYPE_CHECKING:
     from keras_involution._measure.devices import Device
@@ -74,7 +74,7 @@ class _Integers(click.ParamType):
     help="Order of the dimensions.",
 )
 @click.option(
-    "--repeats", type=click.IntRange(1), default=15, help="Number of measurements."
+    "--repeats", default=15, callback=positive, help="Number of measurements."
 )
 def command(shape: Any, dtype: str, repeats: int, **options: Any) -> None:
     """Time every implementation of involution on this machine and backend.

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import cloup
 
-from keras_involution._commands import Command, reported
+from keras_involution._commands import Command, positive, reported
 from keras_involution.cli._images import print_answers, read
 
 
@@ -24,7 +24,12 @@ from keras_involution.cli._images import print_answers, read
 @click.option(
     "--mirror", help="URL to download checkpoints from, instead of the publisher's."
 )
-@click.option("--top", default=5, help="Number of classes to print for each image.")
+@click.option(
+    "--top",
+    default=5,
+    callback=positive,
+    help="Number of classes to print for each image.",
+)
 @click.option(
     "--heatmap",
     type=click.Path(dir_okay=False),

@@ -145,8 +145,18 @@ def test_identify(file, tmp_path):
     assert "not with itself" in text
     results = pd.read_csv(out)
     assert (results["image_id"] != results["candidate"]).all()
-    for options in (("--query-rows", "a"), ("--encounters",), ("--top", 0)):
+    for options in (("--query-rows", "a"), ("--encounters",)):
         assert "Received: " in run("identify", file, *options, status=1)
+
+
+def test_numbers_are_refused_before_files_are_read(tmp_path):
+    (tmp_path / "empty.npz").touch()
+    names = ("top", "shortlist", "side", "keypoints", "batch-size")
+    for option in (f"--{name}" for name in names):
+        text = run("identify", tmp_path / "empty.npz", option, 0, status=1)
+        assert f"Received: {option}=0" in text
+    text = run("report", *[tmp_path / "empty.npz"] * 2, "--limit", -1, status=1)
+    assert "Received: --limit=-1" in text
 
 
 def test_the_own_calibration_is_made_once(file, tmp_path):

@@ -9,6 +9,8 @@ from typing import Any
 import click
 import cloup
 
+from keras_involution._commands import positive
+
 _WHALE_ID = (sys.executable, "-m", "keras_involution.whale_id.cli")
 
 
@@ -35,6 +37,7 @@ devices_options = cloup.option_group(
     cloup.option(
         "--shard-size",
         default=256,
+        callback=positive,
         show_default=True,
         help="Number of photos in a shard.",
     ),

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import click
 import cloup
 
+from keras_involution._commands import positive
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 images_option = cloup.option(
@@ -23,6 +25,9 @@ _boxes_option = cloup.option(
     show_default=False,
     help="Ignore boxes, for example if they belong to other images.",
 )
+batch_size_option = cloup.option(
+    "--batch-size", default=32, callback=positive, help="Number of photos per step."
+)
 force_option = cloup.option("--force", is_flag=True, help="Replace existing files.")
 reduce_option = cloup.option(
     "--reduce",
@@ -33,6 +38,7 @@ reduce_option = cloup.option(
 shortlist_option = cloup.option(
     "--shortlist",
     default=300,
+    callback=positive,
     help="Number of photos whose keypoints are compared with those of a query.",
 )
 pairs_option = cloup.option(
@@ -89,8 +95,18 @@ keypoint_options = cloup.option_group(
         default="xfeat",
         help="Keypoints to match in addition to the features of the network.",
     ),
-    cloup.option("--side", default=640, help="Longest side for keypoints, in pixels."),
-    cloup.option("--keypoints", default=800, help="Number of keypoints per photo."),
+    cloup.option(
+        "--side",
+        default=640,
+        callback=positive,
+        help="Longest side for keypoints, in pixels.",
+    ),
+    cloup.option(
+        "--keypoints",
+        default=800,
+        callback=positive,
+        help="Number of keypoints per photo.",
+    ),
     cloup.option(
         "--region",
         type=click.Choice(["auto", "middle", "whole"]),
@@ -114,7 +130,7 @@ _photo_options = cloup.option_group(
         default="none",
         help="average also uses the mirrored photo, for animals with similar sides.",
     ),
-    cloup.option("--batch-size", default=32, help="Number of photos per step."),
+    batch_size_option,
     images_option,
     _boxes_option,
     on_error_option("skip"),
@@ -129,7 +145,12 @@ def describe_options(command: Command) -> Command:
 # How animals are compared.
 match_options = cloup.option_group(
     "Matching",
-    cloup.option("--top", default=5, help="Number of animals listed for each query."),
+    cloup.option(
+        "--top",
+        default=5,
+        callback=positive,
+        help="Number of animals listed for each query.",
+    ),
     shortlist_option,
     reduce_option,
     sides_option,

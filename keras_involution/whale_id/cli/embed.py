@@ -12,6 +12,7 @@ from keras_involution._commands import Command, reported
 from keras_involution.whale_id.cli._collections import check_distinct, local_arguments
 from keras_involution.whale_id.cli._devices import devices_options, worker_command
 from keras_involution.whale_id.cli._options import (
+    batch_size_option,
     force_option,
     keypoint_options,
     on_error_option,
@@ -96,7 +97,7 @@ _onnx_options = cloup.option_group(
 @click.option(
     "--box-margin", type=float, help="Margin around boxes (default: as in training)."
 )
-@click.option("--batch-size", default=32, help="Number of photos per step.")
+@batch_size_option
 @on_error_option("stop")
 @click.option("--append", is_flag=True, help="Embed only photos that are not in OUT.")
 @force_option

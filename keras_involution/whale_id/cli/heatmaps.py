@@ -7,6 +7,7 @@ import cloup
 
 from keras_involution._commands import Command, reported
 from keras_involution.whale_id.cli._options import (
+    batch_size_option,
     force_option,
     on_error_option,
     table_source,
@@ -20,7 +21,7 @@ from keras_involution.whale_id.cli._options import (
 @click.option(
     "--layer", help="Name of an involution (default: in the last but one stage)."
 )
-@click.option("--batch-size", default=32, help="Number of photos per step.")
+@batch_size_option
 @on_error_option("stop")
 @force_option
 def command(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
-from keras_involution._commands import Command, reported
+from keras_involution._commands import Command, positive, reported
 from keras_involution.whale_id.cli._answers import answer_options, find_answers
 from keras_involution.whale_id.cli._models import pair_options
 from keras_involution.whale_id.cli._options import force_option, match_options
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--limit",
     default=200,
-    type=click.IntRange(min=1),
+    callback=positive,
     help="Photos to show.",
 )
 @click.option("--title", default="Which animal is it?", help="Heading of the page.")
