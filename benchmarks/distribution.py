@@ -14,6 +14,10 @@ and on a TPU v5e-16.
 It takes about two minutes on 2 cores:
 
     KERAS_BACKEND=torch python -m benchmarks.distribution
+
+`--simulate 2` measures one process with two simulated devices instead, on JAX:
+
+    KERAS_BACKEND=jax python -m benchmarks.distribution --batch 32 --simulate 2
 """
 
 from __future__ import annotations
@@ -89,14 +93,16 @@ def on_paper(batch: int = 128, size: int = 224) -> list[dict]:
     return rows
 
 
-def train(batch: int, size: int, steps: int) -> None:
+def train(batch: int, size: int, steps: int, simulate: int) -> None:
     """Runs in every process; the first writes the seconds per step to a file."""
     import keras
     import numpy as np
 
     from keras_involution import RedNet26
-    from keras_involution.distribution import distribute
+    from keras_involution.distribution import distribute, simulate_devices
 
+    if simulate:
+        simulate_devices(simulate)
     random = np.random.default_rng(0)
     with distribute("auto", verbose=False) as devices:
         model = RedNet26(num_classes=10, image_shape=(size, size, 3))
@@ -116,18 +122,27 @@ def train(batch: int, size: int, steps: int) -> None:
 
 
 def measured(
-    processes: int, batch: int, size: int, steps: int, *, strangers: bool = False
+    processes: int,
+    batch: int,
+    size: int,
+    steps: int,
+    *,
+    strangers: bool = False,
+    simulate: int = 0,
 ) -> float:
     """Returns images per second of `processes` processes with one core each.
 
-    With `strangers`, the processes are independent.
+    With `strangers`, the processes are independent. With `simulate`, each process has
+    as many devices and cores.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "seconds"
         command = [sys.executable, "-m", "benchmarks.distribution", "--train"]
         own = batch // processes if strangers else batch
         command += [f"--batch={own}", f"--size={size}", f"--steps={steps}"]
-        environment = {"SECONDS": str(path), "OMP_NUM_THREADS": "1", "NPROC": "1"}
+        command += [f"--simulate={simulate}"]
+        environment = {"SECONDS": str(path), "OMP_NUM_THREADS": "1"}
+        environment["NPROC"] = str(simulate or 1)
         if strangers:
             environment["KERAS_DISTRIBUTION_NUM_PROCESSES"] = "1"
             environment["KERAS_DISTRIBUTION_PROCESS_ID"] = "0"
@@ -147,11 +162,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--steps", type=int, default=7)
+    parser.add_argument("--simulate", type=int, default=0)
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     settings = (given.batch, given.size, given.steps)
     if given.train:
-        train(*settings)
+        train(*settings, given.simulate)
+        return
+    if given.simulate:
+        print(measured(1, *settings, simulate=given.simulate), "images/s")
         return
     one = measured(1, *settings)
     several = measured(given.processes, *settings)

@@ -73,6 +73,7 @@ PLACES = {
         "models/test_typing.py",
         "ops/test_cpp.py::TestJax",
         "ops/test_interfaces.py",
+        "ops/test_jax_devices.py",
         "ops/test_jax_pallas.py",
         "ops/test_kernel_cache.py",
         "ops/test_memory",

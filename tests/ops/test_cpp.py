@@ -202,22 +202,6 @@ def test_no_images_and_no_positions():
 
 @pytest.mark.skipif(BACKEND != "jax", reason="It is about programs of XLA.")
 class TestJax:
-    def test_several_devices_take_a_form_that_xla_can_part(self):
-        program = (
-            "import jax; from tests.ops.test_cpp import *\n"
-            "assert jax.device_count() == 2\n"
-            "print(select(IMPLEMENTATIONS, None, *tensors()).name)"
-        )
-        flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-        answer = subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, **flags},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert answer.stdout.split() == ["native"]
-
     def test_exported_programs_run_elsewhere(self):
         """With a dynamic batch size, the program has no call of this package."""
         import jax

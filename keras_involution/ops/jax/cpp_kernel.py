@@ -4,6 +4,8 @@
 it is compiled on first use, once per machine. XLA's own code for the gradients,
 `native`, takes several times as long.
 
+With several devices, each computes its images of the batch (`_sharded_call.py`).
+
 A program with these calls runs only where they are registered. `jax.export` therefore
 writes `native`, and `native` is also chosen if sizes are unknown.
 """
@@ -18,13 +20,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from keras_involution.ops._cpp import compiler, loading
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops.jax import native
 from keras_involution.ops.jax._primitives import operation
+from keras_involution.ops.jax._sharded_call import sharded_call
 
 _SOURCE = Path(__file__).with_name("xla_calls.cpp")
 _DTYPES = ("float32", "float64", "float16", "bfloat16")
@@ -48,11 +50,9 @@ def _call(
         return [jnp.zeros(shape, dtype) for shape in shapes]
     wide = jnp.float64 if dtype == jnp.float64 else jnp.float32
     _register()
-    call = jax.ffi.ffi_call(
+    results = sharded_call(
         f"keras_involution_{function}",
-        [jax.ShapeDtypeStruct(shape, wide) for shape in shapes],
-    )
-    results = call(
+        shapes,
         *(tensor.astype(wide) for tensor in tensors),
         library=_library().path,
         problem=_problem(geometry, wide == jnp.float64, tensors[0].shape),
@@ -61,13 +61,12 @@ def _call(
 
 
 @functools.lru_cache(maxsize=1024)
-def _problem(geometry: Geometry, double: bool, shape: tuple[int, ...]) -> np.ndarray:
+def _problem(geometry: Geometry, double: bool, shape: tuple[int, ...]) -> tuple:
     """The argument block; every tensor of an XLA program is stored row by row."""
     x = _steps(shape)
     k = _steps(geometry.kernels_shape(shape))
     y = _steps(geometry.output_shape(shape))
-    numbers = _library().problem(geometry, double, shape, (x, k, y, x, k))
-    return np.asarray(numbers, np.int64)
+    return tuple(_library().problem(geometry, double, shape, (x, k, y, x, k)))
 
 
 def _steps(shape: tuple) -> tuple[int, ...]:
@@ -95,6 +94,7 @@ def _registered(path: Path) -> ctypes.CDLL | str:
             capsule = jax.ffi.pycapsule(getattr(calls, f"{function}_call"))
             name = f"keras_involution_{function}"
             jax.ffi.register_ffi_target(name, capsule, platform="cpu")
+            jax.ffi.register_ffi_target_as_batch_partitionable(name)
     except (OSError, jax.errors.JaxRuntimeError) as error:
         return f"XLA cannot load the compiled calls: {error}."
     return calls
@@ -105,8 +105,6 @@ def _unsupported_reason(
 ) -> str | None:
     if jax.default_backend() != "cpu":
         return f"It runs on CPUs, and JAX uses a {jax.default_backend().upper()}."
-    if jax.device_count() > 1:
-        return "XLA cannot distribute its calls among several devices."
     if str(inputs.dtype) not in _DTYPES:
         return f"It supports {_DTYPES}, and the tensors are {inputs.dtype}."
     if not all(isinstance(size, int) for size in inputs.shape):

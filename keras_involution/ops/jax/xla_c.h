@@ -107,7 +107,8 @@ inline bool tells_version(const Call& call) {
   if (!call.extensions || call.extensions->type != 1) return false;
   Metadata& told = *reinterpret_cast<MetadataExtension*>(call.extensions)->metadata;
   told.version.major = 0;
-  told.version.minor = std::clamp(call.api->version.minor, 1, 3);
+  // Version 0.1 asks without an interface.
+  told.version.minor = call.api ? std::clamp(call.api->version.minor, 1, 3) : 1;
   told.traits = 0;
   return true;
 }

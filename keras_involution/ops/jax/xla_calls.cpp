@@ -20,16 +20,19 @@ static xla_c::Error* run(const xla_c::Call* call, const char* name,
                          std::index_sequence<result...>) {
   if (xla_c::tells_version(*call)) return nullptr;
   auto library = static_cast<const xla_c::Text*>(call->attributes.find("library"));
-  const contract::Problem* problem = problem_of(call->attributes);
-  if (!library || !problem || call->arguments.count != sizeof...(argument) ||
+  const contract::Problem* given = problem_of(call->attributes);
+  if (!library || !given || call->arguments.count != sizeof...(argument) ||
       call->results.count != sizeof...(result))
     return call->error(xla_c::invalid_argument,
                        "The argument block of involution has a different version.");
+  // The block has the images of all devices, and the call those of one.
+  contract::Problem problem = *given;
+  problem.images = call->arguments.at[0]->sizes[0];
   std::string reason;
   auto function = reinterpret_cast<Function*>(
       function_of(std::string(*library), name, reason));
   if (!function) return call->error(xla_c::not_found, reason.c_str());
-  if (function(problem, call->arguments.at[argument]->data...,
+  if (function(&problem, call->arguments.at[argument]->data...,
                call->results.at[result]->data...))
     return call->error(xla_c::resource_exhausted,
                        "Not enough memory to copy the inputs of the involution.");
