@@ -23,7 +23,7 @@ class Asking(keras.layers.Layer):
     def call(self, inputs):
         if not isinstance(inputs, keras.KerasTensor):
             self.exporters.append(_callers.keras_exporter())
-            self.steps.append(_callers.is_keras_step())
+            self.steps.append(_callers.runs_here())
         return inputs
 
 
@@ -72,13 +72,30 @@ class TestTensorFlow:
             "is no longer taken in `fit`."
         )
 
-    def test_no_steps_of_keras(self, asking, tmp_path):
+    def test_a_called_function(self, asking):
         import tensorflow as tf
 
         layer, model = asking
-        tf.function(model)(X)
-        tf.saved_model.save(model, str(tmp_path / "saved"))
-        assert layer.steps and not any(layer.steps)
+        function = tf.function(lambda x: model(x, training=False))
+        function(X)
+        assert layer.steps[-1], "A `tf.function` no longer shows that it is called."
+        tf.function(lambda x: function(2 * x[:1]))(X)
+        assert len(layer.steps) == 3 and not layer.steps[-1]
+
+    def test_programs_that_are_asked_for(self, asking, tmp_path):
+        import tensorflow as tf
+
+        layer, model = asking
+        module = tf.Module()
+        module.model = model
+        module.function = tf.function(lambda x: model(x, training=False))
+        module.function(X)
+        del layer.steps[:]
+        tf.saved_model.save(module, str(tmp_path / "module"))  # It is traced again.
+        tf.saved_model.save(model, str(tmp_path / "model"))
+        tf.function(model).get_concrete_function(X)
+        list(tf.data.Dataset.from_tensors(X).map(model))
+        assert len(layer.steps) >= 4 and not any(layer.steps)
 
     def test_what_xla_compiles(self):
         import tensorflow as tf

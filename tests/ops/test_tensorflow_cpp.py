@@ -71,12 +71,36 @@ def test_several_steps_in_one_program_take_it(traced):
     assert traced & OURS == OURS
 
 
-@pytest.mark.parametrize("options", [{}, {"jit_compile": True}])
-def test_other_programs_do_not(traced, options):
-    model = small_model()
-    x = images()[0]
-    compiled = tf.function(lambda x: model(x), **options)
-    np.testing.assert_allclose(compiled(x), model(x), atol=1e-5)
+def test_functions_that_are_called_take_it(traced):
+    model, (x, y) = small_model(), images()
+
+    @tf.function
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(model(x, training=True) - y))
+        return tape.gradient(loss, model.trainable_variables)
+
+    wanted = step.python_function(x, y)
+    for got, expected in zip(step(x, y), wanted, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+    assert traced & OURS == OURS
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda f, x: tf.function(f, jit_compile=True)(x),
+        lambda f, x: tf.function(f).get_concrete_function(x)(tf.constant(x)),
+        lambda f, x: tf.function(lambda x: tf.function(f)(x))(x),
+        lambda f, x: next(iter(tf.data.Dataset.from_tensors(x).map(f))),
+        lambda f, x: tf.vectorized_map(lambda image: f(image[None])[0], x),
+    ],
+    ids=["XLA", "get_concrete_function", "nested", "tf.data", "vectorized_map"],
+)
+def test_other_programs_do_not(traced, use):
+    model, (x, _) = small_model(), images()
+    got = use(lambda x: model(x, training=False), x)
+    np.testing.assert_allclose(got, model(x), atol=1e-5)
     assert not traced & OURS
 
 
@@ -111,9 +135,15 @@ def test_saved_models_run_where_it_is_unknown(tmp_path):
     np.save(tmp_path / "x.npy", x)
     tf.saved_model.save(model, str(tmp_path / "saved"))
     model.export(str(tmp_path / "exported"), verbose=False)
+    module = tf.Module()
+    module.model, module.call = model, tf.function(lambda x: model(x, training=False))
+    np.testing.assert_allclose(module.call(x), wanted, atol=1e-4)
+    tf.saved_model.save(module, str(tmp_path / "called"))
     program = (
         "import sys, numpy as np, tensorflow as tf\n"
         "x = np.load(sys.argv[1] + '/x.npy')\n"
+        "loaded = tf.saved_model.load(sys.argv[1] + '/called')\n"
+        "np.save(sys.argv[1] + '/called.npy', loaded.call(tf.constant(x)))\n"
         "for name in ('saved', 'exported'):\n"
         "    loaded = tf.saved_model.load(f'{sys.argv[1]}/{name}')\n"
         "    call = loaded.signatures['serving_default']\n"
@@ -122,7 +152,7 @@ def test_saved_models_run_where_it_is_unknown(tmp_path):
         "    np.save(f'{sys.argv[1]}/{name}.npy', y)\n"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
-    for name in ("saved", "exported"):
+    for name in ("saved", "exported", "called"):
         np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), wanted, atol=1e-4)
 
 

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.eager import forwardprop_util
+
+# The name scope of operations that TensorFlow is going to vectorize.
+_VECTORIZED = re.compile(r"(^|/)loop_body(_\d+)?(/|$)")
 
 
 def is_compiled_by_xla() -> bool:
@@ -23,6 +27,11 @@ def has_tangents(tensors: Sequence[tf.Tensor]) -> bool:
     """Whether a `tf.autodiff.ForwardAccumulator` watches one of the tensors. In a graph
     it ignores custom gradients, so the tangents would be lost."""
     return bool(forwardprop_util.pack_tangents(tensors).tangents)
+
+
+def is_vectorized() -> bool:
+    """Whether the traced program is the body of a `tf.vectorized_map` or a Jacobian."""
+    return any(_VECTORIZED.search(graph.get_name_scope()) for graph in graphs())
 
 
 def graphs() -> Iterator[Any]:

@@ -5,8 +5,9 @@ it is compiled on first use, once per machine. XLA's own code, `native`, takes s
 times as long.
 
 A graph with these operations runs only where they are registered. The implementation is
-therefore chosen automatically only where no program is saved: in eager mode, and in the
-programs of `fit`, `evaluate` and `predict`. Elsewhere it must be named.
+therefore chosen automatically only where no program is saved: in eager mode, in the
+programs of `fit`, `evaluate` and `predict`, and in a `tf.function` that is called, but
+not by another one. Elsewhere it must be named.
 """
 
 from __future__ import annotations
@@ -114,9 +115,10 @@ def _unsupported_reason(
     return operations if isinstance(operations, str) else loading.reason()
 
 
-def _runs_here() -> bool:
-    """Whether the operation runs eagerly, or in a step of Keras's training loop."""
-    return tf.executing_eagerly() or _callers.is_keras_step()
+def _is_chosen() -> bool:
+    if tf.executing_eagerly():
+        return True
+    return _callers.runs_here() and not _private.is_vectorized()
 
 
-CPP = Implementation("cpp", _involution, _unsupported_reason, _runs_here)
+CPP = Implementation("cpp", _involution, _unsupported_reason, _is_chosen)

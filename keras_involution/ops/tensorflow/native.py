@@ -7,7 +7,6 @@ therefore compiled by XLA (`jit_compile=True`), also inside other functions.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -118,12 +117,7 @@ def _is_traced_without_gradients(tensors: tuple[tf.Tensor, ...]) -> bool:
     The body of a `tf.vectorized_map` or of a Jacobian loses it when vectorized. In a
     graph, a `tf.autodiff.ForwardAccumulator` ignores it.
     """
-    scopes = (graph.get_name_scope() for graph in _private.graphs())
-    return any(map(_VECTORISED.search, scopes)) or _private.has_tangents(tensors)
-
-
-# The name scope of operations that TensorFlow is going to vectorize.
-_VECTORISED = re.compile(r"(^|/)loop_body(_\d+)?(/|$)")
+    return _private.is_vectorized() or _private.has_tangents(tensors)
 
 
 @functools.cache
