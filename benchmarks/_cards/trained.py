@@ -17,16 +17,16 @@ ImageNet, 64 x 64 pixels) in a copy that was compressed again as AVIF. The 7 ima
 also appear in the validation set are left out. No validation image was used for
 training.
 
-The preset was trained in {count} runs on two CPU cores, {epochs:.1f} epochs and
-{minutes:.0f} minutes in total. Each run started from the weights of the one before. The
-images were random crops, half of them mirrored; the first part of each run used smaller
-images.
+The network was trained on two CPU cores, {epochs:.1f} epochs and {minutes:.0f} minutes
+in total. The images were random crops, half of them mirrored; the first part of each
+run used smaller images.
 
 | Run | Epochs | Minutes | Top-1 at 64 x 64 | Loss |
 | --- | --- | --- | --- | --- |
 {table}
 
-The commands, with `KERAS_BACKEND=torch`:
+The commands, with `KERAS_BACKEND=torch`, where `--from-preset` names the weights before
+the run:
 
 ```
 {commands}
@@ -104,7 +104,6 @@ def training_data(runs: list[dict[str, Any]]) -> str:
         cells += [f"{100 * run['top_1']:.1f} %", run["loss"]]
         lines.append(f"| {' | '.join(cells)} |")
     return TRAINING_DATA.format(
-        count=len(runs),
         epochs=sum(run["rows"][-1]["epoch"] for run in runs),
         minutes=sum(run["rows"][-1]["minutes"] for run in runs),
         table="\n".join(lines),

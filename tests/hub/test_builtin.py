@@ -44,7 +44,7 @@ def without_versions(files: dict[str, str]) -> dict[str, object]:
 @pytest.mark.parametrize("name", PRESETS)
 @one_backend
 def test_folders_are_what_the_classes_write(name):
-    files = [f for f in (CHECKOUT / name).iterdir() if f.suffix != ".h5"]
+    files = [f for f in (CHECKOUT / name).iterdir() if ".weights." not in f.name]
     written = {path.name: path.read_text("utf-8") for path in files}
     assert without_versions(written) == without_versions(files_of(name))
 
