@@ -15,11 +15,9 @@ ReLU in one step:
 
     python -m benchmarks.network --networks RedNet-50 "RedNet-50, layer by layer"
 
-To measure time and memory of generating the kernels twice in the stem and the first
-stage:
+To measure time and memory of kernels that are not stored:
 
-    python -m benchmarks.network --networks RedNet-50 "RedNet-50, kernels kept" \
-        --work training
+    python -m benchmarks.network --networks RedNet-50 "RedNet-50, kernels kept"
 
 To measure the effect of `fuse_for_inference`:
 

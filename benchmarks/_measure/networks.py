@@ -79,10 +79,10 @@ def _do_not_join() -> None:
 
 
 def _keep_kernels() -> None:
-    """Makes all layers of this process keep their kernels for the gradients."""
+    """Makes all layers of this process store their kernels."""
     from keras_involution.layers import _base
 
-    _base.BaseInvolution._makes_kernels_twice = lambda layer, inputs: False
+    _base.BaseInvolution._is_fused = lambda layer, inputs: False
 
 
 def measure(settings: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from keras_involution.layers._int8 import HoldsPointwise
 from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.layers._pooling import means_of_windows
 from keras_involution.ops._geometry import Geometry
-from keras_involution.ops.fused_involution import takes_less
+from keras_involution.ops.fused_involution import is_faster
 
 _POOLINGS = {
     1: layers.AveragePooling1D,
@@ -116,7 +116,7 @@ class BaseInvolution(HoldsPointwise):
             "implementation": self.implementation,
         }
         features = self._features(inputs, training)
-        if training and not return_kernels and self._makes_kernels_twice(inputs):
+        if not return_kernels and self._is_fused(inputs):
             matrix = keras.ops.reshape(self.span.kernel, self.span.kernel.shape[-2:])
             span = matrix, keras.ops.convert_to_tensor(self.span.bias)
             return ops.fused_involution(
@@ -126,14 +126,11 @@ class BaseInvolution(HoldsPointwise):
         outputs = ops.involution(inputs, kernels, **settings)
         return (outputs, kernels) if return_kernels else outputs
 
-    def _makes_kernels_twice(self, inputs: Tensor) -> bool:
-        """Whether computing the kernels twice saves memory and takes no more time."""
-        span = self.span
-        is_plain = not (span.lora_enabled or span.quantization_mode)
+    def _is_fused(self, inputs: Tensor) -> bool:
+        """Whether the kernels are computed where they are applied, and not stored."""
+        is_plain = not (self.span.lora_enabled or self.span.quantization_mode)
         geometry = self._geometry(inputs.shape)
-        return is_plain and takes_less(
-            inputs, geometry, self.reduce.filters, self.implementation
-        )
+        return is_plain and is_faster(inputs, geometry, self.implementation)
 
     def generate_kernels(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """The weights of every output position, computed from `inputs`.

@@ -9,6 +9,8 @@ from keras_involution._arguments import received
 from keras_involution._typing import Tensor
 from keras_involution.ops._geometry import Geometry
 
+Fused = Callable[[Tensor, Tensor, Tensor, Tensor, Geometry], Tensor]
+
 
 @dataclass(frozen=True)
 class Implementation:
@@ -22,12 +24,17 @@ class Implementation:
         unsupported_reason: `(inputs, kernels, geometry) -> str | None`: a sentence
             that explains why it cannot run on these tensors here, or `None`.
         is_chosen: Whether it may be used if no implementation is named.
+        fused: Returns a function, or `None` if there is none here:
+            `(inputs, features, matrix, bias, geometry) -> outputs`, channels last, in
+            float32 or float64. It applies the kernels `features @ matrix + bias`
+            without storing them.
     """
 
     name: str
     run: Callable[[Tensor, Tensor, Geometry], Tensor]
     unsupported_reason: Callable[[Tensor, Tensor, Geometry], str | None]
     is_chosen: Callable[[], bool] = lambda: True
+    fused: Callable[[], Fused | None] = lambda: None
 
 
 def select(

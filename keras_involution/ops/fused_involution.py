@@ -37,9 +37,6 @@ else:
 # Size of the kernels of one piece of a batch. With smaller pieces, the calls take more
 # time than the computation.
 PIECE_BYTES = 1 << 22
-# Backends on which a training step of RedNet-50 took less memory and no more time
-# (RESULTS.md).
-BACKENDS_OF_LAYERS = ("jax", "torch")
 
 
 def fused_involution(
@@ -60,7 +57,9 @@ def fused_involution(
     The kernels of the whole batch never exist at once: kernels for a few images (4 MiB,
     or one image) are computed, applied and discarded, and computed again for the
     gradients. This takes less memory in training, and the time of one more product.
-    With several JAX devices, each computes all of its images at once.
+    On PyTorch and JAX, the implementation `"cpp"` computes the kernels in the cache,
+    for a few rows of one image; this also takes less time. With several JAX devices,
+    each computes all of its images at once.
 
     Args:
         inputs: Floating-point tensor with one, two or three spatial dimensions.
@@ -176,7 +175,11 @@ def _compute(
         x, f = ops.moveaxis(x, 1, -1), ops.moveaxis(f, 1, -1)
     last = replace(geometry, data_format="channels_last")
     chosen = _chosen(x, last, exported_form(x) or implementation)
-    y = in_pieces(chosen, x, f, matrix, bias, last, _images(f, last))
+    fused = chosen.fused()
+    if fused is not None:
+        y = fused(x, f, matrix, bias, last)
+    else:
+        y = in_pieces(chosen, x, f, matrix, bias, last, _images(f, last))
     return ops.cast(ops.moveaxis(y, -1, 1) if first else y, dtype)
 
 
@@ -185,20 +188,14 @@ def _result_dtype(tensors: Any) -> str:
     return result_dtype(**dict(zip(names, tensors, strict=True)))
 
 
-def takes_less(
-    inputs: Tensor, geometry: Geometry, features: int, implementation: str | None
-) -> bool:
-    """Whether a training step takes less memory and no more time than with stored
-    kernels, in the measured cases: C++, float32, channels last."""
-    if keras.config.backend() not in BACKENDS_OF_LAYERS or geometry.channels_first:
+def is_faster(inputs: Tensor, geometry: Geometry, implementation: str | None) -> bool:
+    """Whether it is known to take less time and memory than with stored kernels: with
+    C++ kernels, in float32 and channels last (RESULTS.md)."""
+    if geometry.channels_first or exported_form(inputs) is not None:
         return False
     if keras.backend.standardize_dtype(inputs.dtype) != "float32":
         return False
-    # Per tap, computing kernels takes one operation per feature, and applying them
-    # takes one operation per channel of a group.
-    if features > geometry.group_channels or exported_form(inputs) is not None:
-        return False
-    return _chosen(inputs, geometry, implementation).name == "cpp"
+    return _chosen(inputs, geometry, implementation).fused() is not None
 
 
 def _chosen(inputs: Tensor, geometry: Geometry, name: str | None) -> Implementation:

@@ -105,6 +105,8 @@ class TestContract:
             '#include "contract.h"\nextern "C" {\n'
             "const char* involution_contract() { return contract::description(); }\n"
             "int involution() { return 0; }\nint involution_gradients() { return 0; }\n"
+            "int involution_fused() { return 0; }\n"
+            "int involution_fused_gradients() { return 0; }\n"
             "int involution_normalized() { return 0; }\n"
             "int involution_normalized_gradients() { return 0; }\n"
             "}\n"
@@ -133,7 +135,7 @@ class TestContract:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
-            ("version = 3", "version = 4"),
+            ("version = 4", "version = 5"),
             ("FIELD(Number, threads)", ""),
             ("FIELD(Number, threads)", "FIELD(Number, workers)"),
             ("FIELD(Number, threads)", "FIELD(Three, threads)"),

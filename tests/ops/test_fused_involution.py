@@ -11,12 +11,14 @@ import pytest
 from keras import ops
 
 from keras_involution.ops import _reference, fused_involution, involution
+from keras_involution.ops._cpp import loading
 from tests.gradients import value_and_gradients
 from tests.marks import one_backend, torch_first
 from tests.ops.cases import Case, tolerance
 
 FEATURES = 5
 FUSED = sys.modules["keras_involution.ops.fused_involution"]  # the function hides it
+TESTED = {"implementation": "cpp"}
 CASES = [
     Case((9,), (5,), strides=2, channels=6, batch=3),
     Case((7, 9), (3, 3)),
@@ -29,15 +31,15 @@ CASES = [
 ]
 
 
-def tensors(case: Case, dtype: str = "float32"):
+def tensors(case: Case, dtype: str = "float32", features: int = FEATURES):
     """(inputs, features, matrix, bias, upstream, geometry), rounded to the dtype."""
     x, _, dy, geometry = case.tensors(dtype)
     rng = np.random.default_rng(1)
     taps = case.groups * math.prod(case.window)
-    shape = case._layout((case.batch,), case._output_sizes(), (FEATURES,))
+    shape = case._layout((case.batch,), case._output_sizes(), (features,))
     others = (
         rng.normal(size=shape),
-        rng.normal(size=(FEATURES, taps)) / FEATURES**0.5,
+        rng.normal(size=(features, taps)) / features**0.5,
         rng.normal(size=taps),
     )
     rounded = (
@@ -47,7 +49,7 @@ def tensors(case: Case, dtype: str = "float32"):
     return x, *rounded, dy, geometry
 
 
-def call(case: Case, **kwargs):
+def call(case: Case, implementation: str | None = None):
     return lambda x, f, matrix, bias: fused_involution(
         x,
         f,
@@ -58,7 +60,7 @@ def call(case: Case, **kwargs):
         case.strides,
         case.dilation_rate,
         case.data_format,
-        **kwargs,
+        implementation or TESTED["implementation"],
     )
 
 
@@ -70,8 +72,8 @@ def assert_close(result, expected, dtype: str, terms: int) -> None:
     assert error <= tolerance(dtype, terms)
 
 
-def assert_definition(case: Case, dtype: str) -> None:
-    *arrays, dy, geometry = tensors(case, dtype)
+def assert_definition(case: Case, dtype: str, features: int = FEATURES) -> None:
+    *arrays, dy, geometry = tensors(case, dtype, features)
     given = [ops.convert_to_tensor(a, dtype=dtype) for a in (*arrays, dy)]
     results = value_and_gradients(call(case), *given)
     expected = (
@@ -80,7 +82,7 @@ def assert_definition(case: Case, dtype: str) -> None:
     )
     taps, positions = math.prod(case.window), math.prod(case._output_sizes())
     # The nested sums that each result consists of.
-    made = FEATURES + 1
+    made = features + 1
     terms = (
         taps + made,
         taps + made,
@@ -92,20 +94,66 @@ def assert_definition(case: Case, dtype: str) -> None:
         assert_close(result, wanted, dtype, number)
 
 
-@pytest.fixture(params=(1, 1 << 22), ids=("image by image", "at once"), autouse=True)
-def piece_bytes(request, monkeypatch):
-    monkeypatch.setattr(FUSED, "PIECE_BYTES", request.param)
+@pytest.fixture(
+    params=(("cpp", 1), ("native", 1), ("native", 1 << 22)),
+    ids=("cpp", "image by image", "at once"),
+)
+def way(request, monkeypatch):
+    name, size = request.param
+    if name == "cpp" and loading.reason() is not None:
+        pytest.skip(loading.reason())
+    monkeypatch.setitem(TESTED, "implementation", name)
+    monkeypatch.setattr(FUSED, "PIECE_BYTES", size)
 
 
 @torch_first
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_the_definition(case):
+def test_the_definition(case, way):
     assert_definition(case, "float32")
 
 
 @pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
-def test_half_precision(dtype):
+def test_half_precision(dtype, way):
     assert_definition(CASES[3], dtype)
+
+
+@one_backend
+@pytest.mark.parametrize("threads", (1, 2, 3, 11))
+@pytest.mark.parametrize(
+    ("case", "features"),
+    [
+        # The kernels of a row of several groups do not fit into the cache.
+        (Case((3000,), (31,), groups=3, channels=6, batch=1), 3),
+        (Case((40, 40), (7, 7), groups=2, channels=32, batch=3), 33),
+        (Case((13, 9), (7, 7), groups=4, channels=64, batch=5, strides=2), 20),
+    ],
+    ids=("long rows", "several bands", "small images"),
+)
+def test_the_division_of_work(case, features, threads):
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert_definition(case, "float32", features)
+        assert_definition(case, "float64", features)
+        *arrays, dy, _ = tensors(case, "float32", features)
+        given = [torch.tensor(a) for a in (*arrays, dy)]
+        once, again = (value_and_gradients(call(case), *given) for _ in range(2))
+        assert all(map(torch.equal, once, again))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_no_images(way):
+    case = Case((4, 5), (3, 3), batch=0)
+    *arrays, dy, _ = tensors(case)
+    given = [ops.convert_to_tensor(a, "float32") for a in (*arrays, dy)]
+    y, *gradients = value_and_gradients(call(case), *given)
+    assert tuple(y.shape) == case.output_shape()
+    for gradient, array in zip(gradients, arrays, strict=True):
+        assert not ops.convert_to_numpy(gradient).any()
+        assert tuple(gradient.shape) == array.shape
 
 
 def test_the_reference_is_the_slope():
@@ -136,7 +184,7 @@ def test_pieces_are_those_of_the_batch():
     assert FUSED._images(open_size, case.geometry()) == 1
 
 
-def test_nan_and_infinity_stay_where_they_are():
+def test_nan_and_infinity_stay_where_they_are(way):
     case = CASES[1]
     x, f, matrix, bias, _, _ = tensors(case)
     x[1, 0, 0, 0], f[0, 6, 8, 0] = np.inf, np.nan
@@ -149,7 +197,7 @@ def test_nan_and_infinity_stay_where_they_are():
     assert finite[1, 2:].all() and finite[1, :, :, 4:].all()
 
 
-def test_the_kernels_of_the_batch_are_never_made(piece_bytes):
+def test_the_kernels_of_the_batch_are_never_made(way):
     if FUSED.PIECE_BYTES > 1:
         pytest.skip("Here a piece is the whole batch.")
     case = Case((12, 12), (7, 7), channels=8, groups=8, batch=12)
@@ -227,7 +275,7 @@ _LARGEST = {
 }
 
 
-def test_a_functional_model_and_errors():
+def test_a_functional_model_and_errors(way):
     case = CASES[2]
     *arrays, _, _ = tensors(case)
     symbols = [keras.Input(batch_shape=a.shape) for a in arrays]
@@ -236,7 +284,7 @@ def test_a_functional_model_and_errors():
     np.testing.assert_allclose(
         ops.convert_to_numpy(
             FUSED.FusedInvolutionOperation(
-                case.window, case.groups, data_format=case.data_format
+                case.window, case.groups, data_format=case.data_format, **TESTED
             )(*map(ops.convert_to_tensor, arrays))
         ),
         ops.convert_to_numpy(call(case)(*arrays)),
@@ -254,11 +302,11 @@ def test_a_functional_model_and_errors():
     with pytest.raises(ValueError, match=r"must be real.*Received: inputs_dtype"):
         call(case)(x.astype("complex64"), f, matrix, bias)
     with pytest.raises(ValueError, match=r"`implementation` must be.*Received"):
-        call(case, implementation="fast")(*arrays)
+        call(case, "fast")(*arrays)
 
 
 @one_backend
-def test_gradients_of_gradients():
+def test_gradients_of_gradients(way):
     import torch
 
     case = CASES[3]
@@ -266,3 +314,22 @@ def test_gradients_of_gradients():
     leaves = [torch.tensor(a[:2] if a.ndim > 2 else a) for a in arrays]
     leaves = [leaf.double().requires_grad_() for leaf in leaves]
     assert torch.autograd.gradgradcheck(call(case), leaves, fast_mode=True)
+
+
+@one_backend
+def test_flops_are_counted():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    case = CASES[3]
+    *arrays, _, _ = tensors(case)
+    leaves = [ops.convert_to_tensor(a).requires_grad_() for a in arrays]
+    positions = case.batch * math.prod(case._output_sizes())
+    product = 2 * positions * FEATURES * case.groups * math.prod(case.window)
+    applied = 2 * positions * case.channels * math.prod(case.window)
+    with FlopCounterMode(display=False) as counter:
+        y = call(case)(*leaves)
+    assert counter.get_total_flops() == product + applied
+    with FlopCounterMode(display=False) as counter:
+        y.sum().backward()
+    # Without stored kernels, they are computed again.
+    assert counter.get_total_flops() == 3 * product + 2 * applied

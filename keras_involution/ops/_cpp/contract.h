@@ -11,7 +11,7 @@
 namespace contract {
 
 // Changes with the meaning of a field or a function; the fields describe themselves.
-constexpr int version = 3;
+constexpr int version = 4;
 
 typedef int64_t Number;
 
@@ -35,10 +35,11 @@ struct Layout {
 
 // `double_precision` is one for float64 and zero for float32; `channels` are those of one
 // group; with zero `threads`, OpenMP's settings apply. The layouts are those of inputs,
-// kernels, outputs (or upstream), and both gradients.
+// kernels, outputs (or upstream), and both gradients. `features` are those of a position
+// from which the fused functions compute its kernels.
 #define INVOLUTION_FIELDS(FIELD)                                              \
   FIELD(Number, double_precision) FIELD(Number, threads) FIELD(Number, images) \
-  FIELD(Number, groups) FIELD(Number, channels)                               \
+  FIELD(Number, groups) FIELD(Number, channels) FIELD(Number, features)       \
   FIELD(Three, kernel_size) FIELD(Three, strides) FIELD(Three, dilation_rate) \
   FIELD(Three, input_sizes) FIELD(Three, output_sizes)                        \
   FIELD(Layout, x) FIELD(Layout, k) FIELD(Layout, y) FIELD(Layout, dx) FIELD(Layout, dk)
@@ -83,6 +84,13 @@ typedef const char* Describe();
 typedef int Forward(const Problem*, const void* x, const void* k, void* y);
 typedef int Gradients(const Problem*, const void* x, const void* k, const void* dy,
                       void* dx, void* dk);
+// The kernels are `f @ matrix + bias`. These three and their gradients are contiguous,
+// with the positions of the outputs in row-major order. All gradients are computed.
+typedef int Fused(const Problem*, const void* x, const void* f, const void* matrix,
+                  const void* bias, void* y);
+typedef int FusedGradients(const Problem*, const void* x, const void* f,
+                           const void* matrix, const void* bias, const void* dy,
+                           void* dx, void* df, void* dmatrix, void* dbias);
 // `scale`, `offset` and `shortcut` may be null. The variance is that of the rows.
 typedef int Normalized(const Normalization*, const float* x, const float* shortcut,
                        const float* scale, const float* offset, float* y, float* mean,

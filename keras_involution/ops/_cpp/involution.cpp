@@ -7,9 +7,9 @@
 // sums stay in registers during a row of the window. The compiler unrolls the common
 // windows; all others use loops.
 
+#include "fused_gradients.h"
 #include "normalization.h"
 #include "team.h"
-#include "work.h"
 
 contract::Team* involution_team = team_of_process;
 
@@ -43,7 +43,7 @@ extern "C" int involution(const Problem* problem, const void* x, const void* k,
     typedef std::decay_t<decltype(window)> W;
     typedef typename W::Real Real;
     const Size threads = threads_of(window.p.threads);
-    const Tasks<W> tasks(window, threads, true);
+    const Tasks<W> tasks(window, threads, true, window.p.groups);
     const Forward<W> work{window, tasks, static_cast<const Real*>(x),
                           static_cast<const Real*>(k), static_cast<Real*>(y)};
     return in_team(threads, tasks.count, work);
@@ -56,7 +56,7 @@ extern "C" int involution_gradients(const Problem* problem, const void* x,
     typedef std::decay_t<decltype(window)> W;
     typedef typename W::Real Real;
     const Size threads = threads_of(window.p.threads);
-    const Tasks<W> tasks(window, threads, false);
+    const Tasks<W> tasks(window, threads, false, window.p.groups);
     const Gradients<W> work{
         window,
         tasks,
@@ -66,6 +66,47 @@ extern "C" int involution_gradients(const Problem* problem, const void* x,
         static_cast<Real*>(dx),
         static_cast<Real*>(dk)};
     return in_team(threads, tasks.count, work);
+  });
+}
+
+extern "C" int involution_fused(const Problem* problem, const void* x, const void* f,
+                                const void* matrix, const void* bias, void* y) {
+  return with_window(*problem, [=](const auto& window) {
+    typedef std::decay_t<decltype(window)> W;
+    typedef typename W::Real Real;
+    const Size threads = threads_of(window.p.threads);
+    const Tasks<W> tasks(window, threads, true, Strip<W>::most_groups(window));
+    const Span<Real> span{static_cast<const Real*>(f), static_cast<const Real*>(matrix),
+                          static_cast<const Real*>(bias)};
+    const FusedForward<W> work{window, tasks, static_cast<const Real*>(x), span,
+                               static_cast<Real*>(y)};
+    return in_team(threads, tasks.count, work);
+  });
+}
+
+extern "C" int involution_fused_gradients(const Problem* problem, const void* x,
+                                          const void* f, const void* matrix,
+                                          const void* bias, const void* dy, void* dx,
+                                          void* df, void* dmatrix, void* dbias) {
+  return with_window(*problem, [=](const auto& window) {
+    typedef std::decay_t<decltype(window)> W;
+    typedef typename W::Real Real;
+    const Size threads = threads_of(window.p.threads);
+    const Parts<W> parts(window, threads);
+    if (!parts.span || !parts.features) return 1;
+    const Span<Real> span{static_cast<const Real*>(f), static_cast<const Real*>(matrix),
+                          static_cast<const Real*>(bias)};
+    const FusedGradients<W> work{window,
+                                 parts,
+                                 static_cast<const Real*>(x),
+                                 span,
+                                 static_cast<const Real*>(dy),
+                                 static_cast<Real*>(dx),
+                                 static_cast<Real*>(df)};
+    const Total<W> total{parts, static_cast<Real*>(df), static_cast<Real*>(dmatrix),
+                         static_cast<Real*>(dbias)};
+    const int failed = in_team(threads, parts.count, work);
+    return failed ? failed : in_team(threads, total.count(), total);
   });
 }
 

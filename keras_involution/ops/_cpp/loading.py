@@ -32,13 +32,14 @@ class Normalization(ctypes.Structure):
 
 SOURCE = Path(__file__).with_name("involution.cpp")
 # The version in `contract.h`, and the fields that `problem` fills.
-_VERSION = 3
+_VERSION = 4
 _LENGTHS = {
     "double_precision": 1,
     "threads": 1,
     "images": 1,
     "groups": 1,
     "channels": 1,
+    "features": 1,
     **dict.fromkeys(("kernel_size", "strides", "dilation_rate"), 3),
     **dict.fromkeys(("input_sizes", "output_sizes"), 3),
     **dict.fromkeys(("x", "k", "y", "dx", "dk"), 6),
@@ -55,6 +56,10 @@ class Kernels:
             is not zero if memory runs out.
         gradients: `(problem, x, k, dy, dx, dk) -> int`; a gradient whose address is
             `None` is not computed.
+        fused: `(problem, x, features, matrix, bias, y) -> int`; the kernels are
+            `features @ matrix + bias`, channels last, and these three are contiguous.
+        fused_gradients: `(problem, x, features, matrix, bias, dy, dx, dfeatures,
+            dmatrix, dbias) -> int`.
         normalized: `(block, x, shortcut, scale, offset, y, mean, variance) -> int`.
         normalized_gradients: `(block, x, y, dy, scale, mean, variance, dx, dshortcut,
             dscale, doffset) -> int`.
@@ -64,6 +69,8 @@ class Kernels:
     path: str
     involution: Callable[..., int]
     gradients: Callable[..., int]
+    fused: Callable[..., int]
+    fused_gradients: Callable[..., int]
     places: Mapping[str, int]
     normalized: Callable[..., int]
     normalized_gradients: Callable[..., int]
@@ -75,6 +82,7 @@ class Kernels:
         shape: Sequence[int],
         steps: Sequence[Steps],
         threads: int = 0,
+        features: int = 0,
     ) -> list[int]:
         """The argument block of one call.
 
@@ -85,6 +93,7 @@ class Kernels:
             steps: Memory steps of inputs, kernels, outputs (or upstream), and of both
                 gradients.
             threads: Number of threads; zero uses OpenMP's settings.
+            features: Number of features from which fused functions compute a kernel.
         """
         sizes = tuple(shape[axis] for axis in geometry.spatial_axes)
         x, k, y, dx, dk = steps
@@ -95,6 +104,7 @@ class Kernels:
             "images": [shape[0]],
             "groups": [geometry.groups],
             "channels": [geometry.group_channels],
+            "features": [features],
             "kernel_size": three(geometry.kernel_size, 1),
             "strides": three(geometry.strides, 1),
             "dilation_rate": three(geometry.dilation_rate, 1),
@@ -131,6 +141,8 @@ def loaded(path: Path) -> Kernels | str:
         return f"The compiled library cannot be loaded: {error}."
     library.involution.argtypes = [ctypes.c_void_p] * 4
     library.involution_gradients.argtypes = [ctypes.c_void_p] * 6
+    library.involution_fused.argtypes = [ctypes.c_void_p] * 6
+    library.involution_fused_gradients.argtypes = [ctypes.c_void_p] * 10
     block = ctypes.POINTER(Normalization)
     library.involution_normalized.argtypes = [block, *[ctypes.c_void_p] * 7]
     library.involution_normalized_gradients.argtypes = [block, *[ctypes.c_void_p] * 10]
@@ -138,6 +150,8 @@ def loaded(path: Path) -> Kernels | str:
         path=str(path),
         involution=library.involution,
         gradients=library.involution_gradients,
+        fused=library.involution_fused,
+        fused_gradients=library.involution_fused_gradients,
         places=_places(library, path),
         normalized=library.involution_normalized,
         normalized_gradients=library.involution_normalized_gradients,

@@ -10,6 +10,7 @@
 namespace {
 
 using contract::Problem;
+using contract::Three;
 typedef contract::Number Size;
 
 #if defined(__AVX512F__)

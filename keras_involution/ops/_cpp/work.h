@@ -2,10 +2,7 @@
 
 #pragma once
 
-#include <vector>
-
-#include "blocks.h"
-#include "kernel_gradient.h"
+#include "rows.h"
 
 namespace {
 
@@ -17,7 +14,7 @@ struct Tasks {
   const W& window;
   Size groups, rows, chunks, bands, count;
 
-  Tasks(const W& window, Size threads, bool banded) : window(window) {
+  Tasks(const W& window, Size threads, bool banded, Size most) : window(window) {
     const Problem& p = window.p;
     const Size wanted = 2 * threads;
     rows = p.output_sizes[1], bands = 1;
@@ -27,7 +24,7 @@ struct Tasks {
     bands = (p.output_sizes[1] + rows - 1) / rows;
     const Size fit = larger(1, cache_bytes / plane() / (banded ? 1 : 2));
     const Size fair = larger(1, p.groups * p.images * bands / wanted);
-    groups = smaller(p.groups, smaller(fit, fair));
+    groups = smaller(most, smaller(fit, fair));
     chunks = (p.groups + groups - 1) / groups;
     groups = (p.groups + chunks - 1) / chunks;
     count = p.images * chunks * bands;
@@ -54,21 +51,6 @@ struct Task {
         groups(smaller(all.groups, all.window.p.groups - group)),
         top(index % all.bands * all.rows),
         bottom(smaller(top + all.rows, all.window.p.output_sizes[1])) {}
-};
-
-// The kernels of a row with contiguous taps, in place or copied.
-template <class W>
-struct Weights {
-  const typename W::Real* at;
-  Size step;
-
-  Weights(const W& window, const typename W::Real* k, typename W::Real* buffer)
-      : at(k), step(window.p.k.space[2]) {
-    const Problem& p = window.p;
-    if (p.k.minor == 1) return;
-    gather(buffer, window.taps, k, p.output_sizes[2], step, window.taps, p.k.minor);
-    at = buffer, step = window.taps;
-  }
 };
 
 template <class W>
@@ -100,24 +82,10 @@ struct Forward {
   void row(const Task& task, const Plane<W>& plane, Row<W>& buffer, Size d, Size h,
            Size g) const {
     const Problem& p = window.p;
-    const Size pixel = window.pixel(), stride = W::width ? W::stride : p.strides[2];
-    const Weights<W> weights(window, k + p.k.row(task.image, task.group + g, d, h),
-                             buffer.k);
-    const Real* inputs =
-        plane.row(g, d * p.strides[0], (h - task.top) * p.strides[1]);
-    Real* result = y + p.y.row(task.image, task.group + g, d, h);
-    const bool direct = p.y.minor == 1 && window.channels() == pixel;
-    Real* to = direct ? result : buffer.y;
-    const Size to_step = direct ? p.y.space[2] : pixel;
-    in_blocks(p.output_sizes[2], [&](auto count, Size w) {
-      const Real* some = weights.at + w * weights.step;
-      prefetch<count.value>(some, weights.step, window.taps);
-      forward_block<count.value>(plane, inputs + w * stride * pixel, some,
-                                 weights.step, to + w * to_step, to_step);
-    });
-    if (!direct)
-      scatter(result, p.y.space[2], p.y.minor, buffer.y, pixel, p.output_sizes[2],
-              window.channels());
+    const auto weights =
+        stored(window, k + p.k.row(task.image, task.group + g, d, h), buffer.k);
+    forward_row(plane, plane.row(g, d * p.strides[0], (h - task.top) * p.strides[1]),
+                weights, y + p.y.row(task.image, task.group + g, d, h), buffer.y);
   }
 };
 
@@ -137,7 +105,7 @@ struct Gradients {
     Plane<W> inputs(window, tasks.groups, rows), sums(window, tasks.groups, rows);
     Row<W> buffer(window);
     if (!inputs.data || !sums.data || !buffer.y || !buffer.k) return false;
-    const std::vector<Size> offsets = offsets_in(inputs);
+    const std::vector<Size> offsets = offsets_of_taps(inputs);
     for (Size index; (index = next()) < tasks.count;) {
       const Task task(tasks, index);
       if (dk) inputs.fill(x + p.x.row(task.image, task.group, 0, 0), task.groups);
@@ -157,45 +125,24 @@ struct Gradients {
   }
 
  private:
-  std::vector<Size> offsets_in(const Plane<W>& inputs) const {
-    const Problem& p = window.p;
-    std::vector<Size> offsets;
-    offsets.reserve(window.taps);
-    for (Size d = 0; d < p.kernel_size[0]; ++d)
-      for (Size h = 0; h < p.kernel_size[1]; ++h)
-        for (Size w = 0; w < p.kernel_size[2]; ++w)
-          offsets.push_back(d * inputs.slice_step() + h * inputs.row_step() +
-                            w * p.dilation_rate[2] * window.pixel());
-    return offsets;
-  }
-
   void add_to_inputs(const Task& task, const Plane<W>& sums, Row<W>& buffer, Size d,
                      Size h, Size g) const {
     const Problem& p = window.p;
-    const Size pixel = window.pixel(), stride = W::width ? W::stride : p.strides[2];
-    const Weights<W> weights(window, k + p.k.row(task.image, task.group + g, d, h),
-                             buffer.k);
-    Real* sum = sums.row(g, d * p.strides[0], h * p.strides[1]);
-    in_blocks(p.output_sizes[2], [&](auto count, Size w) {
-      const Real* some = weights.at + w * weights.step;
-      prefetch<count.value>(some, weights.step, window.taps);
-      inputs_block<count.value>(sums, sum + w * stride * pixel, some, weights.step,
-                                buffer.y + w * pixel);
-    });
+    const auto weights =
+        stored(window, k + p.k.row(task.image, task.group + g, d, h), buffer.k);
+    inputs_row(sums, sums.row(g, d * p.strides[0], h * p.strides[1]), weights,
+               buffer.y);
   }
 
   void of_kernels(const Task& task, const Plane<W>& inputs,
                   const std::vector<Size>& offsets, Row<W>& buffer, Size d, Size h,
                   Size g) const {
     const Problem& p = window.p;
-    const Size pixel = window.pixel(), stride = W::width ? W::stride : p.strides[2];
-    const Real* at = inputs.row(g, d * p.strides[0], h * p.strides[1]);
     Real* result = dk + p.dk.row(task.image, task.group + g, d, h);
     const bool direct = p.dk.minor == 1;  // otherwise the buffer, which is free again
-    for (Size w = 0; w < p.output_sizes[2]; ++w)
-      kernel_gradient<W, W::lanes>(
-          window, 0, at + w * stride * pixel, offsets.data(), buffer.y + w * pixel,
-          direct ? result + w * p.dk.space[2] : buffer.k + w * window.taps);
+    kernels_row(window, inputs.row(g, d * p.strides[0], h * p.strides[1]), offsets,
+                buffer.y, direct ? result : buffer.k,
+                direct ? p.dk.space[2] : window.taps);
     if (!direct)
       scatter(result, p.dk.space[2], p.dk.minor, buffer.k, window.taps,
               p.output_sizes[2], window.taps);

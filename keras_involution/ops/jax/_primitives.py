@@ -42,11 +42,11 @@ def operation(name: str, own: Pair, exported: Pair | None = None) -> Callable[..
         Function from inputs, kernels and geometry to outputs.
     """
     exported = exported or own
-    involution = _primitive(f"involution_{name}", own[0], exported[0])
-    tangent = _primitive(
+    involution = primitive(f"involution_{name}", own[0], exported[0])
+    tangent = primitive(
         f"involution_{name}_tangent", _tangent(own[0]), _tangent(exported[0])
     )
-    gradients = _primitive(
+    gradients = primitive(
         f"involution_{name}_gradients", own[1], exported[1], results=(0, 1)
     )
     involution.def_abstract_eval(_outputs)
@@ -68,20 +68,21 @@ def _outputs(x: Any, k: Any, *tangents: Any, geometry: Geometry) -> Any:
     return x.update(shape=geometry.output_shape(x.shape))
 
 
-def _primitive(
+def primitive(
     name: str, own: Callable, exported: Callable, results: tuple[int, ...] | None = None
 ) -> Primitive:
-    primitive = Primitive(name)
-    primitive.multiple_results = results is not None
+    """A primitive that is computed by `own(geometry, *operands)`."""
+    made = Primitive(name)
+    made.multiple_results = results is not None
 
     @functools.lru_cache(maxsize=1024)
     def compiled(geometry: Geometry) -> Callable:
-        return jax.jit(functools.partial(primitive.bind, geometry=geometry))
+        return jax.jit(functools.partial(made.bind, geometry=geometry))
 
     def lower(ctx: Any, *operands: Any, geometry: Geometry) -> Any:
         is_exported = ctx.module_context.lowering_parameters.for_export
         function = functools.partial(exported if is_exported else own, geometry)
-        many = primitive.multiple_results
+        many = made.multiple_results
         return mlir.lower_fun(function, multiple_results=many)(ctx, *operands)
 
     def batch(operands: Sequence, axes: Sequence, geometry: Geometry) -> tuple:
@@ -89,15 +90,15 @@ def _primitive(
         sizes = {o.shape[a] for o, a in zip(operands, axes) if a is not None}
         [size] = sizes
         folded = [_fold(operand, axis, size) for operand, axis in zip(operands, axes)]
-        values = primitive.bind(*folded, geometry=geometry)
-        if not primitive.multiple_results:
+        values = made.bind(*folded, geometry=geometry)
+        if not made.multiple_results:
             return _unfold(values, size), 0
         return [_unfold(value, size) for value in values], [0] * len(values)
 
-    primitive.def_impl(lambda *operands, geometry: compiled(geometry)(*operands))
-    mlir.register_lowering(primitive, lower)
-    batching.primitive_batchers[primitive] = batch
-    return primitive
+    made.def_impl(lambda *operands, geometry: compiled(geometry)(*operands))
+    mlir.register_lowering(made, lower)
+    batching.primitive_batchers[made] = batch
+    return made
 
 
 def _fold(operand: Array, axis: int | None, size: int) -> Array:
@@ -163,26 +164,26 @@ def _define_transposes(
     involution: Primitive, tangent: Primitive, gradients: Primitive
 ) -> None:
     def of_involution(ct: Any, x: Any, k: Any, geometry: Geometry) -> list:
-        both = gradients.bind(*_known(x, k), _array(ct), geometry=geometry)
-        return _for_unknown((x, k), both)
+        both = gradients.bind(*known(x, k), _array(ct), geometry=geometry)
+        return for_unknown((x, k), both)
 
     def of_tangent(ct: Any, *operands: Any, geometry: Geometry) -> list:
         bind = functools.partial(gradients.bind, geometry=geometry)
         (x, k, dx, dk), ct = operands, _array(ct)
         cotangents: list = [None] * 4
         if any(map(ad.is_undefined_primal, (x, k))):
-            cotangents[:2] = bind(*_known(dx, dk), ct)
+            cotangents[:2] = bind(*known(dx, dk), ct)
         if any(map(ad.is_undefined_primal, (dx, dk))):
-            cotangents[2:] = bind(*_known(x, k), ct)
-        return _for_unknown(operands, cotangents)
+            cotangents[2:] = bind(*known(x, k), ct)
+        return for_unknown(operands, cotangents)
 
     def of_gradients(cts: Any, x: Any, k: Any, dy: Any, geometry: Geometry) -> list:
         u, v = map(_array, cts)
         if ad.is_undefined_primal(dy):
-            x, k = _known(x, k)
+            x, k = known(x, k)
             return [None, None, tangent.bind(x, k, u, v, geometry=geometry)]
         return [
-            *_for_unknown((x, k), gradients.bind(u, v, dy, geometry=geometry)),
+            *for_unknown((x, k), gradients.bind(u, v, dy, geometry=geometry)),
             None,
         ]
 
@@ -195,7 +196,7 @@ def _array(cotangent: Any) -> Array:
     return ad.instantiate_zeros(cotangent)
 
 
-def _known(*operands: Any) -> list[Array]:
+def known(*operands: Any) -> list[Array]:
     """Replaces unknown operands by zeros: only their shape is read."""
     return [
         jnp.zeros(operand.aval.shape, operand.aval.dtype)
@@ -205,7 +206,7 @@ def _known(*operands: Any) -> list[Array]:
     ]
 
 
-def _for_unknown(operands: Sequence, cotangents: Sequence) -> list:
+def for_unknown(operands: Sequence, cotangents: Sequence) -> list:
     return [
         cotangent if ad.is_undefined_primal(operand) else None
         for operand, cotangent in zip(operands, cotangents)

@@ -20,11 +20,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from keras_involution.ops._cpp import compiler, loading
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
 from keras_involution.ops.jax import native
+from keras_involution.ops.jax._fused_primitives import fused_operation
 from keras_involution.ops.jax._primitives import operation
 from keras_involution.ops.jax._sharded_call import sharded_call
 
@@ -39,6 +41,16 @@ def _forward(geometry: Geometry, x: jax.Array, k: jax.Array) -> jax.Array:
 
 def _gradients(geometry: Geometry, x: jax.Array, k: jax.Array, dy: jax.Array):
     return tuple(_call("gradients", geometry, (x.shape, k.shape), x, k, dy))
+
+
+def _fused(geometry: Geometry, *tensors: jax.Array) -> jax.Array:
+    shape: Any = geometry.output_shape(tensors[0].shape)
+    return _call_fused("fused", geometry, (shape,), *tensors)[0]
+
+
+def _fused_gradients(geometry: Geometry, *tensors: jax.Array) -> tuple:
+    shapes = tuple(tensor.shape for tensor in tensors[:4])
+    return tuple(_call_fused("fused_gradients", geometry, shapes, *tensors))
 
 
 def _call(
@@ -60,13 +72,35 @@ def _call(
     return [result.astype(dtype) for result in results]
 
 
+def _call_fused(
+    function: str, geometry: Geometry, shapes: tuple, *tensors: jax.Array
+) -> list[jax.Array]:
+    """The same for float32 and float64 on one device."""
+    dtype, matrix = tensors[0].dtype, tensors[2]
+    if 0 in shapes[0] or 0 in tensors[0].shape:
+        return [jnp.zeros(shape, dtype) for shape in shapes]
+    _register()
+    call = jax.ffi.ffi_call(
+        f"keras_involution_{function}",
+        [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes],
+    )
+    is_double, shape = dtype == jnp.float64, tensors[0].shape
+    problem = _problem(geometry, is_double, shape, len(matrix))
+    numbers = np.asarray(problem, np.int64)
+    return list(call(*tensors, library=_library().path, problem=numbers))
+
+
 @functools.lru_cache(maxsize=1024)
-def _problem(geometry: Geometry, double: bool, shape: tuple[int, ...]) -> tuple:
+def _problem(
+    geometry: Geometry, double: bool, shape: tuple[int, ...], features: int = 0
+) -> tuple:
     """The argument block; every tensor of an XLA program is stored row by row."""
     x = _steps(shape)
     k = _steps(geometry.kernels_shape(shape))
     y = _steps(geometry.output_shape(shape))
-    return tuple(_library().problem(geometry, double, shape, (x, k, y, x, k)))
+    steps = (x, k, y, x, k)
+    numbers = _library().problem(geometry, double, shape, steps, features=features)
+    return tuple(numbers)
 
 
 def _steps(shape: tuple) -> tuple[int, ...]:
@@ -90,11 +124,12 @@ def _register() -> str | None:
 def _registered(path: Path) -> ctypes.CDLL | str:
     try:
         calls = ctypes.CDLL(str(path))
-        for function in ("involution", "gradients"):
+        for function in ("involution", "gradients", "fused", "fused_gradients"):
             capsule = jax.ffi.pycapsule(getattr(calls, f"{function}_call"))
             name = f"keras_involution_{function}"
             jax.ffi.register_ffi_target(name, capsule, platform="cpu")
-            jax.ffi.register_ffi_target_as_batch_partitionable(name)
+            if "fused" not in function:  # its gradients are sums over the batch
+                jax.ffi.register_ffi_target_as_batch_partitionable(name)
     except (OSError, jax.errors.JaxRuntimeError) as error:
         return f"XLA cannot load the compiled calls: {error}."
     return calls
@@ -112,8 +147,11 @@ def _unsupported_reason(
     return loading.reason() or _register()
 
 
+_run = operation("cpp", (_forward, _gradients), (native.forward, native.gradients))
+_fused_run = fused_operation("involution_fused", _run, _fused, _fused_gradients)
 CPP = Implementation(
     "cpp",
-    operation("cpp", (_forward, _gradients), (native.forward, native.gradients)),
+    _run,
     _unsupported_reason,
+    fused=lambda: _fused_run if jax.device_count() == 1 else None,
 )

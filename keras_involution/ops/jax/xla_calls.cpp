@@ -49,3 +49,14 @@ extern "C" xla_c::Error* gradients_call(const xla_c::Call* call) {
                                   std::make_index_sequence<3>(),
                                   std::make_index_sequence<2>());
 }
+
+extern "C" xla_c::Error* fused_call(const xla_c::Call* call) {
+  return run<contract::Fused>(call, "involution_fused", std::make_index_sequence<4>(),
+                              std::make_index_sequence<1>());
+}
+
+extern "C" xla_c::Error* fused_gradients_call(const xla_c::Call* call) {
+  return run<contract::FusedGradients>(call, "involution_fused_gradients",
+                                       std::make_index_sequence<5>(),
+                                       std::make_index_sequence<4>());
+}

@@ -67,4 +67,6 @@ def in_pieces(
 
         return joined(y, geometry.output_shape(tuple(x.shape))), gradients
 
+    if x.shape[0] == 0:  # `map_fn` loses the shape of what it never computes
+        return piece(x, f, matrix, bias)
     return run(x, f, matrix, bias)

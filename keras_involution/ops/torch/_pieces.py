@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,19 +39,14 @@ class _Work:
     geometry: Geometry
     images: int
 
-    def at_once(self, x: Tensor, f: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
-        kernels = self._kernels(x, f, matrix, bias)
-        return self.implementation.run(x, kernels, self.geometry)
-
-    def _kernels(self, x: Tensor, f: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
-        shape: Any = self.geometry.kernels_shape(tuple(x.shape))
-        return torch.nn.functional.linear(f, matrix.T, bias).reshape(shape)
+    def at_once(self, *tensors: Tensor) -> Tensor:
+        return at_once(self.implementation.run, self.geometry, *tensors)
 
     def gradients(
         self, x: Tensor, f: Tensor, matrix: Tensor, bias: Tensor, dy: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Gradients of x, and of the kernels as rows of a matrix."""
-        kernels = self._kernels(x, f, matrix, bias)
+        kernels = _kernels(x, f, matrix, bias, self.geometry)
         known = getattr(self.implementation.run, "gradients", None)
         if known is not None:
             dx, dk = known(x, kernels, dy, self.geometry)
@@ -60,6 +56,34 @@ class _Work:
                 y = self.implementation.run(*leaves, self.geometry)
                 dx, dk = torch.autograd.grad(y, leaves, dy)
         return dx, dk.reshape(-1, matrix.shape[1])
+
+
+def at_once(
+    run: Callable[[Tensor, Tensor, Geometry], Tensor],
+    geometry: Geometry,
+    x: Tensor,
+    f: Tensor,
+    matrix: Tensor,
+    bias: Tensor,
+) -> Tensor:
+    """Computes all kernels and applies them."""
+    return run(x, _kernels(x, f, matrix, bias, geometry), geometry)
+
+
+def _kernels(
+    x: Tensor, f: Tensor, matrix: Tensor, bias: Tensor, geometry: Geometry
+) -> Tensor:
+    shape: Any = geometry.kernels_shape(tuple(x.shape))
+    return torch.nn.functional.linear(f, matrix.T, bias).reshape(shape)
+
+
+def differentiable_gradients(
+    y: Tensor, tensors: Sequence[Tensor], wanted: Sequence[bool], dy: Tensor
+) -> Iterator[Tensor | None]:
+    """The gradients of the wanted tensors, with a graph of their computation."""
+    sources = [tensor for tensor, is_wanted in zip(tensors, wanted) if is_wanted]
+    found = iter(torch.autograd.grad(y, sources, dy, create_graph=True))
+    return (next(found) if is_wanted else None for is_wanted in wanted)
 
 
 class _InPieces(torch.autograd.Function):
@@ -78,10 +102,9 @@ class _InPieces(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple:
         work, saved = ctx.work, ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradients are differentiated
+            wanted = ctx.needs_input_grad[1:]
             y = work.at_once(*saved)
-            wanted = [t for t, w in zip(saved, ctx.needs_input_grad[1:]) if w]
-            found = iter(torch.autograd.grad(y, wanted, dy, create_graph=True))
-            return None, *(next(found) if w else None for w in ctx.needs_input_grad[1:])
+            return None, *differentiable_gradients(y, saved, wanted, dy)
         x, f, matrix, bias = saved
         if len(x) <= work.images:
             dx, dk = work.gradients(*saved, dy)

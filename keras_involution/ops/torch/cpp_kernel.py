@@ -7,8 +7,6 @@ layout; half precision is converted to float32 first.
 
 from __future__ import annotations
 
-import ctypes
-import functools
 from typing import Any
 
 import torch
@@ -16,8 +14,10 @@ import torch
 from keras_involution.ops._cpp import loading
 from keras_involution.ops._geometry import Geometry
 from keras_involution.ops._implementation import Implementation
+from keras_involution.ops.torch._cpp_call import call
 from keras_involution.ops.torch._layout import wide, with_plain_taps
 from keras_involution.ops.torch._operator import define
+from keras_involution.ops.torch.cpp_fused import fused_with
 
 Tensor = torch.Tensor
 
@@ -30,7 +30,8 @@ def _forward(inputs: Tensor, kernels: Tensor, geometry: Geometry) -> Tensor:
     shape: Any = geometry.output_shape(x.shape)
     y = torch.empty(shape, dtype=x.dtype)
     if y.numel():
-        _call("involution", geometry, (x, k, y), (x, k, y, x, k))
+        steps = x.stride(), k.stride(), y.stride(), x.stride(), k.stride()
+        call("involution", geometry, (x, k, y), steps)
     return y.to(inputs.dtype)
 
 
@@ -49,36 +50,11 @@ def _gradients(
     dk = torch.empty(k.shape if of_kernels else 0, dtype=k.dtype)
     if dy.numel():
         layouts = (x, k, dy, dx if of_inputs else x, dk if of_kernels else k)
-        _call("gradients", geometry, (x, k, dy, dx, dk), layouts)
+        steps = tuple(tensor.stride() for tensor in layouts)
+        call("gradients", geometry, (x, k, dy, dx, dk), steps)
     else:
         dx.zero_()
     return dx.to(inputs.dtype), dk.to(kernels.dtype)
-
-
-def _call(
-    function: str, geometry: Geometry, tensors: tuple, layouts: tuple[Tensor, ...]
-) -> None:
-    library = loading.kernels()
-    if isinstance(library, str):
-        raise ValueError(library)
-    block = _problem(
-        library,
-        geometry,
-        tensors[0].dtype == torch.float64,
-        tuple(tensors[0].shape),
-        tuple(tensor.stride() for tensor in layouts),
-        torch.get_num_threads(),
-    )
-    # A tensor without elements is not requested: it is passed as a null pointer.
-    places = (tensor.data_ptr() if tensor.numel() else None for tensor in tensors)
-    if getattr(library, function)(block, *places):
-        raise MemoryError("Not enough memory to copy the inputs of the involution.")
-
-
-@functools.lru_cache(maxsize=1024)
-def _problem(library: loading.Kernels, *arguments: Any) -> ctypes.Array:
-    numbers = library.problem(*arguments)
-    return (ctypes.c_int64 * len(numbers))(*numbers)
 
 
 @torch.compiler.assume_constant_result
@@ -98,6 +74,6 @@ def _unsupported_reason(
     return loading.reason()
 
 
-CPP = Implementation(
-    "cpp", define("cpp", _forward, _gradients, "cpu"), _unsupported_reason
-)
+_run = define("cpp", _forward, _gradients, "cpu")
+_fused = fused_with(_run)
+CPP = Implementation("cpp", _run, _unsupported_reason, fused=lambda: _fused)
