@@ -34,11 +34,9 @@ each image.
 
 `--depth 50 --from-preset rednet_26_tiny_imagenet` begins a deeper network with the
 outputs of the preset. In training, batch normalization divides outliers by their own
-variance, and at inference it does not, so they may overflow in a deeper network. Two
-options mend this. `--scale-branch stack0_block1=0.1` multiplies what a bottleneck adds
-to its shortcut. With `--freeze-statistics`, batch normalization does not change and
-computes as at inference; the learning rate is a fifth, and all images have the full
-size.
+variance. At inference it does not, and each additional bottleneck amplifies them, so
+the logits of a few images may overflow. `--scale-branch stack0_block1=0.1` multiplies
+what a bottleneck of the saved preset adds to its shortcut.
 """
 
 from __future__ import annotations
@@ -46,7 +44,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +55,6 @@ import numpy as np
 from examples._teacher.weights import imagenet_classes, load_teacher
 from keras_involution import RedNetImageClassifier
 from keras_involution._files import write_text
-from keras_involution._keras_private import flat_layers
 from keras_involution.data import decode, find_duplicates, tiny_imagenet
 from keras_involution.hub.save import documents
 from keras_involution.training import (
@@ -92,7 +89,6 @@ MAX_FILE_GB = 15 / 1024
 @click.option("--image-size", type=click.IntRange(32), default=64, show_default=True)
 @click.option("--from-preset", "preset", help="Initial weights: preset name or folder.")
 @click.option("--scale-branch", "scales", multiple=True, metavar="BLOCK=FACTOR")
-@click.option("--freeze-statistics", is_flag=True, help="See above.")
 @click.option("--epochs", type=click.IntRange(1), help="Default: that of the recipe.")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True))
@@ -121,7 +117,6 @@ def build_trainer(
     image_size: int,
     preset: str | None,
     scales: Sequence[str],
-    freeze_statistics: bool,
     epochs: int | None,
     batch_size: int,
     minutes: float | None,
@@ -143,9 +138,6 @@ def build_trainer(
         f"images. {len(held_out)} validation images."
     )
     chosen = RECIPES[recipe]
-    if freeze_statistics:
-        rate = chosen.learning_rate / 5
-        chosen = replace(chosen, learning_rate=rate, sizes=((0.0, 1.0),))
     build = functools.partial(
         build_classifier,
         int(depth),
@@ -156,10 +148,6 @@ def build_trainer(
     model = build(dtype=dtype_policy, drop_path_rate=chosen.drop_path_rate)
     if preset:
         place_weights(model, preset)
-    for block, factor in (scale.split("=") for scale in scales):
-        scale_branch(model, block, float(factor))
-    if freeze_statistics:
-        freeze_batch_normalization(model)
     converter, images, labels = model.preprocessor, *decoded.data
     stored, trained, loss = None, model, chosen.build_loss()
     if teacher:
@@ -210,7 +198,9 @@ def build_trainer(
             batch_size, budget.steps_per_epoch, budget.epochs
         ),
         evaluate=evaluate,
-        save=lambda is_best, is_over: save_half(model, output / "preset", build),
+        save=lambda is_best, is_over: save_half(
+            model, output / "preset", build, scales
+        ),
         statistics=statistics,
         trained=trained,
         settings={
@@ -222,7 +212,6 @@ def build_trainer(
             "seed": seed,
             "preset": str(preset),
             "scales": list(scales),
-            "freeze_statistics": freeze_statistics,
             "dtype_policy": dtype_policy,
             "teacher": teacher,
             "temperature": temperature,
@@ -262,23 +251,11 @@ def shapes(layer: keras.layers.Layer) -> list[tuple[int, ...]]:
     return [tuple(weight.shape) for weight in layer.weights]
 
 
-def scale_branch(model: RedNetImageClassifier, block: str, factor: float) -> None:
-    """Multiplies what a bottleneck, such as "stack0_block1", adds to its shortcut."""
-    norm = model.backbone.get_layer(f"{block}_3_bn")
-    for weight in (norm.gamma, norm.beta):
-        weight.assign(factor * weight)
-
-
-def freeze_batch_normalization(model: RedNetImageClassifier) -> None:
-    for layer in flat_layers(model):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-
-
 def save_half(
     model: RedNetImageClassifier,
     folder: Path,
     build: Callable[..., RedNetImageClassifier],
+    scales: Sequence[str] = (),
 ) -> None:
     """Saves a preset of a float32 model with weights stored in float16.
 
@@ -286,10 +263,16 @@ def save_half(
         model: Model with the weights, of any dtype.
         folder: Path of the preset.
         build: Function that builds the same network with the argument `dtype`.
+        scales: Sequence of "BLOCK=FACTOR": factors of what bottlenecks, such as
+            "stack0_block1", add to their shortcuts.
     """
     largest = float(np.finfo("float16").max)
     half = build(dtype="float16")
     half.set_weights([np.clip(w, -largest, largest) for w in model.get_weights()])
+    for block, factor in (scale.split("=") for scale in scales):
+        norm = half.backbone.get_layer(f"{block}_3_bn")
+        for weight in (norm.gamma, norm.beta):
+            weight.assign(float(factor) * weight)
     half.save_to_preset(folder, max_shard_size=MAX_FILE_GB)
     for name, data in documents(build(dtype="float32")).items():
         write_text(folder / name, json.dumps(data, indent=4) + "\n")
