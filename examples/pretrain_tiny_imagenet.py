@@ -77,7 +77,7 @@ from keras_involution.training.logs import open_logs
 from keras_involution.training.progress_line import ProgressLine
 
 STATISTICS_IMAGES = 5_000
-MAX_FILE_GB = 15 / 1024
+MAX_FILE_GB = 10 / 1024
 
 
 @click.command(help="Pretrain a RedNet on Tiny-ImageNet, or continue.")

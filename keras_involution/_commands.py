@@ -132,4 +132,4 @@ def reported() -> Iterator[None]:
 def positive(context: click.Context, parameter: click.Parameter, value: int) -> int:
     """A callback that refuses 0 and less before the command does any work."""
     with reported():
-        return positive_integer(value, f"--{parameter.name}".replace("_", "-"))
+        return positive_integer(value, str(parameter.name))

@@ -105,7 +105,8 @@ def test_the_drift_check_can_fail():
 def test_list_presets():
     names = keras_involution.list_presets()
     assert set(names) == set(PRESETS) and names[0] == "rednet_26_imagenet"
-    assert keras_involution.list_presets("*_50_*") == ["rednet_50_imagenet"]
+    found = keras_involution.list_presets("*_50_*")
+    assert found == ["rednet_50_imagenet", "rednet_50_tiny_imagenet"]
     assert keras_involution.list_presets("resnet*") == []
     assert TRAINED in keras_involution.list_presets("rednet*", pretrained=True)
     with pytest.raises(ValueError, match=r"must be a string.*Received: pattern=26"):

@@ -75,7 +75,8 @@ def test_lora_on_the_pointwise_convolutions(tmp_path):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(kernel), value)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(again.predict(x, verbose=0), after, atol=1e-6)
+    # The loaded kernels are merged, so they may be computed by other products.
+    np.testing.assert_allclose(again.predict(x, verbose=0), after, rtol=1e-6, atol=1e-6)
 
 
 @one_backend
