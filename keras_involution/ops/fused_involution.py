@@ -200,7 +200,8 @@ def is_faster(inputs: Tensor, geometry: Geometry, implementation: str | None) ->
 
 def _chosen(inputs: Tensor, geometry: Geometry, name: str | None) -> Implementation:
     shape = geometry.kernels_shape(tuple(inputs.shape))
-    kernels = keras.KerasTensor(shape, dtype=inputs.dtype)
+    # Without a name, Keras counts the tensors, which breaks graphs of torch.compile.
+    kernels = keras.KerasTensor(shape, dtype=inputs.dtype, name="kernels")
     return select(IMPLEMENTATIONS, name, inputs, kernels, geometry)
 
 

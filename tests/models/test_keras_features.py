@@ -67,7 +67,8 @@ def test_lora_on_the_pointwise_convolutions(tmp_path):
                 part.enable_lora(2)
                 kernels.append((part._kernel, keras.ops.convert_to_numpy(part._kernel)))
     assert len(kernels) > 8
-    np.testing.assert_allclose(model.predict(x, verbose=0), before, atol=1e-6)
+    # Other products are rounded differently: kernels with LoRA are stored.
+    np.testing.assert_allclose(model.predict(x, verbose=0), before, rtol=1e-6)
     trained(model)
     after = model.predict(x, verbose=0)
     assert np.abs(after - before).max() > 1e-4
@@ -75,8 +76,7 @@ def test_lora_on_the_pointwise_convolutions(tmp_path):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(kernel), value)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    # The loaded kernels are merged, so they may be computed by other products.
-    np.testing.assert_allclose(again.predict(x, verbose=0), after, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(again.predict(x, verbose=0), after, rtol=1e-6)
 
 
 @one_backend
