@@ -24,7 +24,7 @@ class Implementation:
         unsupported_reason: `(inputs, kernels, geometry) -> str | None`: a sentence
             that explains why it cannot run on these tensors here, or `None`.
         is_chosen: Whether it may be used if no implementation is named.
-        fused: Returns a function, or `None` if there is none here:
+        fused: Returns a function, or `None` if the implementation does not have one:
             `(inputs, features, matrix, bias, geometry) -> outputs`, channels last, in
             float32 or float64. It applies the kernels `features @ matrix + bias`
             without storing them.
