@@ -80,6 +80,7 @@ PLACES = {
         "ops/test_properties.py",
         "ops/test_tensorflow_cpp.py::test_other_programs",
         "ops/test_tensorflow_cpp.py::test_saved_models",
+        "ops/test_tensorflow_cpp.py::test_several_threads",
         "ops/test_tensorflow_cpp.py::test_sizes_known",
         "ops/test_tensorflow_transforms.py",
         "ops/test_torch_transforms.py",

@@ -11,10 +11,6 @@ from keras_involution.layers import Involution2D, _base
 from tests.export.networks import classifier, inputs
 from tests.marks import one_backend, torch_first
 
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() == "tensorflow", reason="Its layers store the kernels."
-)
-
 
 @pytest.fixture
 def calls(monkeypatch):

@@ -98,7 +98,7 @@ def test_xla(tmp_path, break_it):
 
 def test_tensorflow(tmp_path):
     """The calls are compiled with TensorFlow's own headers."""
-    for name in ("tensorflow_calls.cpp", "node.h"):
+    for name in ("tensorflow_calls.cpp", "op_kernel.h", "node.h"):
         shutil.copy(CPP.parent / "tensorflow" / name, tmp_path)
     names = ("kernels", "ops", "tf_tensor", "tf_status")
     lines = [f'#include "tensorflow/c/{name}.h"\n' for name in names]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import os
 import subprocess
 import sys
 
@@ -14,12 +17,16 @@ from keras_involution import RedNetBackbone
 from keras_involution.layers import Involution2D
 from keras_involution.ops import _reference, involution
 from keras_involution.ops._cpp import loading
+from keras_involution.ops.tensorflow import _cpp_call
+from tests.ops import test_fused_involution
 from tests.ops.cases import Case
 
 pytestmark = pytest.mark.skipif(
     loading.reason() is not None, reason=str(loading.reason())
 )
-OURS = {"KerasInvolution", "KerasInvolutionGradients"}
+STORED = {"KerasInvolution", "KerasInvolutionGradients"}
+FUSED = {"KerasInvolutionFused", "KerasInvolutionFusedGradients"}
+OURS = STORED | FUSED
 
 
 @pytest.fixture
@@ -36,8 +43,8 @@ def traced(monkeypatch) -> set[str]:
     return kinds
 
 
-def small_model() -> keras.Model:
-    layers = [Involution2D(3), keras.layers.GlobalAveragePooling2D()]
+def small_model(**options) -> keras.Model:
+    layers = [Involution2D(3, **options), keras.layers.GlobalAveragePooling2D()]
     model = keras.Sequential([keras.Input((8, 8, 16)), *layers, keras.layers.Dense(2)])
     model.compile("sgd", "mse")
     return model
@@ -51,11 +58,11 @@ def images(count: int = 6) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(
     ("use", "kinds"),
     [
-        (lambda m, x, y: m.fit(x, y, batch_size=4, verbose=0), OURS),
-        (lambda m, x, y: m.train_on_batch(x, y), OURS),
-        (lambda m, x, y: m.evaluate(x, y, verbose=0), {"KerasInvolution"}),
-        (lambda m, x, y: m.predict(x, verbose=0), {"KerasInvolution"}),
-        (lambda m, x, y: m.predict_on_batch(x), {"KerasInvolution"}),
+        (lambda m, x, y: m.fit(x, y, batch_size=4, verbose=0), FUSED),
+        (lambda m, x, y: m.train_on_batch(x, y), FUSED),
+        (lambda m, x, y: m.evaluate(x, y, verbose=0), {"KerasInvolutionFused"}),
+        (lambda m, x, y: m.predict(x, verbose=0), {"KerasInvolutionFused"}),
+        (lambda m, x, y: m.predict_on_batch(x), {"KerasInvolutionFused"}),
     ],
     ids=["fit", "train_on_batch", "evaluate", "predict", "predict_on_batch"],
 )
@@ -64,11 +71,16 @@ def test_keras_loops_take_it(traced, use, kinds):
     assert traced & OURS == kinds
 
 
+def test_layers_that_store_kernels_take_the_other_operations(traced):
+    small_model(dtype="mixed_bfloat16").fit(*images(), verbose=0)
+    assert traced & OURS == STORED
+
+
 def test_several_steps_in_one_program_take_it(traced):
     model = small_model()
     model.compile("sgd", "mse", steps_per_execution=2)
     model.fit(*images(), batch_size=2, verbose=0)
-    assert traced & OURS == OURS
+    assert traced & OURS == FUSED
 
 
 def test_functions_that_are_called_take_it(traced):
@@ -83,7 +95,7 @@ def test_functions_that_are_called_take_it(traced):
     wanted = step.python_function(x, y)
     for got, expected in zip(step(x, y), wanted, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
-    assert traced & OURS == OURS
+    assert traced & OURS == FUSED
 
 
 @pytest.mark.parametrize(
@@ -156,33 +168,92 @@ def test_saved_models_run_where_it_is_unknown(tmp_path):
         np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), wanted, atol=1e-4)
 
 
-@pytest.mark.parametrize("data_format", ("channels_last", "channels_first"))
-def test_sizes_known_when_it_runs(data_format):
-    case = Case((6, 5), (3, 3), strides=2, data_format=data_format)
-    x, k, dy, geometry = case.tensors("float64")
+STRIDED = Case((6, 5), (3, 3), strides=2)
+
+
+def stored(data_format: str):
+    """(operator, arrays, axes of unknown size, upstream, reference)."""
+    case = dataclasses.replace(STRIDED, data_format=data_format)
+    *arrays, dy, geometry = case.tensors()
+    axes = (0, *geometry.spatial_axes), (0, *geometry.kernel_spatial_axes)
+    options = {"data_format": data_format, "implementation": "cpp"}
+    reference = (
+        _reference.involution(*arrays, geometry),
+        *_reference.gradients(*arrays, dy, geometry),
+    )
+    return lambda x, k: involution(x, k, 2, **options), arrays, axes, dy, reference
+
+
+def fused():
+    """The same for the operator that computes its kernels."""
+    *arrays, dy, geometry = test_fused_involution.tensors(STRIDED)
+    axes = (0, 1, 2), (0, 1, 2), (), ()
+    reference = (
+        _reference.fused(*arrays, geometry),
+        *_reference.fused_gradients(*arrays, dy, geometry),
+    )
+    return test_fused_involution.call(STRIDED, "cpp"), arrays, axes, dy, reference
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [lambda: stored("channels_last"), lambda: stored("channels_first"), fused],
+    ids=["channels_last", "channels_first", "fused"],
+)
+def test_sizes_known_when_it_runs(operator):
+    function, arrays, axes, dy, reference = operator()
     signature = [
-        tf.TensorSpec([None if axis in open_axes else n for axis, n in enumerate(s)])
-        for s, open_axes in (
-            (x.shape, (0, *geometry.spatial_axes)),
-            (k.shape, (0, *geometry.kernel_spatial_axes)),
-        )
+        tf.TensorSpec([None if i in open_ else n for i, n in enumerate(array.shape)])
+        for array, open_ in zip(arrays, axes, strict=True)
     ]
 
     @tf.function(input_signature=signature)
-    def forward(x, k):
-        return involution(x, k, 2, data_format=data_format, implementation="cpp")
+    def forward(*tensors):
+        return function(*tensors)
 
-    @tf.function(input_signature=signature)
-    def backward(x, k):
-        return tf.gradients(forward(x, k), (x, k), tf.cast(dy, tf.float32))
+    @tf.function(input_signature=[*signature, tf.TensorSpec([None] * dy.ndim)])
+    def backward(*tensors_and_dy):
+        *tensors, dy = tensors_and_dy
+        return tf.gradients(forward(*tensors), tensors, dy)
 
-    x32, k32 = x.astype("float32"), k.astype("float32")
-    y, (dx, dk) = forward(x32, k32), backward(x32, k32)
-    np.testing.assert_allclose(y, _reference.involution(x, k, geometry), atol=1e-5)
-    for got, wanted in zip((dx, dk), _reference.gradients(x, k, dy, geometry)):
+    given = [array.astype("float32") for array in (*arrays, dy)]
+    results = forward(*given[:-1]), *backward(*given)
+    for got, wanted in zip(results, reference, strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-5)
-    for axis in (0, *geometry.spatial_axes):
-        fewer = np.take(x32, range(x.shape[axis] - 2), axis)
-        for function in (forward, backward):
-            with pytest.raises(tf.errors.InvalidArgumentError, match="do not match"):
-                function(fewer, k32)
+    none = [a[:0] if open_ else a for a, open_ in zip(given, (*axes, (0,)))]
+    for got, wanted in zip(backward(*none), none):
+        assert got.shape == wanted.shape and not np.any(got)
+    x, *others, dy = given
+    for axis in axes[0]:
+        fewer = np.take(x, range(x.shape[axis] - 2), axis)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="do not match"):
+            forward(fewer, *others)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="do not match"):
+            backward(fewer, *others, dy)
+
+
+def test_the_operations_check_every_shape():
+    *arrays, dy, geometry = test_fused_involution.tensors(STRIDED)
+    given = [tf.constant(array) for array in (*arrays, dy)]
+    for name, count in (("fused", 4), ("fused_gradients", 5)):
+        call = functools.partial(_cpp_call.outputs, f"keras_involution_{name}")
+        call(geometry, *given[:count])
+        for place in range(count):
+            for wrong in (given[place][..., 1:], given[place][None]):
+                tensors = [*given[:place], wrong, *given[place + 1 : count]]
+                with pytest.raises(tf.errors.InvalidArgumentError, match="not match"):
+                    call(geometry, *tensors)
+        first = dataclasses.replace(geometry, data_format="channels_first")
+        with pytest.raises(tf.errors.InvalidArgumentError, match="not match"):
+            call(first, *given[:count])
+
+
+@pytest.mark.parametrize("threads", (3, 11))
+def test_several_threads(threads):
+    # A new process, since OpenMP reads its number of threads once per process.
+    program = (
+        "from tests.ops.test_fused_involution import DIVIDED, assert_divided\n"
+        "for case, features in DIVIDED.values(): assert_divided(case, features)"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)

@@ -10,6 +10,7 @@ from keras_involution.ops import _portable, _reference
 from keras_involution.ops._cpp import loading
 from keras_involution.ops.tensorflow import cpp_kernel, native
 from tests.ops.cases import Case
+from tests.ops.test_fused_involution import tensors
 
 CASE = Case((5, 4), (3, 3), channels=4, strides=(2, 1))
 X, K, DY, GEOMETRY = CASE.tensors("float64")
@@ -143,6 +144,79 @@ def test_a_batch_of_no_images(compiled):
         close(run(x, k, dy), *(a[:images] for a in EXPECTED))
     x, k, dy = constants(X[:0], K[:0], DY[:0])
     close(slopes(involution, x, k, upstream=dy), X[:0], K[:0])
+
+
+class TestFused:
+    """The operator with kernels that are computed from features, in C++."""
+
+    CASE = Case((5, 4), (3, 3), strides=(2, 1))
+    *ARRAYS, UPSTREAM, SIZES = tensors(CASE, "float64")
+    DIRECTIONS = tuple(RNG.standard_normal(a.shape) for a in ARRAYS)
+    # It is linear in the inputs, in the features, and in matrix and bias.
+    PARTS = ((0,), (1,), (2, 3))
+
+    @pytest.fixture(autouse=True)
+    def compiled(self):
+        if loading.reason() is not None:
+            pytest.skip(loading.reason())
+
+    def moved(self, part: tuple[int, ...]) -> list[np.ndarray]:
+        """The arrays, of which one part is replaced by its direction."""
+        arrays = [
+            self.DIRECTIONS[place] if place in part else array
+            for place, array in enumerate(self.ARRAYS)
+        ]
+        return [*arrays[:3], 0 * arrays[3] if part == (1,) else arrays[3]]
+
+    def tangent(self) -> np.ndarray:
+        return sum(_reference.fused(*self.moved(p), self.SIZES) for p in self.PARTS)
+
+    def second_derivatives(self) -> list[np.ndarray]:
+        """Those of the sum of directions times gradients, for the arrays."""
+        totals = [np.zeros_like(array) for array in self.ARRAYS]
+        for part in self.PARTS:
+            arrays = self.moved(part)
+            found = _reference.fused_gradients(*arrays, self.UPSTREAM, self.SIZES)
+            for place in {0, 1, 2, 3}.difference(part, (3,) if part == (1,) else ()):
+                totals[place] += found[place]
+        return totals
+
+    def run(self, *given):
+        return cpp_kernel.CPP.fused()(*given, self.SIZES)
+
+    @either_way
+    def test_gradients_of_gradients(self, wrap):
+        directions = constants(*self.DIRECTIONS)
+
+        def slope(*given):
+            *given, dy = given
+            found = slopes(self.run, *given, upstream=dy)
+            return sum(tf.reduce_sum(g * u) for g, u in zip(found, directions))
+
+        given = constants(*self.ARRAYS, self.UPSTREAM)
+        got = wrap(lambda *given: slopes(slope, *given))(*given)
+        close(got, *self.second_derivatives(), self.tangent())
+
+    @either_way
+    def test_forward_mode(self, wrap):
+        given, directions = constants(*self.ARRAYS), constants(*self.DIRECTIONS)
+
+        @wrap
+        def run():
+            with tf.autodiff.ForwardAccumulator(given, directions) as accumulator:
+                y = self.run(*given)
+            return y, accumulator.jvp(y)
+
+        close(run(), _reference.fused(*self.ARRAYS, self.SIZES), self.tangent())
+
+    def test_jacobian(self):
+        given, dy = constants(*self.ARRAYS), constants(self.UPSTREAM)[0]
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(given)
+            y = self.run(*given)
+        got = [tf.tensordot(dy, j, 4) for j in tape.jacobian(y, given)]
+        arrays = *self.ARRAYS, self.UPSTREAM
+        close(got, *_reference.fused_gradients(*arrays, self.SIZES))
 
 
 EXPECTED = (outputs(X, K), *gradients(X, K, DY))

@@ -18,7 +18,7 @@ inline int64_t product(const Numbers& of) {
 // What a node of the graph says about its involution.
 struct Involution {
   std::string library;
-  bool channels_first = false, wants_gradients = false;
+  bool channels_first = false;
   int64_t group_channels = 0;
   Numbers kernel_size, strides, dilation_rate;
   void* function = nullptr;
@@ -61,19 +61,29 @@ inline contract::Layout layout(const Involution& node, const Numbers& sizes,
 // One call: the sizes of this batch, checked, for the graph need not know them.
 struct Call {
   const Involution& node;
-  int64_t images = 0, groups = 0;
+  int64_t images = 0, groups = 0, features = 0;
   Numbers sizes, outputs;
   bool fits = false;
 
-  Call(const Involution& node, const Numbers& x, const Numbers& k) : node(node) {
+  // The shapes of inputs and kernels, or of inputs, features, matrix and bias; and that
+  // of the upstream if gradients are computed.
+  Call(const Involution& node, const std::vector<Numbers>& shapes) : node(node) {
     const size_t rank = node.kernel_size.size();
-    if (x.size() != rank + 2 || k.size() != 2 * rank + 2) return;
-    images = x[0];
+    const Numbers& x = shapes[0];
+    if (x.size() != rank + 2 || node.group_channels < 1) return;
+    images = x[0], groups = x[node.channels_first ? 1 : rank + 1] / node.group_channels;
     sizes.assign(x.begin() + (node.channels_first ? 2 : 1), x.end());
     sizes.resize(rank);
     outputs = node.output_sizes(sizes);
-    groups = k[node.channels_first ? 1 : rank + 1];
-    fits = x == channels_shape(sizes) && k == kernels_shape();
+    std::vector<Numbers> expected = {channels_shape(sizes), kernels_shape()};
+    if (shapes.size() > 3) {
+      const int64_t taps = groups * product(node.kernel_size);
+      features = shapes[1].empty() ? 0 : shapes[1].back();
+      expected[1] = node.shape(images, outputs, {features});
+      expected.insert(expected.end(), {{features, taps}, {taps}});
+    }
+    if (shapes.size() % 2) expected.push_back(channels_shape(outputs));
+    fits = shapes == expected;
   }
   Numbers channels_shape(const Numbers& space) const {
     return node.shape(images, space, {groups * node.group_channels});
@@ -89,6 +99,7 @@ struct Call {
     contract::Problem p = {};  // as many threads as OpenMP's settings say
     p.double_precision = double_precision;
     p.images = images, p.groups = groups, p.channels = node.group_channels;
+    p.features = features;
     p.kernel_size = three(node.kernel_size, 1), p.strides = three(node.strides, 1);
     p.dilation_rate = three(node.dilation_rate, 1);
     p.input_sizes = three(sizes, 1), p.output_sizes = three(outputs, 1);

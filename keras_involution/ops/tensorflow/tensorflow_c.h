@@ -54,6 +54,7 @@ void TF_OpKernelContext_Failure(TF_OpKernelContext*, TF_Status*);
 
 TF_ShapeHandle* TF_NewShapeHandle();
 void TF_DeleteShapeHandle(TF_ShapeHandle*);
+int64_t TF_ShapeInferenceContextNumInputs(TF_ShapeInferenceContext*);
 void TF_ShapeInferenceContextSetUnknownShape(TF_ShapeInferenceContext*, TF_Status*);
 void TF_ShapeInferenceContextGetInput(TF_ShapeInferenceContext*, int index,
                                       TF_ShapeHandle*, TF_Status*);
