@@ -57,9 +57,9 @@ def fused_involution(
     The kernels of the whole batch never exist at once: kernels for a few images (4 MiB,
     or one image) are computed, applied and discarded, and computed again for the
     gradients. This takes less memory in training, and the time of one more product.
-    On PyTorch and JAX, the implementation `"cpp"` computes the kernels in the cache,
-    for a few rows of one image; this also takes less time. With several JAX devices,
-    each computes all of its images at once.
+    The implementation `"cpp"` computes the kernels in the cache, for a few rows of one
+    image; this also takes less time. With several JAX devices, each computes all of
+    its images at once.
 
     Args:
         inputs: Floating-point tensor with one, two or three spatial dimensions.

@@ -76,14 +76,14 @@ struct FusedGradients {
       inputs.fill(all.x + p.x.row(image, group, 0, 0), groups);
       sums.clear();
       for (Size d = 0; d < p.output_sizes[0]; ++d)
-        for (Size h = 0; h < p.output_sizes[1]; h += strip_rows(p)) {
-          const Size rows = smaller(strip_rows(p), p.output_sizes[1] - h);
-          const Size position = strip.position(image, d, h);
-          strip.make(position, rows * p.output_sizes[2]);
+        for (Size h = 0; h < p.output_sizes[1]; h += strip.rows) {
+          const Size rows = smaller(strip.rows, p.output_sizes[1] - h);
+          strip.make(image, d, h, rows);
           for (Size i = 0; i < rows; ++i)
             for (Size g = 0; g < groups; ++g)
               of_row(i, g, d, h + i, all.dy + p.y.row(image, group + g, d, h + i));
-          gradients.add(position, rows * p.output_sizes[2], df, is_first);
+          gradients.add(strip.position(image, d, h), rows * p.output_sizes[2], df,
+                        is_first);
         }
       sums.empty(all.dx + p.dx.row(image, group, 0, 0), groups);
     }

@@ -44,8 +44,9 @@ extern "C" int involution(const Problem* problem, const void* x, const void* k,
     typedef typename W::Real Real;
     const Size threads = threads_of(window.p.threads);
     const Tasks<W> tasks(window, threads, true, window.p.groups);
-    const Forward<W> work{window, tasks, static_cast<const Real*>(x),
-                          static_cast<const Real*>(k), static_cast<Real*>(y)};
+    const Forward<W, Stored<W>> work{window, tasks, static_cast<const Real*>(x),
+                                     static_cast<const Real*>(k),
+                                     static_cast<Real*>(y)};
     return in_team(threads, tasks.count, work);
   });
 }
@@ -78,8 +79,8 @@ extern "C" int involution_fused(const Problem* problem, const void* x, const voi
     const Tasks<W> tasks(window, threads, true, Strip<W>::most_groups(window));
     const Span<Real> span{static_cast<const Real*>(f), static_cast<const Real*>(matrix),
                           static_cast<const Real*>(bias)};
-    const FusedForward<W> work{window, tasks, static_cast<const Real*>(x), span,
-                               static_cast<Real*>(y)};
+    const Forward<W, Strip<W>> work{window, tasks, static_cast<const Real*>(x), span,
+                                    static_cast<Real*>(y)};
     return in_team(threads, tasks.count, work);
   });
 }

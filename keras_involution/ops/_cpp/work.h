@@ -53,12 +53,36 @@ struct Task {
         bottom(smaller(top + all.rows, all.window.p.output_sizes[1])) {}
 };
 
+// The kernels of some groups of a row, in memory.
 template <class W>
+struct Stored {
+  typedef typename W::Real Real;
+  typedef const Real* Given;
+  static constexpr Size rows = 1;
+  const W& window;
+  const Real *const k, *row = nullptr;
+  const Row<W> buffer;
+  Size group = 0;
+
+  Stored(const W& window, const Real* k, Size) : window(window), k(k), buffer(window) {}
+  bool allocated() const { return buffer.k; }
+  void choose(Size first, Size) { group = first; }
+  void make(Size image, Size d, Size h, Size) {
+    row = k + window.p.k.row(image, group, d, h);
+  }
+  Weights<Real, false> of_row(Size, Size g) const {
+    return stored(window, row + g * window.p.k.group, buffer.k);
+  }
+};
+
+// Kernels are `Stored`, or computed in a `Strip`.
+template <class W, class Kernels>
 struct Forward {
   typedef typename W::Real Real;
   const W& window;
   const Tasks<W>& tasks;
-  const Real *x, *k;
+  const Real* x;
+  typename Kernels::Given given;
   Real* y;
 
   template <class Next>
@@ -66,26 +90,32 @@ struct Forward {
     const Problem& p = window.p;
     Plane<W> plane(window, tasks.groups, tasks.input_rows());
     Row<W> buffer(window);
-    if (!plane.data || !buffer.y || !buffer.k) return false;
+    Kernels kernels(window, given, tasks.groups);
+    if (!plane.data || !buffer.y || !kernels.allocated()) return false;
     for (Size index; (index = next()) < tasks.count;) {
       const Task task(tasks, index);
       plane.first = task.top * p.strides[1] - padding(p, 1);
       plane.fill(x + p.x.row(task.image, task.group, 0, 0), task.groups);
+      kernels.choose(task.group, task.groups);
       for (Size d = 0; d < p.output_sizes[0]; ++d)
-        for (Size h = task.top; h < task.bottom; ++h)
-          for (Size g = 0; g < task.groups; ++g) row(task, plane, buffer, d, h, g);
+        for (Size h = task.top; h < task.bottom; h += kernels.rows)
+          rows(task, plane, kernels, buffer, d, h);
     }
     return true;
   }
 
  private:
-  void row(const Task& task, const Plane<W>& plane, Row<W>& buffer, Size d, Size h,
-           Size g) const {
+  void rows(const Task& task, const Plane<W>& plane, Kernels& kernels, Row<W>& buffer,
+            Size d, Size top) const {
     const Problem& p = window.p;
-    const auto weights =
-        stored(window, k + p.k.row(task.image, task.group + g, d, h), buffer.k);
-    forward_row(plane, plane.row(g, d * p.strides[0], (h - task.top) * p.strides[1]),
-                weights, y + p.y.row(task.image, task.group + g, d, h), buffer.y);
+    const Size count = smaller(kernels.rows, task.bottom - top);
+    kernels.make(task.image, d, top, count);
+    for (Size i = 0, h = top; i < count; ++i, ++h)
+      for (Size g = 0; g < task.groups; ++g)
+        forward_row(plane,
+                    plane.row(g, d * p.strides[0], (h - task.top) * p.strides[1]),
+                    kernels.of_row(i, g),
+                    y + p.y.row(task.image, task.group + g, d, h), buffer.y);
   }
 };
 

@@ -45,49 +45,43 @@ def _gradients(geometry: Geometry, x: jax.Array, k: jax.Array, dy: jax.Array):
 
 def _fused(geometry: Geometry, *tensors: jax.Array) -> jax.Array:
     shape: Any = geometry.output_shape(tensors[0].shape)
-    return _call_fused("fused", geometry, (shape,), *tensors)[0]
+    return _call("fused", geometry, (shape,), *tensors)[0]
 
 
 def _fused_gradients(geometry: Geometry, *tensors: jax.Array) -> tuple:
     shapes = tuple(tensor.shape for tensor in tensors[:4])
-    return tuple(_call_fused("fused_gradients", geometry, shapes, *tensors))
+    return tuple(_call("fused_gradients", geometry, shapes, *tensors))
 
 
 def _call(
     function: str, geometry: Geometry, shapes: tuple, *tensors: jax.Array
 ) -> list[jax.Array]:
     """Runs the compiled function on the tensors; the results have the same dtype."""
-    dtype = tensors[0].dtype
-    if 0 in shapes[0] or 0 in tensors[0].shape:
+    dtype, sizes = tensors[0].dtype, tensors[0].shape
+    if 0 in shapes[0] or 0 in sizes:
         return [jnp.zeros(shape, dtype) for shape in shapes]
     wide = jnp.float64 if dtype == jnp.float64 else jnp.float32
     _register()
-    results = sharded_call(
+    is_fused = "fused" in function
+    features = len(tensors[2]) if is_fused else 0
+    results = (_one_device_call if is_fused else sharded_call)(
         f"keras_involution_{function}",
         shapes,
         *(tensor.astype(wide) for tensor in tensors),
         library=_library().path,
-        problem=_problem(geometry, wide == jnp.float64, tensors[0].shape),
+        problem=_problem(geometry, wide == jnp.float64, sizes, features),
     )
     return [result.astype(dtype) for result in results]
 
 
-def _call_fused(
-    function: str, geometry: Geometry, shapes: tuple, *tensors: jax.Array
+def _one_device_call(
+    target: str, shapes: tuple, *tensors: jax.Array, library: str, problem: tuple
 ) -> list[jax.Array]:
-    """The same for float32 and float64 on one device."""
-    dtype, matrix = tensors[0].dtype, tensors[2]
-    if 0 in shapes[0] or 0 in tensors[0].shape:
-        return [jnp.zeros(shape, dtype) for shape in shapes]
-    _register()
-    call = jax.ffi.ffi_call(
-        f"keras_involution_{function}",
-        [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes],
-    )
-    is_double, shape = dtype == jnp.float64, tensors[0].shape
-    problem = _problem(geometry, is_double, shape, len(matrix))
+    """As `sharded_call`, for functions that cannot be sharded."""
+    results = [jax.ShapeDtypeStruct(shape, tensors[0].dtype) for shape in shapes]
     numbers = np.asarray(problem, np.int64)
-    return list(call(*tensors, library=_library().path, problem=numbers))
+    call = jax.ffi.ffi_call(target, results)
+    return list(call(*tensors, library=library, problem=numbers))
 
 
 @functools.lru_cache(maxsize=1024)
