@@ -18,6 +18,7 @@ import keras
 from keras import ops
 
 from keras_involution._typing import Tensor
+from keras_involution.layers import _centered
 from keras_involution.layers._batch_normalization import scale_and_offset
 from keras_involution.layers._pointwise import PointwiseConv2D
 
@@ -83,6 +84,8 @@ def _torch(
 ) -> Any:
     import torch
 
+    from keras_involution.layers._torch_product import product as torch_product
+    from keras_involution.ops.torch import _onednn
     from keras_involution.ops.torch._private import is_transformed
 
     # A trace is compared with one that is made without gradients.
@@ -91,18 +94,16 @@ def _torch(
     )
     is_free = convolution is not None or (overwrite and shortcut is None)
     if (
-        isinstance(convolution, PointwiseConv2D)
-        and shortcut is not None
-        and (in_place and overwrite and scale is None and shortcut.is_contiguous())
+        type(convolution) in (PointwiseConv2D, _centered.Conv2D)
+        and (scale is None and in_place and (overwrite or shortcut is None))
+        and _onednn.runs(x, kernel, offset, shortcut)
     ):
-        rows, matrix = convolution.rows(x), kernel.reshape(kernel.shape[-2:])
-        sums = shortcut.view(-1, shortcut.shape[-1])
-        sums.addmm_(rows.reshape(-1, rows.shape[-1]), matrix)
-        x, shortcut = shortcut, None
-    elif isinstance(convolution, PointwiseConv2D):
-        matrix = kernel.reshape(kernel.shape[-2:]).T
+        sizes = convolution.strides, kernel.shape[0] // 2
+        return _onednn.convolved(x, kernel, offset, *sizes, shortcut, relu)
+    if isinstance(convolution, PointwiseConv2D):
         bias = offset if scale is None else None
-        x = torch.nn.functional.linear(convolution.rows(x), matrix, bias)
+        matrix = kernel.reshape(kernel.shape[-2:])
+        x = torch_product(convolution.rows(x), matrix, bias)
         offset = offset if bias is None else None
     elif convolution is not None:
         x = convolution.convolution_op(x, kernel)

@@ -18,6 +18,8 @@ from keras_involution._typing import Tensor
 from keras_involution.layers._int8 import Int8Kernel
 
 _BACKEND = keras.config.backend()
+if _BACKEND == "torch":
+    from keras_involution.layers._torch_product import product as torch_product
 
 
 class _Pointwise(Int8Kernel):
@@ -50,8 +52,7 @@ class _Pointwise(Int8Kernel):
             return super().convolution_op(inputs, kernel)
         rows, matrix = self.rows(inputs), ops.reshape(kernel, kernel.shape[-2:])
         if _BACKEND == "torch":
-            # Keras 3.15 promotes two float64 tensors to float32 on PyTorch.
-            return rows @ matrix
+            return torch_product(rows, matrix)
         if _BACKEND == "jax" and all(isinstance(n, int) for n in rows.shape):
             # With more dimensions, XLA would transpose the upstream gradient in memory
             # to compute that of the kernel.
@@ -75,17 +76,12 @@ class _Pointwise(Int8Kernel):
 
     def _product_with_bias(self, inputs: Tensor) -> Tensor:
         """One PyTorch operation; the bias needs no extra pass over the outputs."""
-        import torch
-
         kernel = ops.convert_to_tensor(self.kernel, dtype=inputs.dtype)
         bias = ops.convert_to_tensor(self.bias, dtype=inputs.dtype)
-        matrix = kernel.reshape(kernel.shape[-2:]).T
-        x = torch.nn.functional.linear(self.rows(inputs), matrix, bias)
-        # Tracing compares the trace with one made without gradients.
-        in_place = not (torch.is_grad_enabled() or torch.jit.is_tracing())
-        if self.activation is keras.activations.relu and in_place:
-            return x.relu_()
-        return x if self.activation is None else self.activation(x)
+        matrix = kernel.reshape(kernel.shape[-2:])
+        relu = self.activation is keras.activations.relu
+        x = torch_product(self.rows(inputs), matrix, bias, relu)
+        return x if relu or self.activation is None else self.activation(x)
 
     def _product_of_planes(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         """Channels first: the matrix times the planes."""

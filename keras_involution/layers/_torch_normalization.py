@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from keras_involution.ops._cpp import loading
-from keras_involution.ops.torch._private import is_transformed
+from keras_involution.ops.torch._onednn import are_plain
 
 Tensor = torch.Tensor
 
@@ -51,21 +51,8 @@ def normalized(
     return _by_torch(x, axis, scale, offset, epsilon, shortcut, relu)
 
 
-def _runs_in_cpp(x: Tensor, *others: Tensor | None) -> bool:
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or is_transformed():
-        return False
-    return (
-        bool(x.numel())
-        and loading.reason() is None
-        and all(
-            type(t) in (Tensor, torch.nn.Parameter)
-            and t.device.type == "cpu"
-            and t.dtype == torch.float32
-            and t.is_contiguous()
-            for t in (x, *others)
-            if t is not None
-        )
-    )
+def _runs_in_cpp(*tensors: Tensor | None) -> bool:
+    return are_plain(*tensors) and loading.reason() is None
 
 
 class _Normalized(torch.autograd.Function):

@@ -16,3 +16,19 @@ def is_transformed() -> bool:
     operator loses derivatives there, and no public function reports it."""
     active: Callable[[], bool] = torch._C._are_functorch_transforms_active
     return active() or forward_ad._current_level >= 0
+
+
+# The operations of oneDNN that compiled programs use. No public function of PyTorch
+# computes float32 products with oneDNN, or adds bias, sum and ReLU to a convolution.
+_ONEDNN = ("_linear_pointwise", "_convolution_pointwise", "_convolution_pointwise_")
+
+
+def has_onednn() -> bool:
+    """Whether this build of PyTorch has the operations."""
+    return all(hasattr(torch.ops.mkldnn, name) for name in _ONEDNN)
+
+
+if has_onednn():
+    linear = torch.ops.mkldnn._linear_pointwise
+    convolution = torch.ops.mkldnn._convolution_pointwise
+    convolution_into = torch.ops.mkldnn._convolution_pointwise_
