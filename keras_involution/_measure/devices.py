@@ -39,12 +39,12 @@ class Device(abc.ABC):
         """The function as the framework compiles it."""
 
     def forward(self, function: Function) -> Function:
-        """`(x, k) -> y`, without a record for gradients."""
+        """The function without a record for gradients."""
         return function
 
     @abc.abstractmethod
     def training(self, function: Function) -> Function:
-        """`(x, k, dy) -> (y, dx, dk)`."""
+        """`(*tensors, dy) -> (y, *gradients)`."""
 
     @abc.abstractmethod
     def wait(self, result: Any) -> None:
@@ -71,11 +71,12 @@ class Torch(Device):
         return self._torch.no_grad()(function)
 
     def training(self, function: Function) -> Function:
-        def run(x: Any, k: Any, dy: Any) -> tuple:
-            x, k = x.detach().requires_grad_(), k.detach().requires_grad_()
-            y = function(x, k)
+        def run(*tensors_and_dy: Any) -> tuple:
+            *tensors, dy = tensors_and_dy
+            leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+            y = function(*leaves)
             y.backward(dy)
-            return y.detach(), x.grad, k.grad
+            return (y.detach(), *(leaf.grad for leaf in leaves))
 
         return run
 
@@ -108,8 +109,9 @@ class Jax(Device):
         return self._jax.jit(function)
 
     def training(self, function: Function) -> Function:
-        def run(x: Any, k: Any, dy: Any) -> tuple:
-            y, pull_back = self._jax.vjp(function, x, k)
+        def run(*tensors_and_dy: Any) -> tuple:
+            *tensors, dy = tensors_and_dy
+            y, pull_back = self._jax.vjp(function, *tensors)
             return (y, *pull_back(dy))
 
         return run
@@ -139,11 +141,12 @@ class TensorFlow(Device):
         return self._tf.function(function, autograph=False)
 
     def training(self, function: Function) -> Function:
-        def run(x: Any, k: Any, dy: Any) -> tuple:
+        def run(*tensors_and_dy: Any) -> tuple:
+            *tensors, dy = tensors_and_dy
             with self._tf.GradientTape() as tape:
-                tape.watch((x, k))
-                y = function(x, k)
-            return (y, *tape.gradient(y, (x, k), output_gradients=dy))
+                tape.watch(tensors)
+                y = function(*tensors)
+            return (y, *tape.gradient(y, tensors, output_gradients=dy))
 
         return run
 
