@@ -68,11 +68,13 @@ def build(name: str, side: int, data_format: str) -> Any:
 
 def _do_not_join() -> None:
     """Makes all networks of this process run layer by layer."""
+    import keras
+
     from keras_involution.layers import _base
     from keras_involution.models._joined_steps import JoinedSteps
 
     def reduce_and_norm(layer: Any, x: Any) -> Any:
-        return layer.reduce_norm(layer.reduce(x), training=False)
+        return keras.ops.relu(layer.reduce_norm(layer.reduce(x), training=False))
 
     _base.BaseInvolution._reduce_and_norm = reduce_and_norm
     JoinedSteps._takes_steps = lambda network, inputs, training: False

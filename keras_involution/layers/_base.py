@@ -15,6 +15,11 @@ from keras_involution.layers._batch_normalization import (
 )
 from keras_involution.layers._initializer import PublishedInitializer, fresh
 from keras_involution.layers._int8 import HoldsPointwise
+from keras_involution.layers._normalized import (
+    HAS_NORMALIZED,
+    TRAINS_JOINED,
+    normalized,
+)
 from keras_involution.layers._pointwise import pointwise_convolution
 from keras_involution.layers._pooling import means_of_windows
 from keras_involution.ops._geometry import Geometry
@@ -150,26 +155,33 @@ class BaseInvolution(HoldsPointwise):
         if self.pool is not None:
             means = means_of_windows(inputs, self.pool)
             x = keras.ops.cast(means, self.compute_dtype)
-        if training and self.reduce_norm.trainable:
-            x = self.reduce_norm(self.reduce(x), training=True)
-        else:
-            x = self._reduce_and_norm(x)
-        return keras.ops.relu(x)
+        norm = self.reduce_norm
+        if not (training and norm.trainable):
+            return self._reduce_and_norm(x)
+        if TRAINS_JOINED and norm.trains_joined():
+            return norm.train_joined(self.reduce(x), None, relu=True)
+        return keras.ops.relu(norm(self.reduce(x), training=True))
 
     def _kernels(self, features: Tensor) -> Tensor:
         x = self.span(features)
         return keras.ops.reshape(x, self._split_taps(keras.ops.shape(x)))
 
     def _reduce_and_norm(self, x: Tensor) -> Tensor:
-        """Both at once: normalization by fixed statistics only scales the weights."""
+        """With the ReLU: normalization by fixed statistics only scales the weights."""
         ops_ = keras.ops
+        if HAS_NORMALIZED and self._is_plain_image(x):
+            return normalized(x, self.reduce_norm, self.reduce, relu=True)
         scale, offset = scale_and_offset(self.reduce_norm)
         kernel = ops_.convert_to_tensor(self.reduce.kernel) * scale
         kernel, offset = (ops_.cast(v, self.compute_dtype) for v in (kernel, offset))
         x = self.reduce.convolution_op(x, kernel)
         if self.data_format == "channels_first":
             offset = ops_.reshape(offset, (-1, *(1,) * self.rank))
-        return x + offset
+        return ops_.relu(x + offset)
+
+    def _is_plain_image(self, x: Tensor) -> bool:
+        is_image = self.rank == 2 and self.data_format == "channels_last"
+        return is_image and keras.backend.standardize_dtype(x.dtype) == "float32"
 
     def _split_taps(self, shape: tuple) -> tuple:
         window = (self.groups, *self.kernel_size)
