@@ -20,7 +20,7 @@ from keras_involution.whale_id.model import (
     VectorNetwork,
     build_backbone,
 )
-from keras_involution.whale_id.splits._given import is_training, says_nothing
+from keras_involution.whale_id.splits._given import is_held_out, is_training
 from keras_involution.whale_id.tables import OPEN_CLASS
 
 # The stem of a RedNet: a convolution and a pooling, each with strides of 2.
@@ -100,13 +100,6 @@ def training_rows(table: pd.DataFrame, held_out: str = "") -> pd.DataFrame:
             + received(rows=len(rows), identities=rows["identity"].nunique())
         )
     return rows.reset_index(drop=True)
-
-
-def is_held_out(rows: pd.DataFrame, column: str) -> pd.Series:
-    """Whether each row is held out for validation by a split within train."""
-    if column not in rows:
-        return pd.Series(False, index=rows.index)
-    return ~(is_training(rows, column) | says_nothing(rows, column))
 
 
 def build_network(config: TrainConfig) -> EmbeddingNetwork:

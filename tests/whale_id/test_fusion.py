@@ -246,6 +246,17 @@ def test_the_calibration_has_a_budget_and_tells_how_far_it_is():
     assert matcher.calibration.conditions == matcher.conditions
 
 
+def test_the_calibration_uses_photos_that_training_held_out():
+    """A network rates photos that it was trained on too high."""
+    parts = ["train", "train", "val", ""] * 40
+    database = collection(40, 4, encounter=list(range(160)), val_split=parts)
+    matcher = Matcher(database).fit()
+    assert "40 photos of the database" in matcher.calibration.protocol
+    everything = collection(40, 4, encounter=list(range(160)), val_split="train")
+    protocol = Matcher(everything).fit().calibration.protocol
+    assert "100 photos of the database" in protocol
+
+
 def test_scores_are_remembered_for_one_shortlist():
     class Counted:
         calls = 0

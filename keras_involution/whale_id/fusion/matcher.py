@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from keras_involution._arguments import one_of, positive_integer, received
+from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.embeddings import Embeddings
 from keras_involution.whale_id.fusion.calibration import FusionCalibration
 from keras_involution.whale_id.fusion.candidates import Candidates
@@ -26,6 +27,7 @@ from keras_involution.whale_id.fusion.scorers import (
     have_evidence,
 )
 from keras_involution.whale_id.retrieve.ranking import Ranking, best_columns
+from keras_involution.whale_id.splits._given import is_held_out
 from keras_involution.whale_id.splits._units import in_hash_order
 from keras_involution.whale_id.tables import UNKNOWN
 
@@ -141,7 +143,9 @@ class Matcher:
         Args:
             queries: `Embeddings` of validation photos with known identities that
                 are not in the database. `None` uses photos of the database and compares
-                each one with photos of other encounters.
+                each one with photos of other encounters. If the column `val_split` has
+                photos that training held out, only these are used, because a network
+                rates the photos of its training too high.
             leave_out: String, the part of the database that is ignored for a query:
                 `"nothing"`, the `"photo"` itself, or its whole `"encounter"`.
             max_queries: Integer, maximum number of photos of the database to use.
@@ -153,7 +157,7 @@ class Matcher:
         own = queries is None
         if queries is None:
             ids = self.database.table["image_id"].astype(str)
-            chosen = set(in_hash_order(ids, 0)[:max_queries])
+            chosen = set(in_hash_order(ids[self._held_out()], 0)[:max_queries])
             queries = self.database.rows(ids.isin(chosen).to_numpy())
         queries = queries.rows(have_evidence(self.scorers, queries))
         source = "photos of the database, each without its encounter"
@@ -165,6 +169,11 @@ class Matcher:
             fitted = replace(fitted, conditions=self.conditions)
         self.calibration, self.reason = fitted, reason
         return self
+
+    def _held_out(self) -> pd.Series:
+        """The photos of the database that training held out, or all photos."""
+        held_out = is_held_out(self.database.table, TrainConfig.held_out)
+        return held_out if held_out.any() else ~held_out
 
     def rank(
         self,

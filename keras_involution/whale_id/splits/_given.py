@@ -41,9 +41,11 @@ def is_validation(table: pd.DataFrame, given: str) -> pd.Series:
     return _words(table, given).isin(_VALIDATION)
 
 
-def says_nothing(table: pd.DataFrame, given: str) -> pd.Series:
-    """Whether each row has no value in the column."""
-    return _words(table, given).isin(_NOTHING)
+def is_held_out(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Whether each row is held out for validation by a split within train."""
+    if column not in rows:
+        return pd.Series(False, index=rows.index)
+    return ~(is_training(rows, column) | _words(rows, column).isin(_NOTHING))
 
 
 def _words(table: pd.DataFrame, given: str) -> pd.Series:

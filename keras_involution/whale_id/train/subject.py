@@ -11,8 +11,12 @@ import pandas as pd
 
 from keras_involution._arguments import received
 from keras_involution._files import write_text
-from keras_involution.whale_id.assemble import Classes, is_held_out
-from keras_involution.whale_id.splits._given import is_training, is_validation
+from keras_involution.whale_id.assemble import Classes
+from keras_involution.whale_id.splits._given import (
+    is_held_out,
+    is_training,
+    is_validation,
+)
 
 
 def validation_rows(table: pd.DataFrame, held_out: str) -> pd.DataFrame:
