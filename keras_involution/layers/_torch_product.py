@@ -34,9 +34,11 @@ def _relu(y: Tensor) -> Tensor:
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, *bias: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, matrix: Tensor, bias: Tensor | None = None
+    ) -> Tensor:
         ctx.save_for_backward(x, matrix)
-        return _onednn.product(x, matrix, *bias)
+        return _onednn.product(x, matrix, bias)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:

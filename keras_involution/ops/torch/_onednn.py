@@ -24,7 +24,7 @@ def runs(*tensors: Tensor | None) -> bool:
     return (
         are_plain(*tensors)
         and _is_available()
-        and torch.backends.mkldnn.enabled
+        and bool(torch.backends.mkldnn.enabled)
         and not torch.is_autocast_enabled("cpu")
     )
 
@@ -111,8 +111,8 @@ def _is_available() -> bool:
 
 @functools.cache
 def _is_fast_in_mkl() -> bool:
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return "Intel" in str(capabilities.get("cpu_name"))
+    read = getattr(torch.cpu, "get_capabilities", None)  # not in older releases
+    return read is not None and "Intel" in str(read().get("cpu_name"))
 
 
 # PyTorch's FLOP counter does not know these operations; `x` and others are shapes.
