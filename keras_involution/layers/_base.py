@@ -181,7 +181,10 @@ class BaseInvolution(HoldsPointwise):
 
     def _is_plain_image(self, x: Tensor) -> bool:
         is_image = self.rank == 2 and self.data_format == "channels_last"
-        return is_image and keras.backend.standardize_dtype(x.dtype) == "float32"
+        # Symbolic sizes of an exported program must not be compared.
+        is_known = all(type(size) is int for size in x.shape[1:])
+        is_float32 = keras.backend.standardize_dtype(x.dtype) == "float32"
+        return is_image and is_known and is_float32
 
     def _split_taps(self, shape: tuple) -> tuple:
         window = (self.groups, *self.kernel_size)
