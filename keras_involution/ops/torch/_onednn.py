@@ -1,8 +1,8 @@
 """Products and convolutions of oneDNN, with bias, sum and ReLU in the same pass.
 
-PyTorch computes products of float32 matrices with MKL, which uses AVX-512 on Intel
-processors only; there, oneDNN is equally fast. PyTorch itself calls these operations in
-compiled programs. `_private.py` has the reason for using them here.
+PyTorch computes products of float32 matrices with MKL, which is half as fast where it
+does not use AVX-512; oneDNN does not have this limit (benchmarks/RESULTS.md). PyTorch
+calls these operations in compiled programs. `_private.py` says why they are used here.
 """
 
 from __future__ import annotations
