@@ -58,8 +58,8 @@ def fused_involution(
     or one image) are computed, applied and discarded, and computed again for the
     gradients. This takes less memory in training, and the time of one more product.
     The implementation `"cpp"` computes the kernels in the cache, for a few rows of one
-    image; on PyTorch and JAX, this also takes less time. With several JAX devices, each
-    computes all of its images at once.
+    image; on PyTorch and JAX, this usually takes less time too. With several JAX devices,
+    each computes all of its images at once.
 
     Args:
         inputs: Floating-point tensor with one, two or three spatial dimensions.
@@ -189,8 +189,9 @@ def _result_dtype(tensors: Any) -> str:
 
 
 def is_faster(inputs: Tensor, geometry: Geometry, implementation: str | None) -> bool:
-    """Whether it is known to take less memory than with stored kernels, and no more
-    time: with C++ kernels, in float32 and channels last (RESULTS.md)."""
+    """Whether networks are known to take less memory than with stored kernels, and no
+    more time: with C++ kernels, in float32 and channels last. Training can take longer
+    on maps of 7x7 (RESULTS.md)."""
     if geometry.channels_first or exported_form(inputs) is not None:
         return False
     if keras.backend.standardize_dtype(inputs.dtype) != "float32":

@@ -62,8 +62,8 @@ def convolved(
     shortcut: Tensor | None,
     relu: bool,
 ) -> Tensor:
-    """`relu(convolution(x) + bias + shortcut)` without gradients, in the memory of the
-    shortcut: (B, H, W, C) and a kernel (Kh, Kw, C, F) to (B, Ho, Wo, F)."""
+    """`relu(convolution(x) + bias + shortcut)` without gradients: (B, H, W, C) and a
+    kernel (Kh, Kw, C, F) to (B, Ho, Wo, F). It may overwrite the shortcut."""
     matrix = kernel[0, 0]
     is_product = kernel.shape[:2] == (1, 1) and max(strides) == 1
     if is_product and shortcut is None:
