@@ -58,7 +58,7 @@ def fused_involution(
     or one image) are computed, applied and discarded, and computed again for the
     gradients. This takes less memory in training, and the time of one more product.
     The implementation `"cpp"` computes the kernels in the cache, for a few rows of one
-    image; on PyTorch and JAX, this usually takes less time too. With several JAX devices,
+    image; on PyTorch and JAX, this usually takes less time. With several JAX devices,
     each computes all of its images at once.
 
     Args:

@@ -14,7 +14,7 @@ from keras_involution.whale_id.config import TrainConfig
 from keras_involution.whale_id.embeddings import Embeddings
 from keras_involution.whale_id.fusion.calibration import FusionCalibration
 from keras_involution.whale_id.fusion.candidates import Candidates
-from keras_involution.whale_id.fusion.fitting import fit_fusion
+from keras_involution.whale_id.fusion.fitting import LEAST_QUERIES, fit_fusion
 from keras_involution.whale_id.fusion.pairs import (
     LEAVE_OUT,
     RELATIVE,
@@ -144,8 +144,8 @@ class Matcher:
             queries: `Embeddings` of validation photos with known identities that
                 are not in the database. `None` uses photos of the database and compares
                 each one with photos of other encounters. If the column `val_split` has
-                photos that training held out, only these are used, because a network
-                rates the photos of its training too high.
+                enough photos that training held out, only these are used, because a
+                network rates the photos of its training too high.
             leave_out: String, the part of the database that is ignored for a query:
                 `"nothing"`, the `"photo"` itself, or its whole `"encounter"`.
             max_queries: Integer, maximum number of photos of the database to use.
@@ -171,9 +171,9 @@ class Matcher:
         return self
 
     def _held_out(self) -> pd.Series:
-        """The photos of the database that training held out, or all photos."""
+        """Photos of the database that training held out, or all if there are few."""
         held_out = is_held_out(self.database.table, TrainConfig.held_out)
-        return held_out if held_out.any() else ~held_out
+        return held_out if held_out.sum() >= LEAST_QUERIES else held_out | True
 
     def rank(
         self,
